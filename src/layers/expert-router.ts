@@ -2,7 +2,7 @@ import { CommonOpBuilderManager, type ExpertGroups } from '../common-op-builders
 import type { FloatDType } from '../dtype.js';
 import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
 import { GROUP_INDICES } from '../step-inputs/index.js';
-import { constantWeight, inF32 } from '../weights/weight-changes.js';
+import { constantWeight, inF32, rowsOf, transposed } from '../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
 import { buildWideLinear } from './linear-steps.js';
 import { Module } from './module.js';
@@ -31,8 +31,13 @@ export interface RouterNames {
   readonly bias?: string;
   /** What is added to scores for the choice alone; absent where nothing is. */
   readonly correction?: string;
-  /** Of a correction that is stored as a matrix. */
+  /** Of a correction that is stored as a matrix; which of its rows it is, 0 when absent. */
   readonly correctionRows?: number;
+  readonly correctionRow?: number;
+  /** Whether the gate is [hidden, experts]; false when absent. */
+  readonly transposed?: boolean;
+  /** What its operations are called in graphs, where a layer has another; `router` when absent. */
+  readonly inGraph?: string;
 }
 
 /** What a router gives, by the names in the graph: [tokens, numExpertsPerToken] both. */
@@ -54,23 +59,26 @@ export class ExpertRouter extends Module {
   /** Numbers that ATB wants as tensors, [1] each: what is added to sums, or taken from them and given back. */
   private readonly sumGuards: readonly TensorRef[];
   private readonly config: RouterConfig;
+  private readonly inGraph: string;
   /** What the model runs in. */
   protected readonly dtype: FloatDType;
 
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
-  constructor(
-    config: RouterConfig,
-    weights: Weights,
-    { gate, bias, correction, correctionRows }: RouterNames = { gate: 'gate.weight' },
-  ) {
+  constructor(config: RouterConfig, weights: Weights, names: RouterNames = { gate: 'gate.weight' }) {
     super();
     const { numExperts, hiddenSize, normTopkProb, sumGuard } = config;
+    const { gate, bias, correction, correctionRows, correctionRow, inGraph = 'router' } = names;
+    this.inGraph = inGraph;
     const kept = (name: string, shape: readonly number[]) => inF32(weights.get(name, shape));
     this.config = config;
-    this.gate = kept(gate, [numExperts, hiddenSize]);
+    this.gate = names.transposed
+      ? transposed(kept(gate, [hiddenSize, numExperts]))
+      : kept(gate, [numExperts, hiddenSize]);
     this.bias = bias === undefined ? undefined : kept(bias, [numExperts]);
     const rows = correctionRows === undefined ? [] : [correctionRows];
-    this.correction = correction === undefined ? undefined : kept(correction, [...rows, numExperts]);
+    const corrections = correction === undefined ? undefined : kept(correction, [...rows, numExperts]);
+    this.correction =
+      corrections && correctionRow !== undefined ? rowsOf(corrections, correctionRow, 1) : corrections;
     this.sumGuards = normTopkProb
       ? guardNumbers(sumGuard).map((value, at) =>
           inF32(constantWeight(weights.path(`sum_guard_${at}`), [1], value)),
@@ -90,19 +98,21 @@ export class ExpertRouter extends Module {
 
   /** `input` [tokens, hidden] -> f32 [tokens, experts]. */
   private buildLogitsGraph(graph: AtbGraph, input: string): string {
-    const product = this.bias ? 'router_product' : 'router_logits';
-    buildWideLinear(graph, { name: 'router', weight: this.gate, dtype: this.dtype }, input, product);
+    const { inGraph: name } = this;
+    const [product, logits] = [this.bias ? `${name}_product` : `${name}_logits`, `${name}_logits`];
+    buildWideLinear(graph, { name, weight: this.gate, dtype: this.dtype }, input, product);
     if (this.bias) {
       // ATB adds biases to products of 16 bits only.
-      const add = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_ADD' }, 'router_bias');
-      graph.addOperation(add, [product, this.bias.name], ['router_logits']);
+      const add = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_ADD' }, `${name}_bias`);
+      graph.addOperation(add, [product, this.bias.name], [logits]);
     }
-    return 'router_logits';
+    return logits;
   }
 
   /** `logits` [tokens, experts] in f32 -> the choice of each token. */
   protected buildChoiceGraph(graph: AtbGraph, logits: string): Choice {
-    const choice = { chosen: 'chosen_experts', probs: 'expert_probs' };
+    const of = this.inGraph === 'router' ? '' : `${this.inGraph}_`;
+    const choice = { chosen: `${of}chosen_experts`, probs: `${of}expert_probs` };
     const {
       numExpertsPerToken: topK,
       scoring,
@@ -114,7 +124,7 @@ export class ExpertRouter extends Module {
     const [sumAdded, sumBound] = this.sumGuards;
     CommonOpBuilderManager.getBuilder({
       category: 'MOE_ROUTER',
-      opName: 'router',
+      opName: this.inGraph,
       topK,
       scoring,
       isCorrected: this.correction !== undefined,

@@ -81,7 +81,7 @@ export class Experts extends Module {
     const { gateUp, down } = this;
     CommonOpBuilderManager.getBuilder({
       category: 'MOE',
-      opName: 'experts',
+      opName: out.replace(/_out$/, ''),
       topK,
       gateUp,
       isGated,

@@ -20,6 +20,7 @@ export * from './deepseek_v32/index.js';
 export * from './dots1/index.js';
 export * from './ernie4_5/index.js';
 export * from './ernie4_5_moe/index.js';
+export * from './ernie4_5_vl_moe/index.js';
 export * from './exaone/index.js';
 export * from './exaone4/index.js';
 export * from './falcon/index.js';

@@ -25,7 +25,7 @@ export {
   slidingMaskName,
   slidingMasks,
 } from './masks.js';
-export { MROPE_IDS, MROPE_TABLES, mrope } from './mrope.js';
+export { MROPE_IDS, MROPE_TABLES, mrope, turnsInThrees } from './mrope.js';
 export { paging } from './paging.js';
 export {
   type AxialRotary,

@@ -20,13 +20,13 @@ export const MROPE_IDS = {
  * Positions of three axes, i64 [tokens] each, with the tables of `rotary`. A text's token has one position for all of
  * them. Of an insert that begins at p, the row in frame t, at y and x has p + t * interval, p + y and p + x; text behind
  * it goes on at the largest of these plus 1 (arXiv:2409.12191, section 2.1; transformers 4, `get_rope_index`). Decode
- * reads `position_ids` alone: there all three are equal. `interleaved`: counts of frequencies by axis where axes take turns;
- * then there are tables for each axis, too.
+ * reads `position_ids` alone: there all three are equal. `turns`: by which axis each of headDim / 2 frequencies turns, where
+ * axes do not follow one another; then there are tables for each axis, too.
  */
-export function mrope(rope: RopeConfig, interleaved?: readonly number[]): StepInput {
+export function mrope(rope: RopeConfig, turns?: readonly number[]): StepInput {
   const tables = rotary(rope);
   const { hold, recipes } = tables;
-  const parts = interleaved ? MROPE_TABLES.flatMap(({ cos, sin }) => [cos, sin]) : [];
+  const parts = turns ? MROPE_TABLES.flatMap(({ cos, sin }) => [cos, sin]) : [];
   return {
     names: [...tables.names, MROPE_IDS.height, MROPE_IDS.width, ...parts],
     describe(sizes) {
@@ -40,12 +40,12 @@ export function mrope(rope: RopeConfig, interleaved?: readonly number[]): StepIn
       return {
         ...whole,
         ...Object.fromEntries(AXES.map((axis) => [MROPE_IDS[axis], { made: 'axis_positions', axis }])),
-        ...(interleaved && recipesByAxis(whole, rope.headDim, interleaved)),
+        ...(turns && recipesByAxis(whole, turns)),
       };
     },
     hold(run) {
       const held = hold?.(run) ?? {};
-      return interleaved ? { ...held, ...tablesByAxis(held, rope.headDim, interleaved) } : held;
+      return turns ? { ...held, ...tablesByAxis(held, turns) } : held;
     },
     make(step, run) {
       const axes = positionsOf(step, run);
@@ -67,17 +67,18 @@ export const MROPE_TABLES = AXES.map((axis) => ({
 }));
 
 /** Frequency i turns by axis i mod 3 while i is below three times that axis's section, else by time (Qwen3-VL). */
-const axisOf = (frequency: number, sections: readonly number[]): number =>
-  frequency < 3 * (sections[frequency % 3] ?? 0) ? frequency % 3 : 0;
+export const turnsInThrees = (headDim: number, sections: readonly number[]): readonly number[] =>
+  Array.from({ length: headDim / 2 }, (_, frequency) =>
+    frequency < 3 * (sections[frequency % 3] ?? 0) ? frequency % 3 : 0,
+  );
 
 function tablesByAxis(
   held: Readonly<Record<string, Tensor>>,
-  headDim: number,
-  sections: readonly number[],
+  turns: readonly number[],
 ): Record<string, Tensor> {
   const cut = (table: Tensor, axis: number): Tensor => {
     const data = table.data.slice() as Float32Array;
-    for (let at = 0; at < data.length; at++) if (axisOf(at % (headDim / 2), sections) !== axis) data[at] = 0;
+    for (let at = 0; at < data.length; at++) if (turns[at % turns.length] !== axis) data[at] = 0;
     return { ...table, data };
   };
   const { cos_table: cosTable, sin_table: sinTable } = held;
@@ -92,14 +93,12 @@ function tablesByAxis(
 
 function recipesByAxis(
   { cos_table: cosTable, sin_table: sinTable }: Readonly<Record<string, InputRecipe>>,
-  headDim: number,
-  sections: readonly number[],
+  turns: readonly number[],
 ): Record<string, InputRecipe> {
-  const all = Array.from({ length: headDim / 2 }, (_, frequency) => frequency);
   if (cosTable?.made !== 'rotary' || sinTable?.made !== 'rotary') return {};
   return Object.fromEntries(
     MROPE_TABLES.flatMap(({ cos, sin }, axis) => {
-      const kept = all.filter((frequency) => axisOf(frequency, sections) === axis);
+      const kept = turns.flatMap((by, frequency) => (by === axis ? [frequency] : []));
       return [
         [cos, { ...cosTable, kept }],
         [sin, { ...sinTable, kept }],

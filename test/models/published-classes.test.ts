@@ -94,6 +94,10 @@ const CLASSES: Readonly<Record<string, Dict>> = {
       routed_scaling_factor: 2.827, scoring_func: 'sigmoid', seq_aux: true, topk_group: 1, topk_method: 'noaux_tc', tie_word_embeddings: false, use_cache: true },
     vision_config: { _attn_implementation: 'flash_attention_2', init_pos_emb_height: 64, init_pos_emb_time: 4, init_pos_emb_width: 64, merge_kernel_size: [2, 2], merge_type: 'sd2_tpool', mm_hidden_size: 1152, mm_projector_type: 'patchmerger', patch_size: 14, pos_emb_type: 'divided_fixed', projector_hidden_act: 'gelu',
       projector_ln_eps: 1e-5, text_hidden_size: 7168, video_attn_type: 'spatial_temporal', vt_hidden_size: 1152, vt_intermediate_size: 4304, vt_num_attention_heads: 16, vt_num_hidden_layers: 27 } },
+  ernie4_5_vl_moe: { model_type: 'ernie4_5_vl_moe', image_start_token_id: 101_304, image_end_token_id: 101_305, image_token_id: 100_295, video_start_token_id: 101_306, video_end_token_id: 101_307, video_token_id: 103_367, tie_word_embeddings: true,
+    text_config: { model_type: 'ernie4_5_vl_moe_text', vocab_size: 103_424, hidden_size: 2560, intermediate_size: 12_288, num_hidden_layers: 28, num_attention_heads: 20, num_key_value_heads: 4, hidden_act: 'silu', max_position_embeddings: 131_072, initializer_range: 0.02, rms_norm_eps: 1e-5, use_cache: true, use_bias: false,
+      moe_intermediate_size: [1536, 512], moe_k: 6, moe_num_experts: 64, moe_num_shared_experts: 2, moe_norm_min: 1e-12, output_router_logits: false, router_aux_loss_coef: 0.001, mlp_layer_types: ['dense', ...Array(27).fill('sparse')], rope_parameters: { rope_type: 'default', rope_theta: 500_000, mrope_section: [22, 22, 20] } },
+    vision_config: { model_type: 'ernie4_5_vl_moe_vision', depth: 32, hidden_size: 1280, hidden_act: 'quick_gelu', intermediate_size: 5120, num_heads: 16, in_channels: 3, patch_size: 14, spatial_merge_size: 2, temporal_merge_size: 2, rms_norm_eps: 1e-6, initializer_range: 0.02, rope_parameters: { rope_type: 'axial', rope_theta: 10_000 } } },
   // With what its processor says repeated beside it, as published files of the first generation have it.
   lfm2_vl: { model_type: 'lfm2_vl', image_token_id: 396, projector_hidden_act: 'gelu', projector_hidden_size: 2560, projector_bias: true, projector_use_layernorm: true, downsample_factor: 2, tie_embedding: true, vision_feature_layer: -1, do_image_splitting: true, encoder_patch_size: 16, max_image_tokens: 256,
     max_num_patches: 1024, max_pixels_tolerance: 2, max_tiles: 10, min_image_tokens: 64, min_tiles: 2, tile_size: 512, use_image_special_tokens: true, use_thumbnail: true,
@@ -145,6 +149,15 @@ describe('published sizes that classes of transformers have by default', functio
     'Kimi-K2.5 with positions of no square',
     within('kimi_k25', { init_pos_emb_width: 32 }, 'vision_config'),
     /positions must cover a square, found 64 x 32/,
+  );
+  itIsRefused(
+    'ERNIE-4.5-VL with another allotment of frequencies',
+    within(
+      'ernie4_5_vl_moe',
+      { rope_parameters: { rope_theta: 500_000, mrope_section: [20, 24, 20] } },
+      'text_config',
+    ),
+    /mrope_section must have as much height as width, found 20, 24/,
   );
   itIsRefused(
     'LFM2-VL with another layer',

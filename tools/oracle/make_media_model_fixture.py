@@ -217,6 +217,20 @@ CASES["lfm2_vl"] = dict(
 CASES["lfm2_vl-plain"] = CASES["lfm2_vl"] | dict(
     config=CASES["lfm2_vl"]["config"] | dict(projector_use_layernorm=False, tie_word_embeddings=False,
         vision_config=CASES["lfm2_vl"]["config"]["vision_config"] | dict(num_patches=16, vision_use_head=True)), seed=1)
+# Tokens of pictures, and those around them, have experts of their own; height and width take turns before time.
+CASES["ernie4_5_vl_moe"] = dict(
+    config=dict(text_config=TEXT | dict(head_dim=16, moe_num_experts=4, moe_k=4, moe_intermediate_size=[48, 32],
+                                        moe_num_shared_experts=2,
+                                        rope_parameters=dict(rope_type="default", rope_theta=10000.0, mrope_section=[3, 3, 2])),
+                tie_word_embeddings=False, image_token_id=IMAGE, video_token_id=VIDEO, image_start_token_id=START,
+                image_end_token_id=END, video_start_token_id=VIDEO_START, video_end_token_id=VIDEO_END,
+                vision_config=dict(depth=2, hidden_size=64, intermediate_size=96, num_heads=4)),
+    seed=2, merge=2, patch=14, pictures=True)
+# Biases, no expert that all tokens share, an MLP behind experts, a head that is the embedding.
+CASES["ernie4_5_vl_moe-bias"] = CASES["ernie4_5_vl_moe"] | dict(
+    config=CASES["ernie4_5_vl_moe"]["config"] | dict(
+        tie_word_embeddings=True, text_config=CASES["ernie4_5_vl_moe"]["config"]["text_config"] | dict(
+            use_bias=True, moe_num_shared_experts=0, mlp_layer_types=["sparse", "dense", "sparse"])), seed=1)
 IMAGENET = dict(image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225])
 
 # With code of their own; the tower has a layer whose result nobody takes.
@@ -299,6 +313,9 @@ def processor_of(case, family):
     if family.startswith("glm4"):
         from transformers.models.glm4v.image_processing_pil_glm4v import Glm4vImageProcessorPil
         return Glm4vImageProcessorPil(size={edge: 2 * pixels for edge, pixels in SIZE.items()})
+    if family.startswith("ernie"):
+        from transformers.models.ernie4_5_vl_moe.image_processing_pil_ernie4_5_vl_moe import Ernie4_5_VLMoeImageProcessorPil
+        return Ernie4_5_VLMoeImageProcessorPil(size=SIZE)
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
     return Qwen2VLImageProcessorPil(size=SIZE, patch_size=case["patch"], merge_size=case["merge"], **case.get("processor", {}))
 
@@ -725,6 +742,10 @@ class PatchPrompt(Prompt):
     def inputs(self, more=()):
         found = dict(input_ids=torch.tensor([self.ids + list(more)]),
                      mm_token_type_ids=torch.tensor([self.types + [0] * len(more)]))
+        if "pictures" in self.case:
+            # As the processor says it of a text, also of tokens that were generated: in 5.24's steps these are words all.
+            found["moe_mm_token_type_ids"] = torch.tensor([[int(token in (IMAGE, START, END, VIDEO, VIDEO_START, VIDEO_END))
+                                                                   for token in self.ids + list(more)]])
         for kind, pixels, grid in ((1, "pixel_values", "image_grid_thw"), (2, "pixel_values_videos", "video_grid_thw")):
             if self.pixels[kind]:
                 found[pixels] = torch.cat(self.pixels[kind])
@@ -935,7 +956,7 @@ def main():
         prompts = [SoundPrompt(parts, i, processor) for i, parts in enumerate(SOUNDS)]
     elif "merge" in case:
         last = VIDEOS if case.get("timed", "words") != "words" else PROMPTS[-1]
-        prompts = [PatchPrompt(parts, i, processor, case) for i, parts in enumerate([*PROMPTS[:-1], last])]
+        prompts = [PatchPrompt(parts, i, processor, case) for i, parts in enumerate([*PROMPTS[:-1], *[last] * ("pictures" not in case)])]
     elif "tiles" in case:
         prompts = [TilePrompt(parts, i, processor, 4, frames) for i, parts in enumerate([*SQUARES, FRAMES])]
     elif "tiling" in case:

@@ -33,35 +33,39 @@ const sparseByInterval: Field<readonly boolean[], { readonly numHiddenLayers: nu
   },
 };
 
-/** Defaults of transformers 5.24, Ernie4_5_MoeConfig. */
+/** Sizes, biases and experts. Defaults of transformers 5.24, Ernie4_5_MoeConfig. */
+export const ernieText = {
+  ...decoder({
+    ...LLAMA_DEFAULTS,
+    numKeyValueHeads: 4,
+    rmsNormEps: 1e-5,
+    ropeTheta: 500_000,
+    tieWordEmbeddings: true,
+    rotary: { interleaved: true, keepsF32: true },
+  }),
+  // Of everything but experts that tokens are given to: Ernie4_5_MoeExperts has none.
+  ...biases({ qkv: 'use_bias', dense: 'use_bias', mlp: 'use_bias' }),
+  ...experts({
+    numExperts: 64,
+    numExpertsPerToken: 6,
+    moeIntermediateSize: 1536,
+    normTopkProb: 'always',
+    names: {
+      numExperts: ['moe_num_experts', 'num_experts', 'num_local_experts'],
+      numExpertsPerToken: ['moe_k', 'num_experts_per_tok'],
+    },
+  }),
+  leastSum: field('moe_norm_min', positive(1), 1e-12),
+  sharedExperts: sharedExperts('moe_num_shared_experts', 2),
+  slidingWindows: fullAttention,
+};
+
 const ERNIE4_5_MOE_CONFIG = defineConfig({
   fields: {
-    ...decoder({
-      ...LLAMA_DEFAULTS,
-      numKeyValueHeads: 4,
-      rmsNormEps: 1e-5,
-      ropeTheta: 500_000,
-      tieWordEmbeddings: true,
-      rotary: { interleaved: true, keepsF32: true },
-    }),
-    // Of everything but experts that tokens are given to: Ernie4_5_MoeExperts has none.
-    ...biases({ qkv: 'use_bias', dense: 'use_bias', mlp: 'use_bias' }),
+    ...ernieText,
     headBias: field('use_bias', flag, false),
-    ...experts({
-      numExperts: 64,
-      numExpertsPerToken: 6,
-      moeIntermediateSize: 1536,
-      normTopkProb: 'always',
-      names: {
-        numExperts: ['moe_num_experts', 'num_experts', 'num_local_experts'],
-        numExpertsPerToken: ['moe_k', 'num_experts_per_tok'],
-      },
-    }),
-    leastSum: field('moe_norm_min', positive(1), 1e-12),
-    sharedExperts: sharedExperts('moe_num_shared_experts', 2),
     sparseLayers: sparseByInterval,
     predictionLayers: predictionLayers(0),
-    slidingWindows: fullAttention,
   },
 });
 

@@ -1,8 +1,9 @@
 import type { AtbGraph } from '../../../graph/atb-graph.js';
 import type { GraphKind } from '../../../graph/graph-kind.js';
 import type { DecoderConfig } from '../../../layers/config/index.js';
+import type { Module } from '../../../layers/module.js';
 import { BaseRMSNorm } from '../../../layers/norms.js';
-import { deepRows, insertedRows, mrope, type StepInput } from '../../../step-inputs/index.js';
+import { deepRows, insertedRows, mrope, type StepInput, turnsInThrees } from '../../../step-inputs/index.js';
 import type { Weights } from '../../../weights/weights.js';
 import { LlamaLayer, type MakeLayer } from '../../llama/index.js';
 import { BaseModelATB, type LastStep } from '../base-model-atb.js';
@@ -14,6 +15,8 @@ export interface MropeConfig extends DecoderConfig {
   readonly sections: readonly number[];
   /** Whether axes take turns, frequency by frequency; false when absent. */
   readonly isInterleaved?: boolean;
+  /** By which axis each of headDim / 2 frequencies turns, where it is in another way. */
+  readonly turns?: readonly number[];
   /** Layers behind which vectors of the encoder are added; 0 when absent. */
   readonly deepLevels?: number;
 }
@@ -23,19 +26,23 @@ export interface MropeParts {
   readonly layer?: MakeLayer;
   /** Of the last layer. `weights` is its window. */
   norm?(weights: Weights): LastStep;
+  /** What else layers read that is computed before them. */
+  readonly front?: Module & { buildGraph(graph: AtbGraph, kind: GraphKind): void };
 }
 
 /** Llama among whose embeddings are some that an encoder made, turned by positions of three axes. */
 export class MropeModelATB extends BaseModelATB {
-  private readonly mrope: Pick<MropeConfig, 'sections' | 'isInterleaved' | 'deepLevels'>;
+  private readonly front: MropeParts['front'];
+  private readonly mrope: Pick<MropeConfig, 'sections' | 'isInterleaved' | 'turns' | 'deepLevels'>;
 
-  constructor(config: MropeConfig, weights: Weights, { layer, norm }: MropeParts = {}) {
+  constructor(config: MropeConfig, weights: Weights, { layer, norm, front }: MropeParts = {}) {
     const last = weights.at('norm');
     super(config, weights, {
       layer: layer ?? ((layerId, at) => new LlamaLayer(layerId, config, at)),
       norm: norm?.(last) ?? new BaseRMSNorm(last, config.hiddenSize, config.rmsNormEps),
     });
     this.mrope = config;
+    this.front = front;
   }
 
   override buildGraph(graph: AtbGraph, kind: GraphKind): string {
@@ -49,7 +56,9 @@ export class MropeModelATB extends BaseModelATB {
 
   override buildInputGraph(graph: AtbGraph, kind: GraphKind): string {
     const hidden = buildInsertGraph(graph, kind, this.buildWordEmbeddingGraph(graph));
-    buildMropeGraph(graph, kind, this.mrope.sections, this.mrope.isInterleaved);
+    const { sections, isInterleaved, turns } = this.mrope;
+    buildMropeGraph(graph, kind, sections, isInterleaved || turns !== undefined);
+    this.front?.buildGraph(graph, kind);
     return hidden;
   }
 }
@@ -72,11 +81,12 @@ export abstract class FlashMropeForCausalLMATB<C extends MropeConfig> extends Fl
   }
 
   protected override get decoderInputs(): readonly StepInput[] {
-    const { rope, hiddenSize, sections, isInterleaved, deepLevels = 0 } = this.config;
+    const { rope, hiddenSize, headDim, sections, isInterleaved, deepLevels = 0 } = this.config;
+    const inThrees = isInterleaved ? turnsInThrees(headDim, sections) : undefined;
     const [tokenIds, , ...others] = super.decoderInputs;
     return [
       ...(tokenIds ? [tokenIds] : []),
-      mrope(rope, isInterleaved ? sections : undefined),
+      mrope(rope, this.config.turns ?? inThrees),
       ...others,
       insertedRows(hiddenSize),
       ...(deepLevels > 0 ? [deepRows(hiddenSize, deepLevels)] : []),

@@ -125,6 +125,10 @@ export interface VisionParts {
     of(input: EncoderInput): WindowedPatches;
     includes(layerId: number): boolean;
   };
+  /** The axes of a patch in the embedding's weight; channels, frames, rows and columns when absent. */
+  readonly patchAxes?: readonly number[];
+  /** What makes tokens of rows behind the last block, in place of Qwen2-VL's merger. */
+  merger?(layerId: number): BaseLayer;
   /** Whether the embedding of patches has a bias; false when absent. */
   readonly patchBias?: boolean;
   /** Of a square of learned positions along a side; there are none when absent. */
@@ -143,7 +147,7 @@ export class VisionTower extends Module implements Encoder {
   readonly stepInputs: readonly StepInput[];
   readonly patchEmbedding: PatchEmbedding;
   readonly blocks: readonly PreNormLayer[];
-  readonly merger: PatchMerger;
+  readonly merger: BaseLayer;
   readonly deepMergers: readonly PatchMerger[];
   private readonly positions: TensorRef | undefined;
   private readonly deepLayers: readonly number[];
@@ -175,7 +179,7 @@ export class VisionTower extends Module implements Encoder {
     this.patchEmbedding = new PatchEmbedding(
       weights.at('patch_embed'),
       hiddenSize,
-      kernel,
+      parts.patchAxes ?? kernel,
       parts.patchBias ?? false,
     );
     this.positions =
@@ -199,7 +203,8 @@ export class VisionTower extends Module implements Encoder {
     });
     const { mergerNames: names = { norm: 'ln_q', up: 'mlp.0', down: 'mlp.2' }, deepLayers = [] } = parts;
     const sizes = { hiddenSize, outSize, area, names, norm: parts.norm };
-    this.merger = new PatchMerger(depth, weights.at('merger'), { ...sizes, normsBlocks: false });
+    this.merger =
+      parts.merger?.(depth) ?? new PatchMerger(depth, weights.at('merger'), { ...sizes, normsBlocks: false });
     this.deepLayers = deepLayers;
     this.deepMergers = deepLayers.map((_, level) => {
       const at = weights.at('deepstack_merger_list').at(level);
