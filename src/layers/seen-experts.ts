@@ -53,7 +53,7 @@ export interface RoutedExperts {
 }
 
 /**
- * Experts of words, others of what is seen, and what all tokens pass through (ERNIE 4.5 Technical Report, section 2.1). All of
+ * Experts of words, others of what is seen, and what all tokens pass through (ERNIE 4.5 Technical Report, section 2). All of
  * them read all tokens, and those that a token does not have count nothing.
  */
 export class SeenExperts extends Module implements LayerStep {
