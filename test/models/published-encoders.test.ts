@@ -73,6 +73,31 @@ const nomic = {
   use_rms_norm: false,
 };
 
+/** What BERT's relatives leave out of `trained`, and have under names of their own. */
+const distil = {
+  ...Object.fromEntries(Object.keys(trained).map((key) => [key, undefined])),
+  ...{ hidden_size: undefined, intermediate_size: undefined },
+  ...{ num_hidden_layers: undefined, num_attention_heads: undefined },
+  activation: 'gelu',
+  attention_dropout: 0.1,
+  dropout: 0.1,
+  initializer_range: 0.02,
+  pad_token_id: 0,
+  qa_dropout: 0.1,
+  seq_classif_dropout: 0.2,
+  sinusoidal_pos_embds: false,
+  tie_weights_: true,
+};
+const electra = {
+  layer_norm_eps: 1e-12,
+  pad_token_id: 0,
+  summary_activation: 'gelu',
+  summary_last_dropout: 0.1,
+  summary_type: 'first',
+  summary_use_proj: true,
+  type_vocab_size: 2,
+};
+
 /** What published files say beside their sizes and what all have, and a part of what that means. */
 // biome-ignore format: one checkpoint a paragraph
 const PUBLISHED: ReadonlyArray<readonly [name: string, family: string, architecture: string, sizes: Sizes, says: Dict, means: Dict]> = [
@@ -96,6 +121,18 @@ const PUBLISHED: ReadonlyArray<readonly [name: string, family: string, architect
   ['nomic-embed-text-v1.5', 'nomic_bert', 'NomicBertModel', [768, 3072, 12, 12, 30_528, 2048],
     { ...nomic, hidden_act: undefined, hidden_size: undefined, intermediate_size: undefined, num_hidden_layers: undefined, num_attention_heads: undefined, position_embedding_type: undefined },
     { maxPositionEmbeddings: 8192, headDim: 64, intermediateSize: 3072, layerNormEps: 1e-12, typeVocabSize: 2 }],
+  ['all-mpnet-base-v2', 'mpnet', 'MPNetForMaskedLM', [768, 3072, 12, 12, 30_527, 514],
+    { bos_token_id: 0, classifier_dropout: undefined, eos_token_id: 2, layer_norm_eps: 1e-5, pad_token_id: 1, position_embedding_type: undefined, relative_attention_num_buckets: 32, transformers_version: '4.8.2', use_cache: undefined },
+    { maxPositionEmbeddings: 512, positionTable: 514, relativeBuckets: 32, typeVocabSize: 0, layerNormEps: 1e-5 }],
+  ['multi-qa-distilbert-cos-v1', 'distilbert', 'DistilBertModel', [768, 3072, 6, 12, 30_522, 512],
+    { ...distil, dim: 768, hidden_dim: 3072, n_heads: 12, n_layers: 6 },
+    { hiddenSize: 768, intermediateSize: 3072, numHiddenLayers: 6, numAttentionHeads: 12, headDim: 64, layerNormEps: 1e-12, typeVocabSize: 0 }],
+  ['ms-marco-electra-base', 'electra', 'ElectraForSequenceClassification', [768, 3072, 12, 12, 30_522, 512],
+    { ...electra, ...oneLabel, embedding_size: 768, sbert_ce_default_activation_function: 'torch.nn.modules.linear.Identity' },
+    { embeddingSize: 768, labels: 1, typeVocabSize: 2, maxPositionEmbeddings: 512 }],
+  ['electra-small-discriminator', 'electra', 'ElectraForPreTraining', [256, 1024, 12, 4, 30_522, 512],
+    { ...electra, embedding_size: 128 },
+    { embeddingSize: 128, hiddenSize: 256, labels: undefined }],
 ];
 
 function routerOf(family: string, architecture: string, sizes: Sizes, says: Dict) {
@@ -150,6 +187,9 @@ describe('published encoders', () => {
     ['bert', { is_decoder: true }, /is_decoder must be false: .*found true/],
     ['bert', { position_embedding_type: 'relative_key' }, /position_embedding_type must be absolute: .*"relative_key"/],
     ['bert', { add_cross_attention: true }, /add_cross_attention: adds an encoder/],
+    ['mpnet', { relative_attention_num_buckets: 16 }, /relative_attention_num_buckets must be an integer from 32/],
+    ['electra', { is_decoder: true }, /is_decoder must be false: .*found true/],
+    ['distilbert', { dim: 32 }, /dim and hidden_size contradict each other: 32 and 64/],
     ['xlm-roberta', { pad_token_id: 63 }, /max_position_embeddings \(64\) leaves no position behind pad_token_id/],
     ['new', { position_embedding_type: 'rope', logn_attention_scale: true }, /logn_attention_scale must be false/],
     ['new', { position_embedding_type: 'rope', layer_norm_type: 'rms_norm' }, /layer_norm_type must be layer_norm/],

@@ -8,7 +8,8 @@ import {
 import { registerModel, routerOf } from '../../router/index.js';
 import { positionsPastPadding } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';
-import { FlashBertModelATB, HARMLESS_IN_ENCODERS } from '../bert/index.js';
+import { HARMLESS_IN_ENCODERS } from '../base/bert-parts.js';
+import { FlashBertModelATB } from '../bert/index.js';
 
 /** Defaults of transformers 5.24, RobertaConfig and XLMRobertaConfig. */
 const ROBERTA_CONFIG = defineConfig({
