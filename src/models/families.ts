@@ -13,6 +13,7 @@ export * from './codegen/index.js';
 export * from './cohere/index.js';
 export * from './cohere2/index.js';
 export * from './cwm/index.js';
+export * from './deberta_v2/index.js';
 export * from './deepseek/index.js';
 export * from './deepseek_v2/index.js';
 export * from './deepseek_v3/index.js';

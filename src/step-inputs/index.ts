@@ -46,6 +46,15 @@ export {
   RELATIVE_BUCKETS,
   relativeBuckets,
 } from './relative-buckets.js';
+export {
+  DISTANCE_ROWS,
+  KEY_PLACES,
+  QUERY_PLACES,
+  relativePlaces,
+  type SignedBuckets,
+  signedBucket,
+  signedBucketRows,
+} from './relative-places.js';
 export { RESAMPLING, resampling } from './resampling.js';
 export type { RopeConfig, RopeScaling } from './rotary/rope-config.js';
 export { type RotaryTables, rotary, rotaryTables, slidingRotaryTables } from './rotary.js';

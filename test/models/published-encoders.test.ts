@@ -98,6 +98,25 @@ const electra = {
   type_vocab_size: 2,
 };
 
+const deberta = {
+  classifier_dropout: undefined,
+  layer_norm_eps: 1e-7,
+  max_relative_positions: -1,
+  norm_rel_ebd: 'layer_norm',
+  pad_token_id: 0,
+  pooler_dropout: 0,
+  pooler_hidden_act: 'gelu',
+  pooler_hidden_size: 768,
+  pos_att_type: ['p2c', 'c2p'],
+  position_biased_input: false,
+  position_buckets: 256,
+  position_embedding_type: undefined,
+  relative_attention: true,
+  share_att_key: true,
+  type_vocab_size: 0,
+  use_cache: undefined,
+};
+
 /** What published files say beside their sizes and what all have, and a part of what that means. */
 // biome-ignore format: one checkpoint a paragraph
 const PUBLISHED: ReadonlyArray<readonly [name: string, family: string, architecture: string, sizes: Sizes, says: Dict, means: Dict]> = [
@@ -133,6 +152,12 @@ const PUBLISHED: ReadonlyArray<readonly [name: string, family: string, architect
   ['electra-small-discriminator', 'electra', 'ElectraForPreTraining', [256, 1024, 12, 4, 30_522, 512],
     { ...electra, embedding_size: 128 },
     { embeddingSize: 128, hiddenSize: 256, labels: undefined }],
+  ['deberta-v3-base', 'deberta-v2', 'DebertaV2Model', [768, 3072, 12, 12, 128_100, 512],
+    { ...deberta, pos_att_type: 'p2c|c2p', pooler_dropout: undefined, pooler_hidden_act: undefined, pooler_hidden_size: undefined },
+    { distanceTerms: ['c2p', 'p2c'], distanceBuckets: { buckets: 256, farthest: 512 }, sharesProjections: true, normsDistances: true, hasPositionTable: false, scoreScale: 1 / Math.sqrt(3 * 64), labels: undefined }],
+  ['mxbai-rerank-base-v1', 'deberta-v2', 'DebertaV2ForSequenceClassification', [768, 3072, 12, 12, 128_100, 512],
+    { ...deberta, ...oneLabel, torch_dtype: 'float16' },
+    { labels: 1, poolerAct: 'gelu', maxPositionEmbeddings: 512, learnedPositions: Number.POSITIVE_INFINITY, dtype: 'f16' }],
 ];
 
 function routerOf(family: string, architecture: string, sizes: Sizes, says: Dict) {
@@ -189,6 +214,10 @@ describe('published encoders', () => {
     ['bert', { add_cross_attention: true }, /add_cross_attention: adds an encoder/],
     ['mpnet', { relative_attention_num_buckets: 16 }, /relative_attention_num_buckets must be an integer from 32/],
     ['electra', { is_decoder: true }, /is_decoder must be false: .*found true/],
+    ['deberta-v2', { conv_kernel_size: 3, position_embedding_type: undefined }, /conv_kernel_size must be 0: .*found 3/],
+    ['deberta-v2', { pos_att_type: 'p2c|p2p' }, /pos_att_type must be a list of c2p and p2c/],
+    ['deberta-v2', { attention_head_size: 24 }, /attention_head_size must be 16: .*found 24/],
+    ['deberta-v2', { pooler_hidden_size: 32 }, /pooler_hidden_size must be 64: .*found 32/],
     ['distilbert', { dim: 32 }, /dim and hidden_size contradict each other: 32 and 64/],
     ['xlm-roberta', { pad_token_id: 63 }, /max_position_embeddings \(64\) leaves no position behind pad_token_id/],
     ['new', { position_embedding_type: 'rope', logn_attention_scale: true }, /logn_attention_scale must be false/],

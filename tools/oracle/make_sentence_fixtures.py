@@ -49,6 +49,11 @@ DISTILBERT = {"architectures": ["DistilBertModel"], "model_type": "distilbert", 
               "hidden_dim": 96, "n_layers": 2, "n_heads": 4, "max_position_embeddings": 64, "pad_token_id": 0,
               "vocab_size": 220}
 ELECTRA = {**BERT, "model_type": "electra", "embedding_size": 32}
+DEBERTA = {**SIZES, "model_type": "deberta-v2", "hidden_act": "gelu", "layer_norm_eps": 1e-7, "max_position_embeddings": 64,
+           "max_relative_positions": -1, "norm_rel_ebd": "layer_norm", "pad_token_id": 0, "pooler_hidden_act": "gelu",
+           "pooler_hidden_size": 64, "pos_att_type": ["p2c", "c2p"], "position_biased_input": False,
+           "position_buckets": 16, "relative_attention": True, "share_att_key": True, "type_vocab_size": 0,
+           "vocab_size": 220}
 GEMMA = {**SIZES, "architectures": ["Gemma3TextModel"], "model_type": "gemma3_text", "num_key_value_heads": 1, "head_dim": 16,
          "hidden_activation": "gelu_pytorch_tanh", "max_position_embeddings": 64, "query_pre_attn_scalar": 16,
          "rms_norm_eps": 1e-6, "rope_theta": 1000000.0, "rope_local_base_freq": 10000.0, "sliding_window": 12,
@@ -93,6 +98,7 @@ CASES = {
         "sentence_bert_config.json": {"max_seq_length": 64, "do_lower_case": False},
         "config_sentence_transformers.json": GEMMA_PROMPTS},
         {"2_Dense": linear(48, 64), "3_Dense": linear(24, 48)}),
+    "deberta-v2-ranks": ({**DEBERTA, **ONE_LABEL, "architectures": ["DebertaV2ForSequenceClassification"]}, "bert", {}, {}),
     "electra-ranks": ({**ELECTRA, **ONE_LABEL, "architectures": ["ElectraForSequenceClassification"],
                        "sbert_ce_default_activation_function": IDENTITY}, "bert", {}, {}),
     "bert-cls": (BERT, "bert", {

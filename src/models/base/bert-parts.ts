@@ -1,6 +1,6 @@
 import { PositionFreeAttention } from '../../layers/attention-orders.js';
 import type { AttentionConfig, AttentionOptions } from '../../layers/base-attention.js';
-import type { PreNormParts } from '../../layers/decoder-layers.js';
+import type { LayerStep, PreNormParts } from '../../layers/decoder-layers.js';
 import { LearnedPositions, TokenTypes } from '../../layers/learned-positions.js';
 import { type MLPConfig, UngatedMLP } from '../../layers/mlp.js';
 import { BaseLayerNorm } from '../../layers/norms.js';
@@ -40,20 +40,29 @@ export interface BertLayerConfig extends AttentionConfig, MLPConfig {
   readonly layerNormEps: number;
 }
 
+/** The attention of such a layer; `weights` is the layer's window. */
+export const bertAttention = (
+  layerId: number,
+  weights: Weights,
+  config: AttentionConfig,
+  { q, k, v, dense }: BertLayerNames = BERT_LAYER,
+  options: AttentionOptions = {},
+): LayerStep => new PositionFreeAttention(layerId, config, weights, { ...options, qkv: { q, k, v }, dense });
+
 /** A layer's attention, MLP and two norms, in whichever order the model has them; `weights` is the layer's window. */
 export function bertLayerParts(
   layerId: number,
   weights: Weights,
   config: BertLayerConfig,
   names: BertLayerNames = BERT_LAYER,
-  attention: AttentionOptions = {},
+  selfAttn: LayerStep = bertAttention(layerId, weights, config, names),
 ): PreNormParts {
   const { hiddenSize, layerNormEps } = config;
   const norm = (at: string, name: string) =>
     new BaseLayerNorm(weights.at(at), hiddenSize, layerNormEps, { hasBias: true, name });
-  const { q, k, v, dense, up, down, attentionNorm, outputNorm } = names;
+  const { up, down, attentionNorm, outputNorm } = names;
   return {
-    selfAttn: new PositionFreeAttention(layerId, config, weights, { ...attention, qkv: { q, k, v }, dense }),
+    selfAttn,
     inputLayernorm: norm(attentionNorm, 'attention_norm'),
     mlp: new UngatedMLP(config, weights, { names: { up, down } }),
     postAttentionLayernorm: norm(outputNorm, 'output_norm'),

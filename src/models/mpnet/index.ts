@@ -24,6 +24,7 @@ import {
 import type { Weights } from '../../weights/weights.js';
 import {
   type BertLayerNames,
+  bertAttention,
   bertEmbeddings,
   bertLayerParts,
   HARMLESS_IN_ENCODERS,
@@ -57,6 +58,8 @@ const LAYER: BertLayerNames = {
   outputNorm: 'output.LayerNorm',
 };
 
+const BIASED = { scoreBias: SCORE_BIAS };
+
 /** Embeddings, what distances add to scores, and layers. */
 class MpnetModelATB extends EncoderModelATB {
   readonly scoreBias: RelativeScoreBias;
@@ -66,7 +69,11 @@ class MpnetModelATB extends EncoderModelATB {
       names: { embedding: 'embeddings.word_embeddings', layers: 'encoder.layer' },
       ...bertEmbeddings(weights.at('embeddings'), config),
       layer: (layerId, at) =>
-        new PostNormLayer(layerId, at, bertLayerParts(layerId, at, config, LAYER, { scoreBias: SCORE_BIAS })),
+        new PostNormLayer(
+          layerId,
+          at,
+          bertLayerParts(layerId, at, config, LAYER, bertAttention(layerId, at, config, LAYER, BIASED)),
+        ),
     });
     const { relativeBuckets, numAttentionHeads } = config;
     const table = weights.at('encoder').at('relative_attention_bias');
