@@ -117,6 +117,34 @@ const deberta = {
   use_cache: undefined,
 };
 
+/** Without what older files say. */
+const classDefaults = {
+  classifier_dropout: undefined,
+  position_embedding_type: undefined,
+  use_cache: undefined,
+};
+const eurobert = {
+  ...Object.fromEntries(Object.keys(trained).map((key) => [key, undefined])),
+  attention_bias: false,
+  attention_dropout: 0,
+  bos_token: '<|begin_of_text|>',
+  bos_token_id: 128_000,
+  eos_token: '<|end_of_text|>',
+  eos_token_id: 128_001,
+  hidden_act: 'silu',
+  hidden_dropout: 0,
+  initializer_range: 0.02,
+  is_decoder: false,
+  mask_token: '<|mask|>',
+  mask_token_id: 128_002,
+  pad_token: '<|end_of_text|>',
+  pad_token_id: 128_001,
+  pretraining_tp: 1,
+  rms_norm_eps: 1e-5,
+  rope_scaling: null,
+  tie_word_embeddings: false,
+};
+
 /** What published files say beside their sizes and what all have, and a part of what that means. */
 // biome-ignore format: one checkpoint a paragraph
 const PUBLISHED: ReadonlyArray<readonly [name: string, family: string, architecture: string, sizes: Sizes, says: Dict, means: Dict]> = [
@@ -152,6 +180,22 @@ const PUBLISHED: ReadonlyArray<readonly [name: string, family: string, architect
   ['electra-small-discriminator', 'electra', 'ElectraForPreTraining', [256, 1024, 12, 4, 30_522, 512],
     { ...electra, embedding_size: 128 },
     { embeddingSize: 128, hiddenSize: 256, labels: undefined }],
+  ['xlm-roberta-xl', 'xlm-roberta-xl', 'XLMRobertaXLForMaskedLM', [2560, 10_240, 36, 32, 250_880, 514],
+    { ...xlm, output_past: undefined, tokenizer_class: 'XLMRobertaTokenizer', torch_dtype: 'float32' },
+    { maxPositionEmbeddings: 512, headDim: 80, typeVocabSize: 1, layerNormEps: 1e-5 }],
+  ['ernie-3.0-base-zh', 'ernie', 'ErnieForMaskedLM', [768, 3072, 12, 12, 40_000, 2048],
+    { ...classDefaults, layer_norm_eps: 1e-5, task_type_vocab_size: 3, type_vocab_size: 4, use_task_id: true },
+    { maxPositionEmbeddings: 2048, knowsTasks: true, taskTypes: 3, typeVocabSize: 4 }],
+  // What the classes themselves say (transformers 5.24, CamembertConfig and RobertaPreLayerNormConfig).
+  ['CamembertConfig', 'camembert', 'CamembertModel', [768, 3072, 12, 12, 30_522, 512],
+    { ...classDefaults, bos_token_id: 0, eos_token_id: 2, layer_norm_eps: 1e-12, pad_token_id: 1, type_vocab_size: 2 },
+    { maxPositionEmbeddings: 510, padTokenId: 1, typeVocabSize: 2 }],
+  ['RobertaPreLayerNormConfig', 'roberta-prelayernorm', 'RobertaPreLayerNormModel', [768, 3072, 12, 12, 50_265, 512],
+    { ...classDefaults, bos_token_id: 0, eos_token_id: 2, layer_norm_eps: 1e-12, pad_token_id: 1, type_vocab_size: 2 },
+    { maxPositionEmbeddings: 510, padTokenId: 1, layerNormEps: 1e-12 }],
+  ['EuroBERT-2.1B', 'eurobert', 'EuroBertForMaskedLM', [2304, 6144, 32, 18, 128_256, 8192],
+    { ...eurobert, num_key_value_heads: 6, rope_theta: 250_000, torch_dtype: 'bfloat16' },
+    { headDim: 128, numKeyValueHeads: 6, isCausal: false, classifierPooling: 'late', rmsNormEps: 1e-5 }],
   ['deberta-v3-base', 'deberta-v2', 'DebertaV2Model', [768, 3072, 12, 12, 128_100, 512],
     { ...deberta, pos_att_type: 'p2c|c2p', pooler_dropout: undefined, pooler_hidden_act: undefined, pooler_hidden_size: undefined },
     { distanceTerms: ['c2p', 'p2c'], distanceBuckets: { buckets: 256, farthest: 512 }, sharesProjections: true, normsDistances: true, hasPositionTable: false, scoreScale: 1 / Math.sqrt(3 * 64), labels: undefined }],

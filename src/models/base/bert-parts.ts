@@ -1,7 +1,7 @@
 import { PositionFreeAttention } from '../../layers/attention-orders.js';
 import type { AttentionConfig, AttentionOptions } from '../../layers/base-attention.js';
 import type { LayerStep, PreNormParts } from '../../layers/decoder-layers.js';
-import { LearnedPositions, TokenTypes } from '../../layers/learned-positions.js';
+import { type AddedEmbedding, LearnedPositions, TokenTypes } from '../../layers/learned-positions.js';
 import { type MLPConfig, UngatedMLP } from '../../layers/mlp.js';
 import { BaseLayerNorm } from '../../layers/norms.js';
 import type { Weights } from '../../weights/weights.js';
@@ -79,20 +79,23 @@ export interface BertEmbeddingSizes {
   readonly layerNormEps: number;
 }
 
-/** What is added to the embeddings of words, and the norm of the sums; `weights` is the window of the embeddings. */
-export function bertEmbeddings(
+/** What is added to the embeddings of words; `weights` is the window of the embeddings. */
+export function bertAdditions(
   weights: Weights,
-  { hiddenSize, positionTable, typeVocabSize, layerNormEps }: BertEmbeddingSizes,
-) {
+  { hiddenSize, positionTable, typeVocabSize }: Omit<BertEmbeddingSizes, 'layerNormEps'>,
+): AddedEmbedding[] {
   const types = weights.at('token_type_embeddings');
-  return {
-    added: [
-      new LearnedPositions(weights.at('position_embeddings'), { count: positionTable, hiddenSize }),
-      ...(typeVocabSize === 0 ? [] : [new TokenTypes(types, { count: typeVocabSize, hiddenSize })]),
-    ],
-    norm: new BaseLayerNorm(weights.at('LayerNorm'), hiddenSize, layerNormEps, {
-      hasBias: true,
-      name: 'embedding_norm',
-    }),
-  };
+  return [
+    new LearnedPositions(weights.at('position_embeddings'), { count: positionTable, hiddenSize }),
+    ...(typeVocabSize === 0 ? [] : [new TokenTypes(types, { count: typeVocabSize, hiddenSize })]),
+  ];
 }
+
+/** The same, and the norm of the sums. */
+export const bertEmbeddings = (weights: Weights, sizes: BertEmbeddingSizes) => ({
+  added: bertAdditions(weights, sizes),
+  norm: new BaseLayerNorm(weights.at('LayerNorm'), sizes.hiddenSize, sizes.layerNormEps, {
+    hasBias: true,
+    name: 'embedding_norm',
+  }),
+});
