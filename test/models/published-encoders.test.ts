@@ -198,7 +198,7 @@ const PUBLISHED: ReadonlyArray<readonly [name: string, family: string, architect
     { headDim: 128, numKeyValueHeads: 6, isCausal: false, classifierPooling: 'late', rmsNormEps: 1e-5 }],
   ['deberta-v3-base', 'deberta-v2', 'DebertaV2Model', [768, 3072, 12, 12, 128_100, 512],
     { ...deberta, pos_att_type: 'p2c|c2p', pooler_dropout: undefined, pooler_hidden_act: undefined, pooler_hidden_size: undefined },
-    { distanceTerms: ['c2p', 'p2c'], distanceBuckets: { buckets: 256, farthest: 512 }, sharesProjections: true, normsDistances: true, hasPositionTable: false, scoreScale: 1 / Math.sqrt(3 * 64), labels: undefined }],
+    { distanceTerms: ['c2p', 'p2c'], distanceBuckets: { buckets: 256, farthest: 512 }, sharesProjections: true, distanceNorm: 'layer_norm', positionTable: 0, scoreScale: 1 / Math.sqrt(3 * 64), labels: undefined }],
   ['mxbai-rerank-base-v1', 'deberta-v2', 'DebertaV2ForSequenceClassification', [768, 3072, 12, 12, 128_100, 512],
     { ...deberta, ...oneLabel, torch_dtype: 'float16' },
     { labels: 1, poolerAct: 'gelu', maxPositionEmbeddings: 512, learnedPositions: Number.POSITIVE_INFINITY, dtype: 'f16' }],

@@ -72,7 +72,7 @@ export function bertLayerParts(
 /** What the embeddings of such a model are told. */
 export interface BertEmbeddingSizes {
   readonly hiddenSize: number;
-  /** Rows of the table of positions. */
+  /** Rows of the table of positions; 0: there is none. */
   readonly positionTable: number;
   /** Types of tokens that have an embedding; 0: there are none. */
   readonly typeVocabSize: number;
@@ -84,9 +84,9 @@ export function bertAdditions(
   weights: Weights,
   { hiddenSize, positionTable, typeVocabSize }: Omit<BertEmbeddingSizes, 'layerNormEps'>,
 ): AddedEmbedding[] {
-  const types = weights.at('token_type_embeddings');
+  const [table, types] = [weights.at('position_embeddings'), weights.at('token_type_embeddings')];
   return [
-    new LearnedPositions(weights.at('position_embeddings'), { count: positionTable, hiddenSize }),
+    ...(positionTable === 0 ? [] : [new LearnedPositions(table, { count: positionTable, hiddenSize })]),
     ...(typeVocabSize === 0 ? [] : [new TokenTypes(types, { count: typeVocabSize, hiddenSize })]),
   ];
 }

@@ -32,18 +32,10 @@ const positionTerms: Field<readonly DistanceTerm[]> = {
 };
 
 /** Buckets of distances: files write -1 where there are none, and where all positions are known. */
-const distanceBuckets: Field<SignedBuckets, { readonly positionTable: number }> = {
-  read(json, { positionTable }) {
+const distanceBuckets: Field<SignedBuckets, { readonly maxPositionEmbeddings: number }> = {
+  read(json, { maxPositionEmbeddings: all }) {
     const size = (name: string): number => Math.max(json.value(name, integer(-1, 2 ** 20)) ?? -1, 0);
-    return { buckets: size('position_buckets'), farthest: size('max_relative_positions') || positionTable };
-  },
-};
-
-/** Whether the vectors of distances have a norm. */
-const normsDistances: Field<boolean> = {
-  read(json) {
-    const found = json.value('norm_rel_ebd', oneOf('none', 'layer_norm')) ?? 'none';
-    return found === 'layer_norm';
+    return { buckets: size('position_buckets'), farthest: size('max_relative_positions') || all };
   },
 };
 
@@ -56,13 +48,14 @@ const attentionHeadSize: Field<number, { readonly headDim: number }> = {
   read: (json, { headDim }) => field('attention_head_size', only(headDim), headDim).read(json, {}),
 };
 
-/** Distances are bounded by no table. */
-const learnedPositions: Field<
-  number,
-  { readonly hasPositionTable: boolean; readonly positionTable: number }
-> = {
-  read: (_, { hasPositionTable, positionTable }) =>
-    hasPositionTable ? positionTable : Number.POSITIVE_INFINITY,
+/** Rows of the table of positions; 0 in models that know positions by distances alone. */
+const positionTable: Field<number, { readonly maxPositionEmbeddings: number }> = {
+  read: (json, { maxPositionEmbeddings }) =>
+    field('position_biased_input', flag, true).read(json, {}) ? maxPositionEmbeddings : 0,
+};
+
+const learnedPositions: Field<number, { readonly positionTable: number }> = {
+  read: (_, { positionTable }) => positionTable || Number.POSITIVE_INFINITY,
 };
 
 /** Of a model without relative positions the terms count all the same, but nothing is added. */
@@ -83,15 +76,14 @@ export const DEBERTA_V2_CONFIG = defineConfig({
     // DebertaV2SelfOutput takes heads that make up the hidden states.
     attentionHeadSize,
     layerNormEps: field('layer_norm_eps', positive(1), 1e-7),
-    positionTable: field('max_position_embeddings', LENGTH, 512),
     maxPositionEmbeddings: field('max_position_embeddings', LENGTH, 512),
-    hasPositionTable: field('position_biased_input', flag, true),
+    positionTable,
     isRelative: field('relative_attention', flag, false),
     positionTerms,
     distanceTerms,
     scoreScale,
     distanceBuckets,
-    normsDistances,
+    distanceNorm: field('norm_rel_ebd', oneOf('none', 'layer_norm'), 'none'),
     sharesProjections: field('share_att_key', flag, false),
     poolerAct: activation('pooler_hidden_act', 'gelu'),
     poolerSize: asWideAsHidden('pooler_hidden_size'),
