@@ -64,6 +64,7 @@ export * from './internlm2/index.js';
 export * from './internlm3/index.js';
 export * from './internvl/index.js';
 export * from './jais2/index.js';
+export * from './jina_embeddings_v3/index.js';
 export * from './kimi_linear/index.js';
 export * from './lfm2/index.js';
 export * from './lfm2_moe/index.js';

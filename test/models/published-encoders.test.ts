@@ -193,6 +193,10 @@ const PUBLISHED: ReadonlyArray<readonly [name: string, family: string, architect
   ['RobertaPreLayerNormConfig', 'roberta-prelayernorm', 'RobertaPreLayerNormModel', [768, 3072, 12, 12, 50_265, 512],
     { ...classDefaults, bos_token_id: 0, eos_token_id: 2, layer_norm_eps: 1e-12, pad_token_id: 1, type_vocab_size: 2 },
     { maxPositionEmbeddings: 510, padTokenId: 1, layerNormEps: 1e-12 }],
+  // What the class itself says (JinaEmbeddingsV3Config).
+  ['JinaEmbeddingsV3Config', 'jina_embeddings_v3', 'JinaEmbeddingsV3Model', [1024, 4096, 24, 16, 250_002, 8194],
+    { ...xlm, ...classDefaults, output_past: undefined, rope_parameters: { rope_theta: 20_000, rope_type: 'default' } },
+    { maxPositionEmbeddings: 8194, headDim: 64, typeVocabSize: 1 }],
   ['EuroBERT-2.1B', 'eurobert', 'EuroBertForMaskedLM', [2304, 6144, 32, 18, 128_256, 8192],
     { ...eurobert, num_key_value_heads: 6, rope_theta: 250_000, torch_dtype: 'bfloat16' },
     { headDim: 128, numKeyValueHeads: 6, isCausal: false, classifierPooling: 'late', rmsNormEps: 1e-5 }],

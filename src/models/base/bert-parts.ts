@@ -9,7 +9,7 @@ import type { Weights } from '../../weights/weights.js';
 /** Heads that predict words, the pooler where nobody classifies, and the numbers of positions. */
 export const HARMLESS_IN_ENCODERS: readonly RegExp[] = [
   /(^|\.)(pooler|cls|lm_head)\./,
-  /\.embeddings\.position_ids$/,
+  /(^|\.)embeddings\.position_ids$/,
 ];
 
 /** The checkpoint's names in a layer of BERT's kind, counted from the layer. */

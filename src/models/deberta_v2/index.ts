@@ -87,7 +87,7 @@ export const DebertaV2Router = routerOf(DEBERTA_V2_CONFIG, FlashDebertaV2ModelAT
   harmlessTensors: [
     ...HARMLESS_IN_ENCODERS,
     /^(lm_predictions|mask_predictions)\./,
-    /\.embeddings\.position_embeddings\./,
+    /(^|\.)embeddings\.position_embeddings\./,
   ],
   about: {
     kind: 'encoder',

@@ -79,7 +79,7 @@ export class FlashDistilBertModelATB extends TextEncoderATB<DistilBertConfig> {
 
 export const DistilBertRouter = routerOf(DISTILBERT_CONFIG, FlashDistilBertModelATB, {
   // What predicts words, and the numbers of positions.
-  harmlessTensors: [/^vocab_(transform|layer_norm|projector)\./, /\.embeddings\.position_ids$/],
+  harmlessTensors: [/^vocab_(transform|layer_norm|projector)\./, /(^|\.)embeddings\.position_ids$/],
   about: {
     kind: 'encoder',
     features: ['BERT without types of tokens'],

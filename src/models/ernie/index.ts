@@ -59,7 +59,7 @@ export class FlashErnieModelATB extends TextEncoderATB<ErnieConfig> {
 
 export const ErnieRouter = routerOf(ERNIE_CONFIG, FlashErnieModelATB, {
   // Some files have the vectors of tasks that use_task_id switches off.
-  harmlessTensors: [...HARMLESS_IN_ENCODERS, /\.task_type_embeddings\./],
+  harmlessTensors: [...HARMLESS_IN_ENCODERS, /(^|\.)embeddings\.task_type_embeddings\./],
   about: { kind: 'encoder', features: ['BERT with the vector of a task'], reference: 'transformers' },
 });
 registerModel('ernie', ErnieRouter);
