@@ -40,6 +40,21 @@ export {
 export { positions, positionsPastPadding } from './positions.js';
 export { QUERY_SCALES, queryScales } from './query-scales.js';
 export type { FrequencyRecipe, InputRecipe, RotaryRecipe } from './recipe.js';
+export {
+  LOGARITHMIC_BUCKETS,
+  logarithmicBucket,
+  RELATIVE_BUCKETS,
+  relativeBuckets,
+} from './relative-buckets.js';
+export {
+  DISTANCE_ROWS,
+  KEY_PLACES,
+  QUERY_PLACES,
+  relativePlaces,
+  type SignedBuckets,
+  signedBucket,
+  signedBucketRows,
+} from './relative-places.js';
 export { RESAMPLING, resampling } from './resampling.js';
 export type { RopeConfig, RopeScaling } from './rotary/rope-config.js';
 export { type RotaryTables, rotary, rotaryTables, slidingRotaryTables } from './rotary.js';
