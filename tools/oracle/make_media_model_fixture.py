@@ -121,6 +121,23 @@ CASES["llava-qwen2"] = dict(
     config=CASES["llava"]["config"] | dict(text_config=TEXT | dict(model_type="qwen2", rope_theta=10000.0)),
     seed=1)
 
+# Rows of pictures of any size, behind which words stand; each patch is a token.
+CASES["llava-pixtral"] = dict(
+    config=dict(text_config=TEXT | dict(model_type="mistral", head_dim=16, sliding_window=None), image_token_index=IMAGE,
+                vision_feature_layer=-1, vision_feature_select_strategy="full",
+                vision_config=dict(model_type="pixtral", hidden_size=64, intermediate_size=96, num_hidden_layers=2,
+                                   num_attention_heads=4, patch_size=14, hidden_act="silu")),
+    rowed=112, seed=1)
+# Pixels behind the last patch are left out; the last layer counts without the norm behind it.
+CASES["llava-siglip"] = dict(
+    config=dict(text_config=TEXT | dict(model_type="qwen2", rope_theta=10000.0, tie_word_embeddings=True),
+                image_token_index=IMAGE, vision_feature_layer=-1, vision_feature_select_strategy="full",
+                vision_config=dict(model_type="siglip_vision_model", hidden_size=64, intermediate_size=96,
+                                   num_hidden_layers=2, num_attention_heads=4, image_size=60, patch_size=14,
+                                   vision_use_head=False)),
+    # With which greedy tokens are certain.
+    whole=True, seed=5)
+
 # The window is shorter than a picture.
 CASES["gemma3"] = dict(
     config=dict(text_config=TEXT | dict(head_dim=16, sliding_window=12, query_pre_attn_scalar=16,
@@ -285,12 +302,21 @@ def paired(frames, grid):
     return torch.cat(pairs), [len(pairs), rows, columns]
 
 
+def unit_of(case):
+    """Pixels along a side of a block of Pixtral's, of four patches in mistral3."""
+    return case["config"]["vision_config"]["patch_size"] * (2 if "vision_feature_layer" not in case["config"] else 1)
+
+
 def square_processor(case):
+    if "whole" in case:
+        from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+        side = case["config"]["vision_config"]["image_size"]
+        return SiglipImageProcessorPil(size={"height": side, "width": side})
     if "canvas" in case:
         return canvas_processor(case["config"]["vision_config"]["image_size"], case["canvas"])
     if "rowed" in case:
         from transformers.models.pixtral.image_processing_pil_pixtral import PixtralImageProcessorPil
-        return PixtralImageProcessorPil(size={"longest_edge": case["rowed"]}, patch_size={"height": 28, "width": 28})
+        return PixtralImageProcessorPil(size={"longest_edge": case["rowed"]}, patch_size={"height": unit_of(case), "width": unit_of(case)})
     if "splits" in case:
         from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
         side = case["config"]["vision_config"]["image_size"]
@@ -446,7 +472,7 @@ class RowPrompt(Prompt):
         inputs = self.inputs()
         ids = inputs["input_ids"][0]
         rows = model.get_input_embeddings()(ids)
-        seen = model.model.get_image_features(inputs["pixel_values"], inputs["image_sizes"]).pooler_output
+        seen = model.model.get_image_features(inputs["pixel_values"], image_sizes=inputs["image_sizes"]).pooler_output
         rows[ids == IMAGE] = torch.cat(list(seen))
         return rows[(ids == IMAGE) | (ids == START) | (ids == END)].float()
 
@@ -793,8 +819,8 @@ def main():
         vision = config["vision_config"]
         kinds = {"canvas": CanvasPrompt, "lines": LinedPrompt, "splits": SplitPrompt, "rowed": RowPrompt}
         square = next((kind for key, kind in kinds.items() if key in case), SquarePrompt)
-        # Of mistral3 pixels along a block.
-        count = 28 if "rowed" in case else (vision["image_size"] // vision["patch_size"]) ** 2
+        # Of Pixtral's pixels along a block.
+        count = unit_of(case) if "rowed" in case else (vision["image_size"] // vision["patch_size"]) ** 2
         count = config.get("mm_tokens_per_image", count // config.get("scale_factor", 1) ** 2)
         prompts = [square(parts, i, processor, count) for i, parts in enumerate(SQUARES)]
     for i, prompt in enumerate(prompts):

@@ -41,7 +41,7 @@ export interface Patches {
 const CHANNELS = 3;
 
 /**
- * Cuts pictures of one size, whose sides are multiples of whole blocks, into patches; `temporalPatchSize` pictures that
+ * Cuts pictures of one size into patches, of whole blocks alone: pixels behind the last one of a row or column are left out; `temporalPatchSize` pictures that
  * follow one another share theirs, and the last one stands for those that lack. A still picture is its own second frame
  * (transformers 5.24, `Qwen2VLImageProcessorPil.patchify`).
  */
@@ -51,7 +51,11 @@ export function patchesOf(
   { patchSize, temporalPatchSize, mergeSize, channelsLast = false }: PatchSizes & PatchLayout,
 ): Patches {
   const [{ width, height }] = frames;
-  const [rows, columns] = [height / patchSize, width / patchSize];
+  const unit = patchSize * mergeSize;
+  const [rows, columns] = [height, width].map((side) => Math.floor(side / unit) * mergeSize) as [
+    number,
+    number,
+  ];
   const pairs = Math.ceil(frames.length / temporalPatchSize);
   const area = patchSize * patchSize;
   const numbers = valueTables(values);

@@ -31,27 +31,23 @@ export interface TextWithin extends DecoderConfig {
 export const textRouter = (kind: TextKind, dict: ConfigDict = { model_type: kind }): Router =>
   new (getRouter(kind))('', dict);
 
+/** What a class has for text of its `model_type`, whose files say only in what they differ. */
+export type TextDefaults = ConfigDict & { readonly model_type: TextKind };
+
 /**
- * What the family that an object of config.json names reads of it. `defaults` are those of the whole's class for text of
- * their `model_type`, whose files say only in what they differ.
+ * What the family that an object of config.json names reads of it. `all`: what files may leave out, by kinds of text; the
+ * first of them is the kind of those that do not name theirs.
  */
-export const textWithin = (
-  section: string,
-  defaults?: ConfigDict & { readonly model_type: TextKind },
-): Field<TextWithin> => ({
+export const textWithin = (section: string, ...all: readonly TextDefaults[]): Field<TextWithin> => ({
   read(json) {
     const within = json.section(section) ?? json.missing(section);
     const textKind =
-      within.value('model_type', oneOf(...TEXT_KINDS)) ??
-      defaults?.model_type ??
-      within.missing('model_type');
+      within.value('model_type', oneOf(...TEXT_KINDS)) ?? all[0]?.model_type ?? within.missing('model_type');
     for (const key of Object.keys(within.dict)) within.raw(key);
-    const isDefault = textKind === defaults?.model_type;
+    const defaults: ConfigDict = all.find(({ model_type }) => model_type === textKind) ?? {};
     // Null stands for a default, and so for these where they are.
-    const said = Object.entries(within.dict).filter(
-      ([key, value]) => value !== null || !(isDefault && key in defaults),
-    );
-    const dict = { ...(isDefault && defaults), ...Object.fromEntries(said) };
+    const said = Object.entries(within.dict).filter(([key, value]) => value !== null || !(key in defaults));
+    const dict = { ...defaults, ...Object.fromEntries(said) };
     const config = readText(textKind, dict, within);
     const unreadKeys = config.unreadKeys.map(({ key, value }) => ({ key: within.path(key), value }));
     return { ...config, textKind, unreadKeys };

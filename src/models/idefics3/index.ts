@@ -1,4 +1,5 @@
 import { registerModel, routerOf } from '../../router/index.js';
+import { bucketedPositions } from '../../step-inputs/index.js';
 import { renamed, type Weights } from '../../weights/weights.js';
 import { FlashInsertingATB } from '../base/inserting-text-atb.js';
 import { SquareSiglipTower } from '../base/vision/index.js';
@@ -25,7 +26,9 @@ export class FlashIdefics3ForCausalLMATB extends FlashInsertingATB<Idefics3Confi
     );
     const within = weights.at('model');
     const connector = new Connector(config, within.at('connector.modality_projection'));
-    this.encoderModule = new SquareSiglipTower(config, within.at('vision_model'), connector);
+    this.encoderModule = new SquareSiglipTower(config, within.at('vision_model'), connector, {
+      positions: bucketedPositions,
+    });
   }
 }
 

@@ -1,13 +1,13 @@
-import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
-import type { GraphKind } from '../../graph/graph-kind.js';
-import { RotaryAttention } from '../../layers/attention-orders.js';
-import { encoderAttention } from '../../layers/base-attention.js';
-import { PreNormLayer } from '../../layers/decoder-layers.js';
-import { gatherRows } from '../../layers/gather-rows.js';
-import { buildLinear } from '../../layers/linear-steps.js';
-import { BaseMLP } from '../../layers/mlp.js';
-import { Module } from '../../layers/module.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
+import { type AtbGraph, BaseOperation } from '../../../graph/atb-graph.js';
+import type { GraphKind } from '../../../graph/graph-kind.js';
+import { RotaryAttention } from '../../../layers/attention-orders.js';
+import { encoderAttention } from '../../../layers/base-attention.js';
+import { type LayerStep, PreNormLayer } from '../../../layers/decoder-layers.js';
+import { gatherRows } from '../../../layers/gather-rows.js';
+import { buildLinear } from '../../../layers/linear-steps.js';
+import { BaseMLP } from '../../../layers/mlp.js';
+import { Module } from '../../../layers/module.js';
+import { BaseRMSNorm } from '../../../layers/norms.js';
 import {
   axialRotary,
   lengths,
@@ -17,16 +17,23 @@ import {
   type StepInput,
   WORDS_AMONG,
   wordsAmongRows,
-} from '../../step-inputs/index.js';
-import type { Linear } from '../../weights/linear.js';
-import type { TensorRef, Weights } from '../../weights/weights.js';
-import type { Encoder } from '../base/flash-with-encoder-atb.js';
-import { patchLinear } from '../base/vision/index.js';
-import type { Mistral3Config } from './config.js';
-import { PatchProjector } from './projector.js';
+} from '../../../step-inputs/index.js';
+import type { Linear } from '../../../weights/linear.js';
+import type { TensorRef, Weights } from '../../../weights/weights.js';
+import type { Encoder } from '../flash-with-encoder-atb.js';
+import { patchLinear } from './clip-tower.js';
+import type { PixtralVision } from './pixtral-config.js';
 
 /** Of its norms. */
 const EPSILON = 1e-5;
+
+/** What Pixtral's encoder, and its processor, are told by the whole. */
+export interface PixtralModel {
+  readonly vision: PixtralVision;
+  /** Patches along a side of a block, which becomes one token. */
+  readonly mergeSize: number;
+  readonly imageTokenId: number | undefined;
+}
 
 /** Pixtral's encoder of pictures of any size (arXiv:2410.07073, section 2.2), with embeddings of the words between its rows. */
 export class PixtralTower extends Module implements Encoder {
@@ -34,11 +41,11 @@ export class PixtralTower extends Module implements Encoder {
   readonly patchEmbedding: Linear;
   readonly patchNorm: BaseRMSNorm;
   readonly layers: readonly PreNormLayer[];
-  readonly projector: PatchProjector;
+  readonly projector: LayerStep;
   private readonly embedTokens: TensorRef;
 
-  /** `embedTokens`: those of text, [vocab, hidden]. Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
-  constructor(config: Mistral3Config, tower: Weights, projector: Weights, embedTokens: TensorRef) {
+  /** `projector` may read `merged_patches`; `embedTokens`: those of text, [vocab, hidden]. Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
+  constructor(config: PixtralModel, tower: Weights, projector: LayerStep, embedTokens: TensorRef) {
     super();
     const { vision, mergeSize, imageTokenId = -1 } = config;
     const { hiddenSize, numHeads, numLayers, patchSize, theta } = vision;
@@ -63,7 +70,7 @@ export class PixtralTower extends Module implements Encoder {
         mlp: new BaseMLP({ ...vision, mlpBias: false }, at.at('feed_forward')),
       });
     });
-    this.projector = new PatchProjector(config, projector);
+    this.projector = projector;
     this.embedTokens = embedTokens;
   }
 

@@ -1,0 +1,52 @@
+import type { ActivationKind } from '../../../common-op-builders/index.js';
+import { gridPositions } from '../../../step-inputs/index.js';
+import type { Weights } from '../../../weights/weights.js';
+import type { Encoder } from '../flash-with-encoder-atb.js';
+import type { TextWithin } from '../text-within.js';
+import { ClipEncoder, layersBehind, RowProjector, SiglipEncoder, type SiglipSizes } from '../vision/index.js';
+
+/** What an encoder of a family of LLaVA is told by the configuration. */
+export interface LlavaVision extends TextWithin {
+  /** How many layers of the encoder are computed. */
+  readonly computedLayers: number;
+  readonly projectorAct: ActivationKind;
+  readonly projectorBias: boolean;
+  readonly select: 'default' | 'full';
+  readonly vision: { readonly kind: string; readonly numLayers: number; readonly hiddenSize: number };
+}
+
+/** The same of one that sees squares. */
+export interface SquareLlava extends LlavaVision {
+  readonly vision: SiglipSizes & { readonly kind: 'clip_vision_model' | 'siglip_vision_model' };
+}
+
+/** What stands where the checkpoint has the encoder of pictures: until transformers 4.x within a model of its own. */
+const towerOf = (weights: Weights): Weights => {
+  const older = weights.has('vision_tower.vision_model.embeddings.position_embedding.weight');
+  return weights.at(older ? 'vision_tower.vision_model' : 'vision_tower');
+};
+
+/** CLIP or SigLIP up to the layer that is taken, without the norm behind the last: [tokens, hidden]. */
+export function squareEncoder({ vision, computedLayers, select }: SquareLlava, weights: Weights): Encoder {
+  const sizes = { ...vision, numLayers: computedLayers };
+  const tower = towerOf(weights);
+  if (vision.kind === 'siglip_vision_model')
+    return new SiglipEncoder(sizes, tower, { positions: gridPositions, hasNorm: false });
+  const count = Math.floor(vision.imageSize / vision.patchSize) ** 2;
+  return new ClipEncoder({ ...sizes, count }, tower, select === 'full');
+}
+
+/** The two linears behind an encoder. */
+export const llavaProjector = (config: LlavaVision, weights: Weights): RowProjector =>
+  new RowProjector(weights.at('multi_modal_projector'), {
+    inSize: config.vision.hiddenSize,
+    outSize: config.hiddenSize,
+    hasBias: config.projectorBias,
+    act: config.projectorAct,
+  });
+
+/** Of checkpoints: layers behind the one whose result is taken, and what only whole encoders need. */
+export const unusedOfLlava = ({ computedLayers, vision }: LlavaVision): RegExp[] => [
+  /^vision_tower\.(.*\.)?(post_layernorm\.|head\.|embeddings\.position_ids$)/,
+  ...layersBehind('vision_tower\\.(.*\\.)?(encoder|transformer)\\.layers', computedLayers, vision.numLayers),
+];
