@@ -1,6 +1,7 @@
 import { parentPort } from 'node:worker_threads';
 import { AtbError } from '../errors.js';
 import type { BesideReply, BesideRequest } from './beside.js';
+import { anyresOf, paddedSquare } from './image/anyres.js';
 import { canvasOf } from './image/canvas.js';
 import { patchesOf } from './image/patches.js';
 import { resize } from './image/resample.js';
@@ -19,6 +20,8 @@ const WORK = {
   upperBytes,
   resize,
   middleSquare,
+  anyresOf,
+  paddedSquare,
   canvasOf,
   slicesOf,
   splitsOf,

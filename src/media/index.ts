@@ -1,4 +1,14 @@
 export { beside } from './beside.js';
+export {
+  type AnyresPicture,
+  type AnyresSizes,
+  anyresOf,
+  bestCanvas,
+  coveredPart,
+  type PatchWindow,
+  paddedSquare,
+  shrunkWindow,
+} from './image/anyres.js';
 export { type CanvasSizes, canvasGrid, canvasOf } from './image/canvas.js';
 export { decodePicture, PICTURE_LIMITS, type PictureLimits } from './image/decode.js';
 export { fitBlocks, type PatchBudget } from './image/fit.js';
@@ -31,7 +41,8 @@ export {
   mediaKey,
   tokenOf,
 } from './processor.js';
-export { pythonRound, pythonTenths } from './python-round.js';
+export { pythonFloorDivision, pythonRound, pythonTenths } from './python-round.js';
+export { LINE_END, RowPacker, type RowShares, SUMMANDS } from './row-shares.js';
 export { type LogMel, logMel, MAX_MEL_FRAMES, MAX_MEL_SECONDS, MEL_RATE } from './sound/log-mel.js';
 export { FILTER_REACH, resample } from './sound/resample.js';
 export { isWav, readWav, type Sound } from './sound/wav.js';

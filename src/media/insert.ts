@@ -1,3 +1,5 @@
+import type { RowShares } from './row-shares.js';
+
 /** How rows of an encoder stand to each other: frames in time, and within each of them rows below each other and side by side. */
 export interface InsertGrid {
   readonly frames: number;
@@ -17,6 +19,8 @@ export interface EncoderInput {
   readonly count: number;
   /** [frames, rows, columns] of `data`. */
   readonly shape: readonly [frames: number, rows: number, columns: number];
+  /** What its tokens are made of, where they are not the encoder's own rows in order. [count] */
+  readonly shares?: RowShares;
   /** Of what the encoder gives; undefined where it stands in a line like text. */
   readonly grid?: InsertGrid | undefined;
   /** The ids of those tokens, where they are not all the same: some may be words. [count] */

@@ -40,9 +40,9 @@ export interface MediaProcessor {
   joins?(left: number, right: number): readonly number[] | undefined;
   /**
    * What stands in a prompt for a thing, in order. `what` names it in messages: "picture 2 of the prompt"; `place`: how many
-   * of its kind stand before it. @throws MEDIA_*
+   * of its kind stand before it; `count`: how many there are in all. @throws MEDIA_*
    */
-  process(media: MediaFiles, what: string, place: number): Promise<readonly MediaPiece[]>;
+  process(media: MediaFiles, what: string, place: number, count: number): Promise<readonly MediaPiece[]>;
 }
 
 /** The key of piece number `index` of what comes of files: a processor makes the same of the same files. */

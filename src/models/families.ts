@@ -67,6 +67,8 @@ export * from './llama/index.js';
 export * from './llama4/index.js';
 export * from './llama4_text/index.js';
 export * from './llava/index.js';
+export * from './llava_next/index.js';
+export * from './llava_onevision/index.js';
 export * from './mamba2/index.js';
 export * from './mimo/index.js';
 export * from './minicpm/index.js';

@@ -31,7 +31,7 @@ async function processed(
     writeFileSync(join(path, 'config.json'), JSON.stringify({ ...config, ...changes }));
     const processor = await (await getModel(path)).getMediaProcessor(encodeWords);
     if (!processor) throw new Error('no processor');
-    return await processor.process(await mediaFiles(...media), 'it', 0);
+    return await processor.process(await mediaFiles(...media), 'it', 0, 1);
   } finally {
     remove();
   }
@@ -135,7 +135,7 @@ describe('files about processors', () => {
     remove();
     // At one sample a second, all of it would become 2^33 samples.
     const file = wavOf(new Uint8Array(2 ** 19).fill(128), 1);
-    const pieces = await processor?.process({ kind: 'audio', files: [file] }, 'it', 0);
+    const pieces = await processor?.process({ kind: 'audio', files: [file] }, 'it', 0, 1);
     expect(countOf(pieces ?? [])).to.equal(750);
   });
 });

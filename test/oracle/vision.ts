@@ -122,8 +122,9 @@ export function processedOf(
 ): Promise<ProcessedMedia[]> {
   return Promise.all(
     media.map(async ({ files }, index) => {
-      const before = media.slice(0, index).filter((other) => other.files.kind === files.kind);
-      return { kind: files.kind, pieces: await processor.process(files, 'it', before.length) };
+      const alike = media.filter((other) => other.files.kind === files.kind);
+      const before = alike.filter((other) => media.indexOf(other) < index);
+      return { kind: files.kind, pieces: await processor.process(files, 'it', before.length, alike.length) };
     }),
   );
 }

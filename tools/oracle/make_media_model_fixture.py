@@ -138,6 +138,24 @@ CASES["llava-siglip"] = dict(
     # With which greedy tokens are certain.
     whole=True, seed=5)
 
+# Tiles of 56 pixels on canvases of up to four, and the whole before them.
+CANVASES = [[56, 112], [112, 56], [112, 112], [168, 56], [56, 168]]
+CASES["llava_next"] = dict(
+    config=CASES["llava"]["config"] | dict(image_grid_pinpoints=CANVASES),
+    anyres=True, seed=1)
+CASES["llava_next-mistral"] = dict(
+    config=CASES["llava_next"]["config"] | dict(
+        text_config=CASES["llava-pixtral"]["config"]["text_config"], vision_feature_layer=-1,
+        vision_feature_select_strategy="full", vision_config=CASES["llava-siglip"]["config"]["vision_config"] | dict(image_size=56)),
+    anyres=True, seed=1)
+# Squares of 5 x 5 patches; canvases of more than one tile shrink to the rows of one and a little.
+CASES["llava_onevision"] = dict(
+    config=CASES["llava-siglip"]["config"] | dict(
+        vision_config=CASES["llava-siglip"]["config"]["vision_config"] | dict(image_size=76), vision_aspect_ratio="anyres_max_1",
+        video_token_index=VIDEO, image_grid_pinpoints=[[76, 76], [76, 152], [152, 76], [152, 152], [76, 228]]),
+    # With which no placeholder is generated.
+    anyres=True, seed=2)
+
 # The window is shorter than a picture.
 CASES["gemma3"] = dict(
     config=dict(text_config=TEXT | dict(head_dim=16, sliding_window=12, query_pre_attn_scalar=16,
@@ -226,6 +244,14 @@ FITTED = [
     [3, (3, 3, 53, 4), 5],
 ]
 
+# One picture is seen otherwise than several; frames beside them.
+ONEVISION = [
+    [19],
+    [5, (0, 200, 50, 3), 2],
+    [(0, 120, 3, 2), (0, 50, 90, 3), 7, (0, 30, 30, 4), 3],
+    [3, (3, 84, 56, 5), 2, (0, 90, 60, 6), 4, (3, 56, 56, 6), 5],
+]
+
 # Beside these frames, which are one tile each.
 FRAMES = [3, (3, 84, 56, 5), 2, (0, 120, 60, 6), 9]
 
@@ -308,6 +334,15 @@ def unit_of(case):
 
 
 def square_processor(case):
+    if "anyres" in case:
+        side = case["config"]["vision_config"]["image_size"]
+        canvases = case["config"]["image_grid_pinpoints"]
+        if "video_token_index" in case["config"]:
+            from transformers.models.llava_onevision.image_processing_pil_llava_onevision import LlavaOnevisionImageProcessorPil
+            return LlavaOnevisionImageProcessorPil(size={"height": side, "width": side}, image_grid_pinpoints=canvases)
+        from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
+        return LlavaNextImageProcessorPil(size={"shortest_edge": side}, crop_size={"height": side, "width": side},
+                                          image_grid_pinpoints=canvases)
     if "whole" in case:
         from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
         side = case["config"]["vision_config"]["image_size"]
@@ -475,6 +510,66 @@ class RowPrompt(Prompt):
         seen = model.model.get_image_features(inputs["pixel_values"], image_sizes=inputs["image_sizes"]).pooler_output
         rows[ids == IMAGE] = torch.cat(list(seen))
         return rows[(ids == IMAGE) | (ids == START) | (ids == END)].float()
+
+
+def token_counter(processor, config):
+    """What says how many tokens a picture has: transformers' processor of the family, without a tokenizer."""
+    from transformers import LlavaNextProcessor, LlavaOnevisionProcessor
+    vision = config["vision_config"]
+    counter = object.__new__(LlavaOnevisionProcessor if "video_token_index" in config else LlavaNextProcessor)
+    counter.image_processor, counter.image_token, counter.video_token = processor, ".", "."
+    counter.patch_size, counter.num_image_tokens = vision["patch_size"], (vision["image_size"] // vision["patch_size"])**2
+    counter.vision_feature_select_strategy = config.get("vision_feature_select_strategy", "default")
+    counter.num_additional_image_tokens = int(vision["model_type"] == "clip_vision_model")
+    counter.vision_aspect_ratio = config.get("vision_aspect_ratio")
+    return counter
+
+
+class AnyresPrompt(Prompt):
+    """A picture as one square and as tiles, with what ends a line behind each line."""
+
+    def __init__(self, parts, number, processor, config):
+        self.processor, self.counter, self.videos = processor, token_counter(processor, config), []
+        self.shown = [Image.fromarray(picture(*part[1:])) for part in parts if not isinstance(part, int) and part[0] == 0]
+        # Of LLaVA-OneVision pictures of one prompt are one list.
+        images = [self.shown] if "video_token_index" in config else self.shown
+        self.out = processor(images=images, return_tensors="pt") if self.shown else {}
+        super().__init__(parts, number)
+
+    def show(self, *part):
+        if part[0]:
+            return self.show_frames(*part)
+        index = sum(kind == 0 for kind, *_ in self.media)
+        self.place(part, IMAGE, len(self.counter.replace_image_token(self.out, index)))
+
+    def show_frames(self, *part):
+        count, width, height, seed = part
+        frames = [Image.fromarray(picture(width, height, seed + i)) for i in range(count)]
+        values = frame_processor(self.processor)(images=frames, return_tensors="pt")["pixel_values"]
+        self.videos.append(values)
+        self.place(part, VIDEO, len(self.counter.replace_video_token({"pixel_values_videos": [values]}, 0)))
+
+    def inputs(self, more=()):
+        found = self.texts(more) | dict(self.out)
+        if self.videos:
+            # The class wants as many frames of each.
+            found["pixel_values_videos"] = torch.stack(self.videos)
+        return found
+
+    def encoded(self, model):
+        rows = {0: [], 1: [model.model.get_video_features(values[None]).pooler_output[0] for values in self.videos]}
+        if self.shown:
+            rows[0] = list(model.model.get_image_features(**self.out).pooler_output)
+        return torch.cat([rows[min(kind, 1)].pop(0) for kind, *_ in self.media]).float()
+
+
+# Frames are told from pictures by the numbers that their pixels become.
+FRAME_CHANNELS = dict(image_mean=[0.5] * 3, image_std=[0.25] * 3)
+
+
+def frame_processor(processor):
+    from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+    return SiglipImageProcessorPil(size=dict(height=processor.size.height, width=processor.size.width), **FRAME_CHANNELS)
 
 
 class FittedPrompt(Prompt):
@@ -815,6 +910,11 @@ def main():
         vision = config["vision_config"]
         write_frames(out, dict(patch_size=vision["patch_size"], max_soft_tokens=70, do_normalize=True))
         prompts = [FittedPrompt(parts, i, processor) for i, parts in enumerate(FITTED)]
+    elif "anyres" in case:
+        sees_frames = "video_token_index" in config
+        if sees_frames:
+            write_frames(out, dict(size=dict(height=processor.size.height, width=processor.size.width), **FRAME_CHANNELS))
+        prompts = [AnyresPrompt(parts, i, processor, config) for i, parts in enumerate(ONEVISION if sees_frames else SQUARES)]
     else:
         vision = config["vision_config"]
         kinds = {"canvas": CanvasPrompt, "lines": LinedPrompt, "splits": SplitPrompt, "rowed": RowPrompt}

@@ -79,6 +79,18 @@ const selected = (
   },
 });
 
+/** The same where rows are put together by their places in a picture: that which stands for it has none. */
+export const patchesAlone = (
+  fallback: 'default' | 'full',
+): Field<'default' | 'full', { readonly vision: { readonly kind: string } }> => ({
+  read(json, { vision }) {
+    const name = 'vision_feature_select_strategy';
+    const found = selected(fallback).read(json, { vision });
+    if (found === 'default' || vision.kind !== 'clip_vision_model') return found;
+    return json.fail(`${name} must be "default": the row that stands for a picture has no place, found "full"`);
+  },
+});
+
 /** Embedding and head are one where the file says so, for the whole or for the text within. */
 const tied: Field<boolean> = {
   read(json) {

@@ -1,9 +1,17 @@
 import type { ActivationKind } from '../../../common-op-builders/index.js';
-import { gridPositions } from '../../../step-inputs/index.js';
+import { gridPositions, packedRows } from '../../../step-inputs/index.js';
 import type { Weights } from '../../../weights/weights.js';
 import type { Encoder } from '../flash-with-encoder-atb.js';
 import type { TextWithin } from '../text-within.js';
-import { ClipEncoder, layersBehind, RowProjector, SiglipEncoder, type SiglipSizes } from '../vision/index.js';
+import {
+  ClipEncoder,
+  layersBehind,
+  ProjectedTower,
+  RowProjector,
+  SiglipEncoder,
+  type SiglipSizes,
+} from '../vision/index.js';
+import { PackedProjector } from './packed-projector.js';
 
 /** What an encoder of a family of LLaVA is told by the configuration. */
 export interface LlavaVision extends TextWithin {
@@ -50,3 +58,11 @@ export const unusedOfLlava = ({ computedLayers, vision }: LlavaVision): RegExp[]
   /^vision_tower\.(.*\.)?(post_layernorm\.|head\.|embeddings\.position_ids$)/,
   ...layersBehind('vision_tower\\.(.*\\.)?(encoder|transformer)\\.layers', computedLayers, vision.numLayers),
 ];
+
+/** An encoder of squares whose rows become tokens as processors say it; `isMixed`: as sums of rows. */
+export function anyresTower(config: SquareLlava, weights: Weights, isMixed: boolean): ProjectedTower {
+  const { vision, hiddenSize } = config;
+  const packed = { layerId: vision.numLayers, hiddenSize, isMixed };
+  const projector = new PackedProjector(llavaProjector(config, weights), weights, packed);
+  return new ProjectedTower(squareEncoder(config, weights), projector, [packedRows(isMixed)]);
+}
