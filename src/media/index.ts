@@ -29,11 +29,19 @@ export { type SplitPicture, type SplitSizes, splitsOf } from './image/splits.js'
 export { middleSquare } from './image/square.js';
 export { type TileGrid, type TileSizes, tileGrid, tilesOf } from './image/tiles.js';
 export { type WindowedPatches, windowsOf } from './image/windows.js';
-export { type EncoderInput, endOf, type Insert, type InsertGrid, insertsWithin } from './insert.js';
-export { type ExpandedPrompt, type ProcessedMedia, placeInserts } from './place-inserts.js';
+export {
+  type EncoderInput,
+  type ExpandedPrompt,
+  endOf,
+  type Insert,
+  type InsertGrid,
+  insertsWithin,
+} from './insert.js';
+export { type ProcessedMedia, placeInserts } from './place-inserts.js';
 export {
   DEFAULT_FPS,
   type EncodeWords,
+  joinedKey,
   type MediaFiles,
   type MediaKind,
   type MediaPiece,

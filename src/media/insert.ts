@@ -38,6 +38,12 @@ export interface Insert {
   readonly input: EncoderInput;
 }
 
+/** A prompt as models read it: each placeholder stands as often as its encoder gives rows. */
+export interface ExpandedPrompt {
+  readonly tokens: Int32Array;
+  readonly inserts: readonly Insert[];
+}
+
 /** The place behind the last token of an insert. */
 export const endOf = ({ start, input }: Insert): number => start + input.count;
 

@@ -12,5 +12,8 @@ export function pythonTenths(value: number): string {
   return value % 1 === 0.25 ? `${Math.floor(value)}.2` : value.toFixed(1);
 }
 
-/** The largest integer that is at most a / b, as Python's `//` has it: `Math.floor(a / b)` may lie one above; a, b > 0. */
+/**
+ * The largest integer that is at most a / b, as Python's `//` has it: `Math.floor(a / b)` may lie one above; a, b >
+ * 0.
+ */
 export const pythonFloorDivision = (a: number, b: number): number => Math.round((a - (a % b)) / b);

@@ -37,8 +37,8 @@ export class RowPacker {
   }
 
   /**
-   * The rows of a window, drawn out to another number of rows and columns where that is not the same: bilinear, centres on
-   * centres, nothing smoothed (torch's `interpolate`). `endsLines`: whether one that ends a line follows each row.
+   * The rows of a window, drawn out to another number of rows and columns where that is not the same: bilinear, centres
+   * on centres, nothing smoothed (torch's `interpolate`). `endsLines`: whether one that ends a line follows each row.
    */
   addWindow(
     at: RowAt,
@@ -80,7 +80,10 @@ export class RowPacker {
   }
 }
 
-/** Of an axis of `from` places that becomes one of `to`: between which two each new one lies, and how near to the second. */
+/**
+ * Of an axis of `from` places that becomes one of `to`: between which two each new one lies, and how near to the
+ * second.
+ */
 function between(from: number, to: number) {
   const scale = Math.fround(from / to);
   return Array.from({ length: to }, (_, place) => {

@@ -10,9 +10,9 @@ export const PACKED_ROWS = Array.from({ length: SUMMANDS }, (_, summand) => ({
 }));
 
 /**
- * Of pictures whose tokens are put together of an encoder's rows: `packed_rows_0` i64 [tokens], of each token the row, that
- * which ends a line standing behind all. `isMixed`: there are four, and `packed_shares_0` to 3 [tokens, 1] in the model's
- * dtype say how much each counts.
+ * Of pictures whose tokens are put together of an encoder's rows: `packed_rows_0` i64 [tokens], of each token the row,
+ * that which ends a line standing behind all. `isMixed`: there are four, and `packed_shares_0` to 3 [tokens, 1] in the
+ * model's dtype say how much each counts.
  */
 export const packedRows = (isMixed: boolean): StepInput => {
   const inputs = PACKED_ROWS.slice(0, isMixed ? SUMMANDS : 1);

@@ -107,6 +107,19 @@ describe('files about processors', () => {
       ['qwen3_vl', { [VIDEOS]: { patch_size: 14 } }, 'patch_size must be 16'],
       ['internvl', { [VIDEOS]: { size: { height: 70, width: 70 } } }, 'size must be 56'],
       ['llava', { [PICTURES]: { size: 40, crop_size: 56 } }, 'crop_size'],
+      ['llava-siglip', { [PICTURES]: { size: { height: 56, width: 56 } } }, 'size must be 60'],
+      ['llava_next', { [PICTURES]: { size: 56 } }, 'crop_size must be 56'],
+      ['llava_next', { [PICTURES]: { size: 28, crop_size: 56 } }, 'size must be 56'],
+      [
+        'llava_next',
+        { [PICTURES]: { size: 56, crop_size: 56, image_grid_pinpoints: [[56, 112]] } },
+        'image_grid_pinpoints must be 56 x 112, 112 x 56',
+      ],
+      [
+        'llava_onevision',
+        { [PICTURES]: { size: { height: 76, width: 76 } }, [VIDEOS]: { size: { height: 56, width: 56 } } },
+        'size must be 76',
+      ],
       ['qwen2_audio', { [PICTURES]: { feature_size: 80 } }, 'feature_size must be 32'],
       ['qwen2_audio', { [PICTURES]: { hop_length: 320 } }, 'hop_length must be 160'],
       [

@@ -124,7 +124,7 @@ describe('configurations with a model of text within', () => {
   });
 
   it('take the encoder that vision_config names, and what its class has', () => {
-    // The keys in which Pixtral's files differ from LlavaConfig's defaults, as the class of transformers 5.24 asks for them.
+    // The keys in which files with Pixtral's encoder differ from LlavaConfig's defaults in transformers 5.24.
     const pixtral = {
       model_type: 'llava',
       image_token_index: 10,
@@ -178,7 +178,7 @@ describe('configurations with a model of text within', () => {
     const chat = (changes: object) => problemsOf(() => INTERNVL_CHAT_CONFIG.read({ ...CHAT, ...changes }));
     const vision = (changes: object) => chat({ vision_config: { ...CHAT.vision_config, ...changes } }).join();
     expect(chat({ llm_config: { ...QWEN2, model_type: 'phi3' } }).join()).to.match(
-      /llm_config\.model_type must be one of gemma3_text, internlm2, llama, llama4_text, ministral3, mistral, qwen2, qwen3, found "phi3"/,
+      /llm_config\.model_type must be one of gemma, gemma2, gemma3_text, internlm2, llama, llama4_text, ministral3, mistral, qwen2, qwen3, found "phi3"/,
     );
     expect(chat({ llm_config: { ...QWEN2, hidden_size: 'wide', vocab_size: 0 } })).to.have.members([
       'llm_config.hidden_size must be an integer from 1 to 1048576, found "wide"',

@@ -130,8 +130,12 @@ export function processedOf(
 }
 
 /** Where what encoders read stands in a reference's prompt. */
-export const insertsOf = ({ media }: VisionReference, processed: readonly ProcessedMedia[]): Insert[] =>
-  processed.flatMap(({ pieces }, index) => {
+export const insertsOf = (
+  { media, prompt }: VisionReference,
+  processed: readonly ProcessedMedia[],
+  { asOne }: Pick<MediaProcessor, 'asOne'> = {},
+): readonly Insert[] => {
+  const inserts = processed.flatMap(({ pieces }, index) => {
     let at = media[index]?.start ?? 0;
     return pieces.flatMap((piece) => {
       const start = at;
@@ -139,6 +143,8 @@ export const insertsOf = ({ media }: VisionReference, processed: readonly Proces
       return 'data' in piece ? [{ start, input: piece }] : [];
     });
   });
+  return inserts.length > 0 && asOne ? asOne({ tokens: prompt, inserts }).inserts : inserts;
+};
 
 /** A reference's prompt with one placeholder in place of all that each thing becomes, and what templates have about it. */
 export function shortPrompt(

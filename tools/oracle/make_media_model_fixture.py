@@ -165,6 +165,21 @@ CASES["gemma3"] = dict(
                                    image_size=112, patch_size=14, vision_use_head=False)),
     seed=1, lines=True)
 
+# All of a prompt sees itself, where it shows something.
+CASES["paligemma"] = dict(
+    config=dict(text_config=TEXT | dict(model_type="gemma", head_dim=16, num_key_value_heads=1), image_token_index=IMAGE,
+                projection_dim=64, hidden_size=64, vocab_size=VOCAB,
+                vision_config=dict(model_type="siglip_vision_model", hidden_size=64, intermediate_size=96,
+                                   num_hidden_layers=2, num_attention_heads=4, image_size=70, patch_size=14,
+                                   vision_use_head=False)),
+    whole=True, prefix=True, seed=1)
+CASES["paligemma-gemma2"] = dict(
+    config=CASES["paligemma"]["config"] | dict(
+        text_config=TEXT | dict(model_type="gemma2", head_dim=16, query_pre_attn_scalar=16, sliding_window=192,
+                                final_logit_softcapping=3.0, attn_logit_softcapping=2.0,
+                                layer_types=["sliding_attention", "full_attention", "sliding_attention"])),
+    whole=True, prefix=True, seed=2)
+
 # As the published ones of 6 billion parameters: norms of queries and keys, no biases of them.
 CASES["internvl"] = dict(
     config=dict(text_config=TEXT | dict(model_type="qwen3", head_dim=16, rope_theta=10000.0), image_token_id=IMAGE,
@@ -633,6 +648,22 @@ class LinedPrompt(SquarePrompt):
         return found | dict(token_type_ids=(found["input_ids"] == IMAGE).long())
 
 
+class PrefixPrompt(SquarePrompt):
+    """The same of which all tokens see each other, but for those that are generated."""
+
+    def texts(self, more):
+        found = super().texts(more)
+        types = torch.tensor([[0] * len(self.ids) + [1] * len(more)])
+        return found | (dict(token_type_ids=types) if self.pixels else {})
+
+    def encoded(self, model):
+        """Of all tokens, words included."""
+        inputs = self.inputs()
+        rows = model.get_input_embeddings()(inputs["input_ids"][0])
+        rows[inputs["input_ids"][0] == IMAGE] = model.model.get_image_features(inputs["pixel_values"]).pooler_output.flatten(0, 1)
+        return rows.float()
+
+
 class TilePrompt(Prompt):
     """Tiles of the processor that InternVL's has, which asks it to cut; frames of that of its videos, which does not."""
 
@@ -917,7 +948,7 @@ def main():
         prompts = [AnyresPrompt(parts, i, processor, config) for i, parts in enumerate(ONEVISION if sees_frames else SQUARES)]
     else:
         vision = config["vision_config"]
-        kinds = {"canvas": CanvasPrompt, "lines": LinedPrompt, "splits": SplitPrompt, "rowed": RowPrompt}
+        kinds = {"prefix": PrefixPrompt, "canvas": CanvasPrompt, "lines": LinedPrompt, "splits": SplitPrompt, "rowed": RowPrompt}
         square = next((kind for key, kind in kinds.items() if key in case), SquarePrompt)
         # Of Pixtral's pixels along a block.
         count = unit_of(case) if "rowed" in case else (vision["image_size"] // vision["patch_size"]) ** 2

@@ -93,8 +93,8 @@ export interface PatchWindow {
 const sevenDigits = (value: number): number => Math.trunc(Number(value.toFixed(7)));
 
 /**
- * The part of a canvas of `rows` x `columns` patches that a picture covers, but for one that it shares with what is empty
- * (transformers 5.24, `unpad_image`).
+ * The part of a canvas of `rows` x `columns` patches that a picture covers, but for one that it shares with what is
+ * empty (transformers 5.24, `unpad_image`).
  */
 export function coveredPart(
   { width, height }: PictureSize,

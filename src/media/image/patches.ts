@@ -41,9 +41,9 @@ export interface Patches {
 const CHANNELS = 3;
 
 /**
- * Cuts pictures of one size into patches, of whole blocks alone: pixels behind the last one of a row or column are left out; `temporalPatchSize` pictures that
- * follow one another share theirs, and the last one stands for those that lack. A still picture is its own second frame
- * (transformers 5.24, `Qwen2VLImageProcessorPil.patchify`).
+ * Cuts pictures of one size into patches, of whole blocks alone: pixels behind the last one of a row or column are left
+ * out. `temporalPatchSize` pictures that follow one another share theirs, and the last one stands for those that lack. A
+ * still picture is its own second frame (transformers 5.24, `Qwen2VLImageProcessorPil.patchify`).
  */
 export function patchesOf(
   frames: readonly [Picture, ...Picture[]],

@@ -36,9 +36,9 @@ export const insertInputs = ({
 export abstract class FlashInsertingATB<C extends TextWithin> extends FlashWithEncoderATB<C> {
   protected readonly model: InsertingModelATB;
 
-  /** `root`: what the checkpoint's names of the model of text begin with. */
-  constructor(config: C, weights: Weights, root: string) {
-    super(config, weights, { names: headNamesWithin(config.textKind, root) });
+  /** `root`: what the checkpoint's names of the model of text begin with; `softcap`: of logits, none when absent. */
+  constructor(config: C, weights: Weights, root: string, softcap?: number) {
+    super(config, weights, { names: headNamesWithin(config.textKind, root), softcap });
     const { modelClass } = textRouter(config.textKind);
     const Text = modelClass as unknown as new (config: C, weights: Weights) => object;
     const text = new Text(config, weights.at(root));

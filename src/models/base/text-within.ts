@@ -11,6 +11,8 @@ import { getRouter, type HeadNames, type Router } from '../../router/index.js';
 
 /** Families of text that may stand in a checkpoint beside an encoder: their heads differ from Llama's in nothing but names. */
 const TEXT_KINDS = [
+  'gemma',
+  'gemma2',
   'gemma3_text',
   'internlm2',
   'llama',
@@ -35,10 +37,18 @@ export const textRouter = (kind: TextKind, dict: ConfigDict = { model_type: kind
 export type TextDefaults = ConfigDict & { readonly model_type: TextKind };
 
 /**
- * What the family that an object of config.json names reads of it. `all`: what files may leave out, by kinds of text; the
- * first of them is the kind of those that do not name theirs.
+ * What the family that an object of config.json names reads of it. `all`: what files may leave out, by kinds of text;
+ * the first of them is the kind of those that do not name theirs.
  */
-export const textWithin = (section: string, ...all: readonly TextDefaults[]): Field<TextWithin> => ({
+export const textWithin = (section: string, ...all: readonly TextDefaults[]): Field<TextWithin> =>
+  textWithout([], section, ...all);
+
+/** The same without those keys of the object that the whole reads by itself. */
+export const textWithout = (
+  keys: readonly string[],
+  section: string,
+  ...all: readonly TextDefaults[]
+): Field<TextWithin> => ({
   read(json) {
     const within = json.section(section) ?? json.missing(section);
     const textKind =
@@ -46,7 +56,9 @@ export const textWithin = (section: string, ...all: readonly TextDefaults[]): Fi
     for (const key of Object.keys(within.dict)) within.raw(key);
     const defaults: ConfigDict = all.find(({ model_type }) => model_type === textKind) ?? {};
     // Null stands for a default, and so for these where they are.
-    const said = Object.entries(within.dict).filter(([key, value]) => value !== null || !(key in defaults));
+    const said = Object.entries(within.dict).filter(
+      ([key, value]) => !keys.includes(key) && (value !== null || !(key in defaults)),
+    );
     const dict = { ...defaults, ...Object.fromEntries(said) };
     const config = readText(textKind, dict, within);
     const unreadKeys = config.unreadKeys.map(({ key, value }) => ({ key: within.path(key), value }));

@@ -50,7 +50,10 @@ const TEXT = 'language_model';
 /** Each patch of Pixtral's encoder becomes a token. */
 const UNMERGED = 1;
 
-/** A model of text that sees pictures by CLIP or SigLIP (arXiv:2310.03744), or by Pixtral's encoder (arXiv:2410.07073). */
+/**
+ * A model of text that sees pictures by CLIP or SigLIP (arXiv:2310.03744), or by Pixtral's encoder
+ * (arXiv:2410.07073).
+ */
 export class FlashLlavaForCausalLMATB extends FlashInsertingATB<LlavaConfig> {
   readonly name = 'llava';
   protected readonly encoderModule: Encoder;
@@ -61,8 +64,7 @@ export class FlashLlavaForCausalLMATB extends FlashInsertingATB<LlavaConfig> {
     const projector = llavaProjector(config, weights);
     if (vision.kind === 'pixtral') {
       const model = { vision: { ...vision, numLayers: computedLayers }, imageTokenId, mergeSize: UNMERGED };
-      const { embedTokens } = this.model.text;
-      this.encoderModule = new PixtralTower(model, weights.at('vision_tower'), projector, embedTokens);
+      this.encoderModule = new PixtralTower(model, weights.at('vision_tower'), projector, this.model.text);
     } else this.encoderModule = new ProjectedTower(squareEncoder({ ...config, vision }, weights), projector);
   }
 }

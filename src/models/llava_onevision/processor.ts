@@ -22,7 +22,10 @@ const FRAMES = defineConfig({
 });
 type FrameConfig = ReturnType<(typeof FRAMES)['read']>;
 
-/** A picture alone as a square and as tiles, several as squares with a rim, frames as squares with a quarter of their rows. */
+/**
+ * A picture alone as a square and as tiles, several as squares with a rim, frames as squares with a quarter of their
+ * rows.
+ */
 export class OnevisionProcessor extends AnyresProcessor {
   override readonly placeholders: MediaProcessor['placeholders'];
 

@@ -17,7 +17,7 @@ export class FlashMistral3ForCausalLMATB extends FlashInsertingATB<Mistral3Confi
     super(config, weights, TEXT);
     const [tower, projected] = [weights.at('vision_tower'), weights.at('multi_modal_projector')];
     const projector = new PatchProjector(config, projected);
-    this.encoderModule = new PixtralTower(config, tower, projector, this.model.text.embedTokens);
+    this.encoderModule = new PixtralTower(config, tower, projector, this.model.text);
   }
 }
 

@@ -62,7 +62,10 @@ export const canvasesOr = (
   },
 });
 
-/** What processors of pictures on canvases do; defaults of transformers 5.24, LlavaNextImageProcessor and LlavaOnevisionImageProcessor. */
+/**
+ * What processors of pictures on canvases do; defaults of transformers 5.24, LlavaNextImageProcessor and
+ * LlavaOnevisionImageProcessor.
+ */
 const anyresPictures = (side: number, crop: number | undefined) =>
   defineConfig({
     fields: {
@@ -106,7 +109,10 @@ export async function readAnyresPictures(
   return found;
 }
 
-/** Pictures as one square and as tiles of the canvas that fits them best, line by line (LLaVA-NeXT, "dynamic high resolution"). */
+/**
+ * Pictures as one square and as tiles of the canvas that fits them best, line by line (LLaVA-NeXT, "dynamic high
+ * resolution").
+ */
 export class AnyresProcessor implements MediaProcessor {
   readonly placeholders: MediaProcessor['placeholders'];
 

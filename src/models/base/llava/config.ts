@@ -87,7 +87,9 @@ export const patchesAlone = (
     const name = 'vision_feature_select_strategy';
     const found = selected(fallback).read(json, { vision });
     if (found === 'default' || vision.kind !== 'clip_vision_model') return found;
-    return json.fail(`${name} must be "default": the row that stands for a picture has no place, found "full"`);
+    return json.fail(
+      `${name} must be "default": the row that stands for a picture has no place, found "full"`,
+    );
   },
 });
 
@@ -137,7 +139,9 @@ export const LLAVA_IRRELEVANT: Readonly<Record<string, string>> = {
   pad_token_id: 'is read of text_config',
 };
 
-/** Of LlamaConfig, MistralConfig and Qwen2Config in transformers 5.24, from which files of text of these kinds differ. */
+/**
+ * Of LlamaConfig, MistralConfig and Qwen2Config in transformers 5.24, from which files of text of these kinds differ.
+ */
 export const LLAMA_7B = {
   model_type: 'llama',
   hidden_size: 4096,

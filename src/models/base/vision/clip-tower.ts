@@ -130,7 +130,10 @@ export class SquareFront extends BaseLayer {
   }
 }
 
-/** CLIP's encoder of square pictures (arXiv:2103.00020, section 2.4): the rows that become tokens, [kept rows, hidden]. */
+/**
+ * CLIP's encoder of square pictures (arXiv:2103.00020, section 2.4): the rows that become tokens, [kept rows,
+ * hidden].
+ */
 export class ClipEncoder extends Module implements Encoder {
   readonly stepInputs: readonly StepInput[];
   readonly front: SquareFront;

@@ -13,3 +13,4 @@ export * from './row-projector.js';
 export * from './siglip.js';
 export * from './square-processor.js';
 export * from './tower.js';
+export * from './words-among.js';

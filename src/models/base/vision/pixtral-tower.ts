@@ -1,9 +1,8 @@
-import { type AtbGraph, BaseOperation } from '../../../graph/atb-graph.js';
+import type { AtbGraph } from '../../../graph/atb-graph.js';
 import type { GraphKind } from '../../../graph/graph-kind.js';
 import { RotaryAttention } from '../../../layers/attention-orders.js';
 import { encoderAttention } from '../../../layers/base-attention.js';
 import { type LayerStep, PreNormLayer } from '../../../layers/decoder-layers.js';
-import { gatherRows } from '../../../layers/gather-rows.js';
 import { buildLinear } from '../../../layers/linear-steps.js';
 import { BaseMLP } from '../../../layers/mlp.js';
 import { Module } from '../../../layers/module.js';
@@ -15,7 +14,6 @@ import {
   PATCHES,
   patches,
   type StepInput,
-  WORDS_AMONG,
   wordsAmongRows,
 } from '../../../step-inputs/index.js';
 import type { Linear } from '../../../weights/linear.js';
@@ -23,6 +21,7 @@ import type { TensorRef, Weights } from '../../../weights/weights.js';
 import type { Encoder } from '../flash-with-encoder-atb.js';
 import { patchLinear } from './clip-tower.js';
 import type { PixtralVision } from './pixtral-config.js';
+import { buildWordsAmongGraph, type WordTable } from './words-among.js';
 
 /** Of its norms. */
 const EPSILON = 1e-5;
@@ -42,10 +41,18 @@ export class PixtralTower extends Module implements Encoder {
   readonly patchNorm: BaseRMSNorm;
   readonly layers: readonly PreNormLayer[];
   readonly projector: LayerStep;
-  private readonly embedTokens: TensorRef;
+  private readonly words: WordTable;
 
-  /** `projector` may read `merged_patches`; `embedTokens`: those of text, [vocab, hidden]. Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
-  constructor(config: PixtralModel, tower: Weights, projector: LayerStep, embedTokens: TensorRef) {
+  /**
+   * `projector` may read `merged_patches`; `words`: of the model of text. Throws WEIGHT_NOT_FOUND,
+   * WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED.
+   */
+  constructor(
+    config: PixtralModel,
+    tower: Weights,
+    projector: LayerStep,
+    { embedTokens, embeddingScale }: WordTable,
+  ) {
     super();
     const { vision, mergeSize, imageTokenId = -1 } = config;
     const { hiddenSize, numHeads, numLayers, patchSize, theta } = vision;
@@ -71,11 +78,11 @@ export class PixtralTower extends Module implements Encoder {
       });
     });
     this.projector = projector;
-    this.embedTokens = embedTokens;
+    this.words = { embedTokens, embeddingScale };
   }
 
   override getWeights(): TensorRef[] {
-    return [...super.getWeights(), this.embedTokens];
+    return [...super.getWeights(), this.words.embedTokens];
   }
 
   buildGraph(graph: AtbGraph, kind: GraphKind): string {
@@ -83,9 +90,6 @@ export class PixtralTower extends Module implements Encoder {
     let hidden = this.patchNorm.buildGraph(graph, embedded);
     for (const layer of this.layers) hidden = layer.buildGraph(graph, kind, hidden);
     const rows = this.projector.buildGraph(graph, kind, hidden);
-    const words = gatherRows(graph, this.embedTokens.name, WORDS_AMONG.ids, 'word_rows');
-    const concat = new BaseOperation('Concat', { concatDim: 0 }, 'rows_before_words');
-    graph.addOperation(concat, [rows, words], ['rows_before_words']);
-    return gatherRows(graph, 'rows_before_words', WORDS_AMONG.rows, 'picture_embeddings');
+    return buildWordsAmongGraph(graph, rows, this.words);
   }
 }

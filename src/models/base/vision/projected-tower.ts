@@ -5,7 +5,10 @@ import { Module } from '../../../layers/module.js';
 import type { StepInput } from '../../../step-inputs/index.js';
 import type { Encoder } from '../flash-with-encoder-atb.js';
 
-/** An encoder of pictures, and a step that makes rows as wide as words of what it gives: [rows, hidden] -> [tokens, out]. */
+/**
+ * An encoder of pictures, and a step that makes rows as wide as words of what it gives: [rows, hidden] -> [tokens,
+ * out].
+ */
 export class ProjectedTower extends Module implements Encoder {
   readonly stepInputs: readonly StepInput[];
 

@@ -81,8 +81,8 @@ export class SiglipEncoder extends Module implements Encoder {
 /** The same over squares alone, of whose patches a projector makes tokens, block by block. */
 export class SquareSiglipTower extends ProjectedTower {
   /**
-   * `mergeSize`: patches along a side of a block. `projector` reads `merged_patches`; `parts`: see `SiglipEncoder`. Throws as
-   * `SiglipEncoder`.
+   * `mergeSize`: patches along a side of a block. `projector` reads `merged_patches`; `parts`: see
+   * `SiglipEncoder`, which throws the same.
    */
   constructor(
     { vision, mergeSize }: { readonly vision: SiglipSizes; readonly mergeSize: number },
