@@ -2,7 +2,7 @@ import { parentPort } from 'node:worker_threads';
 import { AtbError } from '../errors.js';
 import type { BesideReply, BesideRequest } from './beside.js';
 import { anyresOf, paddedSquare } from './image/anyres.js';
-import { canvasOf } from './image/canvas.js';
+import { canvasOf, coveringTiles } from './image/canvas.js';
 import { patchesOf } from './image/patches.js';
 import { resize } from './image/resample.js';
 import { slicesOf } from './image/slices.js';
@@ -23,6 +23,7 @@ const WORK = {
   anyresOf,
   paddedSquare,
   canvasOf,
+  coveringTiles,
   slicesOf,
   splitsOf,
   tilesOf,

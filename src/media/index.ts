@@ -9,7 +9,7 @@ export {
   paddedSquare,
   shrunkWindow,
 } from './image/anyres.js';
-export { type CanvasSizes, canvasGrid, canvasOf } from './image/canvas.js';
+export { type CanvasSizes, canvasGrid, canvasOf, coveringGrid, coveringTiles } from './image/canvas.js';
 export { decodePicture, PICTURE_LIMITS, type PictureLimits } from './image/decode.js';
 export { fitBlocks, type PatchBudget } from './image/fit.js';
 export { type Patches, type PatchSizes, type PixelValues, patchesOf, patchOrder } from './image/patches.js';

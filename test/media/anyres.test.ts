@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import {
   anyresOf,
   coveredPart,
+  coveringTiles,
   paddedSquare,
   patchesOf,
   pythonFloorDivision,
@@ -69,6 +70,19 @@ describe('pictures on the canvas that fits them best', () => {
       const { data } = patchesOf([square], { ...CLIP, mean }, cut);
       const found = sha256(new Uint8Array(data.buffer)).slice(0, 16);
       expect(found, `${width} x ${height}`).to.equal(expected);
+    }
+  });
+
+  it(`covers pictures of ${pictureFixtures.covered.length} sizes with the tiles of transformers, bit for bit`, () => {
+    for (const [width, height, seed, side, maxTiles, count, expected] of pictureFixtures.covered) {
+      const tiles = coveringTiles(picture(width, height, seed), { side, maxTiles });
+      const what = `${width} x ${height}, at most ${maxTiles} of ${side}`;
+      expect(tiles.length, what).to.equal(count);
+      const cut = { patchSize: side, temporalPatchSize: 1, mergeSize: 1 };
+      const bytes = tiles.map(
+        (tile) => new Uint8Array(patchesOf([tile], { ...CLIP, isFused: true }, cut).data.buffer),
+      );
+      expect(sha256(Buffer.concat(bytes)).slice(0, 16), what).to.equal(expected);
     }
   });
 

@@ -62,6 +62,15 @@ interface PictureFixtures {
     tokens: number,
     digest: string,
   ][];
+  readonly covered: readonly [
+    width: number,
+    height: number,
+    seed: number,
+    side: number,
+    maxTiles: number,
+    count: number,
+    digest: string,
+  ][];
   readonly rims: readonly [
     width: number,
     height: number,

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { AtbError } from '../../src/errors.js';
+import { COHERE2_VISION_CONFIG } from '../../src/models/cohere2_vision/index.js';
 import { loadModels } from '../../src/models/get-model.js';
 import { LLAVA_NEXT_CONFIG } from '../../src/models/llava_next/index.js';
 import { LLAVA_ONEVISION_CONFIG } from '../../src/models/llava_onevision/index.js';
@@ -87,6 +88,30 @@ describe('configurations of the kin of LLaVA', () => {
       4096,
     ]);
     expect(second.longestContext).to.deep.include({ tokens: 4096 });
+  });
+
+  it('take what files leave out from the classes: Command A Vision', () => {
+    const files = { model_type: 'cohere2_vision', text_config: { model_type: 'cohere2' }, vision_config: {} };
+    const { vision, mergeSize, gatedSize, hiddenSize, imageTokenId, unreadKeys } =
+      COHERE2_VISION_CONFIG.read(files);
+    expect(vision).to.include({
+      hiddenSize: 1152,
+      intermediateSize: 3072,
+      numHeads: 12,
+      imageSize: 512,
+      patchSize: 16,
+    });
+    expect([mergeSize, gatedSize, hiddenSize, imageTokenId, unreadKeys]).to.deep.equal([
+      2,
+      36_864,
+      8192,
+      255_036,
+      [],
+    ]);
+    const refusal = (changes: object) =>
+      problemsOf(() => COHERE2_VISION_CONFIG.read({ ...files, ...changes })).join();
+    expect(refusal({ downsample_factor: 3 })).to.match(/downsample_factor must cut 32 patches a side/);
+    expect(refusal({ alignment_intermediate_size: 7 })).to.match(/alignment_intermediate_size must be even/);
   });
 
   it('write one message of PaliGemma: pictures, then what is asked of them', () => {

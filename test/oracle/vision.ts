@@ -87,6 +87,9 @@ const AROUND: Readonly<Record<string, number>> = {
   '<|image_end|>': 123,
   '<|tile_x_separator|>': 124,
   '<|tile_y_separator|>': 125,
+  '<|START_OF_IMG|>': 122,
+  '<|END_OF_IMG|>': 123,
+  '<|IMG_LINE_BREAK|>': 124,
   '[IMG_BREAK]': 122,
   '[IMG_END]': 123,
   '<fake_token_around_image>': 122,
@@ -107,7 +110,7 @@ const AROUND: Readonly<Record<string, number>> = {
 export const encodeWords: EncodeWords = (text) => (text.match(SPECIAL) ?? []).map(tokenOfPart);
 
 const SPECIAL =
-  /<\/?(?:img|image|slice|image_id)>|<unk>|<video>|<IMG_CONTEXT>|<\|(?:vision|image|tile)\w*\|>|<(?:fake|global|row)[-\w]+>|\[IMG_\w+\]|./gs;
+  /<\/?(?:img|image|slice|image_id)>|<unk>|<video>|<IMG_CONTEXT>|<\|(?:vision|image|tile|START|END|IMG)\w*\|>|<(?:fake|global|row)[-\w]+>|\[IMG_\w+\]|./gs;
 
 function tokenOfPart(part: string): number {
   const [, row, column] = /^<row_(\d+)_col_(\d+)>$/.exec(part) ?? [];

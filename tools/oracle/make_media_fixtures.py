@@ -21,6 +21,8 @@ in the same way. OUT gets
               tokens the picture has there, and the first 64 bits of the SHA-256 of the pixels (f32, little-endian)
     rims      for each of 100 random sizes: the first 64 bits of the SHA-256 of the pixels of LLaVA-OneVision's square with a
               rim, which one of several pictures is seen as
+    covered   for each of 160 random sizes: how many tiles Cohere2Vision's processor makes, resized by Pillow, and the first
+              64 bits of the SHA-256 of their pixels (f32, little-endian)
     sizes     for each of 400 random sizes: what smart_resize makes of it, or null where it refuses
     frames    for each of 200 random sizes and lengths of videos: the size to which Qwen3-VL's smart_resize brings its frames,
               or null where it refuses
@@ -52,6 +54,7 @@ from transformers import LlavaNextProcessor, LlavaOnevisionProcessor
 from transformers.image_utils import OPENAI_CLIP_MEAN
 from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
 from transformers.models.llava_onevision.image_processing_pil_llava_onevision import LlavaOnevisionImageProcessorPil
+from transformers.models.cohere2_vision.image_processing_cohere2_vision import Cohere2VisionImageProcessor
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 from transformers.models.llama4.image_processing_llama4 import Llama4ImageProcessor
 from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
@@ -117,6 +120,30 @@ def canvas_processor(side, tiles, **more):
 
     ByPillow.__name__ = "Llama4ImageProcessor"
     return ByPillow(size={"height": side, "width": side}, max_patches=tiles, **more)
+
+
+def covering_processor(side, tiles, **more):
+    """Cohere2Vision's, but as Pillow resizes."""
+    class ByPillow(Cohere2VisionImageProcessor):
+        def resize(self, image, size, resample=None, **_):
+            resized = [Image.fromarray(one.permute(1, 2, 0).numpy()).resize((size.width, size.height), Image.Resampling.BICUBIC)
+                       for one in image]
+            return torch.stack([torch.from_numpy(numpy.array(one)).permute(2, 0, 1) for one in resized])
+
+    ByPillow.__name__ = "Cohere2VisionImageProcessor"
+    return ByPillow(size={"height": side, "width": side}, max_patches=tiles, **more)
+
+
+def covered(chance):
+    found = []
+    for i in range(160):
+        most = chance.choice([(120, 120), (120, 120), (120, 9), (9, 120), (300, 1)])
+        width, height = (chance.randint(1, longest) for longest in most)
+        side, tiles = chance.choice([14, 28]), chance.choice([1, 4, 6, 12, 12])
+        out = covering_processor(side, tiles)(images=[Image.fromarray(picture(width, height, i))], return_tensors="np")
+        pixels = out["pixel_values"].astype("<f4").tobytes()
+        found.append([width, height, i, side, tiles, int(out["num_patches"][0]), digest(pixels)[:16]])
+    return found
 
 
 def tiles(chance):
@@ -376,7 +403,7 @@ def main():
     result = {"pillow": PIL.__version__, "transformers": transformers.__version__, "resized": resized(),
               "patches": patches(chance), "sizes": sizes(chance), "decoded": decoded(),
               "tiles": tiles(random.Random(2)), "splits": splits(random.Random(6)), "canvases": canvases(random.Random(7)),
-              "fitted": fitted(random.Random(7)), "anyres": anyres(random.Random(8)), "rims": rims(random.Random(9)),
+              "fitted": fitted(random.Random(7)), "anyres": anyres(random.Random(8)), "rims": rims(random.Random(9)), "covered": covered(random.Random(10)),
               "frames": frames(random.Random(3)),
               "slices": slices(random.Random(4)), "slice_sizes": slice_sizes(random.Random(5)), "buckets": buckets()}
     lines = ",\n".join(f"{json.dumps(key)}: [\n{rows}\n]" if isinstance(value, list) else f"{json.dumps(key)}: {json.dumps(value)}"

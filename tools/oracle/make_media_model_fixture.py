@@ -30,7 +30,7 @@ from transformers import CONFIG_MAPPING, AutoModelForImageTextToText, Qwen2Audio
 from transformers.modeling_outputs import MoeCausalLMOutputWithPast
 
 from make_family_fixture import LARGEST, NEW_TOKENS, SEED, rounded, rows_of
-from make_media_fixtures import canvas_processor, picture
+from make_media_fixtures import canvas_processor, covering_processor, picture
 from make_sound_fixtures import heard
 from recording import random_prompt
 from reference import check
@@ -179,6 +179,16 @@ CASES["paligemma-gemma2"] = dict(
                                 final_logit_softcapping=3.0, attn_logit_softcapping=2.0,
                                 layer_types=["sliding_attention", "full_attention", "sliding_attention"])),
     whole=True, prefix=True, seed=2)
+
+# Tiles of 56 pixels, four tokens each.
+COHERE2 = TEXT | dict(model_type="cohere2", num_hidden_layers=4, sliding_window=24, logit_scale=0.75)
+COHERE2.pop("head_dim", None)
+CASES["cohere2_vision"] = dict(
+    config=dict(text_config=COHERE2, image_token_id=IMAGE, alignment_intermediate_size=96,
+                vision_config=dict(model_type="siglip_vision_model", hidden_size=64, intermediate_size=96,
+                                   num_hidden_layers=2, num_attention_heads=4, image_size=56, patch_size=14,
+                                   vision_use_head=False)),
+    covered=6, seed=1)
 
 # As the published ones of 6 billion parameters: norms of queries and keys, no biases of them.
 CASES["internvl"] = dict(
@@ -349,6 +359,8 @@ def unit_of(case):
 
 
 def square_processor(case):
+    if "covered" in case:
+        return covering_processor(case["config"]["vision_config"]["image_size"], case["covered"], patch_size=2)
     if "anyres" in case:
         side = case["config"]["vision_config"]["image_size"]
         canvases = case["config"]["image_grid_pinpoints"]
@@ -690,6 +702,24 @@ class TilePrompt(Prompt):
         return self.texts(more) | (dict(pixel_values=torch.cat(self.pixels)) if self.pixels else {})
 
 
+class CoveredPrompt(Prompt):
+    """Tiles and the whole, a token behind each of them."""
+
+    def __init__(self, parts, number, processor, count):
+        self.processor, self.count, self.pixels = processor, count, []
+        super().__init__(parts, number)
+
+    def show(self, *part):
+        _, width, height, seed = part
+        out = self.processor(images=[Image.fromarray(picture(width, height, seed))], return_tensors="pt")
+        self.pixels.append(out["pixel_values"])
+        self.media.append([*part, len(self.ids)])
+        self.add([START] + ([IMAGE] * self.count + [BESIDE]) * len(out["pixel_values"]) + [END])
+
+    def inputs(self, more=()):
+        return self.texts(more) | (dict(pixel_values=torch.cat(self.pixels)) if self.pixels else {})
+
+
 class PatchPrompt(Prompt):
     def __init__(self, parts, number, processor, case):
         self.processor, self.case, self.merge, self.types = processor, case, case["merge"], []
@@ -752,7 +782,7 @@ def encoded(model, prompt):
         logits(model, prompt)
         hook.remove()
         return torch.cat([rows[:count] for rows, count in zip(seen[0], prompt.counts())]).float()
-    if isinstance(prompt, (SquarePrompt, SplitPrompt, TilePrompt)):
+    if isinstance(prompt, (SquarePrompt, SplitPrompt, TilePrompt, CoveredPrompt)):
         return torch.cat(list(model.model.get_image_features(inputs["pixel_values"]).pooler_output)).float()
     rows = torch.zeros(0)
     outs = {}
@@ -941,6 +971,8 @@ def main():
         vision = config["vision_config"]
         write_frames(out, dict(patch_size=vision["patch_size"], max_soft_tokens=70, do_normalize=True))
         prompts = [FittedPrompt(parts, i, processor) for i, parts in enumerate(FITTED)]
+    elif "covered" in case:
+        prompts = [CoveredPrompt(parts, i, processor, 4) for i, parts in enumerate(SQUARES)]
     elif "anyres" in case:
         sees_frames = "video_token_index" in config
         if sees_frames:

@@ -5,6 +5,8 @@ import type { Picture } from './picture.js';
 export interface PixelValues {
   /** To what each step is rounded; f32 when absent. */
   readonly roundedTo?: FloatDType;
+  /** Whether bytes stay as they are, and mean and deviation become as large, as torchvision's processors do it. */
+  readonly isFused?: boolean;
   /** 1 / 255, mostly. */
   readonly rescale: number;
   /** Of red, green and blue. */
@@ -42,8 +44,8 @@ const CHANNELS = 3;
 
 /**
  * Cuts pictures of one size into patches, of whole blocks alone: pixels behind the last one of a row or column are left
- * out. `temporalPatchSize` pictures that follow one another share theirs, and the last one stands for those that lack. A
- * still picture is its own second frame (transformers 5.24, `Qwen2VLImageProcessorPil.patchify`).
+ * out. `temporalPatchSize` pictures that follow one another share theirs, and the last one stands for those that lack.
+ * A still picture is its own second frame (transformers 5.24, `Qwen2VLImageProcessorPil.patchify`).
  */
 export function patchesOf(
   frames: readonly [Picture, ...Picture[]],
@@ -103,8 +105,16 @@ export function* patchOrder(
 }
 
 /** What each byte becomes, by channel. */
-function valueTables({ rescale, mean, std, roundedTo = 'f32' }: PixelValues): Float32Array[] {
+function valueTables({
+  rescale,
+  mean,
+  std,
+  roundedTo = 'f32',
+  isFused = false,
+}: PixelValues): Float32Array[] {
   const step = (value: number): number => rounded(value, roundedTo);
+  const enlarged = (of: readonly number[]) => of.map((value) => step(step(value) * step(1 / rescale)));
+  if (isFused) return valueTables({ rescale: 1, mean: enlarged(mean), std: enlarged(std), roundedTo });
   return Array.from({ length: CHANNELS }, (_, channel) =>
     Float32Array.from({ length: 256 }, (_, byte) =>
       step(step(step(byte * rescale) - step(mean[channel] ?? 0)) / step(std[channel] ?? 1)),

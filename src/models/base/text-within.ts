@@ -11,6 +11,7 @@ import { getRouter, type HeadNames, type Router } from '../../router/index.js';
 
 /** Families of text that may stand in a checkpoint beside an encoder: their heads differ from Llama's in nothing but names. */
 const TEXT_KINDS = [
+  'cohere2',
   'gemma',
   'gemma2',
   'gemma3_text',

@@ -60,7 +60,9 @@ export class FlashPaligemmaForCausalLMATB extends FlashInsertingATB<PaligemmaCon
 
   constructor(config: PaligemmaConfig, weights: Weights) {
     // Gemma 2 bounds logits, Gemma does not.
-    super(config, weights, TEXT, (config as Partial<Gemma2Config>).logitSoftcap);
+    super(config, weights, TEXT, {
+      softcap: (config as Partial<Gemma2Config>).logitSoftcap,
+    });
     this.encoderModule = new PaligemmaTower(config, weights, this.model.text);
   }
 }
