@@ -9,7 +9,10 @@ import {
 } from '../../layers/config/index.js';
 import { getRouter, type HeadNames, type Router } from '../../router/index.js';
 
-/** Families of text that may stand in a checkpoint beside an encoder: their heads differ from Llama's in nothing but names. */
+/**
+ * Families of text that may stand in a checkpoint beside an encoder. What is done to logits, the class of the whole says,
+ * as in transformers 5.24: most leave them as a head gives them, also where that of the text alone would not.
+ */
 const TEXT_KINDS = [
   'cohere2',
   'gemma',

@@ -1,13 +1,5 @@
 import { refuseRequest } from '../../../errors.js';
-import {
-  defineConfig,
-  type Field,
-  field,
-  flag,
-  integer,
-  listOf,
-  only,
-} from '../../../layers/config/index.js';
+import { defineConfig, type Field, field, flag, integer, listOf } from '../../../layers/config/index.js';
 import {
   type AnyresSizes,
   beside,
@@ -79,7 +71,8 @@ const anyresPictures = (side: number, crop: number | undefined) =>
       canvases: givenCanvases,
       ...pixelFields(CLIP_CHANNELS),
       crops: field('do_center_crop', flag, crop !== undefined),
-      pads: field('do_pad', only(true), true),
+      // Says whether tiles are added that the encoder leaves out again.
+      pads: field('do_pad', flag, true),
     },
   });
 export type AnyresPictures = ReturnType<ReturnType<typeof anyresPictures>['read']>;

@@ -84,6 +84,7 @@ export async function squareInput(
 const WHOLE_PICTURES = defineConfig({
   fields: {
     side: squareSide('size', ['height', 'width'], 224),
+    crops: field('do_center_crop', only(false), false),
     ...pixelFields({ mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] }),
   },
 });
