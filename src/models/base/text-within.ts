@@ -8,6 +8,7 @@ import {
   oneOf,
 } from '../../layers/config/index.js';
 import { getRouter, type HeadNames, type Router } from '../../router/index.js';
+import { renamed, type Weights } from '../../weights/weights.js';
 
 /**
  * Families of text that may stand in a checkpoint beside an encoder. What is done to logits, the class of the whole says,
@@ -92,6 +93,17 @@ export const aroundText = <C extends Pick<BaseConfig, 'dtype' | 'unreadKeys'>>(d
     return { ...text, ...own, dtype: own.dtype ?? text.dtype, unreadKeys };
   },
 });
+
+/**
+ * Weights of a checkpoint that has the layers of text at `root` and the head beside the rest, by the names of a model of text
+ * alone, which has its layers in a part of their own.
+ */
+export const besideHead = (weights: Weights, root: string): Weights =>
+  weights.mapped((source) =>
+    renamed(source, (name) =>
+      name.replace(`${root}.model.`, `${root}.`).replace(`${root}.lm_head`, 'lm_head'),
+    ),
+  );
 
 /** What a checkpoint calls embedding and head of a model of text whose names all begin with `root`. */
 export function headNamesWithin(kind: TextKind, root: string): HeadNames {

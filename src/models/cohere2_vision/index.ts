@@ -1,6 +1,7 @@
 import { registerModel, routerOf } from '../../router/index.js';
-import { renamed, type Weights } from '../../weights/weights.js';
+import type { Weights } from '../../weights/weights.js';
 import { FlashInsertingATB } from '../base/inserting-text-atb.js';
+import { besideHead } from '../base/text-within.js';
 import { SquareSiglipTower } from '../base/vision/index.js';
 import { COHERE2_VISION_CONFIG, type Cohere2VisionConfig } from './config.js';
 import { Cohere2VisionProcessor } from './processor.js';
@@ -10,19 +11,14 @@ export { COHERE2_VISION_CONFIG } from './config.js';
 
 const TEXT = 'model.language_model';
 
-/** Models of text alone have their layers in a part of their own, and their head beside it. */
-const storedName = (name: string): string =>
-  name.replace(`${TEXT}.model.`, `${TEXT}.`).replace(`${TEXT}.lm_head`, 'lm_head');
-
 /** Command A that sees pictures by tiles. */
 export class FlashCohere2VisionForCausalLMATB extends FlashInsertingATB<Cohere2VisionConfig> {
   readonly name = 'cohere2_vision';
   protected readonly encoderModule: SquareSiglipTower;
 
   constructor(config: Cohere2VisionConfig, weights: Weights) {
-    const text = weights.mapped((source) => renamed(source, storedName));
     // Logits are not scaled, as in Cohere2VisionForConditionalGeneration of transformers 5.24.
-    super(config, text, TEXT);
+    super(config, besideHead(weights, TEXT), TEXT);
     const within = weights.at('model');
     const projector = new GatedProjector(config, within.at('multi_modal_projector'));
     this.encoderModule = new SquareSiglipTower(config, within.at('vision_tower'), projector);

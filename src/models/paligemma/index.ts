@@ -9,7 +9,7 @@ import type { TensorRef, Weights } from '../../weights/weights.js';
 import type { Encoder } from '../base/flash-with-encoder-atb.js';
 import { FlashInsertingATB } from '../base/inserting-text-atb.js';
 import { headNamesWithin } from '../base/text-within.js';
-import { buildWordsAmongGraph, SiglipEncoder, type WordTable } from '../base/vision/index.js';
+import { buildWordsAmongGraph, SiglipEncoder, visionTower, type WordTable } from '../base/vision/index.js';
 import type { Gemma2Config } from '../gemma2/index.js';
 import { PALIGEMMA_CHAT } from './chat-format.js';
 import { PALIGEMMA_CONFIG, type PaligemmaConfig } from './config.js';
@@ -33,9 +33,7 @@ class PaligemmaTower extends Module implements Encoder {
   ) {
     super();
     this.words = { embedTokens, embeddingScale };
-    const older = weights.has('vision_tower.vision_model.post_layernorm.weight');
-    const tower = weights.at(older ? 'vision_tower.vision_model' : 'vision_tower');
-    this.encoder = new SiglipEncoder(vision, tower, { positions: gridPositions });
+    this.encoder = new SiglipEncoder(vision, visionTower(weights), { positions: gridPositions });
     this.stepInputs = [...this.encoder.stepInputs, wordsAmongRows(imageTokenId)];
     const parts = [{ name: 'linear', outFeatures }] as const;
     const inFeatures = vision.hiddenSize;

@@ -10,6 +10,7 @@ import {
   RowProjector,
   SiglipEncoder,
   type SiglipSizes,
+  visionTower,
 } from '../vision/index.js';
 import { PackedProjector } from './packed-projector.js';
 
@@ -28,16 +29,10 @@ export interface SquareLlava extends LlavaVision {
   readonly vision: SiglipSizes & { readonly kind: 'clip_vision_model' | 'siglip_vision_model' };
 }
 
-/** What stands where the checkpoint has the encoder of pictures: until transformers 4.x within a model of its own. */
-const towerOf = (weights: Weights): Weights => {
-  const older = weights.has('vision_tower.vision_model.embeddings.position_embedding.weight');
-  return weights.at(older ? 'vision_tower.vision_model' : 'vision_tower');
-};
-
 /** CLIP or SigLIP up to the layer that is taken, without the norm behind the last: [tokens, hidden]. */
 export function squareEncoder({ vision, computedLayers, select }: SquareLlava, weights: Weights): Encoder {
   const sizes = { ...vision, numLayers: computedLayers };
-  const tower = towerOf(weights);
+  const tower = visionTower(weights);
   if (vision.kind === 'siglip_vision_model')
     return new SiglipEncoder(sizes, tower, { positions: gridPositions, hasNorm: false });
   const count = Math.floor(vision.imageSize / vision.patchSize) ** 2;

@@ -66,6 +66,12 @@ export function clipLayers(
   });
 }
 
+/** Where a checkpoint has the encoder of pictures: until transformers 4.x within a model of its own. */
+export const visionTower = (weights: Weights): Weights => {
+  const older = weights.has('vision_tower.vision_model.embeddings.position_embedding.weight');
+  return weights.at(older ? 'vision_tower.vision_model' : 'vision_tower');
+};
+
 /** Square patches as vectors: a convolution whose stride is its kernel. */
 export const patchLinear = (
   weights: Weights,
