@@ -36,6 +36,11 @@ export interface MediaProcessor {
   readonly around?: Readonly<Partial<Record<MediaKind, readonly [before: number, behind: number]>>>;
   /** Those tokens' texts, where chat templates may know texts alone: they stand in messages in place of the things. */
   readonly partTexts?: Readonly<Partial<Record<MediaKind, string>>>;
+  /**
+   * Texts that chat templates print for things and that are no tokens; in a template's source, never in messages, the
+   * text of a token takes the place of each.
+   */
+  readonly templateTexts?: Readonly<Record<string, string>>;
   /** The tokens that two neighbours would be in one text, of the words before a thing or behind it and what it brings. */
   joins?(left: number, right: number): readonly number[] | undefined;
   /** For models that read all of a prompt as one thing where it shows something: the same tokens, with one insert. */

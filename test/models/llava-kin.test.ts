@@ -1,12 +1,14 @@
 import { expect } from 'chai';
 import { AtbError } from '../../src/errors.js';
+import { AYA_VISION_CONFIG } from '../../src/models/aya_vision/index.js';
 import { COHERE2_VISION_CONFIG } from '../../src/models/cohere2_vision/index.js';
-import { loadModels } from '../../src/models/get-model.js';
+import { getModel, loadModels } from '../../src/models/get-model.js';
 import { LLAVA_NEXT_CONFIG } from '../../src/models/llava_next/index.js';
 import { LLAVA_ONEVISION_CONFIG } from '../../src/models/llava_onevision/index.js';
 import { PALIGEMMA_CHAT } from '../../src/models/paligemma/chat-format.js';
 import { PALIGEMMA_CONFIG } from '../../src/models/paligemma/index.js';
 import { type ChatMessage, ChatTemplate } from '../../src/tokenizer/chat-template.js';
+import { encodeWords, visionCheckpoint } from '../oracle/vision.js';
 import { problemsOf } from './config-problems.js';
 
 // Files of these families say in what they differ from their classes in transformers 5.24: what is not said here is of
@@ -112,6 +114,40 @@ describe('configurations of the kin of LLaVA', () => {
       problemsOf(() => COHERE2_VISION_CONFIG.read({ ...files, ...changes })).join();
     expect(refusal({ downsample_factor: 3 })).to.match(/downsample_factor must cut 32 patches a side/);
     expect(refusal({ alignment_intermediate_size: 7 })).to.match(/alignment_intermediate_size must be even/);
+  });
+
+  it('take what files leave out from the classes: Aya Vision', () => {
+    // AyaVisionConfig's own 14 heads do not cut rows, nor blocks of two its 27 patches: files say what they are.
+    const files = {
+      model_type: 'aya_vision',
+      text_config: { model_type: 'cohere2', hidden_size: 4096 },
+      vision_config: { num_attention_heads: 16, image_size: 364 },
+    };
+    const { vision, mergeSize, gatedSize, computedLayers, projectorEps } = AYA_VISION_CONFIG.read(files);
+    expect(vision).to.include({ intermediateSize: 4304, imageSize: 364, patchSize: 14 });
+    expect([mergeSize, gatedSize, computedLayers, projectorEps]).to.deep.equal([2, 4096, 26, 1e-6]);
+    const refusal = (changes: object) =>
+      problemsOf(() => AYA_VISION_CONFIG.read({ ...files, ...changes })).join();
+    expect(refusal({ vision_config: {} })).to.match(/num_attention_heads must cut hidden_size \(1152\)/);
+    expect(refusal({ vision_feature_select_strategy: 'default' })).to.match(/must be full/);
+  });
+
+  it('let templates of Aya Vision print a token for a picture, whether <image> is one or not', async () => {
+    const { path, remove } = visionCheckpoint('aya_vision');
+    const router = await getModel(path);
+    const known = await router.getMediaProcessor(encodeWords);
+    const unknown = await router.getMediaProcessor((words) =>
+      encodeWords(words.replaceAll('<image>', '< image >')),
+    );
+    remove();
+    expect([known?.placeholders, known?.templateTexts]).to.deep.equal([
+      { image: encodeWords('<image>')[0] },
+      {},
+    ]);
+    expect([unknown?.placeholders, unknown?.templateTexts]).to.deep.equal([
+      { image: 120 },
+      { '<image>': '<|IMG_PATCH|>' },
+    ]);
   });
 
   it('write one message of PaliGemma: pictures, then what is asked of them', () => {

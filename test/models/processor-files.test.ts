@@ -121,6 +121,7 @@ describe('files about processors', () => {
         'size must be 76',
       ],
       ['cohere2_vision', { [PICTURES]: { size: { height: 56, width: 56 } } }, 'patch_size must be 2'],
+      ['aya_vision', { [PICTURES]: { size: { height: 28, width: 28 } } }, 'size must be 56'],
       ['cohere2_vision', { [PICTURES]: { patch_size: 2 } }, 'size must be 56'],
       ['qwen2_audio', { [PICTURES]: { feature_size: 80 } }, 'feature_size must be 32'],
       ['qwen2_audio', { [PICTURES]: { hop_length: 320 } }, 'hop_length must be 160'],

@@ -190,6 +190,11 @@ CASES["cohere2_vision"] = dict(
                                    vision_use_head=False)),
     covered=6, seed=1)
 
+# The same behind numbers, of the last layer without the norm behind it.
+CASES["aya_vision"] = dict(
+    config=dict(text_config=COHERE2, image_token_index=IMAGE, vision_config=CASES["cohere2_vision"]["config"]["vision_config"]),
+    numbered=3, seed=1)
+
 # As the published ones of 6 billion parameters: norms of queries and keys, no biases of them.
 CASES["internvl"] = dict(
     config=dict(text_config=TEXT | dict(model_type="qwen3", head_dim=16, rope_theta=10000.0), image_token_id=IMAGE,
@@ -359,6 +364,8 @@ def unit_of(case):
 
 
 def square_processor(case):
+    if "numbered" in case:
+        return tile_processor(case["config"]["vision_config"]["image_size"], case["numbered"], {})
     if "covered" in case:
         return covering_processor(case["config"]["vision_config"]["image_size"], case["covered"], patch_size=2)
     if "anyres" in case:
@@ -720,6 +727,20 @@ class CoveredPrompt(Prompt):
         return self.texts(more) | (dict(pixel_values=torch.cat(self.pixels)) if self.pixels else {})
 
 
+class NumberedPrompt(CoveredPrompt):
+    """Tiles behind their numbers, then the whole."""
+
+    def show(self, *part):
+        _, width, height, seed = part
+        out = self.processor(images=[Image.fromarray(picture(width, height, seed))], crop_to_patches=True, return_tensors="pt")
+        self.pixels.append(out["pixel_values"])
+        self.media.append([*part, len(self.ids)])
+        self.add([START])
+        for tile in range(1, len(out["pixel_values"])):
+            self.add(letters(f"TILE_{tile}") + [IMAGE] * self.count)
+        self.add(letters("TILE_GLOBAL") + [IMAGE] * self.count + [END])
+
+
 class PatchPrompt(Prompt):
     def __init__(self, parts, number, processor, case):
         self.processor, self.case, self.merge, self.types = processor, case, case["merge"], []
@@ -971,6 +992,8 @@ def main():
         vision = config["vision_config"]
         write_frames(out, dict(patch_size=vision["patch_size"], max_soft_tokens=70, do_normalize=True))
         prompts = [FittedPrompt(parts, i, processor) for i, parts in enumerate(FITTED)]
+    elif "numbered" in case:
+        prompts = [NumberedPrompt(parts, i, processor, 4) for i, parts in enumerate(SQUARES)]
     elif "covered" in case:
         prompts = [CoveredPrompt(parts, i, processor, 4) for i, parts in enumerate(SQUARES)]
     elif "anyres" in case:

@@ -11,8 +11,8 @@ import { getRouter, type HeadNames, type Router } from '../../router/index.js';
 import { renamed, type Weights } from '../../weights/weights.js';
 
 /**
- * Families of text that may stand in a checkpoint beside an encoder. What is done to logits, the class of the whole says,
- * as in transformers 5.24: most leave them as a head gives them, also where that of the text alone would not.
+ * Families of text that may stand in a checkpoint beside an encoder. What is done to logits, the class of the whole
+ * says, as in transformers 5.24: most leave them as a head gives them, also where that of the text alone would not.
  */
 const TEXT_KINDS = [
   'cohere2',
@@ -95,8 +95,8 @@ export const aroundText = <C extends Pick<BaseConfig, 'dtype' | 'unreadKeys'>>(d
 });
 
 /**
- * Weights of a checkpoint that has the layers of text at `root` and the head beside the rest, by the names of a model of text
- * alone, which has its layers in a part of their own.
+ * Weights of a checkpoint that has the layers of text at `root` and the head beside the rest, by the names of a model of
+ * text alone, which has its layers in a part of their own.
  */
 export const besideHead = (weights: Weights, root: string): Weights =>
   weights.mapped((source) =>

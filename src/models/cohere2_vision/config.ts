@@ -14,7 +14,7 @@ import { aroundText, textWithin } from '../base/text-within.js';
 import { besideText, dtypeBesideText, siglipFields } from '../base/vision/index.js';
 
 /** Of Cohere2Config in transformers 5.24, from which files of text of that kind differ. */
-const COHERE2 = {
+export const COHERE2 = {
   model_type: 'cohere2',
   vocab_size: 256_000,
   hidden_size: 8192,
@@ -25,7 +25,7 @@ const COHERE2 = {
 } as const;
 
 /** Patches along a side of a block, which becomes one token: a side is cut into whole ones. */
-const mergeSize: Field<
+export const mergeSize: Field<
   number,
   { readonly vision: { readonly imageSize: number; readonly patchSize: number } }
 > = {
@@ -39,13 +39,13 @@ const mergeSize: Field<
 };
 
 /** Gates and what they let through, side by side. */
-const gatedSize: Field<number> = {
-  read(json) {
+export const gatedSizeOr = <N>(fallback: (config: N) => number): Field<number, N> => ({
+  read(json, config) {
     const name = 'alignment_intermediate_size';
-    const size = json.value(name, WIDTH) ?? 36_864;
+    const size = json.value(name, WIDTH) ?? fallback(config);
     return size % 2 === 0 ? size : json.fail(`${name} must be even, found ${size}`);
   },
-};
+});
 
 /** Defaults of transformers 5.24, Cohere2VisionConfig. */
 export const COHERE2_VISION_CONFIG = aroundText(
@@ -68,7 +68,7 @@ export const COHERE2_VISION_CONFIG = aroundText(
         ['vision_use_head', 'vocab_size', 'projection_dim'],
       ),
       mergeSize,
-      gatedSize,
+      gatedSize: gatedSizeOr(() => 36_864),
     },
     irrelevant: { vocab_size: 'repeats that of text_config', pad_token_id: 'is read of text_config' },
   }),

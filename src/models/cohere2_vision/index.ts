@@ -7,7 +7,8 @@ import { COHERE2_VISION_CONFIG, type Cohere2VisionConfig } from './config.js';
 import { Cohere2VisionProcessor } from './processor.js';
 import { GatedProjector } from './projector.js';
 
-export { COHERE2_VISION_CONFIG } from './config.js';
+export { COHERE2, COHERE2_VISION_CONFIG, gatedSizeOr, mergeSize } from './config.js';
+export { GatedProjector } from './projector.js';
 
 const TEXT = 'model.language_model';
 

@@ -49,7 +49,13 @@ export const llavaProjector = (config: LlavaVision, weights: Weights): RowProjec
   });
 
 /** Of checkpoints: layers behind the one whose result is taken, and what only whole encoders need. */
-export const unusedOfLlava = ({ computedLayers, vision }: LlavaVision): RegExp[] => [
+export const unusedOfLlava = ({
+  computedLayers,
+  vision,
+}: {
+  readonly computedLayers: number;
+  readonly vision: { readonly numLayers: number };
+}): RegExp[] => [
   /^vision_tower\.(.*\.)?(post_layernorm\.|head\.|embeddings\.position_ids$)/,
   ...layersBehind('vision_tower\\.(.*\\.)?(encoder|transformer)\\.layers', computedLayers, vision.numLayers),
 ];
