@@ -1,7 +1,8 @@
 import { parentPort } from 'node:worker_threads';
 import { AtbError } from '../errors.js';
 import type { BesideReply, BesideRequest } from './beside.js';
-import { canvasOf } from './image/canvas.js';
+import { anyresOf, paddedSquare } from './image/anyres.js';
+import { canvasOf, coveringTiles } from './image/canvas.js';
 import { patchesOf } from './image/patches.js';
 import { resize } from './image/resample.js';
 import { slicesOf } from './image/slices.js';
@@ -19,7 +20,10 @@ const WORK = {
   upperBytes,
   resize,
   middleSquare,
+  anyresOf,
+  paddedSquare,
   canvasOf,
+  coveringTiles,
   slicesOf,
   splitsOf,
   tilesOf,

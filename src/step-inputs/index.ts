@@ -1,6 +1,6 @@
 export { ALIBI_MASK, alibiMask, TOKEN_SEQUENCES, tokenSequences } from './alibi.js';
 export { AXIS_POSITIONS, axisPositions } from './axis-positions.js';
-export { BUCKETED_POSITIONS, bucketedPositions, bucketsOf } from './bucketed-positions.js';
+export { BUCKETED_POSITIONS, bucketedPositions, bucketsOf, gridPositions } from './bucketed-positions.js';
 export { GROUP_INDICES, groupIndices } from './group-indices.js';
 export { headRows } from './head-rows.js';
 export {
@@ -25,6 +25,7 @@ export {
   slidingMasks,
 } from './masks.js';
 export { MROPE_IDS, MROPE_TABLES, mrope } from './mrope.js';
+export { PACKED_ROWS, packedRows } from './packed-rows.js';
 export { paging } from './paging.js';
 export {
   type AxialRotary,

@@ -1,6 +1,8 @@
 import { registerModel, routerOf } from '../../router/index.js';
-import { renamed, type Weights } from '../../weights/weights.js';
+import { bucketedPositions } from '../../step-inputs/index.js';
+import type { Weights } from '../../weights/weights.js';
 import { FlashInsertingATB } from '../base/inserting-text-atb.js';
+import { besideHead } from '../base/text-within.js';
 import { SquareSiglipTower } from '../base/vision/index.js';
 import { IDEFICS3_CONFIG, type Idefics3Config } from './config.js';
 import { Connector } from './connector.js';
@@ -8,24 +10,18 @@ import { Idefics3Processor } from './processor.js';
 
 const TEXT = 'model.text_model';
 
-/** Models of text alone have their layers in a part of their own, and their head beside it. */
-const storedName = (name: string): string =>
-  name.replace(`${TEXT}.model.`, `${TEXT}.`).replace(`${TEXT}.lm_head`, 'lm_head');
-
 /** Llama that sees pictures square by square (arXiv:2408.12637; SmolVLM: arXiv:2504.05299). */
 export class FlashIdefics3ForCausalLMATB extends FlashInsertingATB<Idefics3Config> {
   readonly name = 'idefics3';
   protected readonly encoderModule: SquareSiglipTower;
 
   constructor(config: Idefics3Config, weights: Weights) {
-    super(
-      config,
-      weights.mapped((source) => renamed(source, storedName)),
-      TEXT,
-    );
+    super(config, besideHead(weights, TEXT), TEXT);
     const within = weights.at('model');
     const connector = new Connector(config, within.at('connector.modality_projection'));
-    this.encoderModule = new SquareSiglipTower(config, within.at('vision_model'), connector);
+    this.encoderModule = new SquareSiglipTower(config, within.at('vision_model'), connector, {
+      positions: bucketedPositions,
+    });
   }
 }
 
