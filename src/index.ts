@@ -132,6 +132,13 @@ export {
   SumOfSteps,
 } from './layers/decoder-layers.js';
 export {
+  DISTANCE_VECTORS,
+  DisentangledAttention,
+  type DisentangledConfig,
+  type DistanceTerm,
+} from './layers/disentangled-attention.js';
+export { type DistanceVectorSizes, DistanceVectors } from './layers/distance-vectors.js';
+export {
   type Choice,
   ExpertRouter,
   Experts,
@@ -146,7 +153,7 @@ export { type DeltaNetConfig, type DeltaNetParts, GatedDeltaNet } from './layers
 export { Indexer, type IndexerConfig } from './layers/indexer.js';
 export { KimiDeltaAttention, type KimiDeltaConfig } from './layers/kimi-delta-attention.js';
 export { LatentAttention, type LatentAttentionConfig } from './layers/latent-attention.js';
-export { type LearnedPositionSizes, LearnedPositions, TokenTypes } from './layers/learned-positions.js';
+export * from './layers/learned-positions.js';
 export { type Mamba2Config, Mamba2Mixer, type Mamba2Options, type Mamba2Scales } from './layers/mamba2.js';
 export {
   BaseMLP,
@@ -172,16 +179,9 @@ export {
   PerHeadLayerNorm,
 } from './layers/norms.js';
 export { type QkvNames, rotaryOrder } from './layers/projections.js';
+export * from './layers/relative-score-bias.js';
 export { addResidual, addScaled } from './layers/residual.js';
-export {
-  ClassificationHead,
-  type ClassificationSizes,
-  classifierOf,
-  HiddenRows,
-  type RowHead,
-  type RowStep,
-  TextMeans,
-} from './layers/row-heads.js';
+export * from './layers/row-heads.js';
 export { addSoftcap } from './layers/softcap.js';
 export {
   indexerVariant,
@@ -197,6 +197,7 @@ export {
   type ModelParts,
   type ModelSizes,
 } from './models/base/base-model-atb.js';
+export * from './models/base/bert-parts.js';
 export { FlashForCausalLMATB, type HeadOptions } from './models/base/flash-for-causal-lm-atb.js';
 export {
   FlashNormedLlamaATB,

@@ -171,7 +171,7 @@ const commands: OurCommands = {
     if (!processor) throw new Error(`${model} has no encoder`);
     const files = [await readFile(picture)];
     const started = performance.now();
-    const pieces = await processor.process({ kind: 'image', files }, picture, 0);
+    const pieces = await processor.process({ kind: 'image', files }, picture, 0, 1);
     const readMs = performance.now() - started;
     const { tokens, inserts } = placeInserts(prompt, [{ kind: 'image', pieces }], processor);
     const sequence = start(tokens, inserts);

@@ -16,8 +16,10 @@ import { median } from './results.js';
 /** The peer's file of as many bits. */
 const GGUF: Readonly<Record<string, GgufFormat>> = { w8a16: 'q8_0', w8a8_dynamic: 'q8_0', w4a16: 'q4_0' };
 const ROOT = join(import.meta.dirname, '../..');
-/** Tokens of a step of the raw rate, after the prompts of 16 tokens that the driver gives them. */
+/** Steps of the raw rate, after the prompts of 16 tokens that the driver gives them. */
 const RAW_STEPS = 48;
+/** Tokens of the prompts whose rate is the raw one, and how many of them are read. */
+const [RAW_PROMPT, RAW_PROMPTS] = [512, 4];
 
 const flags = new Flags('throughput');
 const shape = flags.shape('shape');
@@ -68,14 +70,24 @@ async function ours(dir: string, quantize: string): Promise<{ baseUrl: string; s
   throw new Error(said);
 }
 
-/** Tokens a second of so many sequences that only decode. */
-async function rawRate(dir: string, quantize: string): Promise<number> {
+/** Tokens a second of the engine that does one thing at a time: reads a prompt, or decodes all sequences. */
+interface RawRates {
+  readonly prompts: number;
+  readonly answers: number;
+}
+
+async function rawRates(dir: string, quantize: string): Promise<RawRates> {
   const engine = newOurs();
   try {
-    const options = { model: dir, threads, context: 256, sequences: streams, quantize };
+    const options = { model: dir, threads, context: RAW_PROMPT + 1, sequences: streams, quantize };
     await engine.call('load', options);
-    const times = await engine.call('batch', { batch: streams, steps: RAW_STEPS });
-    return (1000 * streams) / median(times.slice(8));
+    const prompts: number[] = [];
+    for (let i = 0; i < RAW_PROMPTS; i++) prompts.push(await engine.call('prefill', { tokens: RAW_PROMPT }));
+    const steps = await engine.call('batch', { batch: streams, steps: RAW_STEPS });
+    return {
+      prompts: (1000 * RAW_PROMPT) / median(prompts.slice(1)),
+      answers: (1000 * streams) / median(steps.slice(8)),
+    };
   } finally {
     await engine.stop();
   }
@@ -88,7 +100,7 @@ const show = (what: string, values: readonly number[], unit: string): void =>
 
 /** One format: a server and the peer, which answer the same rounds in turns. */
 async function measure(dir: string, quantize: string, pool: RandomPool): Promise<void> {
-  const raw = await rawRate(dir, quantize);
+  const raw = await rawRates(dir, quantize);
   const peer =
     peerName === 'none'
       ? undefined
@@ -110,11 +122,16 @@ async function measureRounds(
   dir: string,
   quantize: string,
   shared: number,
-  raw: number,
+  raw: RawRates,
   baseUrl: string,
   peer: EngineProcess<PeerCommands> | undefined,
 ): Promise<void> {
-  const figures = { requests: [] as number[], tokens: [] as number[], peers: [] as number[] };
+  const figures = {
+    requests: [] as number[],
+    tokens: [] as number[],
+    apart: [] as number[],
+    peers: [] as number[],
+  };
   for (let round = 1; round <= rounds; round++) {
     const requests = planned(shared, round);
     const target = { baseUrl, model: dir, isChat: false, apiKey: undefined, timeoutMs: 3_600_000 };
@@ -131,6 +148,11 @@ async function measureRounds(
       sequences: Math.min(streams, works.length),
       context: context + 8,
     });
+    const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
+    const apart =
+      sum(works.map(({ prompt }) => prompt.length)) / raw.prompts +
+      sum(works.map(({ newTokens }) => newTokens)) / raw.answers;
+    figures.apart.push((apart * report.requestsPerSecond) / works.length);
     if (ms !== undefined) figures.peers.push((1000 * works.length) / ms);
     const beside = ms === undefined ? '' : `; ${peerName} ${figures.peers.at(-1)?.toFixed(2)}`;
     console.error(
@@ -144,10 +166,17 @@ async function measureRounds(
   show('requests', figures.requests, ' /s');
   show('output tokens', figures.tokens, ' /s');
   show(
-    `of ${raw.toFixed(1)} tokens/s that ${streams} sequences decode`,
-    figures.tokens.map((value) => (100 * value) / raw),
+    `of ${raw.answers.toFixed(1)} tokens/s that ${streams} sequences decode`,
+    figures.tokens.map((value) => (100 * value) / raw.answers),
     ' %',
   );
+  // Behind common words prompts are not read whole.
+  if (shared === 0)
+    show(
+      `prompts at ${raw.prompts.toFixed(1)} tokens/s and answers apart`,
+      figures.apart.map((share) => 100 * share),
+      ' %',
+    );
   if (peer) {
     show(`requests of ${peerName}`, figures.peers, ' /s');
     show(

@@ -42,6 +42,25 @@ void GatherTakesAlongAnyAxis() {
     }
 }
 
+/// Along the last axis single numbers are taken, and more of them than one piece of work has.
+void GatherTakesManyNumbers() {
+  constexpr int64_t kCount = 2 * 4096 + 5;
+  Numbers indices;
+  for (int64_t i = 0; i < 3 * kCount; ++i) indices.push_back(static_cast<double>(i * i % 7));
+  const Numbers shared(indices.begin(), indices.begin() + kCount);
+  for (DType dtype : kFloats) {
+    const Value x(dtype, {3, 7}, Count(21));
+    const auto y = RunOp("Gather", {{"axis", 1}}, {x, Value(DType::kI32, {kCount}, shared)}, Table());
+    const auto z = RunOp("Gather", {{"axis", 1}, {"batchDims", 1}}, {x, Value(DType::kI64, {3, kCount}, indices)}, Table());
+    CHECK(HasShape(y[0], {3, kCount}) && HasShape(z[0], {3, kCount}));
+    for (int64_t i = 0; i < 3 * kCount; ++i) {
+      const double first = static_cast<double>(i / kCount * 7);
+      CHECK(y[0].Get(i) == first + shared[static_cast<size_t>(i % kCount)]);
+      CHECK(z[0].Get(i) == first + indices[static_cast<size_t>(i)]);
+    }
+  }
+}
+
 void GatherReadsRowsOfPackedWeights() {
   Random random(1);
   for (DType dtype : kFloats)
@@ -234,6 +253,7 @@ void BigCopiesAreShared() {
 
 int main() {
   RUN(GatherTakesAlongAnyAxis);
+  RUN(GatherTakesManyNumbers);
   RUN(GatherReadsRowsOfPackedWeights);
   RUN(GatherChecksItsIndices);
   RUN(SplitCutsInTwoOrThree);

@@ -80,11 +80,12 @@ function sinksOf({ opName, hasSinks }: Param, { sinks }: Tensors): string[] {
 }
 
 /** Whether a query sees all keys before it, and with the same weight whatever their distance. */
-const seesAllBefore = ({ windowSize, chunkSize, slopes }: Param): boolean =>
-  windowSize === undefined && chunkSize === undefined && slopes === undefined;
+const seesAllBefore = ({ windowSize, chunkSize, slopes, hasScoreBias = false }: Param): boolean =>
+  windowSize === undefined && chunkSize === undefined && slopes === undefined && !hasScoreBias;
 
 /** A mask with slopes is one of each head. */
-const maskTypeOf = ({ slopes }: Param) => (slopes ? 'MASK_TYPE_ALIBI' : 'MASK_TYPE_NORM');
+const maskTypeOf = ({ slopes, hasScoreBias }: Param) =>
+  slopes || hasScoreBias ? 'MASK_TYPE_ALIBI' : 'MASK_TYPE_NORM';
 
 function flattenHeads(graph: AtbGraph, heads: string, out: string): void {
   graph.addReshape(heads, out, [dim(0), dim(1, 2)]);
@@ -93,7 +94,7 @@ function flattenHeads(graph: AtbGraph, heads: string, out: string): void {
 /**
  * Packed sequences attend to themselves. Where attention is causal, the mask is the 128 x 128 triangle, or the whole one
  * with a window or chunks or where some see later keys; otherwise there is none without a window, which is one on both
- * sides then.
+ * sides then, or numbers that are added to scores.
  * Keys and values go to the cache, where there is one.
  */
 @CommonOpBuilder()
@@ -105,13 +106,13 @@ export class ATBEncoderPagedAttention implements OpBuilder<'ATTENTION'> {
   }
 
   build(graph: AtbGraph, param: Param, tensors: Tensors): void {
-    const { opName, windowSize, isCausal } = param;
+    const { opName, isCausal } = param;
     const { k, v } = viewKeys(graph, param, tensors);
     if (tensors.cache) writeCache(graph, param, { k, v }, tensors.cache);
     const q = viewQueries(graph, param, tensors);
     const heads = `${opName}_heads`;
     const selfAttention = { calcType: 'PA_ENCODER', ...common(param) } as const;
-    if (isCausal || windowSize !== undefined) {
+    if (isCausal || !seesAllBefore(param)) {
       const isTriuMask = seesAllBefore(param) && tensors.seen === undefined ? 1 : 0;
       const masked = { ...selfAttention, maskType: maskTypeOf(param), isTriuMask } as const;
       const op = new BaseOperation('SelfAttention', masked, opName);

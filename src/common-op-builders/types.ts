@@ -142,6 +142,8 @@ export interface CategoryParams {
     readonly softcap?: number;
     /** Each head has a number that takes part in its softmax as the score of a key without a value. */
     readonly hasSinks?: boolean;
+    /** Where all tokens see each other: the mask has a number for each head, query and key, which is added to its score. */
+    readonly hasScoreBias?: boolean;
   };
   /** Latent attention (arXiv:2405.04434, section 2.1): causal, over a cache of one latent vector for each token. */
   MLA: {
@@ -250,7 +252,7 @@ export interface BuilderTensors {
     /** Where keys and values are kept; absent where nothing is. */
     cache?: AttentionCache;
     seqLen: string;
-    /** Read by causal attention in prefill, in split-fuse, and with a window. */
+    /** Read by causal attention in prefill, in split-fuse, with a window, and with `hasScoreBias`. */
     attentionMask: string;
     /** Read in split-fuse. */
     qLen: string;

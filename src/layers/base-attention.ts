@@ -84,6 +84,8 @@ export interface AttentionOptions {
   readonly sinks?: string;
   /** False for encoders, whose tokens all see each other and which keep nothing; the configuration's when absent. */
   readonly isCausal?: boolean;
+  /** The tensor [heads, context, context] whose numbers are added to scaled scores, where all tokens see each other. */
+  readonly scoreBias?: string;
   /** The input that says how many tokens see each other: `seq_len` when absent. */
   readonly seqLen?: string;
   /** The cache of another layer, whose keys and values are attended to: there are queries alone then. Its own when absent. */
@@ -126,6 +128,7 @@ export abstract class BaseAttention extends Module {
   private readonly rotaryRows: RotaryRows;
   private readonly cache: CacheRef;
   private readonly sinks: TensorRef | undefined;
+  private readonly scoreBias: string | undefined;
   private readonly qkvClamp: Clamp | undefined;
 
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED, WEIGHT_QUANT_*. */
@@ -144,6 +147,7 @@ export abstract class BaseAttention extends Module {
       outputScale = 1,
       seqLen = 'seq_len',
       sinks,
+      scoreBias,
       cache,
     }: AttentionOptions = {},
   ) {
@@ -155,6 +159,7 @@ export abstract class BaseAttention extends Module {
     this.softcap = softcap;
     this.isCausal = isCausal;
     this.seqLen = seqLen;
+    this.scoreBias = scoreBias;
     const slidingRope = this.windowSize === undefined ? undefined : config.slidingRope;
     this.rotaryRows = slidingRope ? SLIDING_ROTARY_ROWS : ROTARY_ROWS;
     const parts = projectionsOf({ ...config, rope: slidingRope ?? config.rope }, qkv, transposed);
@@ -243,6 +248,7 @@ export abstract class BaseAttention extends Module {
       ...(slopes && { slopes }),
       ...(softcap !== undefined && { softcap }),
       ...(sinks && { hasSinks: true }),
+      ...(this.scoreBias !== undefined && { hasScoreBias: true }),
     }).build(graph, {
       q,
       k,
@@ -273,6 +279,7 @@ export abstract class BaseAttention extends Module {
   }
 
   private maskName(kind: GraphKind): string {
+    if (this.scoreBias !== undefined) return this.scoreBias;
     if (this.config.alibiSlopes) return ALIBI_MASK;
     if (this.config.attentionChunks?.[this.layerId] !== undefined) return CHUNKED_MASK;
     if (this.seesAhead(kind)) return insertMaskName(this.windowSize, this.config.slidingWindows);

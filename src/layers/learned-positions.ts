@@ -14,7 +14,7 @@ export interface LearnedPositionSizes {
 }
 
 /** A table of vectors whose rows are added to the embeddings of tokens. */
-abstract class AddedEmbedding extends Module {
+export abstract class AddedEmbedding extends Module {
   /** [rows, hidden]. */
   abstract readonly weight: TensorRef;
 
@@ -59,5 +59,30 @@ export class TokenTypes extends AddedEmbedding {
   constructor(weights: Weights, { count, hiddenSize }: Pick<LearnedPositionSizes, 'count' | 'hiddenSize'>) {
     super('token_type_ids', 'token_type_embedding', 'typed_hidden_states');
     this.weight = weights.get('weight', [count, hiddenSize]);
+  }
+}
+
+/** A vector that is added to the embedding of every token: a row of a table of which models take one alone. */
+export class SharedEmbedding extends Module {
+  /** [1, hidden] */
+  private readonly weight: TensorRef;
+
+  /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH. */
+  constructor(
+    weights: Weights,
+    { count, hiddenSize, row }: { readonly count: number; readonly hiddenSize: number; readonly row: number },
+  ) {
+    super();
+    const table = weights.get('weight', [count, hiddenSize]);
+    this.weight = rowsOf(table, row, 1, table.name);
+  }
+
+  override getWeights(): TensorRef[] {
+    return [this.weight];
+  }
+
+  /** `hidden` [tokens, hidden] -> the same shape. */
+  buildGraph(graph: AtbGraph, hidden: string): string {
+    return addResidual(graph, hidden, this.weight.name, 'shared_hidden_states');
   }
 }

@@ -16,6 +16,8 @@ export interface MLPConfig {
   readonly mlpBias: boolean;
   /** Whether the last projection has one, where that differs from the others. */
   readonly downBias?: boolean;
+  /** Of its result, where that is not hiddenSize. */
+  readonly outSize?: number;
 }
 
 /** How a family's MLP differs from LLaMA's. */
@@ -47,7 +49,14 @@ export class BaseMLP extends Module {
   protected readonly hiddenAct: ActivationKind;
 
   constructor(
-    { hiddenSize, intermediateSize, hiddenAct, mlpBias: hasBias, downBias = hasBias }: MLPConfig,
+    {
+      hiddenSize,
+      intermediateSize,
+      hiddenAct,
+      mlpBias: hasBias,
+      downBias = hasBias,
+      outSize = hiddenSize,
+    }: MLPConfig,
     weights: Weights,
     {
       names = { gate: 'gate_proj', up: 'up_proj', down: 'down_proj' },
@@ -68,7 +77,7 @@ export class BaseMLP extends Module {
       hasBias,
     });
     this.down = Linear.load(weights, {
-      parts: [{ name: names.down, outFeatures: hiddenSize, transposed, times: outputScale }],
+      parts: [{ name: names.down, outFeatures: outSize, transposed, times: outputScale }],
       inFeatures: intermediateSize,
       hasBias: downBias,
       isInputSorted: true,

@@ -1,4 +1,4 @@
-import { CommonOpBuilderManager } from '../common-op-builders/index.js';
+import { type ActivationKind, CommonOpBuilderManager } from '../common-op-builders/index.js';
 import { AtbGraph, BaseOperation } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
 import { FULL_MASK } from '../step-inputs/index.js';
@@ -32,11 +32,19 @@ export interface RowStep extends Module {
   buildGraph(graph: AtbGraph, input: string): string;
 }
 
-/** tanh(dense(x)) (transformers 5.24, BertPooler). */
-export class TanhDense extends Module implements RowStep {
+/** What follows the first product of a classifier: any activation of an MLP, or tanh. */
+export type HeadActivation = ActivationKind | 'tanh';
+
+/** act(dense(x)): of BERT, whose classifiers have tanh, and its relatives (transformers 5.24, BertPooler). */
+export class ActivatedDense extends Module implements RowStep {
   readonly dense: Linear;
 
-  constructor(weights: Weights, name: string, hiddenSize: number) {
+  constructor(
+    weights: Weights,
+    name: string,
+    hiddenSize: number,
+    private readonly act: HeadActivation,
+  ) {
     super();
     this.dense = headLinear(weights, name, {
       inFeatures: hiddenSize,
@@ -46,11 +54,26 @@ export class TanhDense extends Module implements RowStep {
   }
 
   buildGraph(graph: AtbGraph, input: string): string {
-    const dense = buildLinear(graph, this.dense, input, 'head_dense_out');
-    const tanh = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_TANH' }, 'head_tanh');
-    graph.addOperation(tanh, [dense], ['head_tanh_out']);
-    return 'head_tanh_out';
+    return buildHeadActivation(graph, this.act, buildLinear(graph, this.dense, input, 'head_dense_out'));
   }
+}
+
+/** `input` [rows, width] -> `head_act_out`, the same shape. */
+export function buildHeadActivation(graph: AtbGraph, act: HeadActivation, input: string): string {
+  const actOut = 'head_act_out';
+  if (act === 'tanh') {
+    const tanh = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_TANH' }, 'head_act');
+    graph.addOperation(tanh, [input], [actOut]);
+  } else {
+    CommonOpBuilderManager.getBuilder({
+      category: 'ACTIVATION',
+      opName: 'head_act',
+      kind: act,
+      isGated: false,
+      isPack: false,
+    }).build(graph, { input, actOut });
+  }
+  return actOut;
 }
 
 /** The sizes of attention heads that are as wide as the hidden states. */
@@ -119,20 +142,24 @@ interface LabelledConfig {
   readonly labels: number | undefined;
 }
 
-/** BERT's head of a configuration that names labels; undefined where there are none. */
+/** BERT's head of a configuration that names labels; undefined where there are none. `act` is tanh when absent. */
 export const classifierOf = (
   weights: Weights,
   { hiddenSize, labels }: LabelledConfig,
-  names: { readonly dense: string; readonly out: string },
+  {
+    dense,
+    out,
+    act = 'tanh',
+  }: { readonly dense: string; readonly out: string; readonly act?: HeadActivation },
 ): ClassificationHead | undefined =>
   labels === undefined
     ? undefined
     : new ClassificationHead(weights, {
         hiddenSize,
         labels,
-        name: names.out,
+        name: out,
         hasBias: true,
-        step: new TanhDense(weights, names.dense, hiddenSize),
+        step: new ActivatedDense(weights, dense, hiddenSize, act),
       });
 
 /** out(step(x)), or out(x), of one row of each text: [rows, labels]. */

@@ -1,8 +1,9 @@
 import { parentPort } from 'node:worker_threads';
 import { AtbError } from '../errors.js';
 import type { BesideReply, BesideRequest } from './beside.js';
+import { anyresOf, paddedSquare } from './image/anyres.js';
 import { boundedPicture } from './image/bounded.js';
-import { canvasOf } from './image/canvas.js';
+import { canvasOf, coveringTiles } from './image/canvas.js';
 import { patchesOf } from './image/patches.js';
 import { resize } from './image/resample.js';
 import { scanOf } from './image/scan.js';
@@ -23,8 +24,11 @@ const WORK = {
   resize,
   middleSquare,
   boundedPicture,
-  canvasOf,
   scanOf,
+  anyresOf,
+  paddedSquare,
+  canvasOf,
+  coveringTiles,
   slicesOf,
   splitsOf,
   tilesOf,

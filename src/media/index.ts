@@ -1,6 +1,16 @@
 export { beside } from './beside.js';
+export {
+  type AnyresPicture,
+  type AnyresSizes,
+  anyresOf,
+  bestCanvas,
+  coveredPart,
+  type PatchWindow,
+  paddedSquare,
+  shrunkWindow,
+} from './image/anyres.js';
 export { boundedPicture, boundedSize, type PatchBounds } from './image/bounded.js';
-export { type CanvasSizes, canvasGrid, canvasOf } from './image/canvas.js';
+export { type CanvasSizes, canvasGrid, canvasOf, coveringGrid, coveringTiles } from './image/canvas.js';
 export { decodePicture, PICTURE_LIMITS, type PictureLimits } from './image/decode.js';
 export { fitBlocks, type PatchBudget } from './image/fit.js';
 export { type Patches, type PatchSizes, type PixelValues, patchesOf, patchOrder } from './image/patches.js';
@@ -22,11 +32,19 @@ export { middleSquare } from './image/square.js';
 export { type TileGrid, type TileSizes, tileGrid, tilesOf } from './image/tiles.js';
 export { type TiledPicture, type TilingSizes, tilingOf, wholeSize } from './image/tilings.js';
 export { type WindowedPatches, windowsOf } from './image/windows.js';
-export { type EncoderInput, endOf, type Insert, type InsertGrid, insertsWithin } from './insert.js';
-export { type ExpandedPrompt, type ProcessedMedia, placeInserts } from './place-inserts.js';
+export {
+  type EncoderInput,
+  type ExpandedPrompt,
+  endOf,
+  type Insert,
+  type InsertGrid,
+  insertsWithin,
+} from './insert.js';
+export { type ProcessedMedia, placeInserts } from './place-inserts.js';
 export {
   DEFAULT_FPS,
   type EncodeWords,
+  joinedKey,
   type MediaFiles,
   type MediaKind,
   type MediaPiece,
@@ -34,7 +52,8 @@ export {
   mediaKey,
   tokenOf,
 } from './processor.js';
-export { pythonRound, pythonTenths } from './python-round.js';
+export { pythonFloorDivision, pythonRound, pythonTenths } from './python-round.js';
+export { LINE_END, RowPacker, type RowShares, SUMMANDS } from './row-shares.js';
 export { type LogMel, logMel, MAX_MEL_FRAMES, MAX_MEL_SECONDS, MEL_RATE } from './sound/log-mel.js';
 export { FILTER_REACH, resample } from './sound/resample.js';
 export { isWav, readWav, type Sound } from './sound/wav.js';

@@ -1,3 +1,5 @@
+import type { RowShares } from './row-shares.js';
+
 /** How rows of an encoder stand to each other: frames in time, and within each of them rows below each other and side by side. */
 export interface InsertGrid {
   readonly frames: number;
@@ -17,6 +19,8 @@ export interface EncoderInput {
   readonly count: number;
   /** [frames, rows, columns] of `data`. */
   readonly shape: readonly [frames: number, rows: number, columns: number];
+  /** What its tokens are made of, where they are not the encoder's own rows in order. [count] */
+  readonly shares?: RowShares;
   /** Of what the encoder gives; undefined where it stands in a line like text. */
   readonly grid?: InsertGrid | undefined;
   /** The ids of those tokens, where they are not all the same: some may be words. [count] */
@@ -32,6 +36,12 @@ export interface Insert {
   /** The place of the first of them. There are `input.count`. */
   readonly start: number;
   readonly input: EncoderInput;
+}
+
+/** A prompt as models read it: each placeholder stands as often as its encoder gives rows. */
+export interface ExpandedPrompt {
+  readonly tokens: Int32Array;
+  readonly inserts: readonly Insert[];
 }
 
 /** The place behind the last token of an insert. */

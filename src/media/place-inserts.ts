@@ -1,12 +1,6 @@
 import { refuseRequest } from '../errors.js';
-import type { EncoderInput, Insert } from './insert.js';
+import type { EncoderInput, ExpandedPrompt, Insert } from './insert.js';
 import type { MediaKind, MediaPiece, MediaProcessor } from './processor.js';
-
-/** A prompt as models read it: each placeholder stands as often as its encoder gives rows. */
-export interface ExpandedPrompt {
-  readonly tokens: Int32Array;
-  readonly inserts: readonly Insert[];
-}
 
 /** One thing of a prompt, as its processor has made it ready. */
 export interface ProcessedMedia {
@@ -22,7 +16,7 @@ export interface ProcessedMedia {
 export function placeInserts(
   tokens: ArrayLike<number>,
   media: readonly ProcessedMedia[],
-  processor: Pick<MediaProcessor, 'placeholders' | 'rowTokens' | 'around' | 'joins'>,
+  processor: Pick<MediaProcessor, 'placeholders' | 'rowTokens' | 'around' | 'joins' | 'asOne'>,
 ): ExpandedPrompt {
   const { placeholders, rowTokens = {}, around = {} } = processor;
   const lines = linesOf(media, placeholders);
@@ -67,7 +61,8 @@ export function placeInserts(
         `${places} of them`,
       );
   }
-  return { tokens: Int32Array.from(expanded), inserts };
+  const prompt = { tokens: Int32Array.from(expanded), inserts };
+  return inserts.length > 0 && processor.asOne ? processor.asOne(prompt) : prompt;
 }
 
 /** The ids of what an encoder gives rows for. */

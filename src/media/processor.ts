@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
-import type { EncoderInput } from './insert.js';
+import { createHash, type Hash } from 'node:crypto';
+import type { EncoderInput, ExpandedPrompt } from './insert.js';
 
 /** A stretch of what a thing becomes in a prompt: ids of words, or what an encoder reads. */
 export type MediaPiece = readonly number[] | EncoderInput;
@@ -36,13 +36,20 @@ export interface MediaProcessor {
   readonly around?: Readonly<Partial<Record<MediaKind, readonly [before: number, behind: number]>>>;
   /** Those tokens' texts, where chat templates may know texts alone: they stand in messages in place of the things. */
   readonly partTexts?: Readonly<Partial<Record<MediaKind, string>>>;
+  /**
+   * Texts that chat templates print for things and that are no tokens; in a template's source, never in messages, the
+   * text of a token takes the place of each.
+   */
+  readonly templateTexts?: Readonly<Record<string, string>>;
   /** The tokens that two neighbours would be in one text, of the words before a thing or behind it and what it brings. */
   joins?(left: number, right: number): readonly number[] | undefined;
+  /** For models that read all of a prompt as one thing where it shows something: the same tokens, with one insert. */
+  asOne?(prompt: ExpandedPrompt): ExpandedPrompt;
   /**
    * What stands in a prompt for a thing, in order. `what` names it in messages: "picture 2 of the prompt"; `place`: how many
-   * of its kind stand before it. @throws MEDIA_*
+   * of its kind stand before it; `count`: how many there are in all. @throws MEDIA_*
    */
-  process(media: MediaFiles, what: string, place: number): Promise<readonly MediaPiece[]>;
+  process(media: MediaFiles, what: string, place: number, count: number): Promise<readonly MediaPiece[]>;
 }
 
 /** The key of piece number `index` of what comes of files: a processor makes the same of the same files. */
@@ -50,6 +57,17 @@ export function mediaKey({ kind, files, fps = DEFAULT_FPS }: MediaFiles, index =
   const lengths = files.map(({ length }) => length).join(' ');
   const hash = createHash('sha256').update(`${kind} ${index} ${fps} ${lengths}\n`);
   for (const file of files) hash.update(file);
+  return wordsOf(hash);
+}
+
+/** The key of things that are one with words between them, of all of whose tokens these are the ids. */
+export function joinedKey(inputs: readonly EncoderInput[], tokens: Int32Array): Int32Array {
+  const hash = createHash('sha256').update(`joined ${inputs.length} ${tokens.length}\n`);
+  for (const numbers of [...inputs.map(({ key }) => key), tokens]) hash.update(numbers);
+  return wordsOf(hash);
+}
+
+function wordsOf(hash: Hash): Int32Array {
   const digest = hash.digest();
   return Int32Array.from({ length: digest.length / 4 }, (_, word) => digest.readInt32LE(4 * word));
 }

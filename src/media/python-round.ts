@@ -11,3 +11,9 @@ export function pythonTenths(value: number): string {
   // Of all ties that a float can be, JavaScript rounds those of .25 the other way.
   return value % 1 === 0.25 ? `${Math.floor(value)}.2` : value.toFixed(1);
 }
+
+/**
+ * The largest integer that is at most a / b, as Python's `//` has it: `Math.floor(a / b)` may lie one above; a, b >
+ * 0.
+ */
+export const pythonFloorDivision = (a: number, b: number): number => Math.round((a - (a % b)) / b);

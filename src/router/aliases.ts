@@ -24,8 +24,11 @@ export const MODEL_TYPE_ALIASES: ReadonlyMap<string, string> = new Map([
   ['iquestcoder', 'llama'],
   // transformers' class is the other one's under another name.
   ['smolvlm', 'idefics3'],
-  // As its folder and its graphs are called, whose names have no hyphen.
+  // As their folders and their graphs are called, whose names have no hyphen.
   ['openai_gpt', 'openai-gpt'],
+  ['deberta_v2', 'deberta-v2'],
+  ['roberta_prelayernorm', 'roberta-prelayernorm'],
+  ['xlm_roberta_xl', 'xlm-roberta-xl'],
   // Kimi-K2's code is DeepSeek-V3's with other sizes.
   ['kimi_k2', 'deepseek_v3'],
   // MindIE's name of what checkpoints call minicpmv.

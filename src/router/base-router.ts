@@ -38,6 +38,8 @@ export interface CausalLM {
   buildGraph(kind: GraphKind): GraphSpec;
   /** Which token of a text stands for it to an encoder's head; the first when absent. */
   readonly textRow?: 'first' | 'last' | undefined;
+  /** Whether each text of a step takes as much memory as its longest one; false when absent. */
+  readonly padsTexts?: boolean | undefined;
   /** The model as an encoder, whose one graph is of the kind `encode`; undefined for what it cannot be used for. */
   encoder?(use: EncoderUse, labels: number | undefined): CausalLM | undefined;
 }

@@ -13,7 +13,7 @@ import { type ModelAbout, NOTHING_SAID } from './model-about.js';
 /** What a family's router knows beside its configuration and its model class. */
 export interface RouterOptions<C extends BaseConfig = BaseConfig> {
   /** Names of tensors that need not be read, beside those of every family: they hold what is computed anyway. */
-  readonly harmlessTensors?: readonly RegExp[];
+  readonly harmlessTensors?: readonly RegExp[] | ((config: C) => readonly RegExp[]);
   /** What the model class calls its embedding and its head; Llama's names when absent. */
   readonly headNames?: HeadNames | ((config: C) => HeadNames);
   /** What config.json says decides where versions of a family write otherwise. */
@@ -56,7 +56,8 @@ export function routerOf<C extends BaseConfig>(
     }
 
     override get harmlessTensors(): readonly RegExp[] {
-      return [...super.harmlessTensors, ...harmlessTensors];
+      const own = typeof harmlessTensors === 'function' ? harmlessTensors(this.config) : harmlessTensors;
+      return [...super.harmlessTensors, ...own];
     }
 
     override async getMediaProcessor(encode: EncodeWords): Promise<MediaProcessor | undefined> {

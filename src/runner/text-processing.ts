@@ -43,10 +43,11 @@ export async function loadTextProcessing(
   const media = await router.getMediaProcessor(
     (words) => tokenizer?.encode(words, { addSpecialTokens: false }) ?? [],
   );
-  const { partTexts } = media ?? {};
+  const { partTexts, templateTexts } = media ?? {};
   return {
     tokenizer,
-    inputBuilder: tokenizer && (await router.getInputBuilder(tokenizer, { chatTemplate, partTexts })),
+    inputBuilder:
+      tokenizer && (await router.getInputBuilder(tokenizer, { chatTemplate, partTexts, templateTexts })),
     postprocessor: router.getPostprocessor(tokenizer, generation),
     media,
     allowedLocalMediaPath,

@@ -14,10 +14,25 @@ export const bucketedPositions = (side: number): StepInput => ({
   make: ({ encoderInputs = [] }) => ({
     [BUCKETED_POSITIONS]: int64(
       Int32Array.from(
-        encoderInputs.flatMap(({ shape: [, rows, columns] }) => {
+        encoderInputs.flatMap(({ shape: [frames, rows, columns] }) => {
           const [down, right] = [bucketsOf(rows, side), bucketsOf(columns, side)];
-          return [...down].flatMap((y) => Array.from(right, (x) => y * side + x));
+          const one = [...down].flatMap((y) => Array.from(right, (x) => y * side + x));
+          return Array.from({ length: frames }, () => one).flat();
         }),
+      ),
+    ),
+  }),
+});
+
+/** The same of pictures that are all `side` patches wide and high: each patch takes the row of its own place. */
+export const gridPositions = (side: number): StepInput => ({
+  ...bucketedPositions(side),
+  make: ({ encoderInputs = [] }) => ({
+    [BUCKETED_POSITIONS]: int64(
+      Int32Array.from(
+        encoderInputs.flatMap(({ rows }) =>
+          Array.from({ length: rows }, (_, patch) => patch % (side * side)),
+        ),
       ),
     ),
   }),

@@ -1,6 +1,6 @@
 export { ALIBI_MASK, alibiMask, TOKEN_SEQUENCES, tokenSequences } from './alibi.js';
 export { AXIS_POSITIONS, axisPositions } from './axis-positions.js';
-export { BUCKETED_POSITIONS, bucketedPositions, bucketsOf } from './bucketed-positions.js';
+export { BUCKETED_POSITIONS, bucketedPositions, bucketsOf, gridPositions } from './bucketed-positions.js';
 export { FRAME_ROWS, FRAME_SHARES, FRAME_TABLE, frameMeans, frameTimes } from './frames.js';
 export { GROUP_INDICES, groupIndices } from './group-indices.js';
 export { headRows } from './head-rows.js';
@@ -26,6 +26,7 @@ export {
   slidingMasks,
 } from './masks.js';
 export { MROPE_IDS, MROPE_TABLES, mrope, turnsInThrees } from './mrope.js';
+export { PACKED_ROWS, packedRows } from './packed-rows.js';
 export { paging } from './paging.js';
 export {
   type AxialRotary,
@@ -41,6 +42,21 @@ export {
 export { positions, positionsPastPadding } from './positions.js';
 export { QUERY_SCALES, queryScales } from './query-scales.js';
 export type { FrequencyRecipe, InputRecipe, RotaryRecipe } from './recipe.js';
+export {
+  LOGARITHMIC_BUCKETS,
+  logarithmicBucket,
+  RELATIVE_BUCKETS,
+  relativeBuckets,
+} from './relative-buckets.js';
+export {
+  DISTANCE_ROWS,
+  KEY_PLACES,
+  QUERY_PLACES,
+  relativePlaces,
+  type SignedBuckets,
+  signedBucket,
+  signedBucketRows,
+} from './relative-places.js';
 export { RESAMPLING, resampling } from './resampling.js';
 export type { RopeConfig, RopeScaling } from './rotary/rope-config.js';
 export { type RotaryTables, rotary, rotaryTables, slidingRotaryTables } from './rotary.js';

@@ -24,7 +24,7 @@ export const squarePictures = (count: number, keepsFirst: boolean): StepInput =>
     };
   },
   make({ encoderInputs = [] }) {
-    const pictures = encoderInputs.length;
+    const pictures = encoderInputs.reduce((sum, { shape: [frames] }) => sum + frames, 0);
     const each = count + 1;
     const [rows, positions] = [new Int32Array(pictures * each), new Int32Array(pictures * each)];
     const kept: number[] = [];

@@ -43,6 +43,8 @@ export interface InputBuilderOptions extends ChatTemplateChoice {
   readonly maxLength?: number | undefined;
   /** What stands for parts of each type where a template knows texts alone. Special tokens in it are these. */
   readonly partTexts?: Readonly<Record<string, string>> | undefined;
+  /** Texts of templates, and what stands in the place of each. */
+  readonly templateTexts?: Readonly<Record<string, string>> | undefined;
 }
 
 /** A rendered conversation. Where `mark` stands before a special token's text, that is mere text. */
@@ -63,6 +65,7 @@ export class InputBuilder {
   readonly #looked: readonly string[];
   readonly #maxLength: number;
   readonly #partTexts: Readonly<Record<string, string>>;
+  readonly #templateTexts: Readonly<Record<string, string>>;
 
   /** Finds the templates of a model directory; they are compiled when they are first needed. @throws TEMPLATE_* */
   static async load(
@@ -80,13 +83,14 @@ export class InputBuilder {
   constructor(
     tokenizer: HfTokenizer,
     sources: ChatTemplateSources,
-    { maxLength = DEFAULT_MAX_LENGTH, partTexts = {} }: InputBuilderOptions = {},
+    { maxLength = DEFAULT_MAX_LENGTH, partTexts = {}, templateTexts = {} }: InputBuilderOptions = {},
     looked: readonly string[] = ['tokenizer_config.json'],
   ) {
     this.#tokenizer = tokenizer;
     this.#sources = sources;
     this.#maxLength = maxLength;
     this.#partTexts = partTexts;
+    this.#templateTexts = templateTexts;
     this.#looked = looked;
   }
 
@@ -254,7 +258,11 @@ export class InputBuilder {
     const found = this.#sources.get(name);
     if (found === undefined)
       throw new AtbError('TEMPLATE_MISSING', { looked: this.#looked, names: [...this.#sources.keys()] });
-    const template = new ChatTemplate(found.source, found.name);
+    const source = Object.entries(this.#templateTexts).reduce(
+      (all, [text, token]) => all.replaceAll(text, () => token),
+      found.source,
+    );
+    const template = new ChatTemplate(source, found.name);
     this.#compiled.set(name, template);
     return template;
   }

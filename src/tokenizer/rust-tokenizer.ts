@@ -78,9 +78,7 @@ export class RustTokenizer {
   async encode({ text, typed, addSpecialTokens, mark }: EncodeRequest): Promise<EncodedIds> {
     const options = { addSpecialTokens };
     if (this.#unigram !== undefined) {
-      if (typed?.pair !== undefined)
-        throw new Error('pairs of texts need a tokenizer.json, which joins them');
-      const tokens = this.#encodeUnigram(this.#unigram, text, mark, addSpecialTokens);
+      const tokens = this.#encodeUnigram(this.#unigram, [text, typed?.pair], mark, addSpecialTokens);
       return idsAndTypes(tokens, typed?.truncation);
     }
     const isPlain = mark === null || (mark !== undefined && text.includes(mark));
@@ -107,18 +105,31 @@ export class RustTokenizer {
       : this.#scanner.mapUnmarked(text, mark, (special) => key + special);
   }
 
+  /** One text, or two with what stands between them. */
   #encodeUnigram(
     unigram: UnigramEncoder,
-    text: string,
+    [text, pair]: readonly [string, string | undefined],
     mark: string | null | undefined,
     addsEdges: boolean,
   ): PlacedToken[] {
-    const { before, behind } = unigram.spec.edges;
+    const { before, behind, second = { before, type: 0 } } = unigram.spec.edges;
+    const around = (edges: typeof before, type: number): PlacedToken[] =>
+      addsEdges ? edges.map(({ id }) => ({ id, type, text: undefined })) : [];
+    const own = (each: string, at: 0 | 1, type: number): PlacedToken[] =>
+      this.#unigramIds(unigram, each, mark).map((id) => ({ id, type, text: at }));
+    const first = [...around(before, 0), ...own(text, 0, 0), ...around(behind, 0)];
+    if (pair === undefined) return first;
+    const { type } = second;
+    return [...first, ...around(second.before, type), ...own(pair, 1, type), ...around(behind, type)];
+  }
+
+  /** The ids of a text alone. */
+  #unigramIds(unigram: UnigramEncoder, text: string, mark: string | null | undefined): number[] {
     const replace = (segment: string): string => this.#charsmap?.replace(segment) ?? segment;
     // Nobody can guess it, so no text has it.
     const key = randomUUID();
     const [first = '', ...others] = this.#markedWith(key, text, mark).split(key);
-    const ids = [
+    return [
       ...unigram.encode(replace(first), true),
       ...others.flatMap((segment) => {
         const end = this.#scanner.longestAt(segment, 0);
@@ -126,10 +137,6 @@ export class RustTokenizer {
         return [...(id === null ? [] : [id]), ...unigram.encode(replace(segment.slice(end)), false)];
       }),
     ];
-    const around = (edges: typeof before): PlacedToken[] =>
-      addsEdges ? edges.map(({ id }) => ({ id, type: 0, text: undefined })) : [];
-    const own = ids.map((id): PlacedToken => ({ id, type: 0, text: 0 }));
-    return [...around(before), ...own, ...around(behind)];
   }
 
   /** All but control tokens, before which the key stands. A text that a replacement makes is never one. */

@@ -23,7 +23,7 @@ export interface ConvertedTokenizer {
   readonly named: Json;
 }
 
-const NAMES = ['tokenizer.model', 'sentencepiece.bpe.model', 'spiece.model', 'tiktoken.model'];
+const NAMES = ['tokenizer.model', 'sentencepiece.bpe.model', 'spiece.model', 'spm.model', 'tiktoken.model'];
 /** Ids behind the vocabulary that may be left out between added tokens. */
 const MAX_RESERVED = 4096;
 
@@ -161,7 +161,7 @@ function addedBehind(
 
 /** Tokens that no file has an id for are left out. */
 function edgesOf(
-  { before, behind }: TokenizerClass,
+  { before, behind, between }: TokenizerClass,
   texts: Json,
   ids: ReadonlyMap<string, number>,
 ): EdgeTokens {
@@ -172,5 +172,9 @@ function edgesOf(
     const id = typeof content === 'string' ? ids.get(content) : undefined;
     return typeof content === 'string' && id !== undefined ? [{ content, id }] : [];
   };
-  return { before: before.flatMap(edge), behind: behind.flatMap(edge) };
+  const ends = { before: before.flatMap(edge), behind: behind.flatMap(edge) };
+  if (between === undefined) return ends;
+  const second =
+    between === 'end' ? ({ before: ends.behind, type: 0 } as const) : ({ before: [], type: 1 } as const);
+  return { ...ends, second };
 }

@@ -8,6 +8,11 @@ export interface TokenizerClass {
   /** Names (`bos_token`) or texts of tokens around a text; add_bos_token and add_eos_token of the config win. */
   readonly before: readonly string[];
   readonly behind: readonly string[];
+  /**
+   * What stands between two texts behind the end of the first: the tokens that begin a text when absent; its end once
+   * more as RoBERTa has it; or nothing as BERT has it, which gives the second text types of its own.
+   */
+  readonly between?: 'end' | 'nothing';
   /** The dummy prefix stands at the beginning of the text only, or behind every control token as well. */
   readonly prefixes: 'first' | 'every';
   /** Changes of the pieces: some classes shift ids and add tokens. */
@@ -68,6 +73,7 @@ const CLASSES: Readonly<Record<string, TokenizerClass>> = {
     ...PLAIN,
     before: ['bos_token'],
     behind: ['eos_token'],
+    between: 'end',
     // The first four ids are fairseq's; SentencePiece has three before its first real piece.
     arrange: ({ pieces }) => [
       control('<s>'),
@@ -77,6 +83,15 @@ const CLASSES: Readonly<Record<string, TokenizerClass>> = {
       ...pieces.slice(3),
       control('<mask>'),
     ],
+  },
+  DebertaV2Tokenizer: {
+    ...PLAIN,
+    before: ['[CLS]'],
+    behind: ['[SEP]'],
+    between: 'nothing',
+    // Files of the third generation have all but this one.
+    arrange: ({ pieces }) =>
+      pieces.some(({ text }) => text === '[MASK]') ? pieces : [...pieces, control('[MASK]')],
   },
   QWenTokenizer: {
     ...PLAIN,
@@ -101,9 +116,17 @@ export const TIKTOKEN_CLASSES: readonly string[] = Object.keys(CLASSES).filter(
   (name) => CLASSES[name]?.tiktoken,
 );
 
-/** `tokenizer_class` of a tokenizer_config.json, by its older name where there are two; empty when it has none. */
-export const classNameOf = ({ tokenizer_class: found }: Readonly<Record<string, unknown>>): string =>
-  typeof found === 'string' ? found.replace(/Fast$/, '') : '';
+/**
+ * `tokenizer_class` of a tokenizer_config.json, by its older name where there are two; empty when it has none. Microsoft's
+ * files of DeBERTa say the kind of the vocabulary in its place.
+ */
+export const classNameOf = ({
+  tokenizer_class: found,
+  vocab_type: kind,
+}: Readonly<Record<string, unknown>>): string => {
+  if (typeof found === 'string') return found.replace(/Fast$/, '');
+  return kind === 'spm' ? 'DebertaV2Tokenizer' : '';
+};
 
 /** What `tokenizer_class` of a tokenizer_config.json stands for; an unknown class adds nothing. */
 export function tokenizerClassOf(config: Readonly<Record<string, unknown>>): TokenizerClass {

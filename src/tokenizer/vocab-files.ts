@@ -19,39 +19,54 @@ interface ByteLevelClass {
 }
 
 const END = '<|endoftext|>';
+const ROBERTA_NAMED = {
+  bos_token: '<s>',
+  eos_token: '</s>',
+  sep_token: '</s>',
+  cls_token: '<s>',
+  unk_token: '<unk>',
+  pad_token: '<pad>',
+  mask_token: '<mask>',
+};
 const BYTE_LEVEL: ReadonlyMap<string, ByteLevelClass> = new Map([
   ['GPT2Tokenizer', { named: { unk_token: END, bos_token: END, eos_token: END } }],
   ['Qwen2Tokenizer', { named: { unk_token: END, eos_token: END, pad_token: END }, pattern: gpt4Pattern('') }],
-  [
-    'RobertaTokenizer',
-    {
-      named: {
-        bos_token: '<s>',
-        eos_token: '</s>',
-        sep_token: '</s>',
-        cls_token: '<s>',
-        unk_token: '<unk>',
-        pad_token: '<pad>',
-        mask_token: '<mask>',
-      },
-      isRoberta: true,
-    },
-  ],
+  ['RobertaTokenizer', { named: ROBERTA_NAMED, isRoberta: true }],
 ]);
-const BERT_NAMED = {
-  unk_token: '[UNK]',
-  sep_token: '[SEP]',
-  pad_token: '[PAD]',
-  cls_token: '[CLS]',
-  mask_token: '[MASK]',
+
+/** A class whose tokenizers are a vocabulary of WordPiece: what they put around a text is BERT's or RoBERTa's. */
+interface WordPieceClass {
+  readonly named: Readonly<Record<string, string>>;
+  readonly isRoberta?: boolean;
+}
+
+const BERT: WordPieceClass = {
+  named: {
+    unk_token: '[UNK]',
+    sep_token: '[SEP]',
+    pad_token: '[PAD]',
+    cls_token: '[CLS]',
+    mask_token: '[MASK]',
+  },
 };
+const MPNET: WordPieceClass = { named: { ...ROBERTA_NAMED, unk_token: '[UNK]' }, isRoberta: true };
+const WORD_PIECE: ReadonlyMap<string, WordPieceClass> = new Map([
+  ['BertTokenizer', BERT],
+  ['DistilBertTokenizer', BERT],
+  ['ElectraTokenizer', BERT],
+  ['MPNetTokenizer', MPNET],
+]);
+
+/** The class that nobody names, as whose tokens are in the vocabulary. */
+const unnamedClass = (vocab: Json): WordPieceClass =>
+  Object.hasOwn(vocab, '[CLS]') || !Object.hasOwn(vocab, '<s>') ? BERT : MPNET;
 
 /** The classes whose vocab.json and merges.txt can be read. */
 export const BYTE_LEVEL_CLASSES: readonly string[] = [...BYTE_LEVEL.keys()];
 
 /**
- * A tokenizer.json made of Mistral's tekken.json, of vocab.json and merges.txt, or of BERT's vocab.txt; undefined when `dir` has neither, or they
- * are of another class.
+ * A tokenizer.json made of Mistral's tekken.json, of vocab.json and merges.txt, or of WordPiece's vocab.txt; undefined when `dir` has
+ * neither, or they are of another class.
  * @throws TOKENIZER_INVALID, WEIGHT_FILE_*
  */
 export async function readVocabFiles(
@@ -76,7 +91,7 @@ export async function readVocabFiles(
     const tokenizer = byteLevelJson(known, vocab, merges, config, texts);
     return converted(join(dir, 'vocab.json'), tokenizer, known.named, vocab);
   }
-  if (name !== '' && name !== 'BertTokenizer') return undefined;
+  if (name !== '' && !WORD_PIECE.has(name)) return undefined;
   const lines = await readModelText(dir, 'vocab.txt', MAX_FILE_BYTES, links);
   if (lines === undefined) return undefined;
   const file = join(dir, 'vocab.txt');
@@ -86,8 +101,9 @@ export async function readVocabFiles(
       .split(/\r?\n/)
       .map((token, id) => [token, id]),
   );
-  const texts = { ...BERT_NAMED, ...config, ...specialTokensMap };
-  return converted(file, bertJson(vocab, texts, config, file), BERT_NAMED, vocab);
+  const wordPiece = WORD_PIECE.get(name) ?? unnamedClass(vocab);
+  const texts = { ...wordPiece.named, ...config, ...specialTokensMap };
+  return converted(file, wordPieceJson(wordPiece, vocab, texts, config, file), wordPiece.named, vocab);
 }
 
 /** Of the named tokens of the class those that there are. */
@@ -124,13 +140,7 @@ function byteLevelJson(
         : { type: 'Sequence', pretokenizers: [split, { ...bytes, use_regex: false }] },
     post_processor:
       isRoberta && sep && cls
-        ? {
-            type: 'RobertaProcessing',
-            sep: pairOf(sep),
-            cls: pairOf(cls),
-            trim_offsets: true,
-            add_prefix_space: addsBlank,
-          }
+        ? robertaProcessor(cls, sep, addsBlank)
         : bosEosProcessor({ before: edges(before), behind: edges(behind) }),
     decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
     model: {
@@ -147,7 +157,39 @@ function byteLevelJson(
   };
 }
 
-function bertJson(vocab: Readonly<Record<string, number>>, texts: Json, config: Json, file: string): object {
+/** One text between `cls` and `sep`, and two with `sep` twice between them. */
+const robertaProcessor = (cls: EdgeToken, sep: EdgeToken, addsBlank: boolean): object => ({
+  type: 'RobertaProcessing',
+  sep: pairOf(sep),
+  cls: pairOf(cls),
+  trim_offsets: true,
+  add_prefix_space: addsBlank,
+});
+
+/** One text between `cls` and `sep`, and the second of two, which has types of its own, with a `sep` behind it. */
+function bertProcessor(cls: EdgeToken, sep: EdgeToken): object {
+  const special = (token: EdgeToken, type: number) => ({
+    SpecialToken: { id: token.content, type_id: type },
+  });
+  const text = (id: 'A' | 'B', type: number) => ({ Sequence: { id, type_id: type } });
+  const single = [special(cls, 0), text('A', 0), special(sep, 0)];
+  return {
+    type: 'TemplateProcessing',
+    single,
+    pair: [...single, text('B', 1), special(sep, 1)],
+    special_tokens: Object.fromEntries(
+      [cls, sep].map(({ content, id }) => [content, { id: content, ids: [id], tokens: [content] }]),
+    ),
+  };
+}
+
+function wordPieceJson(
+  { isRoberta }: WordPieceClass,
+  vocab: Readonly<Record<string, number>>,
+  texts: Json,
+  config: Json,
+  file: string,
+): object {
   const [cls, sep, unknown] = [texts.cls_token, texts.sep_token, texts.unk_token].map((text) =>
     tokenOf(text, vocab),
   );
@@ -155,11 +197,6 @@ function bertJson(vocab: Readonly<Record<string, number>>, texts: Json, config: 
     const problem = `must have the tokens ${[texts.cls_token, texts.sep_token, texts.unk_token].map(textOf).join(', ')}`;
     throw new AtbError('TOKENIZER_INVALID', { file, problem });
   }
-  const special = (token: EdgeToken, type: number) => ({
-    SpecialToken: { id: token.content, type_id: type },
-  });
-  const text = (id: 'A' | 'B', type: number) => ({ Sequence: { id, type_id: type } });
-  const single = [special(cls, 0), text('A', 0), special(sep, 0)];
   const flag = (name: string): boolean => config[name] !== false;
   return {
     added_tokens: [],
@@ -171,14 +208,7 @@ function bertJson(vocab: Readonly<Record<string, number>>, texts: Json, config: 
       lowercase: flag('do_lower_case'),
     },
     pre_tokenizer: { type: 'BertPreTokenizer' },
-    post_processor: {
-      type: 'TemplateProcessing',
-      single,
-      pair: [...single, text('B', 1), special(sep, 1)],
-      special_tokens: Object.fromEntries(
-        [cls, sep].map(({ content, id }) => [content, { id: content, ids: [id], tokens: [content] }]),
-      ),
-    },
+    post_processor: isRoberta ? robertaProcessor(cls, sep, false) : bertProcessor(cls, sep),
     decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
     model: {
       type: 'WordPiece',

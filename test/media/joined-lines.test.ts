@@ -19,7 +19,7 @@ describe("lines about Gemma 3's pictures", () => {
   after(() => checkpoint.remove());
 
   it('are one token with those of the words before and behind, as they are in one text', async () => {
-    const pieces = await processor.process(await mediaFiles(0, 40, 30, 1), 'it', 0);
+    const pieces = await processor.process(await mediaFiles(0, 40, 30, 1), 'it', 0, 1);
     const media = [
       { kind: 'image', pieces },
       { kind: 'image', pieces },

@@ -88,6 +88,37 @@ interface PictureFixtures {
     columns: number,
     digest: string,
   ][];
+  readonly anyres: readonly [
+    width: number,
+    height: number,
+    seed: number,
+    side: number,
+    patchSize: number,
+    /** Which of the lists of canvases. */
+    kind: 0 | 1,
+    /** As many rows as so many tiles have, a canvas keeps; 0: all. */
+    mostTiles: number,
+    squares: number,
+    tokens: number,
+    digest: string,
+  ][];
+  readonly covered: readonly [
+    width: number,
+    height: number,
+    seed: number,
+    side: number,
+    maxTiles: number,
+    count: number,
+    digest: string,
+  ][];
+  readonly rims: readonly [
+    width: number,
+    height: number,
+    seed: number,
+    side: number,
+    mean: readonly number[],
+    digest: string,
+  ][];
   readonly splits: readonly [
     width: number,
     height: number,

@@ -27,7 +27,7 @@ async function shown(path: string, ...file: Parameters<typeof mediaFiles>) {
   });
   if (!processor) throw new Error('no processor');
   words.length = 0;
-  const pieces: readonly MediaPiece[] = await processor.process(await mediaFiles(...file), 'it', 0);
+  const pieces: readonly MediaPiece[] = await processor.process(await mediaFiles(...file), 'it', 0, 1);
   const inputs = pieces.filter((piece): piece is EncoderInput => 'data' in piece);
   return { words, shapes: inputs.map(({ shape }) => shape), inputs, processor };
 }

@@ -59,12 +59,23 @@ const TEXT_TEMPLATE = `{%- for message in messages -%}
 {%- endfor -%}
 {%- if add_generation_prompt -%}<|im_start|>assistant{{ '\\n' }}{%- endif -%}`;
 
-/** How each writes messages, and how many tokens it knows: those special tokens that are below. */
+interface SeeingModel {
+  /** That of the family when absent. */
+  readonly template?: string;
+  /** How many tokens it knows: those special tokens that are below. */
+  readonly vocab: number;
+  /** What stands for a picture. */
+  readonly picture?: (typeof SPECIALS)[number];
+}
+
+/** How each writes messages. */
 const MODELS = {
   qwen2_vl: { template: TEMPLATE, vocab: 272 },
   'internvl_chat-qwen2': { template: TEXT_TEMPLATE, vocab: 272 },
   minicpm_qwen2_v2: { template: TEXT_TEMPLATE, vocab: 280 },
-};
+  llava_onevision: { template: TEMPLATE, vocab: 272 },
+  paligemma: { vocab: 272, picture: '<image>' },
+} as const satisfies Readonly<Record<string, SeeingModel>>;
 
 /** A model with random weights, a tokenizer of bytes and a chat template; call `remove` when done. */
 export function seeingModel(name: keyof typeof MODELS = 'qwen2_vl'): {
@@ -72,12 +83,14 @@ export function seeingModel(name: keyof typeof MODELS = 'qwen2_vl'): {
   remove(): void;
 } {
   const folder = join(VISION_DIR, name);
-  const { template, vocab: size } = MODELS[name];
+  const { template, vocab: size, picture = '<|image_pad|>' }: SeeingModel = MODELS[name];
   const checkpoint = seededCheckpoint(folder);
   const write = (name: string, value: unknown): void =>
     writeFileSync(join(checkpoint.path, name), typeof value === 'string' ? value : JSON.stringify(value));
   const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
   const textKey = ['llm_config', 'text_config'].find((key) => key in config);
+  // Some files say index.
+  const nameOf = (token: string) => (`${token}_index` in config ? `${token}_index` : `${token}_id`);
   const changes = {
     vocab_size: size,
     max_position_embeddings: 512,
@@ -87,8 +100,8 @@ export function seeingModel(name: keyof typeof MODELS = 'qwen2_vl'): {
     ...config,
     ...(textKey === undefined ? changes : { [textKey]: { ...config[textKey], ...changes } }),
     ...(textKey === 'text_config' && {
-      image_token_id: special('<|image_pad|>'),
-      video_token_id: special('<|video_pad|>'),
+      [nameOf('image_token')]: special(picture),
+      [nameOf('video_token')]: special('<|video_pad|>'),
     }),
   });
   const recipe: SeededWeights = JSON.parse(readFileSync(join(folder, 'weights.json'), 'utf8'));
@@ -133,6 +146,7 @@ export function seeingModel(name: keyof typeof MODELS = 'qwen2_vl'): {
   });
   write('tokenizer_config.json', {
     tokenizer_class: 'PreTrainedTokenizerFast',
+    bos_token: '<|im_start|>',
     eos_token: '<|im_end|>',
     chat_template: template,
   });

@@ -24,7 +24,7 @@ describe('frames behind words that say when they are', () => {
 
   const shown = async (frames: number, fps?: number): Promise<readonly MediaPiece[]> => {
     asked.length = 0;
-    return processor.process({ ...(await mediaFiles(frames, 64, 64, 1)), fps }, 'it', 0);
+    return processor.process({ ...(await mediaFiles(frames, 64, 64, 1)), fps }, 'it', 0, 1);
   };
 
   // As Qwen3VLProcessor of transformers 5.24 writes them for these frames.

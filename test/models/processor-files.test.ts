@@ -31,7 +31,7 @@ async function processed(
     writeFileSync(join(path, 'config.json'), JSON.stringify({ ...config, ...changes }));
     const processor = await (await getModel(path)).getMediaProcessor(encodeWords);
     if (!processor) throw new Error('no processor');
-    return await processor.process(await mediaFiles(...media), 'it', 0);
+    return await processor.process(await mediaFiles(...media), 'it', 0, 1);
   } finally {
     remove();
   }
@@ -107,6 +107,22 @@ describe('files about processors', () => {
       ['qwen3_vl', { [VIDEOS]: { patch_size: 14 } }, 'patch_size must be 16'],
       ['internvl', { [VIDEOS]: { size: { height: 70, width: 70 } } }, 'size must be 56'],
       ['llava', { [PICTURES]: { size: 40, crop_size: 56 } }, 'crop_size'],
+      ['llava-siglip', { [PICTURES]: { size: { height: 56, width: 56 } } }, 'size must be 60'],
+      ['llava_next', { [PICTURES]: { size: 56 } }, 'crop_size must be 56'],
+      ['llava_next', { [PICTURES]: { size: 28, crop_size: 56 } }, 'size must be 56'],
+      [
+        'llava_next',
+        { [PICTURES]: { size: 56, crop_size: 56, image_grid_pinpoints: [[56, 112]] } },
+        'image_grid_pinpoints must be 56 x 112, 112 x 56',
+      ],
+      [
+        'llava_onevision',
+        { [PICTURES]: { size: { height: 76, width: 76 } }, [VIDEOS]: { size: { height: 56, width: 56 } } },
+        'size must be 76',
+      ],
+      ['cohere2_vision', { [PICTURES]: { size: { height: 56, width: 56 } } }, 'patch_size must be 2'],
+      ['aya_vision', { [PICTURES]: { size: { height: 28, width: 28 } } }, 'size must be 56'],
+      ['cohere2_vision', { [PICTURES]: { patch_size: 2 } }, 'size must be 56'],
       ['qwen2_audio', { [PICTURES]: { feature_size: 80 } }, 'feature_size must be 32'],
       ['qwen2_audio', { [PICTURES]: { hop_length: 320 } }, 'hop_length must be 160'],
       [
@@ -135,7 +151,7 @@ describe('files about processors', () => {
     remove();
     // At one sample a second, all of it would become 2^33 samples.
     const file = wavOf(new Uint8Array(2 ** 19).fill(128), 1);
-    const pieces = await processor?.process({ kind: 'audio', files: [file] }, 'it', 0);
+    const pieces = await processor?.process({ kind: 'audio', files: [file] }, 'it', 0, 1);
     expect(countOf(pieces ?? [])).to.equal(750);
   });
 });

@@ -73,6 +73,104 @@ const nomic = {
   use_rms_norm: false,
 };
 
+/** What BERT's relatives leave out of `trained`, and have under names of their own. */
+const distil = {
+  ...Object.fromEntries(Object.keys(trained).map((key) => [key, undefined])),
+  ...{ hidden_size: undefined, intermediate_size: undefined },
+  ...{ num_hidden_layers: undefined, num_attention_heads: undefined },
+  activation: 'gelu',
+  attention_dropout: 0.1,
+  dropout: 0.1,
+  initializer_range: 0.02,
+  pad_token_id: 0,
+  qa_dropout: 0.1,
+  seq_classif_dropout: 0.2,
+  sinusoidal_pos_embds: false,
+  tie_weights_: true,
+};
+const electra = {
+  layer_norm_eps: 1e-12,
+  pad_token_id: 0,
+  summary_activation: 'gelu',
+  summary_last_dropout: 0.1,
+  summary_type: 'first',
+  summary_use_proj: true,
+  type_vocab_size: 2,
+};
+
+const deberta = {
+  classifier_dropout: undefined,
+  layer_norm_eps: 1e-7,
+  max_relative_positions: -1,
+  norm_rel_ebd: 'layer_norm',
+  pad_token_id: 0,
+  pooler_dropout: 0,
+  pooler_hidden_act: 'gelu',
+  pooler_hidden_size: 768,
+  pos_att_type: ['p2c', 'c2p'],
+  position_biased_input: false,
+  position_buckets: 256,
+  position_embedding_type: undefined,
+  relative_attention: true,
+  share_att_key: true,
+  type_vocab_size: 0,
+  use_cache: undefined,
+};
+
+/** Without what older files say. */
+const classDefaults = {
+  classifier_dropout: undefined,
+  position_embedding_type: undefined,
+  use_cache: undefined,
+};
+const eurobert = {
+  ...Object.fromEntries(Object.keys(trained).map((key) => [key, undefined])),
+  attention_bias: false,
+  attention_dropout: 0,
+  bos_token: '<|begin_of_text|>',
+  bos_token_id: 128_000,
+  eos_token: '<|end_of_text|>',
+  eos_token_id: 128_001,
+  hidden_act: 'silu',
+  hidden_dropout: 0,
+  initializer_range: 0.02,
+  is_decoder: false,
+  mask_token: '<|mask|>',
+  mask_token_id: 128_002,
+  pad_token: '<|end_of_text|>',
+  pad_token_id: 128_001,
+  pretraining_tp: 1,
+  rms_norm_eps: 1e-5,
+  rope_scaling: null,
+  tie_word_embeddings: false,
+};
+
+const embeddingGemma = {
+  ...Object.fromEntries(Object.keys(trained).map((key) => [key, undefined])),
+  _sliding_window_pattern: 6,
+  attention_bias: false,
+  attention_dropout: 0,
+  attn_logit_softcapping: null,
+  bos_token_id: 2,
+  dtype: 'float32',
+  eos_token_id: 1,
+  final_logit_softcapping: null,
+  head_dim: 256,
+  hidden_activation: 'gelu_pytorch_tanh',
+  initializer_range: 0.02,
+  layer_types: Array.from({ length: 24 }, (_, i) => (i % 6 === 5 ? 'full_attention' : 'sliding_attention')),
+  num_key_value_heads: 1,
+  pad_token_id: 0,
+  query_pre_attn_scalar: 256,
+  rms_norm_eps: 1e-6,
+  rope_local_base_freq: 10_000,
+  rope_scaling: null,
+  rope_theta: 1_000_000,
+  sliding_window: 512,
+  use_bidirectional_attention: true,
+  use_cache: true,
+};
+
 /** What published files say beside their sizes and what all have, and a part of what that means. */
 // biome-ignore format: one checkpoint a paragraph
 const PUBLISHED: ReadonlyArray<readonly [name: string, family: string, architecture: string, sizes: Sizes, says: Dict, means: Dict]> = [
@@ -96,6 +194,47 @@ const PUBLISHED: ReadonlyArray<readonly [name: string, family: string, architect
   ['nomic-embed-text-v1.5', 'nomic_bert', 'NomicBertModel', [768, 3072, 12, 12, 30_528, 2048],
     { ...nomic, hidden_act: undefined, hidden_size: undefined, intermediate_size: undefined, num_hidden_layers: undefined, num_attention_heads: undefined, position_embedding_type: undefined },
     { maxPositionEmbeddings: 8192, headDim: 64, intermediateSize: 3072, layerNormEps: 1e-12, typeVocabSize: 2 }],
+  ['all-mpnet-base-v2', 'mpnet', 'MPNetForMaskedLM', [768, 3072, 12, 12, 30_527, 514],
+    { bos_token_id: 0, classifier_dropout: undefined, eos_token_id: 2, layer_norm_eps: 1e-5, pad_token_id: 1, position_embedding_type: undefined, relative_attention_num_buckets: 32, transformers_version: '4.8.2', use_cache: undefined },
+    { maxPositionEmbeddings: 512, positionTable: 514, relativeBuckets: 32, typeVocabSize: 0, layerNormEps: 1e-5 }],
+  ['multi-qa-distilbert-cos-v1', 'distilbert', 'DistilBertModel', [768, 3072, 6, 12, 30_522, 512],
+    { ...distil, dim: 768, hidden_dim: 3072, n_heads: 12, n_layers: 6 },
+    { hiddenSize: 768, intermediateSize: 3072, numHiddenLayers: 6, numAttentionHeads: 12, headDim: 64, layerNormEps: 1e-12, typeVocabSize: 0 }],
+  ['ms-marco-electra-base', 'electra', 'ElectraForSequenceClassification', [768, 3072, 12, 12, 30_522, 512],
+    { ...electra, ...oneLabel, embedding_size: 768, sbert_ce_default_activation_function: 'torch.nn.modules.linear.Identity' },
+    { embeddingSize: 768, labels: 1, typeVocabSize: 2, maxPositionEmbeddings: 512 }],
+  ['electra-small-discriminator', 'electra', 'ElectraForPreTraining', [256, 1024, 12, 4, 30_522, 512],
+    { ...electra, embedding_size: 128 },
+    { embeddingSize: 128, hiddenSize: 256, labels: undefined }],
+  ['xlm-roberta-xl', 'xlm-roberta-xl', 'XLMRobertaXLForMaskedLM', [2560, 10_240, 36, 32, 250_880, 514],
+    { ...xlm, output_past: undefined, tokenizer_class: 'XLMRobertaTokenizer', torch_dtype: 'float32' },
+    { maxPositionEmbeddings: 512, headDim: 80, typeVocabSize: 1, layerNormEps: 1e-5 }],
+  ['ernie-3.0-base-zh', 'ernie', 'ErnieForMaskedLM', [768, 3072, 12, 12, 40_000, 2048],
+    { ...classDefaults, layer_norm_eps: 1e-5, task_type_vocab_size: 3, type_vocab_size: 4, use_task_id: true },
+    { maxPositionEmbeddings: 2048, knowsTasks: true, taskTypes: 3, typeVocabSize: 4 }],
+  // What the classes themselves say (transformers 5.24, CamembertConfig and RobertaPreLayerNormConfig).
+  ['CamembertConfig', 'camembert', 'CamembertModel', [768, 3072, 12, 12, 30_522, 512],
+    { ...classDefaults, bos_token_id: 0, eos_token_id: 2, layer_norm_eps: 1e-12, pad_token_id: 1, type_vocab_size: 2 },
+    { maxPositionEmbeddings: 510, padTokenId: 1, typeVocabSize: 2 }],
+  ['RobertaPreLayerNormConfig', 'roberta-prelayernorm', 'RobertaPreLayerNormModel', [768, 3072, 12, 12, 50_265, 512],
+    { ...classDefaults, bos_token_id: 0, eos_token_id: 2, layer_norm_eps: 1e-12, pad_token_id: 1, type_vocab_size: 2 },
+    { maxPositionEmbeddings: 510, padTokenId: 1, layerNormEps: 1e-12 }],
+  // What the class itself says (JinaEmbeddingsV3Config).
+  ['JinaEmbeddingsV3Config', 'jina_embeddings_v3', 'JinaEmbeddingsV3Model', [1024, 4096, 24, 16, 250_002, 8194],
+    { ...xlm, ...classDefaults, output_past: undefined, rope_parameters: { rope_theta: 20_000, rope_type: 'default' } },
+    { maxPositionEmbeddings: 8194, headDim: 64, typeVocabSize: 1 }],
+  ['embeddinggemma-300m', 'gemma3_text', 'Gemma3TextModel', [768, 1152, 24, 3, 262_144, 2048],
+    embeddingGemma,
+    { isCausal: false, headDim: 256, numKeyValueHeads: 1, dtype: 'f32', slidingWindows: Array.from({ length: 24 }, (_, i) => (i % 6 === 5 ? undefined : 256)) }],
+  ['EuroBERT-2.1B', 'eurobert', 'EuroBertForMaskedLM', [2304, 6144, 32, 18, 128_256, 8192],
+    { ...eurobert, num_key_value_heads: 6, rope_theta: 250_000, torch_dtype: 'bfloat16' },
+    { headDim: 128, numKeyValueHeads: 6, isCausal: false, classifierPooling: 'late', rmsNormEps: 1e-5 }],
+  ['deberta-v3-base', 'deberta-v2', 'DebertaV2Model', [768, 3072, 12, 12, 128_100, 512],
+    { ...deberta, pos_att_type: 'p2c|c2p', pooler_dropout: undefined, pooler_hidden_act: undefined, pooler_hidden_size: undefined },
+    { distanceTerms: ['c2p', 'p2c'], distanceBuckets: { buckets: 256, farthest: 512 }, sharesProjections: true, distanceNorm: 'layer_norm', positionTable: 0, scoreScale: 1 / Math.sqrt(3 * 64), labels: undefined }],
+  ['mxbai-rerank-base-v1', 'deberta-v2', 'DebertaV2ForSequenceClassification', [768, 3072, 12, 12, 128_100, 512],
+    { ...deberta, ...oneLabel, torch_dtype: 'float16' },
+    { labels: 1, poolerAct: 'gelu', maxPositionEmbeddings: 512, learnedPositions: Number.POSITIVE_INFINITY, dtype: 'f16' }],
 ];
 
 function routerOf(family: string, architecture: string, sizes: Sizes, says: Dict) {
@@ -140,6 +279,8 @@ describe('published encoders', () => {
       const ranks = architecture.endsWith('ForSequenceClassification');
       const make = (use: 'embed' | 'rank') => router.createModel(declaredWeights('bf16'), router.config, use);
       expect(make(ranks ? 'rank' : 'embed').graphKinds).to.deep.equal([ENCODE]);
+      // Decoders may be asked in words.
+      if (family === 'gemma3_text') continue;
       expect(() => make(ranks ? 'embed' : 'rank')).to.throw(/MODEL_USE_UNSUPPORTED: .*cannot be used to/);
     }
   });
@@ -150,6 +291,13 @@ describe('published encoders', () => {
     ['bert', { is_decoder: true }, /is_decoder must be false: .*found true/],
     ['bert', { position_embedding_type: 'relative_key' }, /position_embedding_type must be absolute: .*"relative_key"/],
     ['bert', { add_cross_attention: true }, /add_cross_attention: adds an encoder/],
+    ['mpnet', { relative_attention_num_buckets: 16 }, /relative_attention_num_buckets must be an integer from 32/],
+    ['electra', { is_decoder: true }, /is_decoder must be false: .*found true/],
+    ['deberta-v2', { conv_kernel_size: 3, position_embedding_type: undefined }, /conv_kernel_size must be 0: .*found 3/],
+    ['deberta-v2', { pos_att_type: 'p2c|p2p' }, /pos_att_type must be a list of c2p and p2c/],
+    ['deberta-v2', { attention_head_size: 24 }, /attention_head_size must be 16: .*found 24/],
+    ['deberta-v2', { pooler_hidden_size: 32 }, /pooler_hidden_size must be 64: .*found 32/],
+    ['distilbert', { dim: 32 }, /dim and hidden_size contradict each other: 32 and 64/],
     ['xlm-roberta', { pad_token_id: 63 }, /max_position_embeddings \(64\) leaves no position behind pad_token_id/],
     ['new', { position_embedding_type: 'rope', logn_attention_scale: true }, /logn_attention_scale must be false/],
     ['new', { position_embedding_type: 'rope', layer_norm_type: 'rms_norm' }, /layer_norm_type must be layer_norm/],

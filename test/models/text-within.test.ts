@@ -117,10 +117,56 @@ describe('configurations with a model of text within', () => {
     expect([hiddenSize, numHiddenLayers, vocabSize, maxPositionEmbeddings, rmsNormEps]).to.deep.equal([
       4096, 32, 32_064, 4096, 1e-5,
     ]);
-    const other = { ...llava, text_config: { model_type: 'qwen2' } };
+    const other = { ...llava, text_config: { model_type: 'qwen3' } };
     expect(problemsOf(() => LLAVA_CONFIG.read(other)).join()).to.contain(
       'text_config.hidden_size is missing',
     );
+  });
+
+  it('take the encoder that vision_config names, and what its class has', () => {
+    // The keys in which files with Pixtral's encoder differ from LlavaConfig's defaults in transformers 5.24.
+    const pixtral = {
+      model_type: 'llava',
+      image_token_index: 10,
+      vision_feature_layer: -1,
+      vision_feature_select_strategy: 'full',
+      text_config: {
+        model_type: 'mistral',
+        head_dim: 128,
+        hidden_size: 5120,
+        num_hidden_layers: 40,
+        sliding_window: null,
+      },
+      vision_config: {
+        model_type: 'pixtral',
+        head_dim: 64,
+        hidden_act: 'silu',
+        image_size: 1024,
+        rope_theta: 10_000,
+      },
+    };
+    const { vision, computedLayers, headDim, numKeyValueHeads, unreadKeys } = LLAVA_CONFIG.read(pixtral);
+    expect(vision).to.include({
+      kind: 'pixtral',
+      patchSize: 16,
+      hiddenAct: 'silu',
+      numHeads: 16,
+      theta: 10_000,
+    });
+    expect([computedLayers, headDim, numKeyValueHeads, unreadKeys]).to.deep.equal([24, 128, 8, []]);
+
+    const refusal = (changes: object) =>
+      problemsOf(() => LLAVA_CONFIG.read({ ...pixtral, ...changes })).join();
+    expect(refusal({ vision_feature_select_strategy: 'default' })).to.match(
+      /vision_feature_select_strategy must be "full" where no row stands for a picture \(pixtral\), found "default"/,
+    );
+    expect(refusal({ vision_config: { model_type: 'sam' } })).to.match(
+      /vision_config\.model_type must be one of clip_vision_model, siglip_vision_model, pixtral, found "sam"/,
+    );
+    const siglip = { ...pixtral, vision_config: { model_type: 'siglip_vision_model' } };
+    expect(LLAVA_CONFIG.read(siglip).vision).to.include({ kind: 'siglip_vision_model', numLayers: 12 });
+    const tied = { ...pixtral, text_config: { ...pixtral.text_config, tie_word_embeddings: true } };
+    expect(LLAVA_CONFIG.read({ ...tied, tie_word_embeddings: false }).tieWordEmbeddings).to.equal(true);
   });
 
   it('name what nobody reads within the object that holds it', () => {
@@ -132,7 +178,7 @@ describe('configurations with a model of text within', () => {
     const chat = (changes: object) => problemsOf(() => INTERNVL_CHAT_CONFIG.read({ ...CHAT, ...changes }));
     const vision = (changes: object) => chat({ vision_config: { ...CHAT.vision_config, ...changes } }).join();
     expect(chat({ llm_config: { ...QWEN2, model_type: 'phi3' } }).join()).to.match(
-      /llm_config\.model_type must be one of deepseek_v3, gemma3_text, internlm2, kimi_k2, lfm2, llama, llama4_text, ministral3, mistral, qwen2, qwen3, found "phi3"/,
+      /llm_config\.model_type must be one of cohere2, deepseek_v3, gemma, gemma2, gemma3_text, internlm2, kimi_k2, lfm2, llama, llama4_text, ministral3, mistral, qwen2, qwen3, found "phi3"/,
     );
     expect(chat({ llm_config: { ...QWEN2, hidden_size: 'wide', vocab_size: 0 } })).to.have.members([
       'llm_config.hidden_size must be an integer from 1 to 1048576, found "wide"',

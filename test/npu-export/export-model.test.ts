@@ -159,6 +159,7 @@ function writeWideHeads(path: string, headDim: number): string {
 const BEYOND_ATB = new Map([
   ['gemma2', 'softcap is an extension key'],
   ['gpt_oss', 'hasSinks is an extension key'],
+  ['paligemma-gemma2', 'softcap is an extension key'],
   ['vaultgemma-bounded', 'softcap is an extension key'],
   ...[...familyCases, ...visionCases]
     .filter((name) =>

@@ -84,7 +84,7 @@ for (const name of visionCases) {
       seen = await Promise.all(
         references.map(async (reference) => {
           const processed = await processedOf(reference, found);
-          return { reference, processed, inserts: insertsOf(reference, processed) };
+          return { reference, processed, inserts: insertsOf(reference, processed, found) };
         }),
       );
     });
@@ -92,12 +92,12 @@ for (const name of visionCases) {
 
     it('has nothing that check finds fault with: each key and each tensor read, each graph legal', async () => {
       const findings = await checkModel({ modelPath: checkpoint.path });
-      // What ATB lacks for recurrent states.
+      // What ATB lacks for recurrent states, and for bounded scores.
       const others = findings.filter(
-        ({ level, text }) => level === 'error' || !/is an extension op$/.test(text),
+        ({ level, text }) => level === 'error' || !/is an extension (op|key)$/.test(text),
       );
       expect(others).to.deep.equal([]);
-      expect(findings.length > 0).to.equal(/^(lfm2|qwen3_5)/.test(name));
+      expect(findings.length > 0).to.equal(/^(lfm2|qwen3_5)|gemma2$/.test(name));
       const router = await getModel(checkpoint.path);
       expect(router.config.unreadKeys).to.deep.equal([]);
     });

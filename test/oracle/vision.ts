@@ -91,6 +91,9 @@ const AROUND: Readonly<Record<string, number>> = {
   '<|media_begin|>': 122,
   '<|media_content|>': 124,
   '<|media_end|>': 123,
+  '<|START_OF_IMG|>': 122,
+  '<|END_OF_IMG|>': 123,
+  '<|IMG_LINE_BREAK|>': 124,
   '[IMG_BREAK]': 122,
   '[IMG_END]': 123,
   '<fake_token_around_image>': 122,
@@ -111,7 +114,7 @@ const AROUND: Readonly<Record<string, number>> = {
 export const encodeWords: EncodeWords = (text) => (text.match(SPECIAL) ?? []).map(tokenOfPart);
 
 const SPECIAL =
-  /<\/?(?:img|image|slice|image_id)>|<unk>|<video>|<IMG_CONTEXT>|<\|(?:vision|image|tile|media|img)\w*\|>|<(?:fake|global|row)[-\w]+>|\[IMG_\w+\]|./gs;
+  /<\/?(?:img|image|slice|image_id)>|<unk>|<video>|<IMG_CONTEXT>|<\|(?:vision|image|tile|media|img|START|END|IMG)\w*\|>|<(?:fake|global|row)[-\w]+>|\[IMG_\w+\]|./gs;
 
 function tokenOfPart(part: string): number {
   const [, row, column] = /row_(\d+)_col_(\d+)\|?>$/.exec(part) ?? [];
@@ -126,15 +129,20 @@ export function processedOf(
 ): Promise<ProcessedMedia[]> {
   return Promise.all(
     media.map(async ({ files }, index) => {
-      const before = media.slice(0, index).filter((other) => other.files.kind === files.kind);
-      return { kind: files.kind, pieces: await processor.process(files, 'it', before.length) };
+      const alike = media.filter((other) => other.files.kind === files.kind);
+      const before = alike.filter((other) => media.indexOf(other) < index);
+      return { kind: files.kind, pieces: await processor.process(files, 'it', before.length, alike.length) };
     }),
   );
 }
 
 /** Where what encoders read stands in a reference's prompt. */
-export const insertsOf = ({ media }: VisionReference, processed: readonly ProcessedMedia[]): Insert[] =>
-  processed.flatMap(({ pieces }, index) => {
+export const insertsOf = (
+  { media, prompt }: VisionReference,
+  processed: readonly ProcessedMedia[],
+  { asOne }: Pick<MediaProcessor, 'asOne'> = {},
+): readonly Insert[] => {
+  const inserts = processed.flatMap(({ pieces }, index) => {
     let at = media[index]?.start ?? 0;
     return pieces.flatMap((piece) => {
       const start = at;
@@ -142,6 +150,8 @@ export const insertsOf = ({ media }: VisionReference, processed: readonly Proces
       return 'data' in piece ? [{ start, input: piece }] : [];
     });
   });
+  return inserts.length > 0 && asOne ? asOne({ tokens: prompt, inserts }).inserts : inserts;
+};
 
 /** A reference's prompt with one placeholder in place of all that each thing becomes, and what templates have about it. */
 export function shortPrompt(

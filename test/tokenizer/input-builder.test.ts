@@ -252,6 +252,15 @@ describe('InputBuilder', () => {
     expect(standingIn.renderChatTemplate([user([image, ...texts])])).to.equal('user:<picture>\nBe\nbrief.;');
   });
 
+  it('prints tokens in the place of texts of templates that are none, and never in that of what somebody wrote', () => {
+    const source = `{% for p in messages[0].content %}{{ '<image>' if p.type == 'image' else p.text }}{% endfor %}`;
+    const printing = new InputBuilder(tokenizer, new Map([['default', { source, name: 'x' }]]), {
+      templateTexts: { '<image>': '<|im_start|>' },
+    });
+    const messages = [user([{ type: 'image' }, { type: 'text', text: '<image>?' }])];
+    expect(printing.renderChatTemplate(messages)).to.equal('<|im_start|><image>?');
+  });
+
   it('joins text parts unless the template looks into them itself', () => {
     const parts = [
       user([

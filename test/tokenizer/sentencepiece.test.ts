@@ -160,6 +160,35 @@ describe('a tokenizer.model without tokenizer.json', () => {
     expect(tokenizer.encode('<pad><mask>').slice(1, -1)).to.deep.equal([1, 361]);
   });
 
+  it('puts between two texts what the class has there', async () => {
+    const pair = async (config: object) => {
+      const tokenizer = await load('unigram-no-prefix.model', config);
+      const { tokenIds, tokenTypes } = await tokenizer.encodeTyped('the dog', 'a key');
+      const texts = ['the dog', 'a key'].map((text) => tokenizer.encode(text).slice(1, -1));
+      return {
+        ids: [...tokenIds],
+        types: [...tokenTypes],
+        texts,
+        idOf: (token: string) => tokenizer.encode(token)[1],
+      };
+    };
+    // transformers 5.24: XLMRobertaTokenizer, DebertaV2Tokenizer.
+    const roberta = await pair({ tokenizer_class: 'XLMRobertaTokenizer' });
+    const [first = [], second = []] = roberta.texts;
+    expect(roberta.ids).to.deep.equal([0, ...first, 2, 2, ...second, 2]);
+    expect(new Set(roberta.types)).to.deep.equal(new Set([0]));
+    const names = { 361: { content: '[CLS]' }, 362: { content: '[SEP]' } };
+    // As the files of deberta-v3-base name it.
+    const deberta = await pair({ vocab_type: 'spm', added_tokens_decoder: names });
+    const [one = [], other = []] = deberta.texts;
+    expect(deberta.ids).to.deep.equal([361, ...one, 362, ...other, 362]);
+    expect(deberta.types).to.deep.equal([
+      ...Array(one.length + 2).fill(0),
+      ...Array(other.length + 1).fill(1),
+    ]);
+    expect(deberta.idOf('[MASK]')).to.equal(360);
+  });
+
   it('takes no control token for one that a replacement made', async () => {
     const tokenizer = await load(T5, { eos_token: '</s>' });
     const [pad, eos] = [0, 1];

@@ -131,6 +131,47 @@ describe('a tokenizer without tokenizer.json', () => {
     );
   });
 
+  // Texts, then a pair; transformers 5.24 with files of these tokens and classes.
+  const WORDS = ['hello', 'world', '##s', 'caf', '##e', '##é', 'é', '!', '中', 'hell', 'Hello'];
+  const SIGNS = ['<', 'mask', '>', 'cls', '[', ']', 'a'];
+  const BERT_TOKENS = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', ...WORDS, ...SIGNS];
+  const MPNET_TOKENS = ['<s>', '<pad>', '</s>', '<unk>', '[UNK]', ...WORDS, ...SIGNS, '<mask>'];
+  const WORD_PIECES = ['hello worlds', 'Hello café!', 'a <mask> [CLS] 中 zzz'];
+  const OF_BERT = [
+    [2, 5, 6, 7, 3],
+    [2, 5, 8, 9, 12, 3],
+    [2, 22, 16, 17, 18, 2, 13, 1, 3],
+    [2, 5, 3, 6, 3],
+  ];
+  const OF_MPNET = [
+    [0, 5, 6, 7, 2],
+    [0, 5, 8, 9, 12, 2],
+    [0, 22, 23, 20, 19, 21, 13, 4, 2],
+    [0, 5, 2, 2, 6, 2],
+  ];
+  const CASED = [
+    [0, 5, 6, 7, 2],
+    [0, 15, 8, 10, 12, 2],
+    [0, 22, 23, 20, 4, 21, 13, 4, 2],
+    [0, 5, 2, 2, 6, 2],
+  ];
+  for (const [title, tokens, given, expected] of [
+    ['DistilBertTokenizer', BERT_TOKENS, {}, OF_BERT],
+    ['ElectraTokenizerFast', BERT_TOKENS, {}, OF_BERT],
+    ['MPNetTokenizer', MPNET_TOKENS, {}, OF_MPNET],
+    ['MPNetTokenizer', MPNET_TOKENS, { do_lower_case: false }, CASED],
+    ['no class', MPNET_TOKENS, { tokenizer_class: undefined, model_max_length: 512 }, OF_MPNET],
+  ] as const)
+    it(`is read from vocab.txt: ${title}, ${JSON.stringify(given)}`, async () => {
+      await writeFile(join(dir, 'vocab.txt'), `${tokens.join('\n')}\n`);
+      await config({ tokenizer_class: title, ...given });
+      const tokenizer = await HfTokenizer.load(dir);
+      const pair = await tokenizer.encodeTyped('hello', 'world');
+      const found = [...WORD_PIECES.map((text) => tokenizer.encode(text)), [...pair.tokenIds]];
+      expect(found).to.deep.equal(expected);
+      expect(tokenizer.padTokenId).to.equal(tokens === BERT_TOKENS ? 0 : 1);
+    });
+
   describe("of Mistral's tekken.json", () => {
     const { vocab } = byteLevelJson().model as { vocab: Record<string, number> };
     const bytes = (token: string) =>

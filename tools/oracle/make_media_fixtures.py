@@ -24,6 +24,12 @@ in the same way. OUT gets
               the SHA-256 of the patches (f32, little-endian) from -1 to 1
     scans     for each of 240 random sizes: width and height of each piece that Gemma 3's processor cuts, and the first 64 bits of
               the SHA-256 of their bytes
+    anyres    for each of 160 random sizes: the number of squares of LLaVA-NeXT's and LLaVA-OneVision's processors, how many
+              tokens the picture has there, and the first 64 bits of the SHA-256 of the pixels (f32, little-endian)
+    rims      for each of 100 random sizes: the first 64 bits of the SHA-256 of the pixels of LLaVA-OneVision's square with a
+              rim, which one of several pictures is seen as
+    covered   for each of 160 random sizes: how many tiles Cohere2Vision's processor makes, resized by Pillow, and the first
+              64 bits of the SHA-256 of their pixels (f32, little-endian)
     sizes     for each of 400 random sizes: what smart_resize makes of it, or null where it refuses
     frames    for each of 200 random sizes and lengths of videos: the size to which Qwen3-VL's smart_resize brings its frames,
               or null where it refuses
@@ -49,10 +55,14 @@ import PIL
 import torch
 import transformers
 from PIL import Image
+from transformers import LlavaNextProcessor, LlavaOnevisionProcessor
 from transformers.image_processing_backends import TorchvisionBackend
-from transformers.image_utils import PILImageResampling, load_image
+from transformers.image_utils import OPENAI_CLIP_MEAN, PILImageResampling, load_image
 from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil
 from transformers.models.gemma4.image_processing_pil_gemma4 import Gemma4ImageProcessorPil
+from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
+from transformers.models.llava_onevision.image_processing_pil_llava_onevision import LlavaOnevisionImageProcessorPil
+from transformers.models.cohere2_vision.image_processing_cohere2_vision import Cohere2VisionImageProcessor
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 from transformers.models.kimi_k25.image_processing_kimi_k25 import Kimi_K25ImageProcessor
 from transformers.models.lfm2_vl.image_processing_lfm2_vl import Lfm2VlImageProcessor
@@ -113,10 +123,10 @@ def patches(chance):
 class PillowResize(TorchvisionBackend):
     """As Pillow resizes: torchvision's bytes are others, by one at most."""
 
-    def resize(self, images, size, resample, **_):
+    def resize(self, image, size, resample=None, **_):
         filters = {PILImageResampling.BICUBIC: Image.Resampling.BICUBIC, PILImageResampling.BILINEAR: Image.Resampling.BILINEAR}
         how = filters[PILImageResampling(resample)]
-        resized = [Image.fromarray(one.permute(1, 2, 0).numpy()).resize((size.width, size.height), how) for one in images]
+        resized = [Image.fromarray(one.permute(1, 2, 0).numpy()).resize((size.width, size.height), how) for one in image]
         return torch.stack([torch.from_numpy(numpy.array(one)).permute(2, 0, 1) for one in resized])
 
 
@@ -135,6 +145,22 @@ def tiling_processor(**sizes):
 
 def bounded_processor(**sizes):
     return by_pillow(Kimi_K25ImageProcessor)(**sizes)
+
+
+def covering_processor(side, tiles, **more):
+    return by_pillow(Cohere2VisionImageProcessor)(size={"height": side, "width": side}, max_patches=tiles, **more)
+
+
+def covered(chance):
+    found = []
+    for i in range(160):
+        most = chance.choice([(120, 120), (120, 120), (120, 9), (9, 120), (300, 1)])
+        width, height = (chance.randint(1, longest) for longest in most)
+        side, tiles = chance.choice([14, 28]), chance.choice([1, 4, 6, 12, 12])
+        out = covering_processor(side, tiles)(images=[Image.fromarray(picture(width, height, i))], return_tensors="np")
+        pixels = out["pixel_values"].astype("<f4").tobytes()
+        found.append([width, height, i, side, tiles, int(out["num_patches"][0]), digest(pixels)[:16]])
+    return found
 
 
 def tiles(chance):
@@ -223,6 +249,48 @@ def tilings(chance):
         last = shapes[-1] if len(shapes) > rows * columns else [0, 0]
         found.append([width, height, i, patch, low, high, *tiles, whole, cuts, tolerance, side, rows, columns, *last,
                       digest(b"".join(pixels))[:16]])
+    return found
+
+
+# As the classes have them, in tiles.
+ANYRES = [[[1, 2], [2, 1], [2, 2], [3, 1], [1, 3]], [[rows, columns] for rows in range(1, 7) for columns in range(1, 7)]]
+
+
+def anyres(chance):
+    found = []
+    for i in range(160):
+        most = chance.choice([(120, 120), (120, 120), (200, 3), (3, 200), (400, 1)])
+        width, height = (chance.randint(1, longest) for longest in most)
+        side, patch = chance.choice([(28, 7), (14, 2), (30, 7)])
+        tiles, kind = chance.choice([0, 0, 9, 9, 2]), chance.randint(0, 1)
+        canvases = [[side * rows, side * columns] for rows, columns in ANYRES[kind]]
+        if tiles:
+            processor = LlavaOnevisionImageProcessorPil(size={"height": side, "width": side}, image_grid_pinpoints=canvases)
+            counter = object.__new__(LlavaOnevisionProcessor)
+        else:
+            processor = LlavaNextImageProcessorPil(size={"shortest_edge": side}, crop_size={"height": side, "width": side},
+                                                   image_grid_pinpoints=canvases)
+            counter = object.__new__(LlavaNextProcessor)
+        counter.image_processor, counter.image_token, counter.num_image_tokens = processor, ".", (side // patch)**2
+        counter.patch_size, counter.num_additional_image_tokens = patch, 0
+        counter.vision_feature_select_strategy, counter.vision_aspect_ratio = "full", f"anyres_max_{tiles}"
+        out = processor(images=[Image.fromarray(picture(width, height, i))], return_tensors="np")
+        tokens = len(counter.replace_image_token(out, 0))
+        pixels = out["pixel_values"][0].astype("<f4").tobytes()
+        found.append([width, height, i, side, patch, kind, tiles, len(out["pixel_values"][0]), tokens, digest(pixels)[:16]])
+    return found
+
+
+def rims(chance):
+    found = []
+    for i in range(100):
+        width, height = (chance.randint(1, longest) for longest in chance.choice([(90, 90), (200, 2), (2, 200)]))
+        side, means = chance.choice([14, 28]), chance.choice([OPENAI_CLIP_MEAN, [0.5] * 3])
+        processor = LlavaOnevisionImageProcessorPil(size={"height": side, "width": side}, image_mean=means)
+        shown = [Image.fromarray(picture(width, height, seed)) for seed in (i, i + 1)]
+        out = processor(images=[shown], return_tensors="np")
+        pixels = out["pixel_values"][0].astype("<f4").tobytes()
+        found.append([width, height, i, side, list(means), digest(pixels)[:16]])
     return found
 
 
@@ -409,7 +477,9 @@ def main():
     result = {"pillow": PIL.__version__, "transformers": transformers.__version__, "resized": resized(),
               "patches": patches(chance), "sizes": sizes(chance), "decoded": decoded(),
               "tiles": tiles(random.Random(2)), "splits": splits(random.Random(6)), "canvases": canvases(random.Random(7)),
-              "bounded": bounded(random.Random(8)), "tilings": tilings(random.Random(9)), "scans": scans(random.Random(10)), "fitted": fitted(random.Random(7)), "frames": frames(random.Random(3)),
+              "bounded": bounded(random.Random(8)), "tilings": tilings(random.Random(9)), "scans": scans(random.Random(10)),
+              "fitted": fitted(random.Random(7)), "anyres": anyres(random.Random(8)), "rims": rims(random.Random(9)), "covered": covered(random.Random(10)),
+              "frames": frames(random.Random(3)),
               "slices": slices(random.Random(4)), "slice_sizes": slice_sizes(random.Random(5)), "buckets": buckets()}
     lines = ",\n".join(f"{json.dumps(key)}: [\n{rows}\n]" if isinstance(value, list) else f"{json.dumps(key)}: {json.dumps(value)}"
                        for key, value in result.items()

@@ -30,7 +30,7 @@ from transformers import CONFIG_MAPPING, AutoModelForImageTextToText, Qwen2Audio
 from transformers.modeling_outputs import MoeCausalLMOutputWithPast
 
 from make_family_fixture import LARGEST, NEW_TOKENS, SEED, rounded, rows_of
-from make_media_fixtures import bounded_processor, canvas_processor, picture, tiling_processor
+from make_media_fixtures import bounded_processor, canvas_processor, covering_processor, picture, tiling_processor
 from make_sound_fixtures import heard
 from recording import random_prompt
 from reference import check
@@ -132,6 +132,41 @@ CASES["llava-qwen2"] = dict(
     config=CASES["llava"]["config"] | dict(text_config=TEXT | dict(model_type="qwen2", rope_theta=10000.0)),
     seed=1)
 
+# Rows of pictures of any size, behind which words stand; each patch is a token.
+CASES["llava-pixtral"] = dict(
+    config=dict(text_config=TEXT | dict(model_type="mistral", head_dim=16, sliding_window=None), image_token_index=IMAGE,
+                vision_feature_layer=-1, vision_feature_select_strategy="full",
+                vision_config=dict(model_type="pixtral", hidden_size=64, intermediate_size=96, num_hidden_layers=2,
+                                   num_attention_heads=4, patch_size=14, hidden_act="silu")),
+    rowed=112, seed=1)
+# Pixels behind the last patch are left out; the last layer counts without the norm behind it.
+CASES["llava-siglip"] = dict(
+    config=dict(text_config=TEXT | dict(model_type="qwen2", rope_theta=10000.0, tie_word_embeddings=True),
+                image_token_index=IMAGE, vision_feature_layer=-1, vision_feature_select_strategy="full",
+                vision_config=dict(model_type="siglip_vision_model", hidden_size=64, intermediate_size=96,
+                                   num_hidden_layers=2, num_attention_heads=4, image_size=60, patch_size=14,
+                                   vision_use_head=False)),
+    # With which greedy tokens are certain.
+    whole=True, seed=5)
+
+# Tiles of 56 pixels on canvases of up to four, and the whole before them.
+CANVASES = [[56, 112], [112, 56], [112, 112], [168, 56], [56, 168]]
+CASES["llava_next"] = dict(
+    config=CASES["llava"]["config"] | dict(image_grid_pinpoints=CANVASES),
+    anyres=True, seed=1)
+CASES["llava_next-mistral"] = dict(
+    config=CASES["llava_next"]["config"] | dict(
+        text_config=CASES["llava-pixtral"]["config"]["text_config"], vision_feature_layer=-1,
+        vision_feature_select_strategy="full", vision_config=CASES["llava-siglip"]["config"]["vision_config"] | dict(image_size=56)),
+    anyres=True, seed=1)
+# Squares of 5 x 5 patches; canvases of more than one tile shrink to the rows of one and a little.
+CASES["llava_onevision"] = dict(
+    config=CASES["llava-siglip"]["config"] | dict(
+        vision_config=CASES["llava-siglip"]["config"]["vision_config"] | dict(image_size=76), vision_aspect_ratio="anyres_max_1",
+        video_token_index=VIDEO, image_grid_pinpoints=[[76, 76], [76, 152], [152, 76], [152, 152], [76, 228]]),
+    # With which no placeholder is generated.
+    anyres=True, seed=2)
+
 # The window is shorter than a picture.
 CASES["gemma3"] = dict(
     config=dict(text_config=TEXT | dict(head_dim=16, sliding_window=12, query_pre_attn_scalar=16,
@@ -145,6 +180,36 @@ CASES["gemma3"] = dict(
 CASES["gemma3-scan"] = CASES["gemma3"] | dict(
     config=CASES["gemma3"]["config"] | dict(mm_tokens_per_image=4), seed=1,
     scan=dict(do_pan_and_scan=True, pan_and_scan_min_crop_size=30, pan_and_scan_max_num_crops=3, pan_and_scan_min_ratio_to_activate=1.5))
+
+# All of a prompt sees itself, where it shows something.
+CASES["paligemma"] = dict(
+    config=dict(text_config=TEXT | dict(model_type="gemma", head_dim=16, num_key_value_heads=1), image_token_index=IMAGE,
+                projection_dim=64, hidden_size=64, vocab_size=VOCAB,
+                vision_config=dict(model_type="siglip_vision_model", hidden_size=64, intermediate_size=96,
+                                   num_hidden_layers=2, num_attention_heads=4, image_size=70, patch_size=14,
+                                   vision_use_head=False)),
+    whole=True, prefix=True, seed=1)
+CASES["paligemma-gemma2"] = dict(
+    config=CASES["paligemma"]["config"] | dict(
+        text_config=TEXT | dict(model_type="gemma2", head_dim=16, query_pre_attn_scalar=16, sliding_window=192,
+                                final_logit_softcapping=3.0, attn_logit_softcapping=2.0,
+                                layer_types=["sliding_attention", "full_attention", "sliding_attention"])),
+    whole=True, prefix=True, seed=2)
+
+# Tiles of 56 pixels, four tokens each.
+COHERE2 = TEXT | dict(model_type="cohere2", num_hidden_layers=4, sliding_window=24, logit_scale=0.75)
+COHERE2.pop("head_dim", None)
+CASES["cohere2_vision"] = dict(
+    config=dict(text_config=COHERE2, image_token_id=IMAGE, alignment_intermediate_size=96,
+                vision_config=dict(model_type="siglip_vision_model", hidden_size=64, intermediate_size=96,
+                                   num_hidden_layers=2, num_attention_heads=4, image_size=56, patch_size=14,
+                                   vision_use_head=False)),
+    covered=6, seed=1)
+
+# The same behind numbers, of the last layer without the norm behind it.
+CASES["aya_vision"] = dict(
+    config=dict(text_config=COHERE2, image_token_index=IMAGE, vision_config=CASES["cohere2_vision"]["config"]["vision_config"]),
+    numbered=3, seed=1)
 
 # As the published ones of 6 billion parameters: norms of queries and keys, no biases of them.
 CASES["internvl"] = dict(
@@ -280,6 +345,14 @@ TILED = [
 # Four frames and one more, then two that are smaller than a block.
 BOUNDED_FRAMES = [3, (5, 84, 56, 5), 2, (0, 60, 30, 4), (2, 20, 13, 6), 9]
 
+# One picture is seen otherwise than several; frames beside them.
+ONEVISION = [
+    [19],
+    [5, (0, 200, 50, 3), 2],
+    [(0, 120, 3, 2), (0, 50, 90, 3), 7, (0, 30, 30, 4), 3],
+    [3, (3, 84, 56, 5), 2, (0, 90, 60, 6), 4, (3, 56, 56, 6), 5],
+]
+
 # Beside these frames, which are one tile each.
 FRAMES = [3, (3, 84, 56, 5), 2, (0, 120, 60, 6), 9]
 
@@ -359,6 +432,11 @@ def paired(frames, grid):
     return torch.cat(pairs), [len(pairs), rows, columns]
 
 
+def unit_of(case):
+    """Pixels along a side of a block of Pixtral's, of four patches in mistral3."""
+    return case["config"]["vision_config"]["patch_size"] * (2 if "vision_feature_layer" not in case["config"] else 1)
+
+
 def square_processor(case):
     if "tiling" in case:
         patch = case["config"]["vision_config"]["patch_size"]
@@ -366,11 +444,28 @@ def square_processor(case):
                                 max_pixels_tolerance=4.0)
     if "bounded" in case:
         return bounded_processor(max_patches=30, size=dict(max_height=12, max_width=12))
+    if "numbered" in case:
+        return tile_processor(case["config"]["vision_config"]["image_size"], case["numbered"], {})
+    if "covered" in case:
+        return covering_processor(case["config"]["vision_config"]["image_size"], case["covered"], patch_size=2)
+    if "anyres" in case:
+        side = case["config"]["vision_config"]["image_size"]
+        canvases = case["config"]["image_grid_pinpoints"]
+        if "video_token_index" in case["config"]:
+            from transformers.models.llava_onevision.image_processing_pil_llava_onevision import LlavaOnevisionImageProcessorPil
+            return LlavaOnevisionImageProcessorPil(size={"height": side, "width": side}, image_grid_pinpoints=canvases)
+        from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
+        return LlavaNextImageProcessorPil(size={"shortest_edge": side}, crop_size={"height": side, "width": side},
+                                          image_grid_pinpoints=canvases)
+    if "whole" in case:
+        from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+        side = case["config"]["vision_config"]["image_size"]
+        return SiglipImageProcessorPil(size={"height": side, "width": side})
     if "canvas" in case:
         return canvas_processor(case["config"]["vision_config"]["image_size"], case["canvas"])
     if "rowed" in case:
         from transformers.models.pixtral.image_processing_pil_pixtral import PixtralImageProcessorPil
-        return PixtralImageProcessorPil(size={"longest_edge": case["rowed"]}, patch_size={"height": 28, "width": 28})
+        return PixtralImageProcessorPil(size={"longest_edge": case["rowed"]}, patch_size={"height": unit_of(case), "width": unit_of(case)})
     if "splits" in case:
         from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
         side = case["config"]["vision_config"]["image_size"]
@@ -527,9 +622,69 @@ class RowPrompt(Prompt):
         inputs = self.inputs()
         ids = inputs["input_ids"][0]
         rows = model.get_input_embeddings()(ids)
-        seen = model.model.get_image_features(inputs["pixel_values"], inputs["image_sizes"]).pooler_output
+        seen = model.model.get_image_features(inputs["pixel_values"], image_sizes=inputs["image_sizes"]).pooler_output
         rows[ids == IMAGE] = torch.cat(list(seen))
         return rows[(ids == IMAGE) | (ids == START) | (ids == END)].float()
+
+
+def token_counter(processor, config):
+    """What says how many tokens a picture has: transformers' processor of the family, without a tokenizer."""
+    from transformers import LlavaNextProcessor, LlavaOnevisionProcessor
+    vision = config["vision_config"]
+    counter = object.__new__(LlavaOnevisionProcessor if "video_token_index" in config else LlavaNextProcessor)
+    counter.image_processor, counter.image_token, counter.video_token = processor, ".", "."
+    counter.patch_size, counter.num_image_tokens = vision["patch_size"], (vision["image_size"] // vision["patch_size"])**2
+    counter.vision_feature_select_strategy = config.get("vision_feature_select_strategy", "default")
+    counter.num_additional_image_tokens = int(vision["model_type"] == "clip_vision_model")
+    counter.vision_aspect_ratio = config.get("vision_aspect_ratio")
+    return counter
+
+
+class AnyresPrompt(Prompt):
+    """A picture as one square and as tiles, with what ends a line behind each line."""
+
+    def __init__(self, parts, number, processor, config):
+        self.processor, self.counter, self.videos = processor, token_counter(processor, config), []
+        self.shown = [Image.fromarray(picture(*part[1:])) for part in parts if not isinstance(part, int) and part[0] == 0]
+        # Of LLaVA-OneVision pictures of one prompt are one list.
+        images = [self.shown] if "video_token_index" in config else self.shown
+        self.out = processor(images=images, return_tensors="pt") if self.shown else {}
+        super().__init__(parts, number)
+
+    def show(self, *part):
+        if part[0]:
+            return self.show_frames(*part)
+        index = sum(kind == 0 for kind, *_ in self.media)
+        self.place(part, IMAGE, len(self.counter.replace_image_token(self.out, index)))
+
+    def show_frames(self, *part):
+        count, width, height, seed = part
+        frames = [Image.fromarray(picture(width, height, seed + i)) for i in range(count)]
+        values = frame_processor(self.processor)(images=frames, return_tensors="pt")["pixel_values"]
+        self.videos.append(values)
+        self.place(part, VIDEO, len(self.counter.replace_video_token({"pixel_values_videos": [values]}, 0)))
+
+    def inputs(self, more=()):
+        found = self.texts(more) | dict(self.out)
+        if self.videos:
+            # The class wants as many frames of each.
+            found["pixel_values_videos"] = torch.stack(self.videos)
+        return found
+
+    def encoded(self, model):
+        rows = {0: [], 1: [model.model.get_video_features(values[None]).pooler_output[0] for values in self.videos]}
+        if self.shown:
+            rows[0] = list(model.model.get_image_features(**self.out).pooler_output)
+        return torch.cat([rows[min(kind, 1)].pop(0) for kind, *_ in self.media]).float()
+
+
+# Frames are told from pictures by the numbers that their pixels become.
+FRAME_CHANNELS = dict(image_mean=[0.5] * 3, image_std=[0.25] * 3)
+
+
+def frame_processor(processor):
+    from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+    return SiglipImageProcessorPil(size=dict(height=processor.size.height, width=processor.size.width), **FRAME_CHANNELS)
 
 
 class FittedPrompt(Prompt):
@@ -672,6 +827,22 @@ class LinedPrompt(SquarePrompt):
         return found | dict(token_type_ids=(found["input_ids"] == IMAGE).long())
 
 
+class PrefixPrompt(SquarePrompt):
+    """The same of which all tokens see each other, but for those that are generated."""
+
+    def texts(self, more):
+        found = super().texts(more)
+        types = torch.tensor([[0] * len(self.ids) + [1] * len(more)])
+        return found | (dict(token_type_ids=types) if self.pixels else {})
+
+    def encoded(self, model):
+        """Of all tokens, words included."""
+        inputs = self.inputs()
+        rows = model.get_input_embeddings()(inputs["input_ids"][0])
+        rows[inputs["input_ids"][0] == IMAGE] = model.model.get_image_features(inputs["pixel_values"]).pooler_output.flatten(0, 1)
+        return rows.float()
+
+
 class TilePrompt(Prompt):
     """Tiles of the processor that InternVL's has, which asks it to cut; frames of that of its videos, which does not."""
 
@@ -696,6 +867,38 @@ class TilePrompt(Prompt):
 
     def inputs(self, more=()):
         return self.texts(more) | (dict(pixel_values=torch.cat(self.pixels)) if self.pixels else {})
+
+
+class CoveredPrompt(Prompt):
+    """Tiles and the whole, a token behind each of them."""
+
+    def __init__(self, parts, number, processor, count):
+        self.processor, self.count, self.pixels = processor, count, []
+        super().__init__(parts, number)
+
+    def show(self, *part):
+        _, width, height, seed = part
+        out = self.processor(images=[Image.fromarray(picture(width, height, seed))], return_tensors="pt")
+        self.pixels.append(out["pixel_values"])
+        self.media.append([*part, len(self.ids)])
+        self.add([START] + ([IMAGE] * self.count + [BESIDE]) * len(out["pixel_values"]) + [END])
+
+    def inputs(self, more=()):
+        return self.texts(more) | (dict(pixel_values=torch.cat(self.pixels)) if self.pixels else {})
+
+
+class NumberedPrompt(CoveredPrompt):
+    """Tiles behind their numbers, then the whole."""
+
+    def show(self, *part):
+        _, width, height, seed = part
+        out = self.processor(images=[Image.fromarray(picture(width, height, seed))], crop_to_patches=True, return_tensors="pt")
+        self.pixels.append(out["pixel_values"])
+        self.media.append([*part, len(self.ids)])
+        self.add([START])
+        for tile in range(1, len(out["pixel_values"])):
+            self.add(letters(f"TILE_{tile}") + [IMAGE] * self.count)
+        self.add(letters("TILE_GLOBAL") + [IMAGE] * self.count + [END])
 
 
 class PatchPrompt(Prompt):
@@ -765,7 +968,7 @@ def encoded(model, prompt):
         logits(model, prompt)
         hook.remove()
         return torch.cat([rows[:count] for rows, count in zip(seen[0], prompt.counts())]).float()
-    if isinstance(prompt, (SquarePrompt, SplitPrompt, TilePrompt)):
+    if isinstance(prompt, (SquarePrompt, SplitPrompt, TilePrompt, CoveredPrompt)):
         return torch.cat(list(model.model.get_image_features(inputs["pixel_values"]).pooler_output)).float()
     rows = torch.zeros(0)
     outs = {}
@@ -969,12 +1172,21 @@ def main():
         vision = config["vision_config"]
         write_frames(out, dict(patch_size=vision["patch_size"], max_soft_tokens=70, do_normalize=True))
         prompts = [FittedPrompt(parts, i, processor) for i, parts in enumerate(FITTED)]
+    elif "numbered" in case:
+        prompts = [NumberedPrompt(parts, i, processor, 4) for i, parts in enumerate(SQUARES)]
+    elif "covered" in case:
+        prompts = [CoveredPrompt(parts, i, processor, 4) for i, parts in enumerate(SQUARES)]
+    elif "anyres" in case:
+        sees_frames = "video_token_index" in config
+        if sees_frames:
+            write_frames(out, dict(size=dict(height=processor.size.height, width=processor.size.width), **FRAME_CHANNELS))
+        prompts = [AnyresPrompt(parts, i, processor, config) for i, parts in enumerate(ONEVISION if sees_frames else SQUARES)]
     else:
         vision = config["vision_config"]
-        kinds = {"canvas": CanvasPrompt, "lines": LinedPrompt, "splits": SplitPrompt, "rowed": RowPrompt}
+        kinds = {"prefix": PrefixPrompt, "canvas": CanvasPrompt, "lines": LinedPrompt, "splits": SplitPrompt, "rowed": RowPrompt}
         square = next((kind for key, kind in kinds.items() if key in case), SquarePrompt)
-        # Of mistral3 pixels along a block.
-        count = 28 if "rowed" in case else (vision["image_size"] // vision["patch_size"]) ** 2
+        # Of Pixtral's pixels along a block.
+        count = unit_of(case) if "rowed" in case else (vision["image_size"] // vision["patch_size"]) ** 2
         count = config.get("mm_tokens_per_image", count // config.get("scale_factor", 1) ** 2)
         prompts = [square(parts, i, processor, count) for i, parts in enumerate(SCANNED if "scan" in case else SQUARES)]
     for i, prompt in enumerate(prompts):

@@ -22,7 +22,8 @@ TIED_EMBEDDING_STD = 0.2
 
 NORM = re.compile(r"(norm|norms\.\d+|(^|[._])ln(_\w+)?)\.weight$", re.IGNORECASE)
 QK_NORM = re.compile(r"(q|k|query|key)_(layer)?norm")
-EMBEDDING = re.compile(r"(embed\w*|wte|wpe|embd)\.weight$")
+# A product that follows an embedding is none, whatever its name begins with.
+EMBEDDING = re.compile(r"(embed(?!dings_project)\w*|wte|wpe|embd)\.weight$")
 # What names a matrix, standard deviation of its outputs for inputs of unit size, the same with tied embeddings.
 # The first row that matches holds.
 MATRICES = [

@@ -82,9 +82,10 @@ Names MissingForAvx512() {
                                     {Bit(ebx, 30), "avx512bw"},
                                     {Bit(ebx, 31), "avx512vl"},
                                     {Bit(Cpuid(7, 0).ecx, 11), "avx512_vnni"},
-                                    {Bit(Cpuid(7, 1).eax, 5), "avx512_bf16"},
                                     {(SavedState() & kZmmState) == kZmmState, "the system saves no zmm registers"}});
 }
+
+Names MissingForAvx512BF16() { return Missing(MissingForAvx512(), {{Bit(Cpuid(7, 1).eax, 5), "avx512_bf16"}}); }
 
 /// Linux gives a process its 8 KB of tile state on request only.
 bool RequestTiles() {
@@ -99,11 +100,12 @@ bool RequestTiles() {
 
 Names MissingForAmx() {
   const uint32_t edx = Cpuid(7, 0).edx;
-  Names missing = Missing(MissingForAvx512(), {{Bit(edx, 22), "amx_bf16"},
-                                               {Bit(edx, 24), "amx_tile"},
-                                               {Bit(edx, 25), "amx_int8"},
-                                               {Bit(Cpuid(7, 0).ecx, 8), "gfni"},
-                                               {(SavedState() & kTileState) == kTileState, "the system saves no tiles"}});
+  const bool saves_tiles = (SavedState() & kTileState) == kTileState;
+  Names missing = Missing(MissingForAvx512BF16(), {{Bit(edx, 22), "amx_bf16"},
+                                                   {Bit(edx, 24), "amx_tile"},
+                                                   {Bit(edx, 25), "amx_int8"},
+                                                   {Bit(Cpuid(7, 0).ecx, 8), "gfni"},
+                                                   {saves_tiles, "the system saves no tiles"}});
   // Asked for only where it would be of use.
   if (missing.empty() && !RequestTiles()) missing.push_back("the system grants this process no tiles");
   return missing;
@@ -137,6 +139,7 @@ struct Candidate {
 constexpr Candidate kCandidates[] = {
 #ifdef ATB_X86
     {&kAmx, MissingForAmx},
+    {&kAvx512BF16, MissingForAvx512BF16},
     {&kAvx512, MissingForAvx512},
     {&kAvx2, MissingForAvx2},
 #endif

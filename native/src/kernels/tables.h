@@ -7,6 +7,7 @@ extern const KernelTable kReference;
 #ifdef ATB_X86
 extern const KernelTable kAvx2;
 extern const KernelTable kAvx512;
+extern const KernelTable kAvx512BF16;
 extern const KernelTable kAmx;
 #endif
 #ifdef ATB_ARM64

@@ -101,6 +101,8 @@ export class EncodeLoop {
     private readonly runner: Pick<ModelRunner, 'encode'>,
     private readonly rows: WantedRows,
     private readonly maxBatchTokens: number,
+    /** Whether each text counts as many tokens as the longest one of its step. */
+    private readonly padsTexts = false,
   ) {}
 
   /** @throws ENGINE_DISPOSED */
@@ -129,6 +131,7 @@ export class EncodeLoop {
   #nextBatch(): BatchedText[] {
     const batch: BatchedText[] = [];
     let room = Number.POSITIVE_INFINITY;
+    let [total, longest] = [0, 0];
     for (let took = true; took && room > 0; ) {
       took = false;
       for (const call of [...this.#calls]) {
@@ -137,13 +140,21 @@ export class EncodeLoop {
         if (!next) continue;
         took = true;
         batch.push({ call, ...next });
-        room = Math.min(room, this.maxBatchTokens) - next.text.tokenIds.length;
+        const { length } = next.text.tokenIds;
+        [total, longest] = [total + length, Math.max(longest, length)];
+        room = this.padsTexts ? this.#roomBeside(batch.length, longest) : this.maxBatchTokens - total;
         // The next step begins with the caller after this one.
         this.#calls.delete(call);
         this.#calls.add(call);
       }
     }
     return batch;
+  }
+
+  /** Tokens that a further text may have where all count as many as the longest. */
+  #roomBeside(texts: number, longest: number): number {
+    const each = Math.floor(this.maxBatchTokens / (texts + 1));
+    return each < longest ? 0 : each;
   }
 
   async #step(batch: readonly BatchedText[]): Promise<void> {

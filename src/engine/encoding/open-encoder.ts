@@ -16,7 +16,10 @@ export interface EncoderOptions
       RunnerOptions,
       'threads' | 'isa' | 'passes' | 'weightsCache' | 'nativePath' | 'onProgress' | 'onPlan'
     > {
-  /** Tokens of one step; 8192 when absent. A text that has more is a step of its own. */
+  /**
+   * Tokens of one step; 8192 when absent, and 2048 of models each of whose texts takes as much memory as the longest one
+   * beside it, and counts so. A text that has more is a step of its own.
+   */
   readonly maxBatchTokens?: number;
   /** Tokens of a text, from which on it is cut; as the checkpoint's files say when absent. */
   readonly maxSeqLength?: number;
@@ -30,6 +33,7 @@ export interface TextLimits {
 }
 
 const DEFAULT_BATCH_TOKENS = 8192;
+const DEFAULT_PADDED_TOKENS = 2048;
 /** More than any post-processor puts around a pair. */
 const MIN_SEQ_LENGTH = 8;
 /** Texts that are tokenised while others are computed. */
@@ -54,8 +58,10 @@ export class OpenEncoder {
     limitsOf: (open: OpenModel) => Promise<L>,
     rowsOf: (open: OpenModel, limits: L) => WantedRows,
   ): Promise<{ readonly encoder: OpenEncoder; readonly limits: L }> {
-    const { loadTokenizer = true, maxBatchTokens = DEFAULT_BATCH_TOKENS } = options;
+    const { loadTokenizer = true } = options;
     const open = await openModel(options);
+    const { padsTexts = false } = open.model;
+    const { maxBatchTokens = padsTexts ? DEFAULT_PADDED_TOKENS : DEFAULT_BATCH_TOKENS } = options;
     const limits = await limitsOf(open);
     const files = await tokenizerLimits(open);
     const { maxPositionEmbeddings, eosTokenIds } = open.config;
@@ -72,7 +78,7 @@ export class OpenEncoder {
     // Nothing is kept, but tables of positions reach as far as a cache would.
     const numBlocks = Math.ceil(maxPositionEmbeddings / blockSize);
     const runner = await ModelRunner.load(open, { ...options, blockSize, numBlocks });
-    const loop = new EncodeLoop(runner, rowsOf(open, limits), maxBatchTokens);
+    const loop = new EncodeLoop(runner, rowsOf(open, limits), maxBatchTokens, padsTexts);
     return { encoder: new OpenEncoder(open, runner, tokenizer, maxSeqLength, loop), limits };
   }
 

@@ -30,14 +30,21 @@ export async function readMedia(
     return { messages: given, expand: (tokens) => ({ tokens: Int32Array.from(tokens), inserts: [] }) };
   if (processor === undefined)
     return refuseRequest(first.field, 'a part of type "text": this model reads nothing else', first.kind);
-  const read = async ({ kind, sources, field, fps }: MediaPart, place: number): Promise<ProcessedMedia> => {
+  const read = async (
+    { kind, sources, field, fps }: MediaPart,
+    place: number,
+    count: number,
+  ): Promise<ProcessedMedia> => {
     if (!kinds.includes(kind)) refuseKind(field, kinds, kind);
     const files: Uint8Array[] = [];
     for (const source of sources) files.push(await readSource(source, field, allowedLocalMediaPath));
-    return { kind, pieces: await processor.process({ kind, files, fps }, field, place) };
+    return { kind, pieces: await processor.process({ kind, files, fps }, field, place, count) };
   };
   const ready: ProcessedMedia[] = [];
-  for (const part of parts)
-    ready.push(await read(part, ready.filter(({ kind }) => kind === part.kind).length));
+  for (const part of parts) {
+    const alike = (all: readonly { readonly kind: string }[]) =>
+      all.filter(({ kind }) => kind === part.kind).length;
+    ready.push(await read(part, alike(ready), alike(parts)));
+  }
   return { messages, expand: (tokens) => placeInserts(tokens, ready, processor) };
 }

@@ -73,7 +73,7 @@ export const isClassifier = ({ architectures }: ConfigDict): boolean =>
   Array.isArray(architectures) && String(architectures[0]).endsWith('ForSequenceClassification');
 
 /** How many labels a classifier has; undefined for what is none. transformers: as many as `id2label` names, else 2. */
-const labels: Field<number | undefined> = { read: (json) => labelsOf(json) };
+export const labels: Field<number | undefined> = { read: (json) => labelsOf(json) };
 
 /** The same, of a whole config.json. */
 export function labelsOf(json: ConfigReader): number | undefined {

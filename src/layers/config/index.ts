@@ -16,6 +16,7 @@ export {
   type EncoderDefaults,
   encoder,
   isClassifier,
+  labels,
   labelsOf,
   tablePositions,
 } from './encoder.js';

@@ -38,6 +38,38 @@ export function canvasGrid(picture: PictureSize, { side, maxTiles, fillsCanvas }
   return { columns: smallest?.columns ?? 1, rows: smallest?.rows ?? 1 };
 }
 
+/**
+ * The tiles, at most so many, to whose size a picture is drawn out least, or else shrunk least, along the side that is
+ * drawn out less; of several grids the smallest (transformers 5.24, `get_optimal_tiled_canvas` of Cohere2Vision).
+ */
+export function coveringGrid(
+  picture: PictureSize,
+  { side, maxTiles }: Pick<CanvasSizes, 'side' | 'maxTiles'>,
+): TileGrid {
+  let best: (TileGrid & { readonly scale: number }) | undefined;
+  for (let tiles = 1; tiles <= maxTiles; tiles++)
+    for (let columns = 1; columns <= tiles; columns++) {
+      if (tiles % columns !== 0) continue;
+      const rows = tiles / columns;
+      const scale = Math.min((columns * side) / picture.width, (rows * side) / picture.height);
+      const isBetter = !best || (best.scale < 1 ? scale > best.scale : scale >= 1 && scale < best.scale);
+      if (isBetter) best = { columns, rows, scale };
+    }
+  return { columns: best?.columns ?? 1, rows: best?.rows ?? 1 };
+}
+
+/** Those tiles, row by row, and behind several of them the whole picture as one more, drawn out to a square. */
+export function coveringTiles(picture: Picture, sizes: Pick<CanvasSizes, 'side' | 'maxTiles'>): Picture[] {
+  const { side } = sizes;
+  const { columns, rows } = coveringGrid(picture, sizes);
+  const square = { width: side, height: side };
+  const drawn = resize(picture, { width: columns * side, height: rows * side }, 'bicubic');
+  const tiles = Array.from({ length: columns * rows }, (_, index) =>
+    cutOut(drawn, { left: (index % columns) * side, top: Math.floor(index / columns) * side, ...square }),
+  );
+  return tiles.length === 1 ? tiles : [...tiles, resize(picture, square, 'bicubic')];
+}
+
 /** The largest size of a picture's shape within another. */
 function shapeWithin(picture: PictureSize, { width, height }: PictureSize): PictureSize {
   const [across, down] = [width / picture.width, height / picture.height];

@@ -3,13 +3,10 @@ import type { Picture } from './picture.js';
 
 /** How pixels become numbers: (value * rescale - mean) / std, each step rounded. */
 export interface PixelValues {
-  /**
-   * Whether it is (value - mean / rescale) / (std / rescale) instead, as processors of transformers 5 by torchvision have
-   * it: the last bit may be another. False when absent.
-   */
-  readonly isFused?: boolean;
   /** To what each step is rounded; f32 when absent. */
   readonly roundedTo?: FloatDType;
+  /** Whether bytes stay as they are, and mean and deviation become as large, as torchvision's processors do it. */
+  readonly isFused?: boolean;
   /** 1 / 255, mostly. */
   readonly rescale: number;
   /** Of red, green and blue. */
@@ -46,9 +43,9 @@ export interface Patches {
 const CHANNELS = 3;
 
 /**
- * Cuts pictures of one size, whose sides are multiples of whole blocks, into patches; `temporalPatchSize` pictures that
- * follow one another share theirs, and the last one stands for those that lack. A still picture is its own second frame
- * (transformers 5.24, `Qwen2VLImageProcessorPil.patchify`).
+ * Cuts pictures of one size into patches, of whole blocks alone: pixels behind the last one of a row or column are left
+ * out. `temporalPatchSize` pictures that follow one another share theirs, and the last one stands for those that lack.
+ * A still picture is its own second frame (transformers 5.24, `Qwen2VLImageProcessorPil.patchify`).
  */
 export function patchesOf(
   frames: readonly [Picture, ...Picture[]],
@@ -56,7 +53,11 @@ export function patchesOf(
   { patchSize, temporalPatchSize, mergeSize, channelsLast = false }: PatchSizes & PatchLayout,
 ): Patches {
   const [{ width, height }] = frames;
-  const [rows, columns] = [height / patchSize, width / patchSize];
+  const unit = patchSize * mergeSize;
+  const [rows, columns] = [height, width].map((side) => Math.floor(side / unit) * mergeSize) as [
+    number,
+    number,
+  ];
   const pairs = Math.ceil(frames.length / temporalPatchSize);
   const area = patchSize * patchSize;
   const numbers = valueTables(values);
@@ -112,11 +113,11 @@ function valueTables({
   isFused = false,
 }: PixelValues): Float32Array[] {
   const step = (value: number): number => rounded(value, roundedTo);
-  const scale = isFused ? 1 : rescale;
-  const parameter = (value: number): number =>
-    isFused ? step(step(value) * step(1 / rescale)) : step(value);
-  return Array.from({ length: CHANNELS }, (_, channel) => {
-    const [centre, width] = [parameter(mean[channel] ?? 0), parameter(std[channel] ?? 1)];
-    return Float32Array.from({ length: 256 }, (_, byte) => step(step(step(byte * scale) - centre) / width));
-  });
+  const enlarged = (of: readonly number[]) => of.map((value) => step(step(value) * step(1 / rescale)));
+  if (isFused) return valueTables({ rescale: 1, mean: enlarged(mean), std: enlarged(std), roundedTo });
+  return Array.from({ length: CHANNELS }, (_, channel) =>
+    Float32Array.from({ length: 256 }, (_, byte) =>
+      step(step(step(byte * rescale) - step(mean[channel] ?? 0)) / step(std[channel] ?? 1)),
+    ),
+  );
 }

@@ -38,7 +38,8 @@ export class BaseModelATB extends Module {
   readonly embedTokens: TensorRef;
   readonly layers: readonly BaseLayer[];
   readonly norm: LastStep;
-  private readonly embeddingScale: number | undefined;
+  /** What embeddings of words are multiplied by; they stay where it is undefined. */
+  readonly embeddingScale: number | undefined;
 
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
   constructor(

@@ -5,7 +5,7 @@ import { Module } from '../../layers/module.js';
 import { insertedRows, type StepInput, seenInserts } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from './base-model-atb.js';
-import { FlashForCausalLMATB } from './flash-for-causal-lm-atb.js';
+import { FlashForCausalLMATB, type HeadOptions } from './flash-for-causal-lm-atb.js';
 import { FlashWithEncoderATB } from './flash-with-encoder-atb.js';
 import { buildInsertGraph } from './insert-steps.js';
 import { headNamesWithin, type TextWithin, textRouter } from './text-within.js';
@@ -36,9 +36,9 @@ export const insertInputs = ({
 export abstract class FlashInsertingATB<C extends TextWithin> extends FlashWithEncoderATB<C> {
   protected readonly model: InsertingModelATB;
 
-  /** `root`: what the checkpoint's names of the model of text begin with. */
-  constructor(config: C, weights: Weights, root: string) {
-    super(config, weights, { names: headNamesWithin(config.textKind, root) });
+  /** `root`: what the checkpoint's names of the model of text begin with; `head`: what its head does to logits. */
+  constructor(config: C, weights: Weights, root: string, head: Pick<HeadOptions, 'softcap'> = {}) {
+    super(config, weights, { ...head, names: headNamesWithin(config.textKind, root) });
     const { modelClass } = textRouter(config.textKind);
     const Text = modelClass as unknown as new (config: C, weights: Weights) => object;
     const text = new Text(config, weights.at(root));

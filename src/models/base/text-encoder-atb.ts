@@ -21,6 +21,8 @@ export interface TextEncoderParts<C extends BaseConfig> {
   readonly head?: RowHead | undefined;
   /** Which token stands for its text to a head; the first when absent. */
   readonly textRow?: 'first' | 'last';
+  /** See `CausalLM`. */
+  readonly padsTexts?: boolean;
 }
 
 /** A model that reads whole texts and keeps nothing, as one graph: hidden states, or what a head makes of them. */
@@ -30,6 +32,7 @@ export class TextEncoderATB<C extends BaseConfig = BaseConfig> implements Causal
   readonly graphKinds: readonly GraphKind[] = [ENCODE];
   readonly stepInputs: readonly StepInput[];
   readonly textRow: 'first' | 'last';
+  readonly padsTexts: boolean;
   private readonly body: TextEncoderParts<C>['body'];
   private readonly head: RowHead;
 
@@ -40,6 +43,7 @@ export class TextEncoderATB<C extends BaseConfig = BaseConfig> implements Causal
     body,
     head = new HiddenRows(),
     textRow = 'first',
+    padsTexts = false,
   }: TextEncoderParts<C>) {
     this.name = name;
     this.config = config;
@@ -47,6 +51,7 @@ export class TextEncoderATB<C extends BaseConfig = BaseConfig> implements Causal
     this.body = body;
     this.head = head;
     this.textRow = textRow;
+    this.padsTexts = padsTexts;
   }
 
   /** Every weight once, in graph order. Throws WEIGHT_NAME_TWICE. */

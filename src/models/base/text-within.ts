@@ -8,11 +8,17 @@ import {
   oneOf,
 } from '../../layers/config/index.js';
 import { getRouter, type HeadNames, type Router } from '../../router/index.js';
-import { renamed, type WeightSource } from '../../weights/weights.js';
+import { renamed, type Weights } from '../../weights/weights.js';
 
-/** Families of text that may stand in a checkpoint beside an encoder: their heads differ from Llama's in nothing but names. */
+/**
+ * Families of text that may stand in a checkpoint beside an encoder. What is done to logits, the class of the whole
+ * says, as in transformers 5.24: most leave them as a head gives them, also where that of the text alone would not.
+ */
 const TEXT_KINDS = [
+  'cohere2',
   'deepseek_v3',
+  'gemma',
+  'gemma2',
   'gemma3_text',
   'internlm2',
   'kimi_k2',
@@ -35,27 +41,33 @@ export interface TextWithin extends DecoderConfig {
 export const textRouter = (kind: TextKind, dict: ConfigDict = { model_type: kind }): Router =>
   new (getRouter(kind))('', dict);
 
+/** What a class has for text of its `model_type`, whose files say only in what they differ. */
+export type TextDefaults = ConfigDict & { readonly model_type: TextKind };
+
 /**
- * What the family that an object of config.json names reads of it. `defaults` are those of the whole's class for text of
- * their `model_type`, whose files say only in what they differ.
+ * What the family that an object of config.json names reads of it. `all`: what files may leave out, by kinds of text;
+ * the first of them is the kind of those that do not name theirs.
  */
-export const textWithin = (
+export const textWithin = (section: string, ...all: readonly TextDefaults[]): Field<TextWithin> =>
+  textWithout([], section, ...all);
+
+/** The same without those keys of the object that the whole reads by itself. */
+export const textWithout = (
+  keys: readonly string[],
   section: string,
-  defaults?: ConfigDict & { readonly model_type: TextKind },
+  ...all: readonly TextDefaults[]
 ): Field<TextWithin> => ({
   read(json) {
     const within = json.section(section) ?? json.missing(section);
     const textKind =
-      within.value('model_type', oneOf(...TEXT_KINDS)) ??
-      defaults?.model_type ??
-      within.missing('model_type');
+      within.value('model_type', oneOf(...TEXT_KINDS)) ?? all[0]?.model_type ?? within.missing('model_type');
     for (const key of Object.keys(within.dict)) within.raw(key);
-    const isDefault = textKind === defaults?.model_type;
+    const defaults: ConfigDict = all.find(({ model_type }) => model_type === textKind) ?? {};
     // Null stands for a default, and so for these where they are.
     const said = Object.entries(within.dict).filter(
-      ([key, value]) => value !== null || !(isDefault && key in defaults),
+      ([key, value]) => !keys.includes(key) && (value !== null || !(key in defaults)),
     );
-    const dict = { ...(isDefault && defaults), ...Object.fromEntries(said) };
+    const dict = { ...defaults, ...Object.fromEntries(said) };
     const config = readText(textKind, dict, within);
     const unreadKeys = config.unreadKeys.map(({ key, value }) => ({ key: within.path(key), value }));
     return { ...config, textKind, unreadKeys };
@@ -86,15 +98,15 @@ export const aroundText = <C extends Pick<BaseConfig, 'dtype' | 'unreadKeys'>>(d
 });
 
 /**
- * What a checkpoint calls tensors of a model of text whose layers lie right under `root`: where that is alone, these are in a
- * part of their own, and its head beside it.
+ * Weights of a checkpoint that has the layers of text at `root` and the head beside the rest, by the names of a model of
+ * text alone, which has its layers in a part of their own.
  */
-export const flatText =
-  (root: string) =>
-  (source: WeightSource): WeightSource =>
+export const besideHead = (weights: Weights, root: string): Weights =>
+  weights.mapped((source) =>
     renamed(source, (name) =>
       name.replace(`${root}.model.`, `${root}.`).replace(`${root}.lm_head`, 'lm_head'),
-    );
+    ),
+  );
 
 /** What a checkpoint calls embedding and head of a model of text whose names all begin with `root`. */
 export function headNamesWithin(kind: TextKind, root: string): HeadNames {

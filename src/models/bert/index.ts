@@ -1,13 +1,8 @@
 import { registerModel, routerOf } from '../../router/index.js';
+import { HARMLESS_IN_ENCODERS } from '../base/bert-parts.js';
 import { BERT_CONFIG, FlashBertModelATB } from './modeling-bert-atb.js';
 
 export * from './modeling-bert-atb.js';
-
-/** Heads that predict words, the pooler where nobody classifies, and the numbers of positions. */
-export const HARMLESS_IN_ENCODERS: readonly RegExp[] = [
-  /(^|\.)(pooler|cls|lm_head)\./,
-  /\.embeddings\.position_ids$/,
-];
 
 export const BertRouter = routerOf(BERT_CONFIG, FlashBertModelATB, {
   harmlessTensors: HARMLESS_IN_ENCODERS,

@@ -1,4 +1,3 @@
-import { PositionFreeAttention } from '../../layers/attention-orders.js';
 import {
   type ConfigOf,
   defineConfig,
@@ -7,9 +6,6 @@ import {
   tablePositions,
 } from '../../layers/config/index.js';
 import { PostNormLayer } from '../../layers/decoder-layers.js';
-import { LearnedPositions, TokenTypes } from '../../layers/learned-positions.js';
-import { UngatedMLP } from '../../layers/mlp.js';
-import { BaseLayerNorm } from '../../layers/norms.js';
 import { classifierOf } from '../../layers/row-heads.js';
 import {
   headRows,
@@ -20,6 +16,7 @@ import {
   tokenTypes,
 } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';
+import { bertEmbeddings, bertLayerParts } from '../base/bert-parts.js';
 import { EncoderModelATB, TextEncoderATB } from '../base/text-encoder-atb.js';
 
 /** Defaults of transformers 5.24, BertConfig. */
@@ -55,32 +52,15 @@ export class FlashBertModelATB extends TextEncoderATB<BertConfig> {
     weights: Weights,
     { name, root, positions, classifier }: BertVariant = BERT,
   ) {
-    const { hiddenSize, positionTable, typeVocabSize, layerNormEps } = config;
     const inner = weights.at(root);
-    const embeddings = inner.at('embeddings');
-    const norm = (at: Weights, as: string) =>
-      new BaseLayerNorm(at.at('LayerNorm'), hiddenSize, layerNormEps, { hasBias: true, name: as });
     super({
       name,
       config,
       stepInputs: [tokenIds, positions, tokenTypes, lengths, headRows],
       body: new EncoderModelATB(config, inner, {
         names: { embedding: 'embeddings.word_embeddings', layers: 'encoder.layer' },
-        added: [
-          new LearnedPositions(embeddings.at('position_embeddings'), { count: positionTable, hiddenSize }),
-          new TokenTypes(embeddings.at('token_type_embeddings'), { count: typeVocabSize, hiddenSize }),
-        ],
-        norm: norm(embeddings, 'embedding_norm'),
-        layer: (layerId, at) =>
-          new PostNormLayer(layerId, at, {
-            selfAttn: new PositionFreeAttention(layerId, config, at.at('attention'), {
-              qkv: { q: 'self.query', k: 'self.key', v: 'self.value' },
-              dense: 'output.dense',
-            }),
-            inputLayernorm: norm(at.at('attention').at('output'), 'attention_norm'),
-            mlp: new UngatedMLP(config, at, { names: { up: 'intermediate.dense', down: 'output.dense' } }),
-            postAttentionLayernorm: norm(at.at('output'), 'output_norm'),
-          }),
+        ...bertEmbeddings(inner.at('embeddings'), config),
+        layer: (layerId, at) => new PostNormLayer(layerId, at, bertLayerParts(layerId, at, config)),
       }),
       head: classifierOf(weights, config, classifier),
     });

@@ -2,7 +2,7 @@ import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashInsertingATB } from '../base/inserting-text-atb.js';
 import { headNamesWithin } from '../base/text-within.js';
-import { SquareSiglipTower } from '../base/vision/index.js';
+import { SquareSiglipTower, visionTower } from '../base/vision/index.js';
 import { GEMMA3_CONFIG, type Gemma3VisionConfig } from './config-gemma3.js';
 import { Gemma3Processor } from './processor.js';
 import { PooledProjector } from './projector.js';
@@ -16,10 +16,8 @@ export class FlashGemma3VisionForCausalLMATB extends FlashInsertingATB<Gemma3Vis
 
   constructor(config: Gemma3VisionConfig, weights: Weights) {
     super(config, weights, TEXT);
-    const tower = weights.at('vision_tower');
-    const older = weights.has('vision_tower.vision_model.post_layernorm.weight');
     const projector = new PooledProjector(config, weights.at('multi_modal_projector'));
-    this.encoderModule = new SquareSiglipTower(config, older ? tower.at('vision_model') : tower, projector);
+    this.encoderModule = new SquareSiglipTower(config, visionTower(weights), projector);
   }
 }
 

@@ -1,7 +1,8 @@
 import { registerModel, routerOf } from '../../router/index.js';
+import { bucketedPositions } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashInsertingATB } from '../base/inserting-text-atb.js';
-import { flatText } from '../base/text-within.js';
+import { besideHead } from '../base/text-within.js';
 import { SquareSiglipTower } from '../base/vision/index.js';
 import { IDEFICS3_CONFIG, type Idefics3Config } from './config.js';
 import { Connector } from './connector.js';
@@ -15,10 +16,12 @@ export class FlashIdefics3ForCausalLMATB extends FlashInsertingATB<Idefics3Confi
   protected readonly encoderModule: SquareSiglipTower;
 
   constructor(config: Idefics3Config, weights: Weights) {
-    super(config, weights.mapped(flatText(TEXT)), TEXT);
+    super(config, besideHead(weights, TEXT), TEXT);
     const within = weights.at('model');
     const connector = new Connector(config, within.at('connector.modality_projection'));
-    this.encoderModule = new SquareSiglipTower(config, within.at('vision_model'), connector);
+    this.encoderModule = new SquareSiglipTower(config, within.at('vision_model'), connector, {
+      positions: bucketedPositions,
+    });
   }
 }
 

@@ -53,7 +53,7 @@ export class FlashInternvlChatForCausalLMATB extends FlashInternvlForCausalLMATB
 const TILES = integer(1, 1000);
 
 /** Defaults of transformers 5.24, GotOcr2ImageProcessor. */
-const TILE_PICTURES = defineConfig({
+export const TILE_PICTURES = defineConfig({
   fields: {
     ...pixelFields(CLIP_CHANNELS),
     side: squareSide('size', ['height', 'width'], 384),

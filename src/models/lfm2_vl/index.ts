@@ -1,7 +1,7 @@
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashInsertingATB } from '../base/inserting-text-atb.js';
-import { flatText } from '../base/text-within.js';
+import { besideHead } from '../base/text-within.js';
 import { LFM2_VL_CONFIG, type Lfm2VlConfig } from './config.js';
 import { Lfm2VlProcessor } from './processor.js';
 import { Siglip2Tower } from './vision-tower.js';
@@ -14,7 +14,7 @@ export class FlashLfm2VlForCausalLMATB extends FlashInsertingATB<Lfm2VlConfig> {
   protected readonly encoderModule: Siglip2Tower;
 
   constructor(config: Lfm2VlConfig, weights: Weights) {
-    super(config, weights.mapped(flatText(TEXT)), TEXT);
+    super(config, besideHead(weights, TEXT), TEXT);
     const within = weights.at('model');
     const tower = within.at('vision_tower');
     const older = tower.has('vision_model.post_layernorm.weight');

@@ -2,9 +2,9 @@ import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashInsertingATB } from '../base/inserting-text-atb.js';
 import { headNamesWithin } from '../base/text-within.js';
+import { PixtralProcessor, PixtralTower } from '../base/vision/index.js';
 import { MISTRAL3_CONFIG, type Mistral3Config } from './config.js';
-import { PixtralProcessor } from './processor.js';
-import { PixtralTower } from './vision-tower.js';
+import { PatchProjector } from './projector.js';
 
 const TEXT = 'language_model';
 
@@ -15,8 +15,9 @@ export class FlashMistral3ForCausalLMATB extends FlashInsertingATB<Mistral3Confi
 
   constructor(config: Mistral3Config, weights: Weights) {
     super(config, weights, TEXT);
-    const [tower, projector] = [weights.at('vision_tower'), weights.at('multi_modal_projector')];
-    this.encoderModule = new PixtralTower(config, tower, projector, this.model.text.embedTokens);
+    const [tower, projected] = [weights.at('vision_tower'), weights.at('multi_modal_projector')];
+    const projector = new PatchProjector(config, projected);
+    this.encoderModule = new PixtralTower(config, tower, projector, this.model.text);
   }
 }
 

@@ -29,13 +29,13 @@ export class PatchProjector extends BaseLayer {
     this.projector = new RowProjector(weights, sizes);
   }
 
-  protected buildLayerGraph(graph: AtbGraph, _kind: GraphKind, hidden: string): string {
+  protected buildLayerGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
     const blocks = gatherRows(graph, this.norm.buildGraph(graph, hidden), MERGED_PATCHES, 'merged_hidden');
     // The checkpoint puts patches side by side channel by channel.
     const transpose = new BaseOperation('Transpose', { perm: [0, 2, 1] }, 'merged_transpose');
     graph.addOperation(transpose, [blocks], ['merged_transposed']);
     graph.addReshape('merged_transposed', 'merged_rows', [dim(0), dim(1, 2)]);
     const merged = buildLinear(graph, this.merge, 'merged_rows', 'patch_merger_out');
-    return this.projector.buildGraph(graph, merged);
+    return this.projector.buildGraph(graph, kind, merged);
   }
 }

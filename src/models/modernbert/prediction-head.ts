@@ -1,9 +1,14 @@
-import { CommonOpBuilderManager } from '../../common-op-builders/index.js';
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import { buildLinear } from '../../layers/linear-steps.js';
 import { Module } from '../../layers/module.js';
 import { BaseLayerNorm } from '../../layers/norms.js';
-import { ClassificationHead, headLinear, type RowStep, TextMeans } from '../../layers/row-heads.js';
+import {
+  buildHeadActivation,
+  ClassificationHead,
+  headLinear,
+  type RowStep,
+  TextMeans,
+} from '../../layers/row-heads.js';
 import type { Linear } from '../../weights/linear.js';
 import type { Weights } from '../../weights/weights.js';
 import type { ModernBertConfig } from './config-modernbert.js';
@@ -28,14 +33,7 @@ class PredictionStep extends Module implements RowStep {
 
   buildGraph(graph: AtbGraph, input: string): string {
     const dense = buildLinear(graph, this.dense, input, 'head_dense_out');
-    CommonOpBuilderManager.getBuilder({
-      category: 'ACTIVATION',
-      opName: 'head_act',
-      kind: this.config.classifierAct,
-      isGated: false,
-      isPack: false,
-    }).build(graph, { input: dense, actOut: 'head_act_out' });
-    return this.norm.buildGraph(graph, 'head_act_out');
+    return this.norm.buildGraph(graph, buildHeadActivation(graph, this.config.classifierAct, dense));
   }
 }
 

@@ -24,8 +24,8 @@ import { classifierOf } from '../../layers/row-heads.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { headRows, lengths, type RopeConfig, rotary, tokenIds, tokenTypes } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';
+import { HARMLESS_IN_ENCODERS } from '../base/bert-parts.js';
 import { EncoderModelATB, TextEncoderATB } from '../base/text-encoder-atb.js';
-import { HARMLESS_IN_ENCODERS } from '../bert/index.js';
 
 type Sizes = { readonly headDim: number; readonly maxPositionEmbeddings: number };
 

@@ -3,12 +3,12 @@
 #include "kernels/amx/kernels.h"
 #include "kernels/amx/tiles.h"
 #include "kernels/avx512/kernels.h"
-#include "kernels/avx512/bf16_pairs.h"
+#include "kernels/avx512_bf16/bf16_pairs.h"
 
 namespace atb::kernels::amx {
 namespace {
 
-using avx512::BF16Pairs;
+using avx512_bf16::BF16Pairs;
 using avx512::Vec;
 using simd::kProbStride;
 using simd::kQueryStride;

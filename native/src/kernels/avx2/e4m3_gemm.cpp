@@ -39,12 +39,6 @@ struct F32Rows : simd::F32Channels<Vec, kX> {
              {Even(lo.second), Even(hi.second)},
              {Odd(lo.second), Odd(hi.second)}}};
   }
-
- private:
-  static __m256 Even(__m256i pairs) { return _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16)); }
-  static __m256 Odd(__m256i pairs) {
-    return _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(static_cast<int>(0xFFFF0000u))));
-  }
 };
 
 }  // namespace

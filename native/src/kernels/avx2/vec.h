@@ -9,6 +9,12 @@
 namespace atb::kernels::avx2 {
 namespace {
 
+/// The even and the odd ones of pairs of bf16, each the upper half of an f32: shifted and masked apart.
+inline __m256 Even(__m256i pairs) { return _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16)); }
+inline __m256 Odd(__m256i pairs) {
+  return _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(static_cast<int>(0xFFFF0000u))));
+}
+
 struct Vec {
   __m256 lo;
   __m256 hi;
@@ -37,6 +43,9 @@ struct Vec {
   }
   static Vec LoadF16(const uint16_t* p) { return {_mm256_cvtph_ps(Load8(p)), _mm256_cvtph_ps(Load8(p + 8))}; }
   static Vec LoadF16Part(const uint16_t* p, int64_t n) { return LoadF16(Lanes(p, n).bits); }
+  /// Of sixteen pairs of bf16 those at even and those at odd places.
+  static Vec LoadEven(const char* p) { return {Even(Load32(p)), Even(Load32(p + 32))}; }
+  static Vec LoadOdd(const char* p) { return {Odd(Load32(p)), Odd(Load32(p + 32))}; }
   static Vec LoadBF16(const uint16_t* p) { return {Widen(Load8(p)), Widen(Load8(p + 8))}; }
   static Vec LoadBF16Part(const uint16_t* p, int64_t n) { return LoadBF16(Lanes(p, n).bits); }
 
@@ -77,6 +86,7 @@ struct Vec {
   }
 
  private:
+  static __m256i Load32(const char* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
   struct Bits {
     uint16_t bits[16] = {};
   };

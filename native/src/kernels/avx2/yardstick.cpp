@@ -1,35 +1,9 @@
-#include <string.h>
-
+#include "kernels/simd/yardstick.h"
 #include "kernels/avx2/kernels.h"
 #include "kernels/avx2/vec.h"
 
 namespace atb::kernels::avx2 {
 
-/// Six rows times a panel of f32: six sums of sixteen lanes in registers, and the rows are broadcast.
-int64_t Yardstick(const void* memory) {
-  constexpr int kRows = 6;
-  constexpr int64_t kSteps = 2048, kPanel = kSteps * 64, kRow = kSteps * 4, kBlocks = 64;
-  static_assert(8 * kPanel == kYardstickBytes && kRows * kRow <= kPanel);
-  const char* rows = static_cast<const char*>(memory);
-  Vec sums[kRows];
-  for (Vec& sum : sums) sum = Vec::Zero();
-  for (int64_t block = 0; block < kBlocks; ++block) {
-    const auto* panel = reinterpret_cast<const float*>(rows + block % 8 * kPanel);
-    for (int64_t s = 0; s < kSteps; ++s) {
-      const Vec weights = Vec::Load(panel + s * 16);
-#pragma GCC unroll 6
-      for (int r = 0; r < kRows; ++r) {
-        float x;
-        memcpy(&x, rows + r * kRow + s * 4, sizeof x);
-        sums[r] = Fma(Vec::Set1(x), weights, sums[r]);
-      }
-    }
-  }
-  float used = 0;  // Else the compiler would drop the sums.
-  for (const Vec& sum : sums) used += _mm256_cvtss_f32(sum.lo) + _mm256_cvtss_f32(sum.hi);
-  volatile float sink = used;
-  (void)sink;
-  return kBlocks * kSteps * kRows * (2 * 16);
-}
+int64_t Yardstick(const void* memory) { return simd::Yardstick<Vec, 1>(memory); }
 
 }  // namespace atb::kernels::avx2

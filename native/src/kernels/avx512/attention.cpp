@@ -2,13 +2,12 @@
 
 #include "kernels/avx512/kernels.h"
 #include "kernels/avx512/kv_integers.h"
-#include "kernels/avx512/bf16_pairs.h"
 #include "kernels/simd/attention_elements.h"
 
 namespace atb::kernels::avx512 {
 namespace {
 
-// Sixteen accumulators in both products: vdpbf16ps and vfmadd need about ten to hide their latency.
+// Sixteen accumulators in both products: vfmadd needs about ten to hide its latency.
 template <class E>
 void Run(const AttendCall& call, int64_t key_begin, int64_t key_end, const AttendPartial& out, void* scratch) {
   static_assert(sizeof(simd::AttendScratch<typename E::Factor>) <= kAttendScratchBytes);
@@ -21,7 +20,7 @@ void Attend(const AttendCall& call, int64_t key_begin, int64_t key_end, const At
   static_assert(sizeof(simd::IntegerScratch) <= kAttendScratchBytes);
   if (call.cache_dtype == DType::kI8)
     return simd::AttendIntegers<KvIntegers, 8, 4, 2>(call, key_begin, key_end, out, scratch);
-  const auto run = call.dtype == DType::kBF16  ? Run<BF16Pairs>
+  const auto run = call.dtype == DType::kBF16  ? Run<simd::WidenedPairs<Vec, ShortExp>>
                    : call.dtype == DType::kF16 ? Run<simd::Single<Vec, DType::kF16>>
                                                : Run<simd::Single<Vec, DType::kF32>>;
   run(call, key_begin, key_end, out, scratch);

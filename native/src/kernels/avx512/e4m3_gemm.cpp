@@ -5,40 +5,12 @@
 namespace atb::kernels::avx512 {
 namespace {
 
-/// Four channels, as two pairs through vdpbf16ps: see BF16Format in gemm.cpp.
-struct BF16Rows {
-  static constexpr int64_t kStep = kLineE4M3;
-  static constexpr int64_t kBytes = 64;
-  static constexpr int64_t kXBytes = 8;
-  using Weights = BF16Quads;
-  static Weights Load(const char* w) { return WidenE4M3(_mm512_loadu_si512(w)); }
-  static Vec MulAdd(Vec acc, const Weights& w, const char* x) {
-    int pairs[2];
-    memcpy(pairs, x, sizeof pairs);
-    acc.v = _mm512_dpbf16_ps(acc.v, (__m512bh)w.first, (__m512bh)_mm512_set1_epi32(pairs[0]));
-    return {_mm512_dpbf16_ps(acc.v, (__m512bh)w.second, (__m512bh)_mm512_set1_epi32(pairs[1]))};
-  }
-  /// Channels that do not fill a step are copied, since it would reach into the next row.
-  static bool Direct(int64_t channels) { return channels % kStep == 0; }
-  static void Convert(const char* x, int64_t channels, float* out) {
-    char* to = reinterpret_cast<char*>(out);
-    memcpy(to, x, static_cast<size_t>(channels) * 2);
-    memset(to + channels * 2, 0, kXBytes);
-  }
-};
-
-/// For activations that are f32 or f16.
+/// For activations of any dtype.
 template <DType kX>
 struct F32Rows : simd::F32Channels<Vec, kX> {
   static typename F32Rows::Weights Load(const char* w) {
     const BF16Quads quads = WidenE4M3(_mm512_loadu_si512(w));
-    return {{Even(quads.first), Odd(quads.first), Even(quads.second), Odd(quads.second)}};
-  }
-
- private:
-  static Vec Even(__m512i pairs) { return {_mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16))}; }
-  static Vec Odd(__m512i pairs) {
-    return {_mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32(static_cast<int>(0xFFFF0000u))))};
+    return {{{Even(quads.first)}, {Odd(quads.first)}, {Even(quads.second)}, {Odd(quads.second)}}};
   }
 };
 
@@ -48,7 +20,7 @@ static_assert(sizeof(simd::ScaledScratch) <= kGemmScratchBytes);
 
 void E4M3Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch) {
   auto& s = *static_cast<simd::ScaledScratch*>(scratch);
-  if (call.x_dtype == DType::kBF16) return simd::ScaledGemm<Vec, BF16Rows>(call, panel_begin, panel_end, 2, s);
+  if (call.x_dtype == DType::kBF16) return simd::ScaledGemm<Vec, F32Rows<DType::kBF16>>(call, panel_begin, panel_end, 2, s);
   if (call.x_dtype == DType::kF16) return simd::ScaledGemm<Vec, F32Rows<DType::kF16>>(call, panel_begin, panel_end, 2, s);
   simd::ScaledGemm<Vec, F32Rows<DType::kF32>>(call, panel_begin, panel_end, 4, s);
 }

@@ -3,7 +3,7 @@
 // why.
 #include <string.h>
 
-#include "kernels/avx512/bf16_pairs.h"
+#include "kernels/avx512/short_exp.h"
 #include "kernels/simd/integer_attention.h"
 
 namespace atb::kernels::avx512 {

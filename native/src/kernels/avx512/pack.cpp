@@ -59,13 +59,18 @@ void PackLines(const void* rows, int64_t row_stride, int64_t units, void* out) {
 
 namespace {
 
+/// Rounds the bits of finite floats to bf16, which are their upper halves.
+inline __m512i RoundBF16(__m512i bits) {
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));
+  return _mm512_and_si512(rounded, _mm512_set1_epi32(static_cast<int>(0xFFFF0000u)));
+}
+
 /// Sixteen numbers of a channel, whose codes are the lowest four bits of each lane, rounded to bf16, as f32.
 inline __m512 WidenChannel(__m512i codes, __m512 scales) {
   const __m512 numbers = _mm512_setr_ps(0, 0.5f, 1, 1.5f, 2, 3, 4, 6, -0.0f, -0.5f, -1, -1.5f, -2, -3, -4, -6);
   const __m512i bits = _mm512_castps_si512(_mm512_mul_ps(_mm512_permutexvar_ps(codes, numbers), scales));
-  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-  const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));
-  return _mm512_castsi512_ps(_mm512_and_si512(rounded, _mm512_set1_epi32(static_cast<int>(0xFFFF0000u))));
+  return _mm512_castsi512_ps(RoundBF16(bits));
 }
 
 /// bf16 of a group, twice for each column. A number is a power of two, or that times 1.5: so it is the scale, or 1.5 times
@@ -80,9 +85,12 @@ struct GroupScales {
   }
 
  private:
+  /// Rounded to bf16, which takes subnormals for zero: their terms would be wrong.
   static __m512i Twice(__m512 numbers) {
-    const __m512i bits = _mm512_cvtepu16_epi32(reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(numbers)));
-    return _mm512_or_si512(bits, _mm512_slli_epi32(bits, 16));
+    const __m512i bits = RoundBF16(_mm512_castps_si512(numbers));
+    const __mmask16 is_normal = _mm512_test_epi32_mask(bits, _mm512_set1_epi32(0x7F800000));
+    const __m512i upper = _mm512_maskz_mov_epi32(is_normal, bits);
+    return _mm512_or_si512(upper, _mm512_srli_epi32(upper, 16));
   }
 };
 

@@ -9,6 +9,12 @@
 namespace atb::kernels::avx512 {
 namespace {
 
+/// The even and the odd ones of pairs of bf16, each the upper half of an f32: shifted and masked apart.
+inline __m512 Even(__m512i pairs) { return _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16)); }
+inline __m512 Odd(__m512i pairs) {
+  return _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32(static_cast<int>(0xFFFF0000u))));
+}
+
 struct Vec {
   __m512 v;
 
@@ -31,6 +37,9 @@ struct Vec {
   }
   static Vec LoadF16(const uint16_t* p) { return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))}; }
   static Vec LoadF16Part(const uint16_t* p, int64_t n) { return {_mm512_cvtph_ps(_mm256_maskz_loadu_epi16(First(n), p))}; }
+  /// Of sixteen pairs of bf16 those at even and those at odd places.
+  static Vec LoadEven(const char* p) { return {Even(_mm512_loadu_si512(p))}; }
+  static Vec LoadOdd(const char* p) { return {Odd(_mm512_loadu_si512(p))}; }
   static Vec LoadBF16(const uint16_t* p) { return Widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
   static Vec LoadBF16Part(const uint16_t* p, int64_t n) { return Widen(_mm256_maskz_loadu_epi16(First(n), p)); }
 

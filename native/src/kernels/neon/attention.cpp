@@ -6,28 +6,10 @@
 namespace atb::kernels::neon {
 namespace {
 
-/// The E of kernels/simd/attention.h for bf16: pairs are widened to f32.
-struct BF16Pairs {
-  using Factor = float;
-  struct Stored {
-    Vec even;
-    Vec odd;
-  };
-  using Exponential = simd::FullExp<Vec>;
-  static constexpr int kDepth = 2;
-  static constexpr int64_t kBytes = 2;
-
-  static Stored Load(const char* p) {
-    const Vec pairs = Vec::Load(reinterpret_cast<const float*>(p));
-    return {Each(pairs, Even), Each(pairs, Odd)};
-  }
-  static Stored Load(const char* p, int64_t) { return Load(p); }  // Stored tiles are whole.
+/// The E of kernels/simd/attention.h for bf16, whose factors are lanes.
+struct BF16Pairs : simd::WidenedPairs<Vec> {
   static Vec Mul(const Stored& stored, const float* weights, Vec acc) {
     return FmaBy(stored.odd, weights + 1, FmaBy(stored.even, weights, acc));
-  }
-  static Vec Keep(Vec p, Vec q, float* to, Vec sum) { return simd::KeepWide<Vec, DType::kBF16>(p, q, to, sum); }
-  static void LoadQuery(const void* q, int64_t at, int64_t n, float* to) {
-    simd::WidenRow<Vec>(q, DType::kBF16, at, n, to);
   }
 };
 

@@ -11,32 +11,13 @@ struct ByLane : F {
   static Vec MulAdd(Vec acc, const Vec& w, const char* x) { return FmaBy(w, reinterpret_cast<const float*>(x), acc); }
 };
 
-/// Pairs of bf16, each the upper half of an f32: shifted and masked apart, multiplied with activations in f32.
-struct BF16Format {
-  static constexpr int64_t kStep = 2;
-  static constexpr int64_t kBytes = 64;
-  static constexpr int64_t kXBytes = 8;
+/// Pairs of bf16, whose factors are lanes.
+struct BF16Format : simd::WidenedBF16Format<Vec> {
   /// Both halves of a line take eight registers.
   static constexpr int kAccumulators = 4;
-  struct Weights {
-    Vec even;
-    Vec odd;
-  };
-  static Weights Load(const char* w) {
-    const Vec pairs = Vec::Load(reinterpret_cast<const float*>(w));
-    return {Each(pairs, Even), Each(pairs, Odd)};
-  }
   static Vec MulAdd(Vec acc, const Weights& w, const char* x) {
     const float* pair = reinterpret_cast<const float*>(x);
     return FmaBy(w.odd, pair + 1, FmaBy(w.even, pair, acc));
-  }
-  static bool Direct(int64_t) { return false; }
-  static void Convert(const char* x, int64_t channels, float* out) {
-    for (int64_t i = 0; i < channels; i += simd::kLanes) {
-      // A part's other lanes are zeros, which pads an odd number of channels.
-      const int64_t n = simd::Min(simd::kLanes, channels - i);
-      simd::LoadAs<Vec>(x, DType::kBF16, i, n).Store(out + i);
-    }
   }
 };
 

@@ -42,6 +42,9 @@ struct Vec {
     return {quarter(p), quarter(p + 4), quarter(p + 8), quarter(p + 12)};
   }
   static Vec LoadF16Part(const uint16_t* p, int64_t n) { return LoadF16(Lanes(p, n).bits); }
+  /// Of sixteen pairs of bf16 those at even and those at odd places.
+  static Vec LoadEven(const char* p);
+  static Vec LoadOdd(const char* p);
   static Vec LoadBF16(const uint16_t* p) {
     const auto quarter = [](const uint16_t* from) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(from), 16)); };
     return {quarter(p), quarter(p + 4), quarter(p + 8), quarter(p + 12)};
@@ -226,6 +229,8 @@ inline float32x4_t Even(float32x4_t pairs) {
 inline float32x4_t Odd(float32x4_t pairs) {
   return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(pairs), vdupq_n_u32(0xFFFF0000u)));
 }
+inline Vec Vec::LoadEven(const char* p) { return Each(Load(reinterpret_cast<const float*>(p)), Even); }
+inline Vec Vec::LoadOdd(const char* p) { return Each(Load(reinterpret_cast<const float*>(p)), Odd); }
 
 /// Sixteen int32.
 struct Int32x16 {

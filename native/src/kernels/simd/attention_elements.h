@@ -1,6 +1,6 @@
 #pragma once
-// Elements of a KV cache that are multiplied in f32: the E of attention.h for f32 and f16, and what the E of bf16
-// shares with it where there are no products of bf16. Everything has internal linkage; vec.h says why.
+// Elements of a KV cache that are multiplied in f32: the E of attention.h for f32 and f16, and for bf16 where there are
+// no products of bf16. Everything has internal linkage; vec.h says why.
 #include "kernels/attend_tile.h"
 #include "kernels/simd/math.h"
 
@@ -54,6 +54,29 @@ struct Single {
   static V Mul(V stored, const float* weight, V acc) { return Fma(stored, V::Set1(*weight), acc); }
   static V Keep(V p, V q, float* to, V sum) { return KeepWide<V, kType>(p, q, to, sum); }
   static void LoadQuery(const void* q, int64_t at, int64_t n, float* to) { WidenRow<V>(q, kType, at, n, to); }
+};
+
+/// The E of attention.h for bf16: pairs are widened to f32.
+template <class V, class Exp = FullExp<V>>
+struct WidenedPairs {
+  using Factor = float;
+  struct Stored {
+    V even;
+    V odd;
+  };
+  using Exponential = Exp;
+  static constexpr int kDepth = 2;
+  static constexpr int64_t kBytes = 2;
+
+  static Stored Load(const char* p) { return {V::LoadEven(p), V::LoadOdd(p)}; }
+  static Stored Load(const char* p, int64_t) { return Load(p); }  // Stored tiles are whole.
+  static V Mul(const Stored& stored, const float* weights, V acc) {
+    return Fma(stored.odd, V::Set1(weights[1]), Fma(stored.even, V::Set1(weights[0]), acc));
+  }
+  static V Keep(V p, V q, float* to, V sum) { return KeepWide<V, DType::kBF16>(p, q, to, sum); }
+  static void LoadQuery(const void* q, int64_t at, int64_t n, float* to) {
+    WidenRow<V>(q, DType::kBF16, at, n, to);
+  }
 };
 
 }  // namespace

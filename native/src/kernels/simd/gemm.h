@@ -55,6 +55,31 @@ struct F16Format : F32Format<V> {
   }
 };
 
+/// Pairs of bf16, widened to f32 and multiplied with activations in f32.
+template <class V>
+struct WidenedBF16Format {
+  static constexpr int64_t kStep = 2;
+  static constexpr int64_t kBytes = 64;
+  static constexpr int64_t kXBytes = 8;
+  struct Weights {
+    V even;
+    V odd;
+  };
+  static Weights Load(const char* w) { return {V::LoadEven(w), V::LoadOdd(w)}; }
+  static V MulAdd(V acc, const Weights& w, const char* x) {
+    const float* pair = reinterpret_cast<const float*>(x);
+    return Fma(V::Set1(pair[1]), w.odd, Fma(V::Set1(pair[0]), w.even, acc));
+  }
+  static bool Direct(int64_t) { return false; }
+  static void Convert(const char* x, int64_t channels, float* out) {
+    for (int64_t i = 0; i < channels; i += kLanes) {
+      // A part's other lanes are zeros, which pads an odd number of channels.
+      const int64_t n = Min(kLanes, channels - i);
+      LoadAs<V>(x, DType::kBF16, i, n).Store(out + i);
+    }
+  }
+};
+
 /// Accumulators of type V that fit the register file beside what a format needs.
 template <class V, class F>
 constexpr int AccumulatorsOf() {

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstring>
 
 #include "kernels/pack.h"
@@ -78,6 +79,11 @@ class Gather : public Operation {
     const int64_t inner = Extent(x.desc, axis + 1, x.desc.rank);
     const int64_t count = batch == 0 ? 0 : in[1].desc.Elements() / batch;
     const size_t row_bytes = static_cast<size_t>(inner) * SizeOf(x.desc.dtype);
+    if (x.desc.layout != Layout::kPackedLinear && inner == 1 && outer > 0) {
+      const Numbers numbers{batch * outer, outer, n, count};
+      if (row_bytes == sizeof(uint32_t)) return GatherNumbers<uint32_t>(in, out[0], numbers, ctx.pool);
+      if (row_bytes == sizeof(uint16_t)) return GatherNumbers<uint16_t>(in, out[0], numbers, ctx.pool);
+    }
     ForRows(ctx.pool, batch * outer * count, inner, [&](int64_t row, int) {
       const int64_t i = row % count, block = row / count;
       const int64_t index = IndexAt(in[1], block / outer * count + i);
@@ -91,6 +97,28 @@ class Gather : public Operation {
   }
 
  private:
+  /// What is gathered along the last axis: rows of n numbers, so many of which share their indices, of which there are
+  /// `count`.
+  struct Numbers {
+    int64_t rows, sharing, n, count;
+  };
+
+  /// Single numbers, whatever they mean: pieces of rows, since there may be few rows.
+  template <typename T>
+  static void GatherNumbers(std::span<const Tensor> in, const Tensor& out, const Numbers& numbers, ThreadPool& pool) {
+    constexpr int64_t kPiece = 4096;
+    const int64_t pieces = (numbers.count + kPiece - 1) / kPiece;
+    ForRows(pool, numbers.rows * pieces, kPiece, [&](int64_t piece, int) {
+      const int64_t row = piece / pieces;
+      const int64_t begin = piece % pieces * kPiece;
+      const int64_t end = std::min(begin + kPiece, numbers.count);
+      const T* from = in[0].As<T>() + row * numbers.n;
+      T* to = out.As<T>() + row * numbers.count;
+      const int64_t first = row / numbers.sharing * numbers.count;
+      for (int64_t i = begin; i < end; ++i) to[i] = from[IndexAt(in[1], first + i)];
+    });
+  }
+
   int64_t axis_;
   int batch_dims_;
 };

@@ -22,7 +22,6 @@ import {
 import { Linear } from '../../../weights/linear.js';
 import type { TensorRef, Weights } from '../../../weights/weights.js';
 import type { Encoder } from '../flash-with-encoder-atb.js';
-import { RowProjector, type RowProjectorSizes } from './row-projector.js';
 
 /** What the layers of an encoder like CLIP's are told by the configuration. */
 export interface ClipLayerSizes {
@@ -66,6 +65,12 @@ export function clipLayers(
     });
   });
 }
+
+/** Where a checkpoint has the encoder of pictures: until transformers 4.x within a model of its own. */
+export const visionTower = (weights: Weights): Weights => {
+  const older = weights.has('vision_tower.vision_model.embeddings.position_embedding.weight');
+  return weights.at(older ? 'vision_tower.vision_model' : 'vision_tower');
+};
 
 /** Square patches as vectors: a convolution whose stride is its kernel. */
 export const patchLinear = (
@@ -131,19 +136,17 @@ export class SquareFront extends BaseLayer {
   }
 }
 
-/** CLIP's encoder of square pictures (arXiv:2103.00020, section 2.4), and two layers that bring its rows to the size of words. */
-export class ClipTower extends Module implements Encoder {
+/**
+ * CLIP's encoder of square pictures (arXiv:2103.00020, section 2.4): the rows that become tokens, [kept rows,
+ * hidden].
+ */
+export class ClipEncoder extends Module implements Encoder {
   readonly stepInputs: readonly StepInput[];
   readonly front: SquareFront;
   readonly layers: readonly PreNormLayer[];
-  readonly projector: RowProjector;
 
   /** `keepsFirst`: whether the row that stands for a picture becomes a token, too. */
-  constructor(
-    sizes: ClipSizes,
-    { tower, projector }: { readonly tower: Weights; readonly projector: Weights },
-    { keepsFirst, ...projected }: ProjectorSizes,
-  ) {
+  constructor(sizes: ClipSizes, tower: Weights, keepsFirst: boolean) {
     super();
     const { hiddenSize, patchSize, count, layerNormEps } = sizes;
     this.stepInputs = [patches(3 * patchSize * patchSize), lengths, squarePictures(count, keepsFirst)];
@@ -155,18 +158,11 @@ export class ClipTower extends Module implements Encoder {
       norm: new BaseLayerNorm(tower.at('pre_layrnorm'), hiddenSize, layerNormEps, { hasBias: true }),
     });
     this.layers = clipLayers(tower.at('encoder.layers'), sizes);
-    this.projector = new RowProjector(projector, { inSize: hiddenSize, ...projected });
   }
 
   buildGraph(graph: AtbGraph, kind: GraphKind): string {
     let hidden = this.front.buildGraph(graph, kind, PATCHES);
     for (const layer of this.layers) hidden = layer.buildGraph(graph, kind, hidden);
-    const kept = gatherRows(graph, hidden, SQUARE.kept, 'kept_hidden');
-    return this.projector.buildGraph(graph, kept);
+    return gatherRows(graph, hidden, SQUARE.kept, 'kept_hidden');
   }
-}
-
-/** What follows the tower. */
-export interface ProjectorSizes extends Omit<RowProjectorSizes, 'inSize'> {
-  readonly keepsFirst: boolean;
 }

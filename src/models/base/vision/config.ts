@@ -146,17 +146,28 @@ export const TOKENS_OF_TEMPLATES: Readonly<Record<string, string>> = {
 export interface SiglipDefaults {
   readonly kinds: readonly [string, ...string[]];
   readonly hiddenSize?: number;
+  readonly intermediateSize?: number;
+  readonly numLayers?: number;
   readonly numHeads?: number;
+  readonly imageSize?: number;
   readonly patchSize?: number;
 }
 
 /** What encoders of SigLIP's kind have in `vision_config`. */
-export const siglipFields = ({ kinds, hiddenSize = 768, numHeads = 12, patchSize = 16 }: SiglipDefaults) => ({
+export const siglipFields = ({
+  kinds,
+  hiddenSize = 768,
+  intermediateSize = 3072,
+  numLayers = 12,
+  numHeads = 12,
+  imageSize = 224,
+  patchSize = 16,
+}: SiglipDefaults) => ({
   hiddenSize: field('hidden_size', WIDTH, hiddenSize),
-  intermediateSize: field('intermediate_size', WIDTH, 3072),
-  numLayers: field('num_hidden_layers', COUNT, 12),
+  intermediateSize: field('intermediate_size', WIDTH, intermediateSize),
+  numLayers: field('num_hidden_layers', COUNT, numLayers),
   numHeads: encoderHeads('num_attention_heads', numHeads),
-  imageSize: field('image_size', COUNT, 224),
+  imageSize: field('image_size', COUNT, imageSize),
   patchSize: field('patch_size', COUNT, patchSize),
   channels: field('num_channels', only(3), 3),
   layerNormEps: field('layer_norm_eps', positive(1), 1e-6),

@@ -1,5 +1,7 @@
 import { type ActivationKind, CommonOpBuilderManager } from '../../../common-op-builders/index.js';
 import type { AtbGraph } from '../../../graph/atb-graph.js';
+import type { GraphKind } from '../../../graph/graph-kind.js';
+import type { LayerStep } from '../../../layers/decoder-layers.js';
 import { buildLinear } from '../../../layers/linear-steps.js';
 import { Module } from '../../../layers/module.js';
 import { Linear } from '../../../weights/linear.js';
@@ -14,7 +16,7 @@ export interface RowProjectorSizes {
 }
 
 /** Two products, `linear_1` and `linear_2`, that bring an encoder's rows to the size of words. */
-export class RowProjector extends Module {
+export class RowProjector extends Module implements LayerStep {
   readonly up: Linear;
   readonly down: Linear;
   private readonly act: ActivationKind;
@@ -30,7 +32,7 @@ export class RowProjector extends Module {
   }
 
   /** [rows, inSize] -> [rows, outSize]. */
-  buildGraph(graph: AtbGraph, rows: string): string {
+  buildGraph(graph: AtbGraph, _kind: GraphKind, rows: string): string {
     const up = buildLinear(graph, this.up, rows, 'projector_up_out');
     CommonOpBuilderManager.getBuilder({
       category: 'ACTIVATION',

@@ -1,15 +1,15 @@
 import type { AtbGraph } from '../../../graph/atb-graph.js';
 import type { GraphKind } from '../../../graph/graph-kind.js';
-import type { BaseLayer } from '../../../layers/base-layer.js';
-import type { PreNormLayer } from '../../../layers/decoder-layers.js';
+import type { LayerStep, PreNormLayer } from '../../../layers/decoder-layers.js';
 import { gatherRows } from '../../../layers/gather-rows.js';
 import { buildLinear } from '../../../layers/linear-steps.js';
 import { Module } from '../../../layers/module.js';
-import { BaseLayerNorm } from '../../../layers/norms.js';
+import { BaseLayerNorm, NoNorm, type NormStep } from '../../../layers/norms.js';
 import { addResidual } from '../../../layers/residual.js';
 import {
   BUCKETED_POSITIONS,
   bucketedPositions,
+  gridPositions,
   lengths,
   mergedSquares,
   PATCHES,
@@ -20,6 +20,7 @@ import type { Linear } from '../../../weights/linear.js';
 import type { TensorRef, Weights } from '../../../weights/weights.js';
 import type { Encoder } from '../flash-with-encoder-atb.js';
 import { type ClipLayerSizes, clipLayers, patchLinear } from './clip-tower.js';
+import { ProjectedTower } from './projected-tower.js';
 
 /** What SigLIP's encoder is told by the configuration. */
 export interface SiglipSizes extends ClipLayerSizes {
@@ -28,32 +29,46 @@ export interface SiglipSizes extends ClipLayerSizes {
   readonly patchSize: number;
 }
 
+/** In what encoders of SigLIP's kind differ. */
+export interface SiglipParts {
+  /** Which row of a table of `side` x `side` learned positions each patch takes, as `bucketed_positions`. */
+  readonly positions?: (side: number) => StepInput;
+  /** Whether a norm follows the last of the layers that are computed; true when absent. */
+  readonly hasNorm?: boolean;
+}
+
 /** SigLIP over patches of pictures of any shape, with learned positions (arXiv:2303.15343): [patches, hidden]. */
-export class SiglipEncoder extends Module {
+export class SiglipEncoder extends Module implements Encoder {
   readonly stepInputs: readonly StepInput[];
   readonly patchEmbedding: Linear;
   readonly layers: readonly PreNormLayer[];
-  readonly norm: BaseLayerNorm;
+  readonly norm: NormStep;
   private readonly positions: TensorRef;
 
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
-  constructor(sizes: SiglipSizes, tower: Weights) {
+  constructor(
+    sizes: SiglipSizes,
+    tower: Weights,
+    { positions: positionsOf = bucketedPositions, hasNorm = true }: SiglipParts = {},
+  ) {
     super();
     const { hiddenSize, patchSize, imageSize, layerNormEps } = sizes;
     const side = Math.floor(imageSize / patchSize);
     const embeddings = tower.at('embeddings');
-    this.stepInputs = [patches(3 * patchSize * patchSize), bucketedPositions(side), lengths];
+    this.stepInputs = [patches(3 * patchSize * patchSize), positionsOf(side), lengths];
     this.patchEmbedding = patchLinear(embeddings, 'patch_embedding', hiddenSize, patchSize, true);
     this.positions = embeddings.get('position_embedding.weight', [side * side, hiddenSize]);
     this.layers = clipLayers(tower.at('encoder.layers'), sizes);
-    this.norm = new BaseLayerNorm(tower.at('post_layernorm'), hiddenSize, layerNormEps, { hasBias: true });
+    this.norm = hasNorm
+      ? new BaseLayerNorm(tower.at('post_layernorm'), hiddenSize, layerNormEps, { hasBias: true })
+      : new NoNorm();
   }
 
   override getWeights(): TensorRef[] {
     return [...super.getWeights(), this.positions];
   }
 
-  /** Returns the name of the normed rows. */
+  /** Returns the name of the rows. */
   buildGraph(graph: AtbGraph, kind: GraphKind): string {
     const rows = gatherRows(graph, this.positions.name, BUCKETED_POSITIONS, 'position_rows');
     const embedded = buildLinear(graph, this.patchEmbedding, PATCHES, 'patch_embedding_out');
@@ -64,25 +79,18 @@ export class SiglipEncoder extends Module {
 }
 
 /** The same over squares alone, of whose patches a projector makes tokens, block by block. */
-export class SquareSiglipTower extends Module implements Encoder {
-  readonly stepInputs: readonly StepInput[];
-  readonly encoder: SiglipEncoder;
-  readonly projector: BaseLayer;
-
-  /** `mergeSize`: patches along a side of a block. `projector` reads `merged_patches`. Throws as `SiglipEncoder`. */
+export class SquareSiglipTower extends ProjectedTower {
+  /**
+   * `mergeSize`: patches along a side of a block. `projector` reads `merged_patches`; `parts`: see
+   * `SiglipEncoder`, which throws the same.
+   */
   constructor(
     { vision, mergeSize }: { readonly vision: SiglipSizes; readonly mergeSize: number },
     tower: Weights,
-    projector: BaseLayer,
+    projector: LayerStep,
+    parts: SiglipParts = { positions: gridPositions },
   ) {
-    super();
-    this.encoder = new SiglipEncoder(vision, tower);
     const side = Math.floor(vision.imageSize / vision.patchSize);
-    this.stepInputs = [...this.encoder.stepInputs, mergedSquares(side, mergeSize, 0)];
-    this.projector = projector;
-  }
-
-  buildGraph(graph: AtbGraph, kind: GraphKind): string {
-    return this.projector.buildGraph(graph, kind, this.encoder.buildGraph(graph, kind));
+    super(new SiglipEncoder(vision, tower, parts), projector, [mergedSquares(side, mergeSize, 0)]);
   }
 }

@@ -80,6 +80,53 @@ export async function squareInput(
   return { data, rows: patches, count: tokensOf(patches), shape, key };
 }
 
+/** What SigLIP's processor does with pictures; defaults of transformers 5.24, SiglipImageProcessor. */
+const WHOLE_PICTURES = defineConfig({
+  fields: {
+    side: squareSide('size', ['height', 'width'], 224),
+    crops: field('do_center_crop', only(false), false),
+    ...pixelFields({ mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] }),
+  },
+});
+type WholeConfig = ReturnType<(typeof WHOLE_PICTURES)['read']>;
+
+/** Whole pictures, drawn out to one square. */
+export class WholeProcessor implements MediaProcessor {
+  readonly placeholders: MediaProcessor['placeholders'];
+
+  constructor(
+    private readonly config: WholeConfig,
+    imageTokenId: number | undefined,
+    private readonly patchSize: number,
+  ) {
+    this.placeholders = imageTokenId === undefined ? {} : { image: imageTokenId };
+  }
+
+  /** `imageSize`: pixels along a side that the encoder has positions for. @throws CONFIG_INVALID, REQUEST_INVALID */
+  static async load(
+    folder: ModelFolder,
+    imageTokenId: number | undefined,
+    { imageSize, patchSize }: { readonly imageSize: number; readonly patchSize: number },
+  ): Promise<WholeProcessor> {
+    const config = await readProcessorConfig(folder, WHOLE_PICTURES);
+    if (config.side !== imageSize) refuseRequest('size', `${imageSize}, as image_size says`, config.side);
+    return new WholeProcessor(config, imageTokenId, patchSize);
+  }
+
+  /** @throws MEDIA_* */
+  async process(media: MediaFiles, what: string): Promise<readonly MediaPiece[]> {
+    const { side } = this.config;
+    const [file = new Uint8Array()] = media.files;
+    const picture = await decodePicture(file, what);
+    const square = await beside('resize', picture, { width: side, height: side }, 'bicubic');
+    const { patchSize } = this;
+    const tokensOf = (patches: number): number => patches;
+    return [
+      await squareInput(square, this.config, { patchSize, tokensOf, key: mediaKey(media), hasFirst: false }),
+    ];
+  }
+}
+
 /** The middle of each picture, in one size. */
 export class SquareProcessor implements MediaProcessor {
   readonly placeholders: MediaProcessor['placeholders'];

@@ -1,13 +1,12 @@
-import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
-import type { GraphKind } from '../../graph/graph-kind.js';
-import { RotaryAttention } from '../../layers/attention-orders.js';
-import { encoderAttention } from '../../layers/base-attention.js';
-import { PreNormLayer } from '../../layers/decoder-layers.js';
-import { gatherRows } from '../../layers/gather-rows.js';
-import { buildLinear } from '../../layers/linear-steps.js';
-import { BaseMLP } from '../../layers/mlp.js';
-import { Module } from '../../layers/module.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
+import type { AtbGraph } from '../../../graph/atb-graph.js';
+import type { GraphKind } from '../../../graph/graph-kind.js';
+import { RotaryAttention } from '../../../layers/attention-orders.js';
+import { encoderAttention } from '../../../layers/base-attention.js';
+import { type LayerStep, PreNormLayer } from '../../../layers/decoder-layers.js';
+import { buildLinear } from '../../../layers/linear-steps.js';
+import { BaseMLP } from '../../../layers/mlp.js';
+import { Module } from '../../../layers/module.js';
+import { BaseRMSNorm } from '../../../layers/norms.js';
 import {
   axialRotary,
   lengths,
@@ -15,18 +14,25 @@ import {
   PATCHES,
   patches,
   type StepInput,
-  WORDS_AMONG,
   wordsAmongRows,
-} from '../../step-inputs/index.js';
-import type { Linear } from '../../weights/linear.js';
-import type { TensorRef, Weights } from '../../weights/weights.js';
-import type { Encoder } from '../base/flash-with-encoder-atb.js';
-import { patchLinear } from '../base/vision/index.js';
-import type { Mistral3Config } from './config.js';
-import { PatchProjector } from './projector.js';
+} from '../../../step-inputs/index.js';
+import type { Linear } from '../../../weights/linear.js';
+import type { TensorRef, Weights } from '../../../weights/weights.js';
+import type { Encoder } from '../flash-with-encoder-atb.js';
+import { patchLinear } from './clip-tower.js';
+import type { PixtralVision } from './pixtral-config.js';
+import { buildWordsAmongGraph, type WordTable } from './words-among.js';
 
 /** Of its norms. */
 const EPSILON = 1e-5;
+
+/** What Pixtral's encoder, and its processor, are told by the whole. */
+export interface PixtralModel {
+  readonly vision: PixtralVision;
+  /** Patches along a side of a block, which becomes one token. */
+  readonly mergeSize: number;
+  readonly imageTokenId: number | undefined;
+}
 
 /** Pixtral's encoder of pictures of any size (arXiv:2410.07073, section 2.2), with embeddings of the words between its rows. */
 export class PixtralTower extends Module implements Encoder {
@@ -34,11 +40,19 @@ export class PixtralTower extends Module implements Encoder {
   readonly patchEmbedding: Linear;
   readonly patchNorm: BaseRMSNorm;
   readonly layers: readonly PreNormLayer[];
-  readonly projector: PatchProjector;
-  private readonly embedTokens: TensorRef;
+  readonly projector: LayerStep;
+  private readonly words: WordTable;
 
-  /** `embedTokens`: those of text, [vocab, hidden]. Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
-  constructor(config: Mistral3Config, tower: Weights, projector: Weights, embedTokens: TensorRef) {
+  /**
+   * `projector` may read `merged_patches`; `words`: of the model of text. Throws WEIGHT_NOT_FOUND,
+   * WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED.
+   */
+  constructor(
+    config: PixtralModel,
+    tower: Weights,
+    projector: LayerStep,
+    { embedTokens, embeddingScale }: WordTable,
+  ) {
     super();
     const { vision, mergeSize, imageTokenId = -1 } = config;
     const { hiddenSize, numHeads, numLayers, patchSize, theta } = vision;
@@ -63,12 +77,12 @@ export class PixtralTower extends Module implements Encoder {
         mlp: new BaseMLP({ ...vision, mlpBias: false }, at.at('feed_forward')),
       });
     });
-    this.projector = new PatchProjector(config, projector);
-    this.embedTokens = embedTokens;
+    this.projector = projector;
+    this.words = { embedTokens, embeddingScale };
   }
 
   override getWeights(): TensorRef[] {
-    return [...super.getWeights(), this.embedTokens];
+    return [...super.getWeights(), this.words.embedTokens];
   }
 
   buildGraph(graph: AtbGraph, kind: GraphKind): string {
@@ -76,9 +90,6 @@ export class PixtralTower extends Module implements Encoder {
     let hidden = this.patchNorm.buildGraph(graph, embedded);
     for (const layer of this.layers) hidden = layer.buildGraph(graph, kind, hidden);
     const rows = this.projector.buildGraph(graph, kind, hidden);
-    const words = gatherRows(graph, this.embedTokens.name, WORDS_AMONG.ids, 'word_rows');
-    const concat = new BaseOperation('Concat', { concatDim: 0 }, 'rows_before_words');
-    graph.addOperation(concat, [rows, words], ['rows_before_words']);
-    return gatherRows(graph, 'rows_before_words', WORDS_AMONG.rows, 'picture_embeddings');
+    return buildWordsAmongGraph(graph, rows, this.words);
   }
 }

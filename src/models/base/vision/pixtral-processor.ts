@@ -1,4 +1,4 @@
-import { defineConfig, type Field, integer } from '../../layers/config/index.js';
+import { defineConfig, type Field, integer } from '../../../layers/config/index.js';
 import {
   beside,
   decodePicture,
@@ -8,10 +8,10 @@ import {
   type MediaProcessor,
   mediaKey,
   type PictureSize,
-} from '../../media/index.js';
-import { type ModelFolder, readProcessorConfig } from '../base/processor-files.js';
-import { CLIP_CHANNELS, pixelFields } from '../base/vision/index.js';
-import type { Mistral3Config } from './config.js';
+} from '../../../media/index.js';
+import { type ModelFolder, readProcessorConfig } from '../processor-files.js';
+import { CLIP_CHANNELS, pixelFields } from './picture-config.js';
+import type { PixtralModel } from './pixtral-tower.js';
 
 const longest: Field<number> = {
   read: (json) => json.section('size')?.value('longest_edge', integer(1, 100_000)) ?? 1024,
@@ -30,7 +30,7 @@ export class PixtralProcessor implements MediaProcessor {
 
   constructor(
     private readonly pictures: PictureConfig,
-    private readonly model: Mistral3Config,
+    private readonly model: PixtralModel,
     private readonly encode: EncodeWords,
   ) {
     this.placeholders = model.imageTokenId === undefined ? {} : { image: model.imageTokenId };
@@ -39,7 +39,7 @@ export class PixtralProcessor implements MediaProcessor {
   /** @throws CONFIG_INVALID */
   static async load(
     folder: ModelFolder,
-    model: Mistral3Config,
+    model: PixtralModel,
     encode: EncodeWords,
   ): Promise<PixtralProcessor> {
     return new PixtralProcessor(await readProcessorConfig(folder, PIXTRAL_PICTURES), model, encode);

@@ -1,0 +1,4 @@
+export * from './anyres-processor.js';
+export * from './config.js';
+export * from './encoder.js';
+export * from './packed-projector.js';

@@ -1,0 +1,64 @@
+import { type AtbGraph, BaseOperation, dim } from '../../../graph/atb-graph.js';
+import type { GraphKind } from '../../../graph/graph-kind.js';
+import { BaseLayer } from '../../../layers/base-layer.js';
+import type { LayerStep } from '../../../layers/decoder-layers.js';
+import { gatherRows } from '../../../layers/gather-rows.js';
+import { Module } from '../../../layers/module.js';
+import { addResidual } from '../../../layers/residual.js';
+import { PACKED_ROWS } from '../../../step-inputs/index.js';
+import type { TensorRef, Weights } from '../../../weights/weights.js';
+
+/** Tokens of the rows of tiles, and of one learned row that ends each line: [rows, hidden] -> [tokens, hidden]. */
+class RowPacking extends BaseLayer {
+  /** `isMixed`: see `packedRows`. */
+  constructor(
+    layerId: number,
+    weights: Weights,
+    private readonly lineEnd: TensorRef,
+    private readonly isMixed: boolean,
+  ) {
+    super(layerId, weights, 'packing');
+  }
+
+  override getWeights(): TensorRef[] {
+    return [...super.getWeights(), this.lineEnd];
+  }
+
+  protected buildLayerGraph(graph: AtbGraph, _kind: GraphKind, hidden: string): string {
+    graph.addReshape(this.lineEnd.name, 'line_end', [1, dim(0)]);
+    const concat = new BaseOperation('Concat', { concatDim: 0 }, 'rows_and_end');
+    graph.addOperation(concat, [hidden, 'line_end'], ['rows_and_end']);
+    const summands = this.isMixed ? PACKED_ROWS : PACKED_ROWS.slice(0, 1);
+    const taken = summands.map(({ rows, shares }) => {
+      const row = gatherRows(graph, 'rows_and_end', rows, `taken_${rows}`);
+      if (!this.isMixed) return row;
+      const multiply = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_MUL' }, `share_of_${rows}`);
+      graph.addOperation(multiply, [row, shares], [`share_of_${rows}`]);
+      return `share_of_${rows}`;
+    });
+    return taken.reduce((sum, more, summand) => addResidual(graph, sum, more, `packed_sum_${summand}`));
+  }
+}
+
+/** What brings an encoder's rows to the size of words, and puts tokens together of what it gives. */
+export class PackedProjector extends Module implements LayerStep {
+  readonly packing: RowPacking;
+
+  /** `weights`: where the checkpoint has `image_newline`, [hiddenSize]; `layerId`: behind the encoder's last. */
+  constructor(
+    readonly projector: LayerStep,
+    weights: Weights,
+    {
+      layerId,
+      hiddenSize,
+      isMixed,
+    }: { readonly layerId: number; readonly hiddenSize: number; readonly isMixed: boolean },
+  ) {
+    super();
+    this.packing = new RowPacking(layerId, weights, weights.get('image_newline', [hiddenSize]), isMixed);
+  }
+
+  buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
+    return this.packing.buildGraph(graph, kind, this.projector.buildGraph(graph, kind, input));
+  }
+}

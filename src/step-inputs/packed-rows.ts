@@ -1,0 +1,46 @@
+import { toDType } from '../dtype.js';
+import { LINE_END, SUMMANDS } from '../media/index.js';
+import { int64 } from './integers.js';
+import type { StepInput } from './step-input.js';
+
+/** The rows that a token is the sum of, and how much each counts. */
+export const PACKED_ROWS = Array.from({ length: SUMMANDS }, (_, summand) => ({
+  rows: `packed_rows_${summand}`,
+  shares: `packed_shares_${summand}`,
+}));
+
+/**
+ * Of pictures whose tokens are put together of an encoder's rows: `packed_rows_0` i64 [tokens], of each token the row,
+ * that which ends a line standing behind all. `isMixed`: there are four, and `packed_shares_0` to 3 [tokens, 1] in the
+ * model's dtype say how much each counts.
+ */
+export const packedRows = (isMixed: boolean): StepInput => {
+  const inputs = PACKED_ROWS.slice(0, isMixed ? SUMMANDS : 1);
+  const namesOf = ({ rows, shares }: (typeof inputs)[number]): string[] =>
+    isMixed ? [rows, shares] : [rows];
+  return {
+    names: inputs.flatMap(namesOf),
+    describe: ({ rows: count, dtype }) =>
+      Object.fromEntries(
+        inputs.flatMap(({ rows, shares }) => [
+          [rows, { dtype: 'i64', shape: [count] } as const],
+          ...(isMixed ? [[shares, { dtype, shape: [count, 1] }] as const] : []),
+        ]),
+      ),
+    make({ encoderInputs = [] }, { dtype }) {
+      const total = encoderInputs.reduce((sum, { rows }) => sum + rows, 0);
+      const made = inputs.map(({ rows, shares: shareName }, summand) => {
+        const [places, shares]: [number[], number[]] = [[], []];
+        let first = 0;
+        for (const { rows: own, shares: packed } of encoderInputs) {
+          for (const row of packed?.rows[summand] ?? []) places.push(row === LINE_END ? total : first + row);
+          for (const share of packed?.shares[summand] ?? []) shares.push(share);
+          first += own;
+        }
+        const values = toDType(Float32Array.from(shares), [shares.length, 1], dtype);
+        return { [rows]: int64(Int32Array.from(places)), ...(isMixed && { [shareName]: values }) };
+      });
+      return Object.assign({}, ...made);
+    },
+  };
+};

@@ -1,0 +1,215 @@
+import { expect } from 'chai';
+import { AtbError } from '../../src/errors.js';
+import { AYA_VISION_CONFIG } from '../../src/models/aya_vision/index.js';
+import { COHERE2_VISION_CONFIG } from '../../src/models/cohere2_vision/index.js';
+import { getModel, loadModels } from '../../src/models/get-model.js';
+import { LLAVA_NEXT_CONFIG } from '../../src/models/llava_next/index.js';
+import { LLAVA_ONEVISION_CONFIG } from '../../src/models/llava_onevision/index.js';
+import { PALIGEMMA_CHAT } from '../../src/models/paligemma/chat-format.js';
+import { PALIGEMMA_CONFIG } from '../../src/models/paligemma/index.js';
+import { type ChatMessage, ChatTemplate } from '../../src/tokenizer/chat-template.js';
+import { encodeWords, visionCheckpoint } from '../oracle/vision.js';
+import { problemsOf } from './config-problems.js';
+
+// Files of these families say in what they differ from their classes in transformers 5.24: what is not said here is of
+// LlavaNextConfig, LlavaOnevisionConfig, PaliGemmaConfig, and of the classes of their parts.
+
+const NEXT = {
+  model_type: 'llava_next',
+  image_token_index: 32_000,
+  text_config: {
+    model_type: 'mistral',
+    max_position_embeddings: 32_768,
+    rope_theta: 1_000_000,
+    sliding_window: null,
+  },
+  use_image_newline_parameter: true,
+  vision_config: { model_type: 'clip_vision_model' },
+  vision_feature_layer: -2,
+  vision_feature_select_strategy: 'default',
+};
+const ONEVISION = { model_type: 'llava_onevision', text_config: { model_type: 'qwen2' }, vision_config: {} };
+const GEMMA = {
+  model_type: 'paligemma',
+  hidden_size: 2048,
+  image_token_index: 257_152,
+  projection_dim: 2048,
+  text_config: { model_type: 'gemma', num_image_tokens: 256, vocab_size: 257_216 },
+  vision_config: { model_type: 'siglip_vision_model', projection_dim: 2048, vision_use_head: false },
+};
+const GEMMA2 = {
+  ...GEMMA,
+  projection_dim: 2304,
+  text_config: { model_type: 'gemma2', use_bidirectional_attention: true, vocab_size: 257_216 },
+};
+
+describe('configurations of the kin of LLaVA', () => {
+  before(() => loadModels());
+
+  it('take what files leave out from the classes: LLaVA-NeXT', () => {
+    const { canvases, numHiddenLayers, numKeyValueHeads, intermediateSize, unreadKeys, ...rest } =
+      LLAVA_NEXT_CONFIG.read(NEXT);
+    expect([numHiddenLayers, numKeyValueHeads, intermediateSize, unreadKeys]).to.deep.equal([
+      32,
+      8,
+      14_336,
+      [],
+    ]);
+    expect(rest.vision).to.include({
+      kind: 'clip_vision_model',
+      imageSize: 336,
+      patchSize: 14,
+      numLayers: 24,
+    });
+    expect([rest.computedLayers, rest.select, canvases.length]).to.deep.equal([23, 'default', 5]);
+    expect(canvases[3]).to.deep.equal({ height: 1008, width: 336 });
+  });
+
+  it('take what files leave out from the classes: LLaVA-OneVision', () => {
+    const { canvases, mostTiles, vision, computedLayers, select, ...rest } =
+      LLAVA_ONEVISION_CONFIG.read(ONEVISION);
+    expect(vision).to.include({ hiddenSize: 1152, intermediateSize: 4304, numLayers: 26, imageSize: 384 });
+    expect([canvases.length, mostTiles, computedLayers, select]).to.deep.equal([36, 9, 26, 'full']);
+    expect([rest.imageTokenId, rest.videoTokenId, rest.vocabSize]).to.deep.equal([151_646, 151_647, 151_936]);
+  });
+
+  it('take what files leave out from the classes: PaliGemma and PaliGemma 2', () => {
+    const { vision, hiddenSize, unreadKeys, tieWordEmbeddings, maxPositionEmbeddings } =
+      PALIGEMMA_CONFIG.read(GEMMA);
+    expect(vision).to.include({ intermediateSize: 4096, numLayers: 27, numHeads: 16, imageSize: 224 });
+    expect([hiddenSize, unreadKeys, tieWordEmbeddings, maxPositionEmbeddings]).to.deep.equal([
+      2048,
+      [],
+      true,
+      8192,
+    ]);
+    const second = PALIGEMMA_CONFIG.read(GEMMA2);
+    expect([second.textKind, second.hiddenSize, second.maxPositionEmbeddings]).to.deep.equal([
+      'gemma2',
+      2304,
+      4096,
+    ]);
+    expect(second.longestContext).to.deep.include({ tokens: 4096 });
+  });
+
+  it('take what files leave out from the classes: Command A Vision', () => {
+    const files = { model_type: 'cohere2_vision', text_config: { model_type: 'cohere2' }, vision_config: {} };
+    const { vision, mergeSize, gatedSize, hiddenSize, imageTokenId, unreadKeys } =
+      COHERE2_VISION_CONFIG.read(files);
+    expect(vision).to.include({
+      hiddenSize: 1152,
+      intermediateSize: 3072,
+      numHeads: 12,
+      imageSize: 512,
+      patchSize: 16,
+    });
+    expect([mergeSize, gatedSize, hiddenSize, imageTokenId, unreadKeys]).to.deep.equal([
+      2,
+      36_864,
+      8192,
+      255_036,
+      [],
+    ]);
+    const refusal = (changes: object) =>
+      problemsOf(() => COHERE2_VISION_CONFIG.read({ ...files, ...changes })).join();
+    expect(refusal({ downsample_factor: 3 })).to.match(/downsample_factor must cut 32 patches a side/);
+    expect(refusal({ alignment_intermediate_size: 7 })).to.match(/alignment_intermediate_size must be even/);
+  });
+
+  it('take what files leave out from the classes: Aya Vision', () => {
+    // AyaVisionConfig's own 14 heads do not cut rows, nor blocks of two its 27 patches: files say what they are.
+    const files = {
+      model_type: 'aya_vision',
+      text_config: { model_type: 'cohere2', hidden_size: 4096 },
+      vision_config: { num_attention_heads: 16, image_size: 364 },
+    };
+    const { vision, mergeSize, gatedSize, computedLayers, projectorEps } = AYA_VISION_CONFIG.read(files);
+    expect(vision).to.include({ intermediateSize: 4304, imageSize: 364, patchSize: 14 });
+    expect([mergeSize, gatedSize, computedLayers, projectorEps]).to.deep.equal([2, 4096, 26, 1e-6]);
+    const refusal = (changes: object) =>
+      problemsOf(() => AYA_VISION_CONFIG.read({ ...files, ...changes })).join();
+    expect(refusal({ vision_config: {} })).to.match(/num_attention_heads must cut hidden_size \(1152\)/);
+    expect(refusal({ vision_feature_select_strategy: 'default' })).to.match(/must be full/);
+  });
+
+  it('let templates of Aya Vision print a token for a picture, whether <image> is one or not', async () => {
+    const { path, remove } = visionCheckpoint('aya_vision');
+    const router = await getModel(path);
+    const known = await router.getMediaProcessor(encodeWords);
+    const unknown = await router.getMediaProcessor((words) =>
+      encodeWords(words.replaceAll('<image>', '< image >')),
+    );
+    remove();
+    expect([known?.placeholders, known?.templateTexts]).to.deep.equal([
+      { image: encodeWords('<image>')[0] },
+      {},
+    ]);
+    expect([unknown?.placeholders, unknown?.templateTexts]).to.deep.equal([
+      { image: 120 },
+      { '<image>': '<|IMG_PATCH|>' },
+    ]);
+  });
+
+  it('write one message of PaliGemma: pictures, then what is asked of them', () => {
+    const template = new ChatTemplate(PALIGEMMA_CHAT.template ?? '', 'of the family');
+    const shown = (...contents: readonly (string | readonly object[])[]) => {
+      const messages = contents.map((content) => ({ role: 'user', content })) as ChatMessage[];
+      return template.render({ messages, bos_token: '<bos>' });
+    };
+    const parts = [
+      { type: 'image' },
+      { type: 'text', text: 'caption ' },
+      { type: 'image' },
+      { type: 'text', text: 'en' },
+    ];
+    // As PaliGemmaProcessor makes it of two pictures and "caption en".
+    expect(shown(parts)).to.equal('<image><image><bos>caption en\n');
+    expect(shown('detect cat')).to.equal('<bos>detect cat\n');
+    expect(() => shown('one', 'two')).to.throw(AtbError, 'TEMPLATE_REFUSED');
+  });
+
+  for (const [what, read, said] of [
+    [
+      'canvases that are not cut into tiles',
+      () => LLAVA_NEXT_CONFIG.read({ ...NEXT, image_grid_pinpoints: [[336, 400]] }),
+      /image_grid_pinpoints must be sizes of whole tiles of 336 pixels/,
+    ],
+    [
+      'canvases of other than two sides',
+      () => LLAVA_NEXT_CONFIG.read({ ...NEXT, image_grid_pinpoints: [[336]] }),
+      /image_grid_pinpoints must be a list of pairs of height and width/,
+    ],
+    [
+      'rows without a place in a picture',
+      () => LLAVA_NEXT_CONFIG.read({ ...NEXT, vision_feature_select_strategy: 'full' }),
+      /vision_feature_select_strategy must be "default"/,
+    ],
+    [
+      'several layers',
+      () => LLAVA_NEXT_CONFIG.read({ ...NEXT, vision_feature_layer: [-2, -1] }),
+      /vision_feature_layer must be an integer/,
+    ],
+    [
+      'another way to shrink canvases',
+      () => LLAVA_ONEVISION_CONFIG.read({ ...ONEVISION, vision_aspect_ratio: 'pad' }),
+      /vision_aspect_ratio must be anyres_max_ and a number of tiles, found "pad"/,
+    ],
+    [
+      'rows of another width than words',
+      () => PALIGEMMA_CONFIG.read({ ...GEMMA, projection_dim: 1024 }),
+      /projection_dim must be hidden_size of text_config \(2048\), found 1024/,
+    ],
+    [
+      'prompts that are seen one way',
+      () =>
+        PALIGEMMA_CONFIG.read({
+          ...GEMMA,
+          text_config: { ...GEMMA.text_config, use_bidirectional_attention: false },
+        }),
+      /text_config\.use_bidirectional_attention must be true/,
+    ],
+  ] as const)
+    it(`refuse ${what} by name`, () => {
+      expect(problemsOf(read).join()).to.match(said);
+    });
+});
