@@ -177,10 +177,10 @@ describe('a checkpoint with pictures in slices', () => {
   };
 
   it('is refused by name where it is another version of MiniCPM-V', async () => {
-    for (const version of [undefined, 2, 2.5, 4.5, '4.0'])
+    for (const version of [undefined, 2, 2.5, 4.5])
       expect(await refusalOf('config.json', { version }))
         .to.contain('CONFIG_INVALID')
-        .and.to.contain('2.6');
+        .and.to.contain('2.6 or 4');
     expect(await refusalOf('config.json', { version: '2.6' })).to.equal('nothing was refused');
   });
 

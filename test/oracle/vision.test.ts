@@ -10,11 +10,11 @@ import {
   placeInserts,
 } from '../../src/media/index.js';
 import { getModel } from '../../src/models/get-model.js';
-import { availableIsas } from '../../src/native/index.js';
 import { ModelRunner } from '../../src/runner/model-runner.js';
 import { MROPE_IDS, mrope, type Step } from '../../src/step-inputs/index.js';
 import { certainTokens, keptLogits, rowsOf } from './families.js';
 import { greedyAnswers } from './generate.js';
+import { BEST_ISA, isasInTurn } from './isas.js';
 import { largestDifference, promptLogits, smallestCosine } from './logits.js';
 import {
   encodeWords,
@@ -31,11 +31,6 @@ const CONTEXT = 192;
 /** The largest that a logit or a number that an encoder gives may be off in f32. */
 const TOLERANCE = 2e-4;
 const COSINE = 0.9995;
-
-const ALL_ISAS = availableIsas();
-const [BEST = 'reference'] = ALL_ISAS;
-/** The kernels that differ most; `npm run test:all` takes all. */
-const ISAS = process.env.ATB_TEST_ALL === '1' ? ALL_ISAS : [...new Set([BEST, 'reference'])];
 
 const load = (modelPath: string, isa: string, dtype: FloatDType, numBlocks = 24, threads = 2) =>
   ModelRunner.load({
@@ -69,7 +64,7 @@ async function generateAll(
   return greedyAnswers(runner, prompts, { maxModelLen: CONTEXT, ...setting });
 }
 
-for (const name of visionCases) {
+for (const [turn, name] of visionCases.entries()) {
   describe(`the case ${name}, which sees or hears`, function () {
     this.timeout(120_000);
     let checkpoint: ReturnType<typeof visionCheckpoint>;
@@ -134,7 +129,7 @@ for (const name of visionCases) {
       }
     });
 
-    for (const isa of ISAS) {
+    for (const isa of isasInTurn(turn)) {
       it(`agrees with transformers' encoder and logits in f32, ${isa} kernels`, async () => {
         const runner = await load(checkpoint.path, isa, 'f32');
         try {
@@ -184,7 +179,7 @@ for (const name of visionCases) {
 
     it('gives the same bits in bf16 whatever is chunked, preempted, cached or computed by one thread', async () => {
       const run = (setting: Setting, prompts = seen) =>
-        generateAll(checkpoint.path, BEST, 'bf16', prompts, setting);
+        generateAll(checkpoint.path, BEST_ISA, 'bf16', prompts, setting);
       const { answers: alone } = await run({ maxBatchSize: 1, prefixCaching: false });
       const chunked = { maxPrefillTokens: 9, chunkedPrefill: true };
       expect((await run(chunked)).answers, 'in chunks').to.deep.equal(alone);
@@ -207,7 +202,7 @@ for (const name of visionCases) {
       }));
       const other = { ...one, inserts };
       const run = (prompts: readonly Seen[], maxBatchSize = 1) =>
-        generateAll(checkpoint.path, BEST, 'f32', prompts, { maxBatchSize });
+        generateAll(checkpoint.path, BEST_ISA, 'f32', prompts, { maxBatchSize });
       const [first, second] = [await run([one]), await run([other])];
       expect(first.answers).to.not.deep.equal(second.answers);
       expect((await run([one, other])).answers).to.deep.equal([...first.answers, ...second.answers]);

@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Makes test/fixtures/media-models/minicpm_qwen2_v2: what the published formulas (minicpmv.py) compute with a small random checkpoint.
+"""Makes test/fixtures/media-models/minicpm_qwen2_v2 and minicpm_qwen2_v2-llama: what the published formulas (minicpmv.py) compute
+with a small random checkpoint.
 
-    make_minicpmv_fixture.py OUT
+    make_minicpmv_fixture.py VERSION OUT
+
+VERSION is 2.6, or 4, whose text is Llama's with rotary angles of factors (longrope).
 
 OUT gets config.json, preprocessor_config.json, weights.json and reference.safetensors as make_media_model_fixture.py has
 them. Prompts are texts as the published processor writes them, a token for each character and for each of SPECIALS.
@@ -35,6 +38,11 @@ CONFIG = dict(
     slice_config=dict(max_slice_nums=MOST, patch_size=14, model_type="minicpmv"),
     vision_config=dict(model_type="siglip", hidden_size=72, intermediate_size=104, num_hidden_layers=2,
                        num_attention_heads=3, image_size=140, patch_size=14))
+LLAMA = {key: value for key, value in CONFIG.items() if key != "use_sliding_window"} | dict(
+    version=4, rope_theta=1e4, attention_bias=False, mlp_bias=False, head_dim=64,
+    # As in the published file, where both kinds of factors are the same and the original context is the model's.
+    rope_scaling=dict(rope_type="longrope", factor=1.0, original_max_position_embeddings=512,
+                      short_factor=[1 + i / 8 for i in range(32)], long_factor=[1 + i / 8 for i in range(32)]))
 PICTURES = dict(
     image_processor_type="MiniCPMVImageProcessor", processor_class="MiniCPMVProcessor", max_slice_nums=MOST,
     scale_resolution=RESOLUTION, patch_size=14, use_image_id=True, image_feature_size=QUERIES, im_start="<image>",
@@ -100,19 +108,20 @@ class SlicedPrompt:
 
 
 def main():
-    out = pathlib.Path(sys.argv[1])
+    config = {2.6: CONFIG, 4: LLAMA}[float(sys.argv[1])]
+    out = pathlib.Path(sys.argv[2])
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
-    for name, content in (("config.json", CONFIG), ("preprocessor_config.json", PICTURES)):
+    for name, content in (("config.json", config), ("preprocessor_config.json", PICTURES)):
         (out / name).write_text(json.dumps(content, indent=2) + "\n")
 
     def model(recipe):
-        made = MiniCpmV(CONFIG)
+        made = MiniCpmV(config)
         made.load_state_dict({name: torch.from_numpy(value) for name, value in recipe_weights(recipe).items()})
         return made.float().eval()
 
-    blank = MiniCpmV(CONFIG)
+    blank = MiniCpmV(config)
     recipe = recipe_of(blank.state_dict(), blank, 1)
     write_recipe(recipe, out, model, "llm.lm_head.weight", None)
     found = {}

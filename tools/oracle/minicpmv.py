@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MiniCPM-V 2.6, whose classes come as code beside the checkpoint: its formulas, on SigLIP and Qwen2 of transformers and
-the attention of torch. Parameters have the names of its checkpoints.
+"""MiniCPM-V 2.6 and 4, whose classes come as code beside the checkpoint: their formulas, on SigLIP and Qwen2 or Llama of
+transformers and the attention of torch. Parameters have the names of its checkpoints.
 """
 
 from types import SimpleNamespace
 
 import torch
 from torch import nn
-from transformers import Qwen2Config, Qwen2ForCausalLM, SiglipVisionConfig, SiglipVisionModel
+from transformers import (LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM, SiglipVisionConfig,
+                          SiglipVisionModel)
 
 # What config.json says beside the text's own.
 OTHERS = ("model_type", "architectures", "version", "vision_config", "query_num", "slice_config", "torch_dtype",
@@ -54,7 +55,8 @@ class MiniCpmV(nn.Module):
     def __init__(self, raw):
         super().__init__()
         text = {key: value for key, value in raw.items() if key not in OTHERS}
-        self.llm = Qwen2ForCausalLM._from_config(Qwen2Config(**text), attn_implementation="eager")
+        kind, config = (LlamaForCausalLM, LlamaConfig) if raw["version"] == 4 else (Qwen2ForCausalLM, Qwen2Config)
+        self.llm = kind._from_config(config(**text), attn_implementation="eager")
         sizes = {key: value for key, value in raw["vision_config"].items() if key != "model_type"}
         vision = SiglipVisionConfig(**sizes, vision_use_head=False)
         self.vpm = SiglipVisionModel._from_config(vision, attn_implementation="eager")

@@ -10,7 +10,7 @@ export * from './config.js';
 
 const TEXT = 'llm';
 
-/** MiniCPM-V 2.6: Qwen2 that sees pictures slice by slice (arXiv:2408.01800). MindIE's name of it. */
+/** MiniCPM-V 2.6 and 4: Qwen2 or Llama that sees pictures slice by slice (arXiv:2408.01800). MindIE's name of 2.6. */
 export class FlashMinicpmqwen2v2ForCausalLMATB extends FlashInsertingATB<Minicpmqwen2v2Config> {
   readonly name = 'minicpm_qwen2_v2';
   protected readonly encoderModule: SiglipTower;
@@ -29,7 +29,12 @@ export const Minicpmqwen2v2Router = routerOf(MINICPM_QWEN2_V2_CONFIG, FlashMinic
   mediaProcessor: (folder, config, encode) => SliceProcessor.load(folder, config, encode),
   about: {
     kind: 'media',
-    features: ['pictures of any shape, in slices', 'frames', 'SigLIP and a resampler', 'text of qwen2'],
+    features: [
+      'pictures of any shape, in slices',
+      'frames',
+      'SigLIP and a resampler',
+      'text of qwen2, llama',
+    ],
     reference: 'published formulas',
   },
 });
