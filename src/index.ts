@@ -182,6 +182,7 @@ export { type QkvNames, rotaryOrder } from './layers/projections.js';
 export * from './layers/relative-score-bias.js';
 export { addResidual, addScaled } from './layers/residual.js';
 export * from './layers/row-heads.js';
+export { sigmoidExperts } from './layers/sigmoid-experts.js';
 export { addSoftcap } from './layers/softcap.js';
 export {
   indexerVariant,
