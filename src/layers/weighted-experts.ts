@@ -3,7 +3,7 @@ import type { GraphKind } from '../graph/graph-kind.js';
 import { ACL_OF_DTYPE } from '../graph/ops/inputs.js';
 import { constantWeight, inF32 } from '../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
-import { type Choice, ExpertRouter, type RouterConfig, SparseMLP, type SparseMLPParts } from './experts.js';
+import { ExpertRouter, type RouterConfig, SparseMLP, type SparseMLPParts } from './experts.js';
 import { addResidual, addScaled } from './residual.js';
 
 /** The expert of the highest logit, whose weight is the sigmoid of that logit. */
@@ -14,17 +14,14 @@ export class HighestLogitRouter extends ExpertRouter {
     weights: Weights,
     names?: { readonly gate: string },
   ) {
-    const config = { ...sizes, numExpertsPerToken: 1, scoring: 'sigmoid', normTopkProb: false } as const;
-    super(config, weights, names);
-  }
-
-  /** Logits are compared, not sigmoids: those of high logits are all 1. */
-  protected override buildChoiceGraph(graph: AtbGraph, logits: string): Choice {
-    const choice = { chosen: 'chosen_experts', probs: 'expert_probs' };
-    const sort = new BaseOperation('Sort', { num: [1] }, 'router_sort');
-    graph.addOperation(sort, [logits], ['best_logits', choice.chosen]);
-    graph.addOperation(new BaseOperation('Sigmoid', {}, 'router_sigmoid'), ['best_logits'], [choice.probs]);
-    return choice;
+    super(
+      {
+        ...{ ...sizes, numExpertsPerToken: 1, choosesByLogits: true },
+        ...{ scoring: 'sigmoid', normTopkProb: false },
+      },
+      weights,
+      names,
+    );
   }
 
   /** `input` [tokens, hidden] times `probs` [tokens, 1]: `expert_input`, of the input's shape. */
