@@ -13,6 +13,7 @@ export * from './chatglm/index.js';
 export * from './codegen/index.js';
 export * from './cohere/index.js';
 export * from './cohere2/index.js';
+export * from './cohere2_moe/index.js';
 export * from './cohere2_vision/index.js';
 export * from './cwm/index.js';
 export * from './deberta_v2/index.js';

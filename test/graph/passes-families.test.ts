@@ -55,6 +55,7 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     'cohere',
     'cohere2',
     'cohere2-bias',
+    'cohere2_moe-shared',
     'falcon-alibi-parallel',
     'falcon-multi-query',
     'falcon-one-norm',
@@ -246,6 +247,14 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     ['nemotron_h-latent'],
   'RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise FusedExperts Linear Elewise Elewise':
     ['hy_v3-bias'],
+  'RmsNorm Linear': ['cohere2_moe'],
+  'RmsNorm Linear Elewise Linear Sort Sigmoid FusedExperts Elewise': ['cohere2_moe'],
+  'LayerNorm Linear Elewise Linear Sort Softmax FusedExperts Linear Elewise Elewise Elewise': [
+    'cohere2_moe-shared',
+  ],
+  'RmsNorm Linear Elewise Linear Sort Sigmoid VectorNorm Elewise FusedExperts Linear Elewise Elewise': [
+    'cohere2_moe-sum',
+  ],
 };
 
 const typeOf = ({ op }: NodeSpec): string => ('type' in op ? op.type : 'graph');

@@ -134,11 +134,67 @@ const MELLUM2 = {
   vocab_size: 98_304,
 };
 
+/** As readers of North-Mini-Code-1.0's config.json quote it. */
+const NORTH = {
+  ...ALL,
+  model_type: 'cohere2_moe',
+  expert_selection_fn: 'sigmoid',
+  first_k_dense_replace: 1,
+  head_dim: 128,
+  hidden_size: 2048,
+  intermediate_size: 768,
+  layer_norm_eps: 1e-5,
+  layer_types: inFours('sliding_attention', 'full_attention', 0),
+  logit_scale: 1,
+  max_position_embeddings: 500_000,
+  norm_topk_prob: false,
+  num_attention_heads: 32,
+  num_experts: 128,
+  num_experts_per_tok: 8,
+  num_hidden_layers: LAYERS,
+  num_key_value_heads: 4,
+  num_shared_experts: 0,
+  prefix_dense_intermediate_size: 3072,
+  prefix_dense_sliding_window_pattern: 1,
+  rms_norm_eps: 1e-6,
+  rope_theta: 50_000,
+  sliding_window: 4096,
+  tie_word_embeddings: null,
+  use_parallel_block: true,
+  use_qk_norm: false,
+  vocab_size: 262_144,
+};
+/** The text of command-a-plus-05-2026, as a reader of its config.json wants it. */
+const COMMAND_A_PLUS = {
+  ...NORTH,
+  attention_bias: false,
+  eos_token_id: 255_001,
+  first_k_dense_replace: 0,
+  hidden_size: 4096,
+  intermediate_size: 4096,
+  layer_types: inFours('sliding_attention', 'full_attention', 3),
+  logit_scale: 0.0625,
+  max_position_embeddings: 200_000,
+  norm_topk_prob: true,
+  num_attention_heads: 128,
+  num_key_value_heads: 8,
+  num_shared_experts: 4,
+  position_embedding_type: 'rope_gptj',
+  prefix_dense_intermediate_size: null,
+  rms_norm_eps: null,
+  rope_parameters: { rope_theta: 50_000, rope_type: 'default' },
+  rotary_pct: 1,
+  shared_expert_combination_strategy: 'average',
+  tie_word_embeddings: true,
+};
+
 const PUBLISHED: Readonly<Record<string, Dict>> = {
   'K-EXAONE-236B-A23B, as first published': K_EXAONE,
   'K-EXAONE-236B-A23B': K_EXAONE_LATER,
   Hy3: HY3,
   'Mellum2-12B-A2.5B': MELLUM2,
+  'North-Mini-Code-1.0': NORTH,
+  'command-a-plus-05-2026, its text': COMMAND_A_PLUS,
 };
 
 const REFUSED: ReadonlyArray<readonly [what: string, dict: Dict, names: RegExp]> = [
@@ -171,6 +227,12 @@ const REFUSED: ReadonlyArray<readonly [what: string, dict: Dict, names: RegExp]>
     'rotary embeddings of layers that there are not',
     { ...MELLUM2, rope_parameters: { chunked_attention: { rope_type: 'default' } } },
     /chunked_attention: this family has a RoPE for each of full_attention and sliding_attention/,
+  ],
+  ['norms of queries and keys', { ...NORTH, use_qk_norm: true }, /use_qk_norm must be false: .*, found true/],
+  [
+    'other shared experts',
+    { ...COMMAND_A_PLUS, shared_expert_combination_strategy: 'concat' },
+    /shared_expert_combination_strategy must be one of average, sum, found "concat"/,
   ],
 ];
 

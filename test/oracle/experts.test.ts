@@ -26,12 +26,15 @@ const FAMILIES = [
   ...['afmoe', 'deepseek', 'deepseek_v2', 'deepseek_v3', 'dots1', 'ernie4_5_moe', 'flex_olmo', 'glm4_moe'],
   ...['glm4_moe_lite', 'glm_moe_dsa', 'deepseek_v32'],
   ...['gpt_oss', 'granitemoe', 'granitemoeshared', 'hunyuan_v1_moe', 'llama4_text', 'minimax_m2', 'mixtral'],
-  ...['olmoe', 'qwen2_moe', 'qwen3_moe', 'solar_open', 'exaone_moe', 'hy_v3', 'mellum'],
+  ...['olmoe', 'qwen2_moe', 'qwen3_moe', 'solar_open', 'exaone_moe', 'hy_v3', 'mellum', 'cohere2_moe'],
 ];
 const cases = familyCases.filter((name) => FAMILIES.includes(familyConfig(name).model_type));
 /** What experts are chosen by, where it is not their scores. */
 const SCORES: Readonly<Record<string, string>> = {
   afmoe: 'router_corrected',
+  cohere2_moe: 'router_logits',
+  'cohere2_moe-shared': 'router_logits',
+  'cohere2_moe-sum': 'router_logits',
   deepseek_v2: 'router_limited',
   deepseek_v3: 'router_limited',
   'deepseek_v3-half': 'router_corrected',
