@@ -1,8 +1,8 @@
 import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
-import { ACL_OF_DTYPE } from '../graph/ops/inputs.js';
 import { constantWeight, inF32 } from '../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
+import { addNarrowed } from './casts.js';
 import { ExpertRouter, type RouterConfig, SparseMLP, type SparseMLPParts } from './experts.js';
 import { addResidual, addScaled } from './residual.js';
 
@@ -26,12 +26,7 @@ export class HighestLogitRouter extends ExpertRouter {
 
   /** `input` [tokens, hidden] times `probs` [tokens, 1]: `expert_input`, of the input's shape. */
   buildWeightedGraph(graph: AtbGraph, input: string, probs: string): string {
-    let factors = probs;
-    if (this.dtype !== 'f32') {
-      factors = 'expert_factors';
-      const cast = { elewiseType: 'ELEWISE_CAST', outTensorType: ACL_OF_DTYPE[this.dtype] } as const;
-      graph.addOperation(new BaseOperation('Elewise', cast, 'expert_factors_narrow'), [probs], [factors]);
-    }
+    const factors = addNarrowed(graph, probs, this.dtype, 'expert_factors');
     const multiply = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_MUL' }, 'expert_input_weigh');
     graph.addOperation(multiply, [input, factors], ['expert_input']);
     return 'expert_input';
