@@ -71,6 +71,7 @@ export * from './internvl/index.js';
 export * from './jais2/index.js';
 export * from './jina_embeddings_v3/index.js';
 export * from './kimi_linear/index.js';
+export * from './laguna/index.js';
 export * from './lfm2/index.js';
 export * from './lfm2_moe/index.js';
 export * from './lfm3/index.js';

@@ -255,6 +255,12 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   'RmsNorm Linear Elewise Linear Sort Sigmoid VectorNorm Elewise FusedExperts Linear Elewise Elewise': [
     'cohere2_moe-sum',
   ],
+  'RmsNorm Linear Linear Elewise Activation Elewise Activation Elewise Sigmoid Activation Elewise Elewise Elewise Elewise':
+    ['laguna', 'laguna-per-element'],
+  'RmsNorm Linear Linear Elewise Activation Elewise Activation Elewise Sigmoid Activation Elewise Elewise Elewise Elewise RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise FusedExperts Linear Elewise Elewise':
+    ['laguna'],
+  'RmsNorm Linear Linear Elewise Activation Elewise Activation Elewise Sigmoid Activation Elewise Elewise Elewise Elewise RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise FusedExperts Linear Elewise Elewise':
+    ['laguna-per-element'],
 };
 
 const typeOf = ({ op }: NodeSpec): string => ('type' in op ? op.type : 'graph');

@@ -188,6 +188,69 @@ const COMMAND_A_PLUS = {
   tie_word_embeddings: true,
 };
 
+const YARN = { beta_slow: 1, original_max_position_embeddings: 8192, rope_theta: 500_000, rope_type: 'yarn' };
+/** As readers of Laguna-XS-2.1's config.json quote it. */
+const LAGUNA_XS = {
+  ...ALL,
+  model_type: 'laguna',
+  attention_bias: false,
+  decoder_sparse_step: 1,
+  eos_token_id: [2, 24],
+  gating: 'per-head',
+  head_dim: 128,
+  hidden_size: 2048,
+  intermediate_size: 8192,
+  layer_types: inFours('sliding_attention', 'full_attention', 0),
+  max_position_embeddings: 262_144,
+  mlp_layer_types: SPARSE,
+  mlp_only_layers: [0],
+  moe_apply_router_weight_on_input: false,
+  moe_intermediate_size: 512,
+  moe_routed_scaling_factor: 2.5,
+  moe_router_logit_softcapping: 0,
+  norm_topk_prob: true,
+  num_attention_heads: 48,
+  num_attention_heads_per_layer: inFours(64, 48, 0),
+  num_experts: 256,
+  num_experts_per_tok: 8,
+  num_hidden_layers: LAYERS,
+  num_key_value_heads: 8,
+  partial_rotary_factor: 0.5,
+  qkv_bias: false,
+  rms_norm_eps: 1e-6,
+  rope_parameters: {
+    full_attention: {
+      ...{ ...YARN, attention_factor: 1.3465735902799727, beta_fast: 64, factor: 32 },
+      partial_rotary_factor: 0.5,
+    },
+    sliding_attention: { partial_rotary_factor: 1, rope_theta: 10_000, rope_type: 'default' },
+  },
+  router_aux_loss_coef: 0,
+  shared_expert_intermediate_size: 512,
+  sliding_window: 512,
+  tie_word_embeddings: false,
+  vocab_size: 100_352,
+};
+/** The same of Laguna-S-2.1, by a report that read it. */
+const LAGUNA_S = {
+  ...LAGUNA_XS,
+  gating_types: Array.from({ length: LAYERS }, () => 'per_head'),
+  hidden_size: 3072,
+  intermediate_size: 12_288,
+  max_position_embeddings: 1_048_576,
+  moe_intermediate_size: 1024,
+  num_attention_heads_per_layer: inFours(72, 48, 0),
+  num_experts_per_tok: 10,
+  rope_parameters: {
+    ...LAGUNA_XS.rope_parameters,
+    full_attention: {
+      ...{ ...YARN, attention_factor: 1.4852030263919618, beta_fast: 32, factor: 128 },
+      partial_rotary_factor: 0.5,
+    },
+  },
+  shared_expert_intermediate_size: 1024,
+};
+
 const PUBLISHED: Readonly<Record<string, Dict>> = {
   'K-EXAONE-236B-A23B, as first published': K_EXAONE,
   'K-EXAONE-236B-A23B': K_EXAONE_LATER,
@@ -195,6 +258,8 @@ const PUBLISHED: Readonly<Record<string, Dict>> = {
   'Mellum2-12B-A2.5B': MELLUM2,
   'North-Mini-Code-1.0': NORTH,
   'command-a-plus-05-2026, its text': COMMAND_A_PLUS,
+  'Laguna-XS-2.1': LAGUNA_XS,
+  'Laguna-S-2.1': LAGUNA_S,
 };
 
 const REFUSED: ReadonlyArray<readonly [what: string, dict: Dict, names: RegExp]> = [
@@ -233,6 +298,36 @@ const REFUSED: ReadonlyArray<readonly [what: string, dict: Dict, names: RegExp]>
     'other shared experts',
     { ...COMMAND_A_PLUS, shared_expert_combination_strategy: 'concat' },
     /shared_expert_combination_strategy must be one of average, sum, found "concat"/,
+  ],
+  [
+    'attention without gates',
+    { ...LAGUNA_XS, gating: false },
+    /gating must be true or one of per-head, per-element/,
+  ],
+  [
+    'heads of too few layers',
+    { ...LAGUNA_XS, num_attention_heads_per_layer: [48] },
+    /num_attention_heads_per_layer must have one entry for each of the 5 layers, found 1/,
+  ],
+  [
+    'heads that do not share keys evenly',
+    { ...LAGUNA_XS, num_attention_heads_per_layer: inFours(60, 48, 0) },
+    /num_attention_heads_per_layer must be multiples of num_key_value_heads \(8\), found 60/,
+  ],
+  [
+    'two lists of layers without experts',
+    { ...LAGUNA_XS, mlp_only_layers: [0, 1] },
+    /mlp_only_layers must be \[0\], the layers that mlp_layer_types calls dense/,
+  ],
+  [
+    'bounded logits of routers',
+    { ...LAGUNA_XS, moe_router_logit_softcapping: 30 },
+    /moe_router_logit_softcapping must be 0: .*, found 30/,
+  ],
+  [
+    'no rotary embedding',
+    { ...LAGUNA_XS, rope_parameters: null },
+    /rope_parameters is missing: the one that LagunaConfig takes in its place is not built/,
   ],
 ];
 
