@@ -127,6 +127,8 @@ export * from './qwen3_vl/index.js';
 export * from './qwen3_vl_moe/index.js';
 export * from './roberta/index.js';
 export * from './roberta_prelayernorm/index.js';
+export * from './sarvam_mla/index.js';
+export * from './sarvam_moe/index.js';
 export * from './seed_oss/index.js';
 export * from './smollm3/index.js';
 export * from './solar_open/index.js';

@@ -99,6 +99,7 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     'glm4_moe_lite-groups',
     'minicpm3',
     'minicpm3-direct',
+    'sarvam_mla',
     'youtu',
     'youtu-direct',
   ],
@@ -153,9 +154,9 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   'RmsNorm Elewise Linear Softmax Elewise Sort Gather VectorNorm Elewise Activation Elewise Elewise FusedExperts Elewise':
     ['ernie4_5_moe-interval'],
   'RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise':
-    ['exaone_moe', 'glm4_moe', 'hy_v3', 'solar_open'],
+    ['exaone_moe', 'glm4_moe', 'hy_v3', 'sarvam_moe', 'solar_open'],
   'RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather FusedExperts Linear Elewise Elewise':
-    ['exaone_moe-groups', 'glm4_moe-groups'],
+    ['exaone_moe-groups', 'glm4_moe-groups', 'sarvam_moe-bias'],
   'RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather Elewise FusedExperts Linear Elewise Elewise':
     ['solar_open-groups'],
   [`${LATENT} RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather Elewise FusedExperts Linear Elewise Elewise`]:
@@ -205,7 +206,7 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   'RmsNorm Linear Linear Activation Elewise Linear RmsNorm RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise RmsNorm':
     ['afmoe', 'afmoe-plain'],
   [`${LATENT} RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise`]:
-    ['glm4_moe_lite'],
+    ['glm4_moe_lite', 'sarvam_mla'],
   [`RmsNorm Linear ${MAMBA} Linear Linear Elewise`]: ['falcon_h1'],
   'RmsNorm Linear CausalConv1d Slice SelectiveScan Slice RmsNorm Elewise Activation Elewise Linear Linear Elewise':
     ['falcon_h1-normed'],
@@ -261,6 +262,8 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     ['laguna'],
   'RmsNorm Linear Linear Elewise Activation Elewise Activation Elewise Sigmoid Activation Elewise Elewise Elewise Elewise RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise FusedExperts Linear Elewise Elewise':
     ['laguna-per-element'],
+  [`${LATENT} RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather FusedExperts Linear Elewise Elewise`]:
+    ['sarvam_mla-lora'],
 };
 
 const typeOf = ({ op }: NodeSpec): string => ('type' in op ? op.type : 'graph');

@@ -27,7 +27,7 @@ const FAMILIES = [
   ...['glm4_moe_lite', 'glm_moe_dsa', 'deepseek_v32'],
   ...['gpt_oss', 'granitemoe', 'granitemoeshared', 'hunyuan_v1_moe', 'llama4_text', 'minimax_m2', 'mixtral'],
   ...['olmoe', 'qwen2_moe', 'qwen3_moe', 'solar_open', 'exaone_moe', 'hy_v3', 'mellum', 'cohere2_moe'],
-  ...['laguna'],
+  ...['laguna', 'sarvam_mla', 'sarvam_moe'],
 ];
 const cases = familyCases.filter((name) => FAMILIES.includes(familyConfig(name).model_type));
 /** What experts are chosen by, where it is not their scores. */
@@ -59,6 +59,10 @@ const SCORES: Readonly<Record<string, string>> = {
   'llama4_text-dense-layers': 'router_logits',
   'llama4_text-whole': 'router_logits',
   minimax_m2: 'router_corrected',
+  sarvam_mla: 'router_corrected',
+  'sarvam_mla-lora': 'router_limited',
+  sarvam_moe: 'router_corrected',
+  'sarvam_moe-bias': 'router_limited',
   solar_open: 'router_corrected',
 };
 /** Those that have between them what a format of weights meets: both kinds of routers, with and without shared experts. */
