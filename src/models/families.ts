@@ -16,6 +16,7 @@ export * from './cohere2/index.js';
 export * from './cohere2_moe/index.js';
 export * from './cohere2_vision/index.js';
 export * from './cwm/index.js';
+export * from './dbrx/index.js';
 export * from './deberta_v2/index.js';
 export * from './deepseek/index.js';
 export * from './deepseek_v2/index.js';

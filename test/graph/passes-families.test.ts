@@ -264,6 +264,10 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     ['laguna-per-element'],
   [`${LATENT} RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather FusedExperts Linear Elewise Elewise`]:
     ['sarvam_mla-lora'],
+  'Split Elewise Fill Elewise Fill Elewise Fill Elewise Fill Elewise Fill Elewise Fill Rope ReshapeAndCache LayerNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Elewise':
+    ['dbrx'],
+  'Split Elewise Fill Elewise Fill Elewise Fill Elewise Fill Elewise Fill Elewise Fill Rope ReshapeAndCache LayerNorm Elewise Linear Softmax Sort FusedExperts Elewise':
+    ['dbrx-unnormed'],
 };
 
 const typeOf = ({ op }: NodeSpec): string => ('type' in op ? op.type : 'graph');

@@ -326,6 +326,44 @@ const SARVAM_105B = {
   vocab_size: 262_144,
 };
 
+/** What transformers before version 5 wrote of every configuration within another. */
+const GENERAL = {
+  model_type: '',
+  return_dict: true,
+  tie_word_embeddings: true,
+  top_k: 50,
+  torch_dtype: null,
+};
+/** As a reader of dbrx-instruct's config.json quotes it. */
+const DBRX = {
+  model_type: 'dbrx',
+  attn_config: { ...GENERAL, attn_pdrop: 0, clip_qkv: 8, kv_n_heads: 8, rope_theta: 500_000 },
+  d_model: 6144,
+  emb_pdrop: 0,
+  ffn_config: {
+    ...GENERAL,
+    ffn_act_fn: { name: 'silu' },
+    ffn_hidden_size: 10_752,
+    moe_jitter_eps: 0,
+    moe_loss_weight: 0.05,
+    moe_normalize_expert_weights: 1,
+    moe_num_experts: 16,
+    moe_top_k: 4,
+    uniform_expert_assignment: false,
+  },
+  initializer_range: 0.02,
+  max_seq_len: 32_768,
+  n_heads: 48,
+  n_layers: LAYERS,
+  output_router_logits: false,
+  resid_pdrop: 0,
+  router_aux_loss_coef: 0.05,
+  tie_word_embeddings: false,
+  torch_dtype: 'bfloat16',
+  use_cache: true,
+  vocab_size: 100_352,
+};
+
 const PUBLISHED: Readonly<Record<string, Dict>> = {
   'K-EXAONE-236B-A23B, as first published': K_EXAONE,
   'K-EXAONE-236B-A23B': K_EXAONE_LATER,
@@ -337,6 +375,7 @@ const PUBLISHED: Readonly<Record<string, Dict>> = {
   'Laguna-S-2.1': LAGUNA_S,
   'sarvam-30b': SARVAM_30B,
   'sarvam-105b': SARVAM_105B,
+  'dbrx-instruct': DBRX,
 };
 
 const REFUSED: ReadonlyArray<readonly [what: string, dict: Dict, names: RegExp]> = [
@@ -415,6 +454,21 @@ const REFUSED: ReadonlyArray<readonly [what: string, dict: Dict, names: RegExp]>
     'a shared expert of another width',
     { ...SARVAM_105B, moe_shared_expert_intermediate_size: 4096 },
     /moe_shared_expert_intermediate_size must be 2048: .*, found 4096/,
+  ],
+  [
+    'two bases of rotary embeddings',
+    { ...DBRX, rope_parameters: { rope_theta: 10_000, rope_type: 'default' } },
+    /attn_config.rope_theta and rope_theta contradict each other: 500000 and 10000/,
+  ],
+  [
+    'weights of experts by another norm',
+    { ...DBRX, ffn_config: { ...DBRX.ffn_config, moe_normalize_expert_weights: 2 } },
+    /ffn_config.moe_normalize_expert_weights must be 1: .*, found 2/,
+  ],
+  [
+    'heads that do not share keys',
+    { ...DBRX, attn_config: { ...DBRX.attn_config, kv_n_heads: 7 } },
+    /num_attention_heads \(48\) must be a multiple of kv_n_heads \(7\)/,
   ],
 ];
 
