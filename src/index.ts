@@ -148,7 +148,7 @@ export {
   SparseMLP,
   sharedMLP,
 } from './layers/experts.js';
-export { GatedAttention } from './layers/gated-attention.js';
+export { GatedAttention, type GatePart } from './layers/gated-attention.js';
 export { type DeltaNetConfig, type DeltaNetParts, GatedDeltaNet } from './layers/gated-delta-net.js';
 export { Indexer, type IndexerConfig } from './layers/indexer.js';
 export { KimiDeltaAttention, type KimiDeltaConfig } from './layers/kimi-delta-attention.js';
@@ -182,7 +182,9 @@ export { type QkvNames, rotaryOrder } from './layers/projections.js';
 export * from './layers/relative-score-bias.js';
 export { addResidual, addScaled } from './layers/residual.js';
 export * from './layers/row-heads.js';
+export { sigmoidExperts } from './layers/sigmoid-experts.js';
 export { addSoftcap } from './layers/softcap.js';
+export { addSoftplus } from './layers/softplus.js';
 export {
   indexerVariant,
   type SparseAttentionConfig,

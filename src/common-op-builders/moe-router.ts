@@ -13,8 +13,8 @@ type Tensors = BuilderTensors['MOE_ROUTER'];
 export class ScoreTopK implements OpBuilder<'MOE_ROUTER'> {
   readonly category = 'MOE_ROUTER';
 
-  isMatch({ isCorrected }: Param): true | string {
-    return !isCorrected || 'wants scores without a correction';
+  isMatch({ choosesBy }: Param): true | string {
+    return choosesBy === 'scores' || 'wants a choice by scores without a correction';
   }
 
   build(graph: AtbGraph, param: Param, tensors: Tensors): void {
@@ -31,8 +31,8 @@ export class ScoreTopK implements OpBuilder<'MOE_ROUTER'> {
 export class CorrectedTopK implements OpBuilder<'MOE_ROUTER'> {
   readonly category = 'MOE_ROUTER';
 
-  isMatch({ isCorrected }: Param): true | string {
-    return isCorrected || 'wants a correction of the scores';
+  isMatch({ choosesBy }: Param): true | string {
+    return choosesBy === 'corrected' || 'wants a choice by corrected scores';
   }
 
   build(graph: AtbGraph, param: Param, tensors: Tensors): void {
@@ -56,8 +56,31 @@ export class CorrectedTopK implements OpBuilder<'MOE_ROUTER'> {
   }
 }
 
-function addScores(graph: AtbGraph, { opName, scoring }: Param, logits: string): string {
-  const scores = `${opName}_scores`;
+/** The experts of the highest logits: sigmoids of high logits are all 1, and would not tell them apart. */
+@CommonOpBuilder()
+export class LogitTopK implements OpBuilder<'MOE_ROUTER'> {
+  readonly category = 'MOE_ROUTER';
+
+  isMatch({ choosesBy, groups }: Param): true | string {
+    if (choosesBy !== 'logits') return 'wants a choice by logits';
+    return groups === undefined || 'wants experts that stand in no groups';
+  }
+
+  build(graph: AtbGraph, param: Param, tensors: Tensors): void {
+    const best = `${param.opName}_top_logits`;
+    addTopK(graph, param, tensors.logits, best, tensors.chosenOut);
+    const weights = rawWeights(param, tensors);
+    addScores(graph, param, best, weights);
+    addWeights(graph, param, tensors, weights);
+  }
+}
+
+function addScores(
+  graph: AtbGraph,
+  { opName, scoring }: Param,
+  logits: string,
+  scores = `${opName}_scores`,
+): string {
   const op =
     scoring === 'softmax'
       ? new BaseOperation('Softmax', { axes: [1] }, `${opName}_softmax`)

@@ -61,8 +61,11 @@ export interface CategoryParams {
     readonly topK: number;
     /** What scores the experts: softmax over all of them, or the sigmoid of each. */
     readonly scoring: 'softmax' | 'sigmoid';
-    /** Whether the choice is by scores to which something is added, while weights are scores without it. */
-    readonly isCorrected: boolean;
+    /**
+     * What the highest of are chosen: scores; scores to which something is added, while weights are scores without it; or
+     * logits, whose scores are of those that were chosen alone.
+     */
+    readonly choosesBy: 'scores' | 'corrected' | 'logits';
     /** Experts stand in groups of neighbours, of which only the best are chosen from. */
     readonly groups?: ExpertGroups;
     /** Whether the weights of a token are divided by their sum. */
@@ -205,7 +208,7 @@ export interface BuilderTensors {
   /** `logits` f32 [tokens, experts] -> `chosenOut` i32 and `probsOut` f32, [tokens, topK] both. */
   MOE_ROUTER: {
     logits: string;
-    /** What `isCorrected` adds, f32 [experts]. */
+    /** What is added to scores that are corrected, f32 [experts]. */
     correction?: string;
     /** Read with groups: 0, 1, 2, … */
     groupIndices?: string;

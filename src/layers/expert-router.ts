@@ -14,6 +14,8 @@ export interface RouterConfig {
   /** How many of them each token is given to. */
   readonly numExpertsPerToken: number;
   readonly scoring: 'softmax' | 'sigmoid';
+  /** Whether the highest logits are chosen, and scored among themselves; scores of all are compared when absent. */
+  readonly choosesByLogits?: boolean;
   /** Whether the weights of a token are divided by their sum. */
   readonly normTopkProb: boolean;
   /** What keeps that sum, which may be 0, above 0: a number that is added, or that it is at least. */
@@ -121,13 +123,15 @@ export class ExpertRouter extends Module {
       routedScalingFactor = 1,
       expertGroups,
     } = this.config;
+    const byScores = this.correction ? 'corrected' : 'scores';
+    const choosesBy = this.config.choosesByLogits ? 'logits' : byScores;
     const [sumAdded, sumBound] = this.sumGuards;
     CommonOpBuilderManager.getBuilder({
       category: 'MOE_ROUTER',
       opName: this.inGraph,
       topK,
       scoring,
-      isCorrected: this.correction !== undefined,
+      choosesBy,
       ...(expertGroups && { groups: expertGroups }),
       normalizes: normTopkProb,
       ...(normTopkProb && sumGuard && { sumGuard: 'least' in sumGuard ? 'least' : 'added' }),

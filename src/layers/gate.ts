@@ -1,5 +1,6 @@
 import { CommonOpBuilderManager } from '../common-op-builders/index.js';
-import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
+import { type AtbGraph, BaseOperation, dim } from '../graph/atb-graph.js';
+import type { AttentionConfig } from './base-attention.js';
 
 /** Columns [from, from + count) of `input` [tokens, columns] as `out`; a count of -1 reaches the end. Returns `out`. */
 export function addColumns(graph: AtbGraph, input: string, from: number, count: number, out: string): string {
@@ -8,12 +9,30 @@ export function addColumns(graph: AtbGraph, input: string, from: number, count: 
   return out;
 }
 
-/** `gated` = `input` times the sigmoids of `gate`, number by number. */
-export function addSigmoidGate(graph: AtbGraph, input: string, gate: string): string {
+/** `gate_sigmoid` of `gate`, number by number. */
+export function addSigmoid(graph: AtbGraph, gate: string): string {
   const sigmoid = new BaseOperation('Activation', { activationType: 'ACTIVATION_SIGMOID' }, 'gate_sigmoid');
   graph.addOperation(sigmoid, [gate], ['gate_sigmoid']);
+  return 'gate_sigmoid';
+}
+
+/** `gated` = `input` times `gate`, number by number. */
+export function addGated(graph: AtbGraph, input: string, gate: string, gated = 'gated'): string {
   const multiply = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_MUL' }, 'gate_mul');
-  graph.addOperation(multiply, [input, 'gate_sigmoid'], ['gated']);
+  graph.addOperation(multiply, [input, gate], [gated]);
+  return gated;
+}
+
+/** `gated` = `input` [tokens, heads * headDim] times a number for each head, `gate` [tokens, heads]. */
+export function addGatedHeads(
+  graph: AtbGraph,
+  input: string,
+  gate: string,
+  { numAttentionHeads: heads, headDim }: Pick<AttentionConfig, 'numAttentionHeads' | 'headDim'>,
+): string {
+  graph.addReshape(gate, 'gate_heads', [dim(0), heads, 1]);
+  graph.addReshape(input, 'attn_heads', [dim(0), heads, headDim]);
+  graph.addReshape(addGated(graph, 'attn_heads', 'gate_heads', 'gated_heads'), 'gated', [dim(0), dim(1, 2)]);
   return 'gated';
 }
 

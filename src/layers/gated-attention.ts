@@ -5,27 +5,34 @@ import type { LinearPart } from '../weights/linear-part.js';
 import type { Weights } from '../weights/weights.js';
 import { NormedAttention, type ProjectionNorms } from './attention-orders.js';
 import type { AttentionConfig, AttentionOptions } from './base-attention.js';
-import { addSigmoidGate } from './gate.js';
+import { addGated, addGatedHeads, addSigmoid } from './gate.js';
 import { buildLinear } from './linear-steps.js';
 
-/** Attention whose result is multiplied by sigmoids of a projection of its input, number by number. */
+/** The projection of a gate. `perHead`: whether it has one number for each head; for each of its elements when absent. */
+export interface GatePart extends Omit<LinearPart, 'outFeatures'> {
+  readonly perHead?: boolean;
+}
+
+/** Attention whose result is multiplied by a gate, sigmoids of a projection of its input. */
 export abstract class GatedAttention extends NormedAttention {
   readonly gate: Linear;
+  private readonly perHead: boolean;
 
-  /** `gate` [heads * headDim, hidden]. Throws what `BaseAttention` throws. */
+  /** `gate` [heads * headDim, hidden], or [heads, hidden]. Throws what `BaseAttention` throws. */
   constructor(
     layerId: number,
     config: AttentionConfig,
     weights: Weights,
     norms: ProjectionNorms,
-    gate: Omit<LinearPart, 'outFeatures'>,
+    { perHead = false, ...gate }: GatePart,
     options?: AttentionOptions,
   ) {
     super(layerId, config, weights, norms, options);
-    const outFeatures = config.numAttentionHeads * config.headDim;
+    const { numAttentionHeads: heads, headDim } = config;
+    this.perHead = perHead;
     this.gate = Linear.load(weights, {
       name: 'attention_gate',
-      parts: [{ ...gate, outFeatures }],
+      parts: [{ ...gate, outFeatures: perHead ? heads : heads * headDim }],
       inFeatures: config.hiddenSize,
     });
   }
@@ -34,12 +41,15 @@ export abstract class GatedAttention extends NormedAttention {
     const { q, k, v } = this.buildQkvGraph(graph, input);
     const placed = this.buildPlacedGraph(graph, q, k);
     const attended = this.buildAttentionGraph(graph, kind, { ...placed, v });
-    return this.buildDenseGraph(graph, kind, this.buildGateGraph(graph, input, attended));
+    const gate = this.buildGateGraph(graph, buildLinear(graph, this.gate, input, 'gate_out'));
+    const gated = this.perHead
+      ? addGatedHeads(graph, attended, gate, this.config)
+      : addGated(graph, attended, gate);
+    return this.buildDenseGraph(graph, kind, gated);
   }
 
-  /** `attended` [tokens, heads * headDim] times the sigmoids of the gate. */
-  private buildGateGraph(graph: AtbGraph, input: string, attended: string): string {
-    const gate = buildLinear(graph, this.gate, input, 'gate_out');
-    return addSigmoidGate(graph, attended, gate);
+  /** What attention is multiplied by, of the shape of `projected`. */
+  protected buildGateGraph(graph: AtbGraph, projected: string): string {
+    return addSigmoid(graph, projected);
   }
 }

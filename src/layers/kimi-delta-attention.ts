@@ -7,7 +7,7 @@ import type { TensorRef, Weights } from '../weights/weights.js';
 import { layerState, type StateRef } from './cache-ref.js';
 import { SplitConv, stateTensors } from './causal-conv.js';
 import type { LayerStep } from './decoder-layers.js';
-import { addSigmoidGate } from './gate.js';
+import { addGated, addSigmoid } from './gate.js';
 import { buildLinear, buildRowParallelLinear } from './linear-steps.js';
 import { Module } from './module.js';
 import { HeadNorm } from './norms.js';
@@ -105,7 +105,7 @@ export class KimiDeltaAttention extends Module implements LayerStep {
       recurrentOut: 'recurrent_out',
     });
     const gate = buildLinear(graph, this.gate, 'gate_down', 'gate_out');
-    const gated = addSigmoidGate(graph, this.norm.buildGraph(graph, 'recurrent_out'), gate);
+    const gated = addGated(graph, this.norm.buildGraph(graph, 'recurrent_out'), addSigmoid(graph, gate));
     return buildRowParallelLinear(graph, kind, 'dense', this.outProj, gated, 'dense_out');
   }
 }

@@ -4,6 +4,7 @@ import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
 import type { Linear } from '../weights/linear.js';
 import type { TensorRef } from '../weights/weights.js';
+import { addWidened } from './casts.js';
 
 /** Adds a linear: `input` [rows, in] -> `linearOut` [rows, out]. Returns `linearOut`. */
 export function buildLinear(graph: AtbGraph, linear: Linear, input: string, linearOut: string): string {
@@ -32,12 +33,7 @@ export function buildWideLinear(
   input: string,
   out: string,
 ): string {
-  let wide = input;
-  if (dtype !== 'f32') {
-    wide = `${name}_input`;
-    const cast = { elewiseType: 'ELEWISE_CAST', outTensorType: 'ACL_FLOAT' } as const;
-    graph.addOperation(new BaseOperation('Elewise', cast, `${wide}_widen`), [input], [wide]);
-  }
+  const wide = addWidened(graph, input, dtype, `${name}_input`);
   const linear = new BaseOperation('Linear', { transposeB: true, hasBias: false }, name);
   graph.addOperation(linear, [wide, weight.name], [out]);
   return out;

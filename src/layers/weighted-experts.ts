@@ -1,9 +1,9 @@
 import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
-import { ACL_OF_DTYPE } from '../graph/ops/inputs.js';
 import { constantWeight, inF32 } from '../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
-import { type Choice, ExpertRouter, type RouterConfig, SparseMLP, type SparseMLPParts } from './experts.js';
+import { addNarrowed } from './casts.js';
+import { ExpertRouter, type RouterConfig, SparseMLP, type SparseMLPParts } from './experts.js';
 import { addResidual, addScaled } from './residual.js';
 
 /** The expert of the highest logit, whose weight is the sigmoid of that logit. */
@@ -14,27 +14,19 @@ export class HighestLogitRouter extends ExpertRouter {
     weights: Weights,
     names?: { readonly gate: string },
   ) {
-    const config = { ...sizes, numExpertsPerToken: 1, scoring: 'sigmoid', normTopkProb: false } as const;
-    super(config, weights, names);
-  }
-
-  /** Logits are compared, not sigmoids: those of high logits are all 1. */
-  protected override buildChoiceGraph(graph: AtbGraph, logits: string): Choice {
-    const choice = { chosen: 'chosen_experts', probs: 'expert_probs' };
-    const sort = new BaseOperation('Sort', { num: [1] }, 'router_sort');
-    graph.addOperation(sort, [logits], ['best_logits', choice.chosen]);
-    graph.addOperation(new BaseOperation('Sigmoid', {}, 'router_sigmoid'), ['best_logits'], [choice.probs]);
-    return choice;
+    super(
+      {
+        ...{ ...sizes, numExpertsPerToken: 1, choosesByLogits: true },
+        ...{ scoring: 'sigmoid', normTopkProb: false },
+      },
+      weights,
+      names,
+    );
   }
 
   /** `input` [tokens, hidden] times `probs` [tokens, 1]: `expert_input`, of the input's shape. */
   buildWeightedGraph(graph: AtbGraph, input: string, probs: string): string {
-    let factors = probs;
-    if (this.dtype !== 'f32') {
-      factors = 'expert_factors';
-      const cast = { elewiseType: 'ELEWISE_CAST', outTensorType: ACL_OF_DTYPE[this.dtype] } as const;
-      graph.addOperation(new BaseOperation('Elewise', cast, 'expert_factors_narrow'), [probs], [factors]);
-    }
+    const factors = addNarrowed(graph, probs, this.dtype, 'expert_factors');
     const multiply = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_MUL' }, 'expert_input_weigh');
     graph.addOperation(multiply, [input, factors], ['expert_input']);
     return 'expert_input';

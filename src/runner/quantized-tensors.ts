@@ -51,7 +51,7 @@ export function quantizedTensors(
         (sameForm(forms.get(name) ?? form, form)
           ? undefined
           : 'its rows become integers of different forms') ??
-        (tensors.get(name)?.shape.length === 2 ? undefined : 'it is a stack of matrices') ??
+        (isMatrix(name, tensors.get(name)?.shape ?? []) ? undefined : 'it is a stack of matrices') ??
         layout.refusal(name, tensors.get(name)?.shape[1] ?? 0, form);
       if (reason !== undefined) reasons.set(name, reason);
       forms.set(name, form);
@@ -68,6 +68,10 @@ export function quantizedTensors(
   for (const name of reasons.keys()) forms.delete(name);
   return { forms, keptFloat: [...reasons].map(([name, reason]) => ({ name, reason })) };
 }
+
+/** Of one linear: matrices of several that lie one below the other are not called a weight. */
+const isMatrix = (name: string, shape: readonly number[]): boolean =>
+  shape.length === 2 && name.endsWith('.weight');
 
 /** The change of a part, if any, that integers in the file cannot be loaded with to the same bits. */
 function change(part: WeightPart): string | undefined {

@@ -1,9 +1,11 @@
-import { expertOf, named } from './weight-changes.js';
+import { expertOf, named, rowsOf } from './weight-changes.js';
 import type { TensorRef, WeightSource, Weights } from './weights.js';
 
 /** Where a tensor of every expert lies in one, [experts, …]. */
 export interface ExpertStack {
   readonly tensor: string;
+  /** How many rows of the tensor an expert has, where experts lie one below the other: [experts * rows, …]. */
+  readonly rows?: number;
   /** What the tensor is of an expert's part of the stack: all of it when absent. */
   readonly part?: (own: TensorRef) => TensorRef;
 }
@@ -48,6 +50,7 @@ function fromStack(
   const place = placeOf(source, weights, stacks, name);
   const whole = place && source.find(weights.path(place.stack.tensor), []);
   if (!whole) return undefined;
-  const own = expertOf(whole, place.expert);
+  const { rows } = place.stack;
+  const own = rows === undefined ? expertOf(whole, place.expert) : rowsOf(whole, place.expert * rows, rows);
   return named(place.stack.part?.(own) ?? own, name);
 }

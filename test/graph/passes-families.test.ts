@@ -55,6 +55,7 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     'cohere',
     'cohere2',
     'cohere2-bias',
+    'cohere2_moe-shared',
     'falcon-alibi-parallel',
     'falcon-multi-query',
     'falcon-one-norm',
@@ -98,6 +99,7 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     'glm4_moe_lite-groups',
     'minicpm3',
     'minicpm3-direct',
+    'sarvam_mla',
     'youtu',
     'youtu-direct',
   ],
@@ -110,8 +112,9 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     ['deepseek_v2'],
   [`${LATENT} RmsNorm Elewise Linear Softmax Sort FusedExperts Linear Elewise Elewise`]: ['deepseek_v2-lite'],
   'Linear LayerNorm LayerNorm': ['openai_gpt', 'openai_gpt-untied', 'opt-post-norm'],
-  'RmsNorm Elewise Linear Softmax Sort FusedExperts Elewise': ['qwen3_moe-dense-layers'],
+  'RmsNorm Elewise Linear Softmax Sort FusedExperts Elewise': ['mellum-plain', 'qwen3_moe-dense-layers'],
   'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Elewise': [
+    'mellum',
     'mixtral',
     'mixtral-window',
     'qwen3_moe',
@@ -151,9 +154,9 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   'RmsNorm Elewise Linear Softmax Elewise Sort Gather VectorNorm Elewise Activation Elewise Elewise FusedExperts Elewise':
     ['ernie4_5_moe-interval'],
   'RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise':
-    ['glm4_moe', 'solar_open'],
+    ['exaone_moe', 'glm4_moe', 'hy_v3', 'sarvam_moe', 'solar_open'],
   'RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather FusedExperts Linear Elewise Elewise':
-    ['glm4_moe-groups'],
+    ['exaone_moe-groups', 'glm4_moe-groups', 'sarvam_moe-bias'],
   'RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather Elewise FusedExperts Linear Elewise Elewise':
     ['solar_open-groups'],
   [`${LATENT} RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather Elewise FusedExperts Linear Elewise Elewise`]:
@@ -203,7 +206,7 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   'RmsNorm Linear Linear Activation Elewise Linear RmsNorm RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise RmsNorm':
     ['afmoe', 'afmoe-plain'],
   [`${LATENT} RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise`]:
-    ['glm4_moe_lite'],
+    ['glm4_moe_lite', 'sarvam_mla'],
   [`RmsNorm Linear ${MAMBA} Linear Linear Elewise`]: ['falcon_h1'],
   'RmsNorm Linear CausalConv1d Slice SelectiveScan Slice RmsNorm Elewise Activation Elewise Linear Linear Elewise':
     ['falcon_h1-normed'],
@@ -243,6 +246,28 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     ['nemotron_h'],
   [`RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather Elewise Linear ${UNGATED} Linear Elewise`]:
     ['nemotron_h-latent'],
+  'RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise FusedExperts Linear Elewise Elewise':
+    ['hy_v3-bias'],
+  'RmsNorm Linear': ['cohere2_moe'],
+  'RmsNorm Linear Elewise Linear Sort Sigmoid FusedExperts Elewise': ['cohere2_moe'],
+  'LayerNorm Linear Elewise Linear Sort Softmax FusedExperts Linear Elewise Elewise Elewise': [
+    'cohere2_moe-shared',
+  ],
+  'RmsNorm Linear Elewise Linear Sort Sigmoid VectorNorm Elewise FusedExperts Linear Elewise Elewise': [
+    'cohere2_moe-sum',
+  ],
+  'RmsNorm Linear Linear Elewise Activation Elewise Activation Elewise Sigmoid Activation Elewise Elewise Elewise Elewise':
+    ['laguna', 'laguna-per-element'],
+  'RmsNorm Linear Linear Elewise Activation Elewise Activation Elewise Sigmoid Activation Elewise Elewise Elewise Elewise RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise FusedExperts Linear Elewise Elewise':
+    ['laguna'],
+  'RmsNorm Linear Linear Elewise Activation Elewise Activation Elewise Sigmoid Activation Elewise Elewise Elewise Elewise RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise FusedExperts Linear Elewise Elewise':
+    ['laguna-per-element'],
+  [`${LATENT} RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather FusedExperts Linear Elewise Elewise`]:
+    ['sarvam_mla-lora'],
+  'Split Elewise Fill Elewise Fill Elewise Fill Elewise Fill Elewise Fill Elewise Fill Rope ReshapeAndCache LayerNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Elewise':
+    ['dbrx'],
+  'Split Elewise Fill Elewise Fill Elewise Fill Elewise Fill Elewise Fill Elewise Fill Rope ReshapeAndCache LayerNorm Elewise Linear Softmax Sort FusedExperts Elewise':
+    ['dbrx-unnormed'],
 };
 
 const typeOf = ({ op }: NodeSpec): string => ('type' in op ? op.type : 'graph');

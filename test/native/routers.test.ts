@@ -14,12 +14,15 @@ const EXPERTS = 16;
 
 /** Routers of published families; groups of 4. */
 const ROUTERS: Readonly<Record<string, Router>> = {
-  qwen2_moe: { topK: 4, scoring: 'softmax', isCorrected: false, normalizes: false, scale: 1 },
-  qwen3_moe: { topK: 4, scoring: 'softmax', isCorrected: false, normalizes: true, scale: 1 },
+  qwen2_moe: { topK: 4, scoring: 'softmax', choosesBy: 'scores', normalizes: false, scale: 1 },
+  qwen3_moe: { topK: 4, scoring: 'softmax', choosesBy: 'scores', normalizes: true, scale: 1 },
+  llama4: { topK: 1, scoring: 'sigmoid', choosesBy: 'logits', normalizes: false, scale: 1 },
+  cohere2_moe: { topK: 4, scoring: 'softmax', choosesBy: 'logits', normalizes: false, scale: 1 },
+  'cohere2_moe of sigmoids': { topK: 4, scoring: 'sigmoid', choosesBy: 'logits', normalizes: true, scale: 1 },
   deepseek_v2: {
     topK: 3,
     scoring: 'softmax',
-    isCorrected: false,
+    choosesBy: 'scores',
     groups: { count: 4, kept: 2, scored: 1 },
     normalizes: false,
     scale: 16,
@@ -27,7 +30,7 @@ const ROUTERS: Readonly<Record<string, Router>> = {
   deepseek_v3: {
     topK: 5,
     scoring: 'sigmoid',
-    isCorrected: true,
+    choosesBy: 'corrected',
     groups: { count: 4, kept: 2, scored: 2 },
     normalizes: true,
     sumGuard: 'added',
@@ -36,7 +39,7 @@ const ROUTERS: Readonly<Record<string, Router>> = {
   ernie4_5_moe: {
     topK: 2,
     scoring: 'softmax',
-    isCorrected: true,
+    choosesBy: 'corrected',
     normalizes: true,
     sumGuard: 'least',
     scale: 1,
@@ -53,16 +56,20 @@ const best = (values: readonly number[], count: number): number[] =>
 
 /** What a router chooses for one token, by the published formulas in f64. */
 function expected(
-  { topK, scoring, isCorrected, groups, normalizes, sumGuard, scale }: Router,
+  { topK, scoring, choosesBy, groups, normalizes, sumGuard, scale }: Router,
   logits: number[],
   added: readonly number[],
 ) {
   const largest = Math.max(...logits);
-  const sum = logits.reduce((total, x) => total + Math.exp(x - largest), 0);
+  // Logits that are compared themselves are scored among those that were chosen.
+  const highest = choosesBy === 'logits' ? best(logits, topK) : [...logits.keys()];
+  const sum = highest.reduce((total, i) => total + Math.exp((logits[i] ?? 0) - largest), 0);
   const scores = logits.map((x) =>
     scoring === 'softmax' ? Math.exp(x - largest) / sum : 1 / (1 + Math.exp(-x)),
   );
-  let choice = scores.map((score, expert) => (isCorrected ? score + (added[expert] ?? 0) : score));
+  let choice = scores.map((score, expert) =>
+    choosesBy === 'corrected' ? score + (added[expert] ?? 0) : score,
+  );
   if (groups) {
     const size = EXPERTS / groups.count;
     const ofGroup = Array.from({ length: groups.count }, (_, g) => {
@@ -72,7 +79,7 @@ function expected(
     const kept = best(ofGroup, groups.kept);
     choice = choice.map((value, expert) => (kept.includes(Math.floor(expert / size)) ? value : -Infinity));
   }
-  const chosen = best(choice, topK);
+  const chosen = choosesBy === 'logits' ? highest : best(choice, topK);
   const weights = chosen.map((expert) => scores[expert] ?? 0);
   const whole = weights.reduce((all, weight) => all + weight, 0);
   const guarded = { added: whole + ADDED, least: Math.max(whole, LEAST), none: whole }[sumGuard ?? 'none'];
@@ -94,7 +101,7 @@ async function routed(
   const graph = new AtbGraph('router');
   const input = [
     'logits',
-    ...(router.isCorrected ? ['correction'] : []),
+    ...(router.choosesBy === 'corrected' ? ['correction'] : []),
     ...(router.groups ? ['group_indices'] : []),
     ...(router.sumGuard ? ['sum_added'] : []),
     ...(router.sumGuard === 'least' ? ['sum_bound'] : []),
@@ -160,6 +167,13 @@ for (const isa of availableIsas()) {
           isa,
           passes,
           correction: CORRECTION.map((value) => value - 1.0625),
+        }));
+
+      it(`choose the highest of logits whose sigmoids are all 1, passes ${passes}`, () =>
+        itAgrees(ROUTERS['cohere2_moe of sigmoids'] as Router, {
+          isa,
+          passes,
+          logits: LOGITS.map((logit) => logit + 40),
         }));
 
       it(`weigh experts whose scores sum up to nothing, passes ${passes}`, async () => {

@@ -26,12 +26,16 @@ const FAMILIES = [
   ...['afmoe', 'deepseek', 'deepseek_v2', 'deepseek_v3', 'dots1', 'ernie4_5_moe', 'flex_olmo', 'glm4_moe'],
   ...['glm4_moe_lite', 'glm_moe_dsa', 'deepseek_v32'],
   ...['gpt_oss', 'granitemoe', 'granitemoeshared', 'hunyuan_v1_moe', 'llama4_text', 'minimax_m2', 'mixtral'],
-  ...['olmoe', 'qwen2_moe', 'qwen3_moe', 'solar_open'],
+  ...['olmoe', 'qwen2_moe', 'qwen3_moe', 'solar_open', 'exaone_moe', 'hy_v3', 'mellum', 'cohere2_moe'],
+  ...['laguna', 'sarvam_mla', 'sarvam_moe', 'dbrx'],
 ];
 const cases = familyCases.filter((name) => FAMILIES.includes(familyConfig(name).model_type));
 /** What experts are chosen by, where it is not their scores. */
 const SCORES: Readonly<Record<string, string>> = {
   afmoe: 'router_corrected',
+  cohere2_moe: 'router_logits',
+  'cohere2_moe-shared': 'router_logits',
+  'cohere2_moe-sum': 'router_logits',
   deepseek_v2: 'router_limited',
   deepseek_v3: 'router_limited',
   'deepseek_v3-half': 'router_corrected',
@@ -40,15 +44,25 @@ const SCORES: Readonly<Record<string, string>> = {
   dots1: 'router_limited',
   ernie4_5_moe: 'router_corrected',
   'ernie4_5_moe-interval': 'router_corrected',
+  exaone_moe: 'router_corrected',
+  'exaone_moe-groups': 'router_limited',
   glm4_moe: 'router_corrected',
   'glm4_moe-groups': 'router_limited',
   glm4_moe_lite: 'router_corrected',
   glm_moe_dsa: 'router_corrected',
   'glm_moe_dsa-shared': 'router_corrected',
+  hy_v3: 'router_corrected',
+  'hy_v3-bias': 'router_corrected',
+  laguna: 'router_corrected',
+  'laguna-per-element': 'router_corrected',
   llama4_text: 'router_logits',
   'llama4_text-dense-layers': 'router_logits',
   'llama4_text-whole': 'router_logits',
   minimax_m2: 'router_corrected',
+  sarvam_mla: 'router_corrected',
+  'sarvam_mla-lora': 'router_limited',
+  sarvam_moe: 'router_corrected',
+  'sarvam_moe-bias': 'router_limited',
   solar_open: 'router_corrected',
 };
 /** Those that have between them what a format of weights meets: both kinds of routers, with and without shared experts. */

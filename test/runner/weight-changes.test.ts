@@ -15,6 +15,7 @@ import { LAYOUTS } from '../../src/runner/quantized-layouts.js';
 import { quantizedTensors } from '../../src/runner/quantized-tensors.js';
 import { loadWeights, weightStorage } from '../../src/runner/weight-storage.js';
 import { Checkpoint } from '../../src/weights/checkpoint.js';
+import { unstacked } from '../../src/weights/expert-stacks.js';
 import { Linear, type LinearOptions } from '../../src/weights/linear.js';
 import {
   FOUR_BIT_MODES,
@@ -296,6 +297,8 @@ describe('linears that are changed at load', () => {
       'd.weight': numbers([32, K], 4),
       'e.weight': numbers([32, K], 5),
       'f.weight': numbers([32, K], 6),
+      // Of two experts, one below the other.
+      'experts.w1': numbers([64, K], 7),
     };
     const checkpoint = await checkpointOf(tensors);
     const weights = checkpoint.weights({ dtype: 'bf16', quantization: plan('w8a16') });
@@ -308,6 +311,11 @@ describe('linears that are changed at load', () => {
       load('d', [part('d')]),
       load('f', [part('f', { unitRows: true })]),
       load('e', [part('e')]),
+      Linear.load(unstacked(weights.at('experts'), { 'up.weight': { tensor: 'w1', rows: 32 } }), {
+        name: 'up',
+        parts: [part('1.up')],
+        inFeatures: K,
+      }),
     ];
     const table = plus(weights.get('e.weight', [32, K]), 1);
     const refs = [...linears.flatMap((linear) => linear.getWeights()), table];
@@ -319,6 +327,7 @@ describe('linears that are changed at load', () => {
       'c.weight': 'it is packed with "b.weight", which stays floats',
       'e.weight': '"e.weight" reads it as floats',
       'f.weight': 'its numbers are changed while it is loaded',
+      'experts.w1': 'it is a stack of matrices',
     });
   });
 });

@@ -3,8 +3,8 @@ import { headSize } from './text-model.js';
 
 /** The defaults that a family with latent attention must state. */
 export interface LatentAttentionDefaults {
-  /** Null stands for queries that are made of the hidden state itself. */
-  readonly qLoraRank: number;
+  /** Null stands for queries that are made of the hidden state itself, and so does undefined here. */
+  readonly qLoraRank: number | undefined;
   readonly kvLoraRank: number;
   readonly qkNopeHeadDim: number;
   readonly qkRopeHeadDim: number;
@@ -34,6 +34,6 @@ const numKeyValueHeads: Field<number, { readonly numAttentionHeads: number }> = 
   },
 };
 
-const nullable = (name: string, fallback: number): Field<number | undefined> => ({
+const nullable = (name: string, fallback: number | undefined): Field<number | undefined> => ({
   read: (json) => (json.isNull(name) ? undefined : (json.value(name, SIZE) ?? fallback)),
 });

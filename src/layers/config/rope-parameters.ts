@@ -9,8 +9,15 @@ const POSITIVE = positive(1e6);
 const ORIGINAL_LENGTH = integer(2, MAX_POSITIONS);
 const FACTORS = listOf(positive(1e9), 'positive numbers');
 
-/** Other spellings: LongRoPE was first called "su"; "mrope" scales nothing, and what it does its sections say. */
-const ALIASES: Readonly<Record<string, RopeScaling['type']>> = { su: 'longrope', mrope: 'default' };
+/**
+ * Other spellings: LongRoPE was first called "su", YaRN has DeepSeek's name in Sarvam's files; "mrope" scales nothing, and
+ * what it does its sections say.
+ */
+const ALIASES: Readonly<Record<string, RopeScaling['type']>> = {
+  su: 'longrope',
+  mrope: 'default',
+  deepseek_yarn: 'yarn',
+};
 const TYPES: readonly RopeScaling['type'][] = [
   ...(['default', 'linear', 'dynamic', 'llama3', 'yarn', 'longrope', 'proportional'] as const),
 ];

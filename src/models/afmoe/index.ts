@@ -2,11 +2,9 @@ import { slidingVariant } from '../../layers/base-layer.js';
 import {
   biases,
   type ConfigOf,
-  constant,
   decoder,
   defineConfig,
   experts,
-  type Field,
   field,
   flag,
   integer,
@@ -19,9 +17,9 @@ import {
   sparseBehind,
 } from '../../layers/config/index.js';
 import { SandwichLayer } from '../../layers/decoder-layers.js';
-import { ExpertRouter, Experts, SparseMLP, sharedMLP } from '../../layers/experts.js';
 import { BaseMLP } from '../../layers/mlp.js';
 import { BaseRMSNorm } from '../../layers/norms.js';
+import { sigmoidExperts } from '../../layers/sigmoid-experts.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
@@ -39,9 +37,8 @@ const AFMOE_CONFIG = defineConfig({
       moeIntermediateSize: 1408,
       normTopkProb: 'always',
     }),
-    scoring: field('score_func', only('sigmoid'), 'sigmoid') as Field<'sigmoid'>,
+    scoring: field('score_func', only('sigmoid'), 'sigmoid'),
     normsWeights: field('route_norm', only(true), true),
-    sumGuard: constant({ added: 1e-20 }),
     routedScalingFactor: field('route_scale', positive(1e6), 1),
     groups: field(['n_group', 'num_expert_groups'], only(1), 1),
     keptGroups: field(['topk_group', 'num_limited_groups'], only(1), 1),
@@ -70,12 +67,6 @@ export class FlashAfmoeForCausalLMATB extends FlashForCausalLMATB<AfmoeConfig> {
     super(config, weights);
     const norm = (at: Weights) => new BaseRMSNorm(at, config.hiddenSize, config.rmsNormEps);
     const names = { gate: 'router.gate.weight', correction: 'expert_bias' };
-    const sparse = (at: Weights) =>
-      new SparseMLP({
-        router: new ExpertRouter(config, at, names),
-        experts: new Experts(config, at.at('experts')),
-        shared: sharedMLP(config, at.at('shared_experts')),
-      });
     const layer = (layerId: number, at: Weights) => {
       const isSparse = config.sparseLayers[layerId];
       const parts = {
@@ -83,7 +74,7 @@ export class FlashAfmoeForCausalLMATB extends FlashForCausalLMATB<AfmoeConfig> {
         selfAttn: new AfmoeAttention(layerId, config, at.at('self_attn')),
         afterAttention: norm(at.at('post_attention_layernorm')),
         beforeMlp: norm(at.at('pre_mlp_layernorm')),
-        mlp: isSparse ? sparse(at.at('mlp')) : new BaseMLP(config, at.at('mlp')),
+        mlp: isSparse ? sigmoidExperts(config, at.at('mlp'), names) : new BaseMLP(config, at.at('mlp')),
         afterMlp: norm(at.at('post_mlp_layernorm')),
       };
       const variant = [isSparse ? '' : 'dense', slidingVariant(config, layerId)].filter(

@@ -44,9 +44,11 @@ export class FlashCohereForCausalLMATB extends FlashParallelCohereATB<CohereConf
   readonly name = 'cohere';
 
   constructor(config: CohereConfig, weights: Weights) {
-    super(config, weights, (layerId, at) => {
-      const norms = config.useQkNorm ? normsOf(config, at) : undefined;
-      return new NormedRotaryAttention(layerId, config, at, norms);
+    super(config, weights, {
+      attention(layerId, at) {
+        const norms = config.useQkNorm ? normsOf(config, at) : undefined;
+        return new NormedRotaryAttention(layerId, config, at, norms);
+      },
     });
   }
 }

@@ -12,7 +12,7 @@ import {
 } from '../../layers/config/index.js';
 import { type LayerStep, ParallelLayer } from '../../layers/decoder-layers.js';
 import { BaseMLP, type MLPConfig } from '../../layers/mlp.js';
-import { BaseLayerNorm } from '../../layers/norms.js';
+import { BaseLayerNorm, type NormStep } from '../../layers/norms.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
@@ -32,23 +32,38 @@ export const COMMAND_FIELDS = {
   logitScale: field('logit_scale', positive(1e6), 0.0625),
 };
 
-/** Parallel layers, LayerNorm without bias, neighbouring elements of heads that turn together, scaled logits. */
+/** What a model of the series has of its own: steps of a layer, whose window `weights` is, and norms. */
+export interface CommandParts {
+  attention(layerId: number, weights: Weights): LayerStep;
+  /** A gated MLP when absent. */
+  mlp?(layerId: number, weights: Weights): LayerStep;
+  /** LayerNorm without a bias when absent. */
+  norm?(weights: Weights): NormStep;
+  /** Tells layers of another structure apart, beside those with a window. */
+  variant?(layerId: number): string;
+}
+
+/** Parallel layers, neighbouring elements of heads that turn together, scaled logits. */
 export abstract class FlashParallelCohereATB<C extends CommandConfig> extends FlashForCausalLMATB<C> {
   protected readonly model: BaseModelATB;
 
-  constructor(config: C, weights: Weights, attention: (layerId: number, weights: Weights) => LayerStep) {
+  constructor(config: C, weights: Weights, parts: CommandParts) {
     super(config, weights, { scale: config.logitScale });
-    const norm = (at: Weights) =>
-      new BaseLayerNorm(at, config.hiddenSize, config.layerNormEps, { hasBias: false });
+    const {
+      norm = (at) => new BaseLayerNorm(at, config.hiddenSize, config.layerNormEps, { hasBias: false }),
+      mlp = (_, at) => new BaseMLP(config, at),
+      variant = () => '',
+    } = parts;
     const inner = weights.at('model');
     this.model = new BaseModelATB(config, inner, {
       layer(layerId, at) {
-        const parts = {
+        const steps = {
           inputLayernorm: norm(at.at('input_layernorm')),
-          selfAttn: attention(layerId, at.at('self_attn')),
-          mlp: new BaseMLP(config, at.at('mlp')),
+          selfAttn: parts.attention(layerId, at.at('self_attn')),
+          mlp: mlp(layerId, at.at('mlp')),
         };
-        return new ParallelLayer(layerId, at, parts, slidingVariant(config, layerId));
+        const variants = [variant(layerId), slidingVariant(config, layerId)];
+        return new ParallelLayer(layerId, at, steps, variants.filter((part) => part !== '').join('_'));
       },
       norm: norm(inner.at('norm')),
     });

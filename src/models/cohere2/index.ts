@@ -19,11 +19,12 @@ export class FlashCohere2ForCausalLMATB extends FlashParallelCohereATB<Cohere2Co
   readonly name = 'cohere2';
 
   constructor(config: Cohere2Config, weights: Weights) {
-    super(config, weights, (layerId, at) =>
-      config.slidingWindows[layerId] === undefined
-        ? new PositionFreeAttention(layerId, config, at)
-        : new RotaryAttention(layerId, config, at),
-    );
+    super(config, weights, {
+      attention: (layerId, at) =>
+        config.slidingWindows[layerId] === undefined
+          ? new PositionFreeAttention(layerId, config, at)
+          : new RotaryAttention(layerId, config, at),
+    });
   }
 }
 

@@ -9,11 +9,12 @@ import {
   LLAMA_DEFAULTS,
   slidingByLayer,
 } from '../../layers/config/index.js';
+import type { LayerStep } from '../../layers/decoder-layers.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashLlamaForCausalLMATB } from '../llama/index.js';
 import { Olmo2Layer } from '../olmo2/index.js';
-import { qwen3Norms } from '../qwen3/index.js';
+import { type NormedHeadsConfig, qwen3Norms } from '../qwen3/index.js';
 
 /** Every which layer sees everything, where `layer_types` does not say; letters (LLLG) need it beside them. */
 const globalLayers: Field<number> = {
@@ -30,20 +31,34 @@ const globalLayers: Field<number> = {
 /** Whether layers with a window are mixed with others, which then do not know positions. */
 const isHybrid: Field<boolean> = { read: (json) => !json.isNull('sliding_window') };
 
+/** Which layers have a window, and whether the others know positions. */
+export const exaone4Windows = {
+  isHybrid,
+  globalLayers,
+  slidingWindows: slidingByLayer({
+    window: 4096,
+    slides: (layer, { globalLayers }: { readonly globalLayers: number; readonly numHiddenLayers: number }) =>
+      (layer + 1) % globalLayers !== 0,
+  }),
+};
+
+/** Qwen 3's norms of queries and keys; beside layers with a window, those without know no positions. */
+export function exaone4Attention(
+  layerId: number,
+  config: NormedHeadsConfig & { readonly isHybrid: boolean },
+  weights: Weights,
+): LayerStep {
+  const rotates = !config.isHybrid || config.slidingWindows[layerId] !== undefined;
+  const Attention = rotates ? NormedRotaryAttention : NormedAttention;
+  return new Attention(layerId, config, weights, qwen3Norms(config, weights));
+}
+
 /** Defaults of transformers 5.24, Exaone4Config. */
 const EXAONE4_CONFIG = defineConfig({
   fields: {
     ...decoder({ ...LLAMA_DEFAULTS, numKeyValueHeads: 32, rmsNormEps: 1e-5 }),
     ...biases({ qkv: false, dense: false, mlp: false }),
-    isHybrid,
-    globalLayers,
-    slidingWindows: slidingByLayer({
-      window: 4096,
-      slides: (
-        layer,
-        { globalLayers }: { readonly globalLayers: number; readonly numHiddenLayers: number },
-      ) => (layer + 1) % globalLayers !== 0,
-    }),
+    ...exaone4Windows,
   },
 });
 type Exaone4Config = ConfigOf<typeof EXAONE4_CONFIG>;
@@ -54,10 +69,7 @@ export class FlashExaone4ForCausalLMATB extends FlashLlamaForCausalLMATB<Exaone4
 
   constructor(config: Exaone4Config, weights: Weights) {
     super(config, weights, (layerId, at) => {
-      const own = at.at('self_attn');
-      const rotates = !config.isHybrid || config.slidingWindows[layerId] !== undefined;
-      const Attention = rotates ? NormedRotaryAttention : NormedAttention;
-      const selfAttn = new Attention(layerId, config, own, qwen3Norms(config, own));
+      const selfAttn = exaone4Attention(layerId, config, at.at('self_attn'));
       return new Olmo2Layer(layerId, config, at, { selfAttn });
     });
   }

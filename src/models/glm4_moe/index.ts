@@ -16,7 +16,7 @@ import {
   sharedExperts,
   sparseBehindDense,
 } from '../../layers/config/index.js';
-import { ExpertRouter, Experts, SparseMLP, sharedMLP } from '../../layers/experts.js';
+import { sigmoidExperts } from '../../layers/sigmoid-experts.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashSparseLlamaATB, type SparseLlamaParts } from '../llama/index.js';
@@ -58,15 +58,9 @@ export function glm4MoeParts(
   config: Omit<Glm4MoeConfig, 'predictionLayers' | 'hasQkNorm'>,
   Attention: typeof RotaryAttention | typeof Qwen3Attention = RotaryAttention,
 ): SparseLlamaParts {
-  const names = { gate: 'gate.weight', correction: 'gate.e_score_correction_bias' };
   return {
     selfAttn: (layerId, at) => new Attention(layerId, config, at),
-    experts: (at) =>
-      new SparseMLP({
-        router: new ExpertRouter({ ...config, scoring: 'sigmoid', sumGuard: { added: 1e-20 } }, at, names),
-        experts: new Experts(config, at.at('experts')),
-        shared: sharedMLP(config, at.at('shared_experts')),
-      }),
+    experts: (at) => sigmoidExperts(config, at, { correction: 'gate.e_score_correction_bias' }),
   };
 }
 

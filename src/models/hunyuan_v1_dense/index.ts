@@ -1,4 +1,4 @@
-import { projectionNorms, RotaryNormedAttention } from '../../layers/attention-orders.js';
+import { RotaryNormedAttention } from '../../layers/attention-orders.js';
 import {
   biases,
   type DecoderConfig,
@@ -10,10 +10,10 @@ import {
   LLAMA_DEFAULTS,
   only,
 } from '../../layers/config/index.js';
-import { HeadNorm } from '../../layers/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashLlamaForCausalLMATB, LlamaLayer } from '../llama/index.js';
+import { qwen3Norms } from '../qwen3/index.js';
 
 /** What both kinds of Hunyuan have. Defaults of transformers 5.24, HunYuanDenseV1Config and HunYuanMoEV1Config. */
 export const HUNYUAN_FIELDS = {
@@ -53,10 +53,7 @@ const HUNYUAN_CONFIG = defineConfig({ fields: HUNYUAN_FIELDS, irrelevant: HUNYUA
 /** Attention whose queries and keys are RMS-normalised per head after they are rotated. */
 export class HunyuanAttention extends RotaryNormedAttention {
   constructor(layerId: number, config: DecoderConfig, weights: Weights) {
-    const norms = projectionNorms(config, (of, heads) => {
-      const name = of === 'q' ? 'query_layernorm' : 'key_layernorm';
-      return new HeadNorm(weights.at(name), { ...config, heads }, config.rmsNormEps);
-    });
+    const norms = qwen3Norms(config, weights, { q: 'query_layernorm', k: 'key_layernorm' });
     super(layerId, config, weights, norms);
   }
 }

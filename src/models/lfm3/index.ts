@@ -22,6 +22,7 @@ import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
 import { lfm2MLP } from '../lfm2/index.js';
+import { Qwen3Attention } from '../qwen3/index.js';
 import { HeadGatedAttention } from './attention.js';
 
 const MIXERS = ['conv', 'full_attention', 'sliding_attention'] as const;
@@ -76,13 +77,14 @@ export class FlashLfm3ForCausalLMATB extends FlashForCausalLMATB<Lfm3Config> {
   constructor(config: Lfm3Config, weights: Weights) {
     super(config, weights);
     const norm = (at: Weights) => new BaseRMSNorm(at, config.hiddenSize, config.rmsNormEps);
+    const Attention = config.gatesHeads ? HeadGatedAttention : Qwen3Attention;
     this.model = new BaseModelATB(config, weights.at('model'), {
       layer: (layerId, at) => {
         const mixer = config.mixers[layerId] as Mixer;
         const selfAttn =
           mixer === 'conv'
             ? new ShortConv(layerId, config, at.at('conv'))
-            : new HeadGatedAttention(layerId, config, at.at('self_attn'));
+            : new Attention(layerId, config, at.at('self_attn'));
         const mlp = lfm2MLP(config, at.at('feed_forward'));
         const [before, beforeMlp] = [norm(at.at('operator_norm')), norm(at.at('ffn_norm'))];
         if (!config.hasSandwiches) {

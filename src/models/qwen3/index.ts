@@ -30,10 +30,14 @@ const QWEN3_CONFIG = defineConfig({
 /** What attention with norms of heads is told by the configuration. */
 export type NormedHeadsConfig = AttentionConfig & { readonly rmsNormEps: number };
 
-/** The norms of queries and keys, one for all heads of each. */
-export const qwen3Norms = (config: NormedHeadsConfig, weights: Weights): ProjectionNorms =>
+/** The norms of queries and keys, one for all heads of each, by their names in the checkpoint. */
+export const qwen3Norms = (
+  config: NormedHeadsConfig,
+  weights: Weights,
+  names = { q: 'q_norm', k: 'k_norm' },
+): ProjectionNorms =>
   projectionNorms(config, (of, heads) => {
-    return new HeadNorm(weights.at(`${of}_norm`), { ...config, heads }, config.rmsNormEps);
+    return new HeadNorm(weights.at(names[of]), { ...config, heads }, config.rmsNormEps);
   });
 
 /** Llama's attention, with q and k RMS-normalised per head before RoPE (arXiv:2505.09388, section 2). */

@@ -35,13 +35,16 @@ const QWEN3_MOE_CONFIG = defineConfig({
   irrelevant: { max_window_layers: 'Qwen3MoeModel has one window for all layers' },
 });
 
-type Qwen3MoeConfig = ConfigOf<typeof QWEN3_MOE_CONFIG>;
+/** What Qwen3 with experts is made of. */
+export type Qwen3MoeConfig = Omit<ConfigOf<typeof QWEN3_MOE_CONFIG>, 'hasQkNorm'>;
 
 /** Qwen3 with experts in place of some or all MLPs (arXiv:2505.09388, section 2). */
-export class FlashQwen3MoeForCausalLMATB extends FlashSparseLlamaATB<Qwen3MoeConfig> {
-  readonly name = 'qwen3_moe';
+export class FlashQwen3MoeForCausalLMATB<
+  C extends Qwen3MoeConfig = Qwen3MoeConfig,
+> extends FlashSparseLlamaATB<C> {
+  readonly name: string = 'qwen3_moe';
 
-  constructor(config: Qwen3MoeConfig, weights: Weights) {
+  constructor(config: C, weights: Weights) {
     super(config, weights, {
       selfAttn: (layerId, at) => new Qwen3Attention(layerId, config, at),
       experts: (at) =>

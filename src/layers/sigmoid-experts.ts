@@ -1,0 +1,43 @@
+import type { Weights } from '../weights/weights.js';
+import {
+  ExpertRouter,
+  Experts,
+  type ExpertsConfig,
+  type RouterConfig,
+  SparseMLP,
+  sharedMLP,
+} from './experts.js';
+import type { MLPConfig } from './mlp.js';
+
+/** What such experts are told. */
+export type SigmoidExpertsConfig = Omit<RouterConfig, 'scoring'> &
+  ExpertsConfig &
+  MLPConfig & { readonly sharedExperts: number };
+
+/** The checkpoint's names of what is not an expert's own. */
+export interface SigmoidExpertNames {
+  /** What is added to scores for the choice alone. */
+  readonly correction: string;
+  /** `gate.weight` when absent. */
+  readonly gate?: string;
+  /** The MLP that all tokens pass through: `shared_experts` when absent. */
+  readonly shared?: string;
+}
+
+/**
+ * Experts that corrected sigmoids choose, beside an MLP that all tokens pass through (arXiv:2412.19437, section 2.1.2).
+ * `weights` is the window of the MLP. Throws what `ExpertRouter` and `Experts` throw.
+ */
+export const sigmoidExperts = (
+  config: SigmoidExpertsConfig,
+  weights: Weights,
+  { correction, gate = 'gate.weight', shared = 'shared_experts' }: SigmoidExpertNames,
+): SparseMLP =>
+  new SparseMLP({
+    router: new ExpertRouter({ sumGuard: { added: 1e-20 }, ...config, scoring: 'sigmoid' }, weights, {
+      gate,
+      correction,
+    }),
+    experts: new Experts(config, weights.at('experts')),
+    shared: sharedMLP(config, weights.at(shared)),
+  });
