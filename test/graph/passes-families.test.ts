@@ -110,7 +110,7 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     ['deepseek_v2'],
   [`${LATENT} RmsNorm Elewise Linear Softmax Sort FusedExperts Linear Elewise Elewise`]: ['deepseek_v2-lite'],
   'Linear LayerNorm LayerNorm': ['openai_gpt', 'openai_gpt-untied', 'opt-post-norm'],
-  'RmsNorm Elewise Linear Softmax Sort FusedExperts Elewise': ['qwen3_moe-dense-layers'],
+  'RmsNorm Elewise Linear Softmax Sort FusedExperts Elewise': ['jamba', 'qwen3_moe-dense-layers'],
   'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Elewise': [
     'mixtral',
     'mixtral-window',
@@ -239,6 +239,13 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   'Split Split RmsNorm Linear Concat Concat ReshapeAndCache Linear RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise':
     ['kimi_linear'],
   [MAMBA]: ['bamba', 'mamba2', 'nemotron_h-latent'],
+  // Mixers of the first Mamba, without norms of steps, B and C and with them.
+  'CausalConv1d Linear Slice Slice Concat Linear SelectiveScan Slice Activation Elewise': [
+    'mamba',
+    'mamba-biases',
+  ],
+  'CausalConv1d Linear Slice Slice RmsNorm Slice RmsNorm Concat Concat SelectiveScan Slice Activation Elewise':
+    ['falcon_mamba', 'falcon_mamba-biases', 'jamba', 'jamba-dense'],
   [`RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise ${UNGATED} Linear Elewise Elewise`]:
     ['nemotron_h'],
   [`RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather Elewise Linear ${UNGATED} Linear Elewise`]:

@@ -23,6 +23,8 @@ CALIBRATION_TOKENS = 17
 HEADS = ("lm_head.weight", "embed_out.weight")
 # Decay rates of linear attention: exp of it must stay moderate.
 DECAY = "A_log"
+# Steps of Mamba's mixers, of which softplus is taken, are small, so that states remember.
+STEP_BIAS = "dt_proj.bias"
 
 
 def rounded(x):
@@ -74,6 +76,8 @@ def draw(tensors, model, tied):
             mean, std = (number / tensor.shape[-1] ** 0.25 for number in (mean, std))
         if name.endswith(DECAY):
             mean, std = 0.5, 0.5
+        if name.endswith(STEP_BIAS):
+            mean, std = -3.0, 0.5
         out[name] = {"shape": list(tensor.shape), "mean": rounded(mean), "std": rounded(std)}
     return out
 

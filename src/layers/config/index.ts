@@ -62,7 +62,9 @@ export { type IndexerDefaults, indexer, ownIndexers, sharedIndexers } from './in
 export { type LatentAttentionDefaults, latentAttention } from './latent.js';
 export { layersOfType } from './layer-types.js';
 export { contextLength, longestContext } from './longest-context.js';
+export { mamba, ORIGINAL_MAMBA_IRRELEVANT, originalMamba } from './mamba.js';
 export {
+  endlessContext,
   type Mamba2Defaults,
   mamba2,
   mambaGroups,

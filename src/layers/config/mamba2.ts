@@ -1,7 +1,18 @@
 import { isObject } from '../../is-object.js';
 import type { ConfigReader } from './config-reader.js';
 import { keysBecause } from './define-config.js';
-import { type Check, type Field, field, flag, HEADS, integer, listOf, SIZE, WIDTH } from './fields.js';
+import {
+  type Check,
+  type Field,
+  field,
+  flag,
+  HEADS,
+  integer,
+  LENGTH,
+  listOf,
+  SIZE,
+  WIDTH,
+} from './fields.js';
 
 /** The defaults that a family with mixers of Mamba-2 must state; null stands for them, too. */
 export interface Mamba2Defaults {
@@ -12,7 +23,7 @@ export interface Mamba2Defaults {
 }
 
 /** Tokens that a convolution sees. */
-const TAPS = integer(2, 64);
+export const TAPS = integer(2, 64);
 
 type Sizes = { readonly hiddenSize: number; readonly mambaHeads: number };
 
@@ -71,6 +82,9 @@ export const mambaGroups = (
     return groups;
   },
 });
+
+/** States have no end, but a run's context must: that up to which Codestral Mamba was tried. */
+export const endlessContext = field('max_position_embeddings', LENGTH, 2 ** 18);
 
 /** Mixers of Mamba-2, under the names that its authors gave their sizes. Heads and groups the families name. */
 export const originalMamba2 = {
