@@ -87,6 +87,7 @@ export { applyPasses, type PassSelection } from './graph/passes/index.js';
 export type { Guide } from './guided/index.js';
 export { BlockManager, BlockTable } from './kv-cache/block-manager.js';
 export type { KvQuantMode } from './kv-cache/kv-quant.js';
+export { AdaptedAttention, AdaptedMLP, type Adapters } from './layers/adapted-steps.js';
 export {
   NormedRotaryAttention,
   PositionFreeAttention,
@@ -155,6 +156,7 @@ export { KimiDeltaAttention, type KimiDeltaConfig } from './layers/kimi-delta-at
 export { LatentAttention, type LatentAttentionConfig } from './layers/latent-attention.js';
 export * from './layers/learned-positions.js';
 export { type LearnedPositionSizes, LearnedPositions, TokenTypes } from './layers/learned-positions.js';
+export { type AdapterSizes, LowRankAdapter } from './layers/low-rank-adapter.js';
 export { type MambaConfig, MambaMixer, type ScanNorm } from './layers/mamba.js';
 export { type Mamba2Config, Mamba2Mixer, type Mamba2Options, type Mamba2Scales } from './layers/mamba2.js';
 export {

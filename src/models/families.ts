@@ -135,3 +135,4 @@ export * from './vaultgemma/index.js';
 export * from './xglm/index.js';
 export * from './xlm_roberta_xl/index.js';
 export * from './youtu/index.js';
+export * from './zamba2/index.js';

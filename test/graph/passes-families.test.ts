@@ -187,7 +187,13 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   [altup('RmsNorm Rope', '')]: ['gemma3n', 'gemma3n_text'],
   [altup(VALUE_NORMED, '', '')]: ['gemma3n_text-dense'],
   'Split Elewise CausalConv1d Elewise': ['lfm2', 'lfm2-biases', 'lfm2_moe', 'lfm3-plain'],
-  [`${MAMBA} RmsNorm Elewise`]: ['bamba-groups', 'granitemoehybrid-dense', 'mamba2-biases', 'nemotron_h'],
+  [`${MAMBA} RmsNorm Elewise`]: [
+    'bamba-groups',
+    'granitemoehybrid-dense',
+    'mamba2-biases',
+    'nemotron_h',
+    'zamba2-adapters',
+  ],
   [`${MAMBA} RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise Elewise FusedExperts Linear Elewise Elewise`]:
     ['granitemoehybrid'],
   'RmsNorm Linear Linear Activation Elewise': ['qwen3_5_text', 'qwen3_next-dense'],
@@ -239,6 +245,12 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   'Split Split RmsNorm Linear Concat Concat ReshapeAndCache Linear RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise':
     ['kimi_linear'],
   [MAMBA]: ['bamba', 'mamba2', 'nemotron_h-latent'],
+  // A transformer that layers share, with adapters of the MLP, and of attention too.
+  [`Concat Linear RmsNorm Linear Linear Split Activation Elewise Linear Linear Elewise ${MAMBA} Elewise`]: [
+    'zamba2',
+  ],
+  [`Concat RmsNorm Linear Split Linear Linear Elewise Linear Linear Elewise Linear Linear Elewise ReshapeAndCache Linear RmsNorm Linear Linear Split Activation Elewise Linear Linear Elewise ${MAMBA} RmsNorm Elewise Linear Elewise`]:
+    ['zamba2-adapters'],
   // Mixers of the first Mamba, without norms of steps, B and C and with them.
   'CausalConv1d Linear Slice Slice Concat Linear SelectiveScan Slice Activation Elewise': [
     'mamba',

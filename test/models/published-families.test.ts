@@ -43,6 +43,9 @@ const kimiDeltas = Array.from({ length: 27 }, (_, at) => at + 1).filter(
 const lfm2Layers = Array.from({ length: 24 }, (_, layer) =>
   [2, 6, 10, 14, 18, 21].includes(layer) ? 'full_attention' : 'conv',
 );
+const zambaLayers = Array.from({ length: 54 }, (_, layer) =>
+  [6, 12, 18, 24, 30, 36, 42, 47, 51].includes(layer) ? 'hybrid' : 'linear_attention',
+);
 const mambaTraining = {
   initializer_range: 0.1,
   rescale_prenorm_residual: false,
@@ -192,6 +195,10 @@ const PUBLISHED: ReadonlyArray<readonly [name: string, family: string, sizes: Si
       hidden_size_per_layer_input: 256, intermediate_size: Array.from({ length: 30 }, () => 8192), laurel_rank: 64, num_kv_shared_layers: 10, query_pre_attn_scalar: 256, rms_norm_eps: 1e-6, rope_local_base_freq: 10_000, rope_scaling: null, rope_theta: 1_000_000, sliding_window: 512, vocab_size_per_layer_input: 262_144, tie_word_embeddings: true,
       layer_types: Array.from({ length: 30 }, (_, layer) => (layer % 5 === 4 ? 'full_attention' : 'sliding_attention')) },
     { headDim: 256, borrowingLayers: 10, perLayerSize: 256, streams: 4, activeStream: 0, laurelRank: 64, intermediateSize: 8192, logitSoftcap: 30, closedGates: Array.from({ length: 30 }, (_, layer) => (layer < 10 ? 0.95 : 0)) }],
+  ['Zamba2, the defaults of its class', 'zamba2', [2560, 0, 54, 32, 0, 32_000, 4096],
+    { intermediate_size: null, adapter_rank: 128, add_bias_linear: false, bos_token_id: 1, chunk_size: 256, eos_token_id: 2, hidden_act: 'gelu', layers_block_type: zambaLayers, mamba_d_conv: 4, mamba_d_state: 64, mamba_expand: 2, mamba_ngroups: 1, n_mamba_heads: 8, num_key_value_heads: null, num_logits_to_keep: 1, num_mem_blocks: 1, pad_token_id: 0,
+      rms_norm_eps: 1e-5, rope_parameters: { rope_theta: 10_000, rope_type: 'default' }, tie_word_embeddings: true, time_step_floor: 1e-4, time_step_max: 0.1, time_step_min: 0.001, use_conv_bias: true, use_long_context: false, use_mamba_kernels: true, use_mem_eff_path: false, use_mem_rope: false, use_shared_attention_adapter: false },
+    { headDim: 160, intermediateSize: 10_240, numKeyValueHeads: 32, mambaHeadSize: 640, rope: undefined, isHybrid: zambaLayers.map((type) => type === 'hybrid') }],
   ['Gemma 4, the defaults of its class', 'gemma4_text', [2304, 9216, 30, 8, 4, 262_144, 131_072],
     { hidden_act: null, head_dim: 256, global_head_dim: 512, hidden_activation: 'gelu_pytorch_tanh', hidden_size_per_layer_input: 256, vocab_size_per_layer_input: 262_144, rms_norm_eps: 1e-6, sliding_window: 512, tie_word_embeddings: true, attention_bias: false, attention_k_eq_v: false, num_kv_shared_layers: 20,
       use_double_wide_mlp: true, enable_moe_block: false, use_bidirectional_attention: null, num_experts: null, top_k_experts: null, moe_intermediate_size: null, num_global_key_value_heads: null, final_logit_softcapping: 30, pad_token_id: 0, eos_token_id: 1, bos_token_id: 2,
@@ -258,6 +265,9 @@ describe('published configurations of families', () => {
     ['hunyuan_v1_dense', { norm_type: 'layer' }, /norm_type must be rms: .*found "layer"/],
     ['falcon_h1', { mamba_n_heads: 3 }, /mamba_n_heads \(3\) heads of 341.* must be mamba_d_ssm \(1024\)/],
     ['jamba', { attn_layer_period: 4, attn_layer_offset: 4 }, /attn_layer_offset \(4\) must be less than attn_layer_period \(4\)/],
+    ['zamba2', { n_mamba_heads: 4, layers_block_type: ['mamba', 'hybrid'] }, /layers_block_type must have one entry for each of the 3 layers, found 2/],
+    ['zamba2', { n_mamba_heads: 4, mamba_headdim: 64 }, /n_mamba_heads \(4\) heads of 64 must be mamba_expand \* hidden_size \(128\)/],
+    ['zamba2', { n_mamba_heads: 4, use_long_context: true }, /use_long_context must be false/],
     ['jamba', { hidden_act: 'gelu' }, /hidden_act must be silu/],
     ['bamba', { mamba_n_heads: 4, mamba_d_head: 32, mamba_n_groups: 3 }, /mamba_n_groups \(3\) must divide the 4 heads/],
     ['nemotron_h', { hidden_act: null, mamba_num_heads: 4, n_groups: 3 }, /n_groups \(3\) must divide the 4 heads/],

@@ -163,7 +163,7 @@ const BEYOND_ATB = new Map([
   ['vaultgemma-bounded', 'softcap is an extension key'],
   ...[...familyCases, ...visionCases]
     .filter((name) =>
-      /^(bamba|falcon_h1|falcon_mamba|granitemoehybrid|jamba|kimi_linear|lfm[23]|mamba|nemotron_h|olmo_hybrid|qwen3_5|qwen3_next)/.test(
+      /^(bamba|falcon_h1|falcon_mamba|granitemoehybrid|jamba|kimi_linear|lfm[23]|mamba|nemotron_h|olmo_hybrid|qwen3_5|qwen3_next|zamba2)/.test(
         name,
       ),
     )

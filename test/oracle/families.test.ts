@@ -72,6 +72,8 @@ const EXTENSIONS: Readonly<Record<string, RegExp>> = {
   qwen3_5_text: STATES,
   qwen3_next: STATES,
   'qwen3_next-dense': STATES,
+  zamba2: STATES,
+  'zamba2-adapters': STATES,
   'vaultgemma-bounded': /softcap is an extension key$/,
 };
 /** How far a logit in f32 may be off. */

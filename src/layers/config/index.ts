@@ -68,6 +68,7 @@ export {
   type Mamba2Defaults,
   mamba2,
   mambaGroups,
+  mambaHeadSize,
   ORIGINAL_MAMBA2_IRRELEVANT,
   originalMamba2,
 } from './mamba2.js';

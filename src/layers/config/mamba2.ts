@@ -27,17 +27,23 @@ export const TAPS = integer(2, 64);
 
 type Sizes = { readonly hiddenSize: number; readonly mambaHeads: number };
 
-/** All heads together are `mamba_expand` times as wide as hidden states, or `mamba_d_ssm`, whether the file says their size or not. */
-const headSize = (known: number | undefined): Field<number, Sizes> => ({
+/**
+ * All heads together are `mamba_expand` times as wide as hidden states, or `mamba_d_ssm` where `known` stands for that,
+ * whether the file says their size or not. `names`: of their number and of their size.
+ */
+export const mambaHeadSize = (
+  names: { readonly heads: string; readonly size: string },
+  known?: number,
+): Field<number, Sizes> => ({
   read(json, { hiddenSize, mambaHeads }) {
     const expand = field('mamba_expand', integer(1, 1000), 2).read(json, {});
     const isNamed = known !== undefined && !json.isNull('mamba_d_ssm');
     const width = isNamed ? field('mamba_d_ssm', WIDTH, known).read(json, {}) : expand * hiddenSize;
-    const named = json.raw('mamba_d_head') ?? 'auto';
-    const found = named === 'auto' ? width / mambaHeads : json.check('mamba_d_head', named, SIZE);
+    const named = json.raw(names.size) ?? 'auto';
+    const found = named === 'auto' ? width / mambaHeads : json.check(names.size, named, SIZE);
     if (found !== undefined && (found * mambaHeads !== width || !Number.isInteger(found)))
       json.problem(
-        `mamba_n_heads (${mambaHeads}) heads of ${found} must be ${isNamed ? 'mamba_d_ssm' : 'mamba_expand * hidden_size'} (${width})`,
+        `${names.heads} (${mambaHeads}) heads of ${found} must be ${isNamed ? 'mamba_d_ssm' : 'mamba_expand * hidden_size'} (${width})`,
       );
     return found ?? 1;
   },
@@ -110,7 +116,7 @@ export const ORIGINAL_MAMBA2_IRRELEVANT = {
 /** Mixers of Mamba-2, under the names that most hybrids have. */
 export const mamba2 = ({ heads, stateSize, width }: Mamba2Defaults) => ({
   mambaHeads: field('mamba_n_heads', HEADS, heads),
-  mambaHeadSize: headSize(width),
+  mambaHeadSize: mambaHeadSize({ heads: 'mamba_n_heads', size: 'mamba_d_head' }, width),
   mambaStateSize: field('mamba_d_state', SIZE, stateSize),
   mambaGroups: mambaGroups('mamba_n_groups', 1),
   convTaps: field('mamba_d_conv', TAPS, 4),
