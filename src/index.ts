@@ -156,6 +156,7 @@ export { KimiDeltaAttention, type KimiDeltaConfig } from './layers/kimi-delta-at
 export { LatentAttention, type LatentAttentionConfig } from './layers/latent-attention.js';
 export * from './layers/learned-positions.js';
 export { type LearnedPositionSizes, LearnedPositions, TokenTypes } from './layers/learned-positions.js';
+export { LightningAttention, type LightningConfig } from './layers/lightning-attention.js';
 export { type AdapterSizes, LowRankAdapter } from './layers/low-rank-adapter.js';
 export { type MambaConfig, MambaMixer, type ScanNorm } from './layers/mamba.js';
 export { type Mamba2Config, Mamba2Mixer, type Mamba2Options, type Mamba2Scales } from './layers/mamba2.js';

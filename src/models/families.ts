@@ -85,6 +85,7 @@ export * from './mimo/index.js';
 export * from './minicpm/index.js';
 export * from './minicpm_qwen2_v2/index.js';
 export * from './minicpm3/index.js';
+export * from './minimax/index.js';
 export * from './minimax_m2/index.js';
 export * from './ministral/index.js';
 export * from './ministral3/index.js';

@@ -38,6 +38,10 @@ const KIMI_DELTA =
 /** A mixer of Mamba-2. */
 const MAMBA = 'CausalConv1d Slice SelectiveScan Slice Activation Elewise';
 
+/** What follows attention in MiniMax-Text-01. */
+const WEIGHED =
+  'Elewise Elewise Elewise RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Elewise Elewise Elewise';
+
 /** Experts without gates. */
 const UNGATED = 'MoeInitRouting Elewise GroupedMatmul Activation Elewise GroupedMatmul MoeTokenUnpermute';
 
@@ -245,6 +249,12 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   'Split Split RmsNorm Linear Concat Concat ReshapeAndCache Linear RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise':
     ['kimi_linear'],
   [MAMBA]: ['bamba', 'mamba2', 'nemotron_h-latent'],
+  // Lightning attention, and attention, before experts; residuals are weighed.
+  [`RmsNorm Slice SelectiveScan RmsNorm Linear Activation Elewise Linear ${WEIGHED}`]: [
+    'minimax',
+    'minimax-unweighed',
+  ],
+  [`RmsNorm Linear Linear ${WEIGHED}`]: ['minimax', 'minimax-unweighed'],
   // A transformer that layers share, with adapters of the MLP, and of attention too.
   [`Concat Linear RmsNorm Linear Linear Split Activation Elewise Linear Linear Elewise ${MAMBA} Elewise`]: [
     'zamba2',

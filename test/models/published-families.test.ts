@@ -46,6 +46,9 @@ const lfm2Layers = Array.from({ length: 24 }, (_, layer) =>
 const zambaLayers = Array.from({ length: 54 }, (_, layer) =>
   [6, 12, 18, 24, 30, 36, 42, 47, 51].includes(layer) ? 'hybrid' : 'linear_attention',
 );
+const minimaxLayers = Array.from({ length: 80 }, (_, layer) =>
+  layer % 8 === 7 ? 'full_attention' : 'linear_attention',
+);
 const mambaTraining = {
   initializer_range: 0.1,
   rescale_prenorm_residual: false,
@@ -177,6 +180,10 @@ const PUBLISHED: ReadonlyArray<readonly [name: string, family: string, sizes: Si
     { attn_layer_offset: 4, attn_layer_period: 8, bos_token_id: 1, eos_token_id: 2, expert_layer_offset: 1, expert_layer_period: 2, mamba_conv_bias: true, mamba_d_conv: 4, mamba_d_state: 16, mamba_dt_rank: 256, mamba_expand: 2, mamba_proj_bias: false, num_experts: 16, num_experts_per_tok: 2, num_logits_to_keep: 1,
       output_router_logits: false, pad_token_id: 0, rms_norm_eps: 1e-6, router_aux_loss_coef: 0.001, sliding_window: null, tie_word_embeddings: false, use_mamba_kernels: true },
     { headDim: 128, mambaWidth: 8192, stepRank: 256, numExperts: 16, normTopkProb: false, attends: Array.from({ length: 32 }, (_, layer) => layer % 8 === 4), sparseLayers: Array.from({ length: 32 }, (_, layer) => layer % 2 === 1) }],
+  ['MiniMax-Text-01-hf', 'minimax', [6144, 9216, 80, 64, 8, 200_064, 10_240_000],
+    { full_attn_alpha_factor: 3.5565588200778455, full_attn_beta_factor: 1, head_dim: 128, layer_types: minimaxLayers, linear_attn_alpha_factor: 3.5565588200778455, linear_attn_beta_factor: 1, mlp_alpha_factor: 3.5565588200778455, mlp_beta_factor: 1, num_experts_per_tok: 2, num_local_experts: 32, postnorm: true, rms_norm_eps: 1e-5, rope_theta: 10_000_000, rotary_dim: 64,
+      shared_intermediate_size: 0, shared_moe_mode: 'sigmoid', sliding_window: null, tie_word_embeddings: false },
+    { headDim: 128, numExperts: 32, mlpAlpha: 3.5565588200778455, attends: minimaxLayers.map((type) => type === 'full_attention') }],
   ['LFM2-1.2B', 'lfm2', [2048, 0, 16, 32, 8, 65_536, 128_000],
     { hidden_act: null, intermediate_size: null, attention_dropout: null, block_auto_adjust_ff_dim: true, block_dim: 2048, block_ff_dim: 12_288, block_ffn_dim_multiplier: 1, block_mlp_init_scale: 1, block_multiple_of: 256, block_norm_eps: 1e-5, block_out_init_scale: 1, block_use_swiglu: true, block_use_xavier_init: true,
       bos_token_id: 1, conv_L_cache: 3, conv_bias: false, conv_dim: 2048, conv_dim_out: 2048, conv_use_xavier_init: true, eos_token_id: 7, full_attn_idxs: [2, 5, 8, 10, 12, 14], norm_eps: 1e-5, num_heads: 32, pad_token_id: 0, rope_theta: 1_000_000, use_pos_enc: true },
@@ -268,6 +275,7 @@ describe('published configurations of families', () => {
     ['zamba2', { n_mamba_heads: 4, layers_block_type: ['mamba', 'hybrid'] }, /layers_block_type must have one entry for each of the 3 layers, found 2/],
     ['zamba2', { n_mamba_heads: 4, mamba_headdim: 64 }, /n_mamba_heads \(4\) heads of 64 must be mamba_expand \* hidden_size \(128\)/],
     ['zamba2', { n_mamba_heads: 4, use_long_context: true }, /use_long_context must be false/],
+    ['minimax', { postnorm: false, shared_intermediate_size: 8 }, /postnorm must be true.*shared_intermediate_size must be 0/],
     ['jamba', { hidden_act: 'gelu' }, /hidden_act must be silu/],
     ['bamba', { mamba_n_heads: 4, mamba_d_head: 32, mamba_n_groups: 3 }, /mamba_n_groups \(3\) must divide the 4 heads/],
     ['nemotron_h', { hidden_act: null, mamba_num_heads: 4, n_groups: 3 }, /n_groups \(3\) must divide the 4 heads/],

@@ -169,6 +169,9 @@ const BEYOND_ATB = new Map([
     )
     .map((name) => [name, 'CausalConv1d is an extension op'] as const),
   ...familyCases
+    .filter((name) => /^minimax($|-)/.test(name))
+    .map((name) => [name, 'SelectiveScan is an extension op'] as const),
+  ...familyCases
     .filter((name) => /^(deepseek_v32|glm_moe_dsa)/.test(name))
     .map((name) => [name, 'LightningIndexer is an extension op'] as const),
 ]);

@@ -32,6 +32,8 @@ const COSINES: Readonly<Record<string, number>> = { nemotron: 0.998 };
 const COMPARED = 1 / 6;
 /** What ATB lacks for recurrent states. */
 const STATES = /(CausalConv1d|GatedDeltaRule|SelectiveScan) is an extension op$/;
+/** The same of lightning attention, which has no convolutions. */
+const SCAN = /SelectiveScan is an extension op$/;
 /** What it lacks for attention to chosen keys. */
 const SPARSE = /(LightningIndexer|SparseAttention) is an extension op$/;
 /** What ATB cannot say, by the case that needs it. */
@@ -64,6 +66,8 @@ const EXTENSIONS: Readonly<Record<string, RegExp>> = {
   'mamba-biases': STATES,
   mamba2: STATES,
   'mamba2-biases': STATES,
+  minimax: SCAN,
+  'minimax-unweighed': SCAN,
   nemotron_h: STATES,
   'nemotron_h-latent': STATES,
   olmo_hybrid: STATES,

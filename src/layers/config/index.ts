@@ -78,6 +78,7 @@ export {
   rotaryByWindow,
   rotaryConfig,
   rotaryConfigByLayerType,
+  rotaryOfDim,
   rotaryOrAlibi,
   type UsesAlibi,
 } from './rotary-config.js';
