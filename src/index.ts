@@ -155,7 +155,6 @@ export { Indexer, type IndexerConfig } from './layers/indexer.js';
 export { KimiDeltaAttention, type KimiDeltaConfig } from './layers/kimi-delta-attention.js';
 export { LatentAttention, type LatentAttentionConfig } from './layers/latent-attention.js';
 export * from './layers/learned-positions.js';
-export { type LearnedPositionSizes, LearnedPositions, TokenTypes } from './layers/learned-positions.js';
 export { LightningAttention, type LightningConfig } from './layers/lightning-attention.js';
 export { type AdapterSizes, LowRankAdapter } from './layers/low-rank-adapter.js';
 export { type MambaConfig, MambaMixer, type ScanNorm } from './layers/mamba.js';
