@@ -169,6 +169,7 @@ const PUBLISHED: ReadonlyArray<readonly [name: string, family: string, sizes: Si
   ['mamba2-780m-hf', 'mamba2', [1536, 0, 48, 0, 0, 50_288, 0],
     { chunk_size: 256, conv_kernel: 4, expand: 2, head_dim: 64, intermediate_size: null, layer_norm_epsilon: 1e-5, max_position_embeddings: null, n_groups: 1, num_attention_heads: null, num_heads: 48, num_key_value_heads: null, residual_in_fp32: true, rms_norm: true, state_size: 128, tie_word_embeddings: true, time_step_limit: [0, 'Infinity'], use_bias: false, use_conv_bias: true },
     { mambaHeads: 48, stepLimits: [0, 3e38], maxPositionEmbeddings: 262_144 }],
+  // These files, and that of MiniMax-Text-01-hf, as tests and model code of public repositories quote them.
   ['mamba-130m-hf', 'mamba', [768, 1536, 24, 0, 0, 50_280, 0],
     { ...mambaTraining, bos_token_id: 0, conv_kernel: 4, d_inner: 1536, d_model: 768, eos_token_id: 0, expand: 2, fused_add_norm: true, layer_norm_epsilon: 1e-5, max_position_embeddings: null, n_layer: 24, num_attention_heads: null, num_key_value_heads: null, pad_token_id: 0, pad_vocab_size_multiple: 8, residual_in_fp32: true, rms_norm: true,
       ssm_cfg: {}, state_size: 16, time_step_rank: 48, torch_dtype: 'float32', use_bias: false, use_conv_bias: true },
