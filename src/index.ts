@@ -87,6 +87,7 @@ export { applyPasses, type PassSelection } from './graph/passes/index.js';
 export type { Guide } from './guided/index.js';
 export { BlockManager, BlockTable } from './kv-cache/block-manager.js';
 export type { KvQuantMode } from './kv-cache/kv-quant.js';
+export { AdaptedAttention, AdaptedMLP, type Adapters } from './layers/adapted-steps.js';
 export {
   NormedRotaryAttention,
   PositionFreeAttention,
@@ -154,6 +155,9 @@ export { Indexer, type IndexerConfig } from './layers/indexer.js';
 export { KimiDeltaAttention, type KimiDeltaConfig } from './layers/kimi-delta-attention.js';
 export { LatentAttention, type LatentAttentionConfig } from './layers/latent-attention.js';
 export * from './layers/learned-positions.js';
+export { LightningAttention, type LightningConfig } from './layers/lightning-attention.js';
+export { type AdapterSizes, LowRankAdapter } from './layers/low-rank-adapter.js';
+export { type MambaConfig, MambaMixer, type ScanNorm } from './layers/mamba.js';
 export { type Mamba2Config, Mamba2Mixer, type Mamba2Options, type Mamba2Scales } from './layers/mamba2.js';
 export {
   BaseMLP,

@@ -953,18 +953,21 @@ void GatedDeltaRule(Case& c) {
   c.Node("GatedDeltaRule", param, inputs, 1, state);
 }
 
-void SelectiveScan(Case& c) {
+void SelectiveScan(Case& c, bool by_channel) {
   Draw d{c};
   const StateSteps steps(d);
   const int64_t groups = d.Int(1, 3), heads = groups * d.Int(1, 3), head_size = d.Dim(), state_size = d.Dim();
   const DType dtype = d.Float();
+  const int64_t of_steps = by_channel ? heads * head_size : heads;
   Strings inputs{c.Input(dtype, {steps.tokens, heads * head_size + 2 * groups * state_size}),
-                 c.Input(dtype, {steps.tokens, heads})};
-  for (int i = 0; i < 3; ++i) inputs.push_back(d.Vector(DType::kF32, heads));
+                 c.Input(dtype, {steps.tokens, of_steps})};
+  inputs.push_back(by_channel ? c.Input(DType::kF32, {state_size, of_steps}) : d.Vector(DType::kF32, heads));
+  for (int i = 0; i < 2; ++i) inputs.push_back(d.Vector(DType::kF32, of_steps));
   Strings state;
   steps.Add(d, heads * head_size * state_size, inputs, state);
   ParamObject param{{"heads", Num(heads)}, {"headSize", Num(head_size)}, {"stateSize", Num(state_size)}, {"groups", Num(groups)}};
   if (d.Flag()) param.emplace("mostStep", 1.0);
+  if (by_channel) param.emplace("byChannel", true);
   c.Node("SelectiveScan", param, inputs, 1, state);
 }
 
@@ -1207,7 +1210,8 @@ const std::map<std::string, Variants>& Recipes() {
          {{"", [](Case& c) { ReshapeAndCache(c, false); }}, {"of keys", [](Case& c) { ReshapeAndCache(c, true); }}}},
         {"RmsNorm", {{"", RmsNorm}}},
         {"Rope", {{"", Rope}}},
-        {"SelectiveScan", {{"", SelectiveScan}}},
+        {"SelectiveScan",
+         {{"", [](Case& c) { SelectiveScan(c, false); }}, {"by channel", [](Case& c) { SelectiveScan(c, true); }}}},
         {"SelfAttention",
          {{"on both sides", [](Case& c) { SelfAttention(c, {.both_sides = true}); }},
           {"to others", [](Case& c) { SelfAttention(c, {.others = true}); }},

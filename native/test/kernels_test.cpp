@@ -235,6 +235,7 @@ const UnaryCase kUnary[] = {
     {UnaryOp::kMuls, -5, 5, 0.37f, 0, 0},   {UnaryOp::kCos, -100, 100, 0, 2, 1e-7},
     {UnaryOp::kSin, -100, 100, 0, 2, 1e-7}, {UnaryOp::kNeg, -5, 5, 0, 0, 0},
     {UnaryOp::kTanh, -9, 9, 0, 5, 0},
+    {UnaryOp::kExp, -80, 80, 0, 2, 0},      {UnaryOp::kSoftplus, -80, 80, 0, 5, 0},
 };
 
 void UnaryAgrees() {
@@ -257,7 +258,8 @@ void UnaryKeepsSpecialValues() {
   const auto n = static_cast<int64_t>(x.size());
   ForEachTable([&](const KernelTable& t) {
     for (UnaryOp op : {UnaryOp::kRelu, UnaryOp::kRelu2, UnaryOp::kGeluTanh, UnaryOp::kGeluErf, UnaryOp::kFastGelu,
-                       UnaryOp::kSwish, UnaryOp::kSigmoid, UnaryOp::kNeg, UnaryOp::kTanh}) {
+                       UnaryOp::kSwish, UnaryOp::kSigmoid, UnaryOp::kNeg, UnaryOp::kTanh, UnaryOp::kExp,
+                       UnaryOp::kSoftplus}) {
       Out got(n), expected(n);
       t.unary(op, x.data(), got.data(), n, 1.0f);
       Reference().unary(op, x.data(), expected.data(), n, 1.0f);

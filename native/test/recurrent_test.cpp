@@ -249,6 +249,37 @@ Recurrence Convolution(int64_t channels, int64_t taps, bool bias, bool swish) {
   return op;
 }
 
+/// Mamba's: a step for each channel, a rate of decay for each number of the state.
+Recurrence ChannelScan(int64_t heads, int64_t head_size, int64_t state_size) {
+  Recurrence op = Scan(heads, head_size, state_size, 1);
+  Random random(6);
+  const int64_t channels = op.out;
+  op.param.emplace("byChannel", true);
+  op.more = channels;
+  op.weights = {Value(DType::kF32, {state_size, channels}, random.Normal<double>(state_size * channels, 1)),
+                Value(DType::kF32, {channels}, random.Normal<double>(channels, 1)),
+                Value(DType::kF32, {channels}, random.Normal<double>(channels, 1))};
+  op.step = [](const Recurrence& self, const Numbers& row, const Numbers& steps, Numbers& state) {
+    const int64_t size = self.numbers / self.out;
+    const auto head = static_cast<int64_t>(std::get<double>(self.param.at("headSize").value()));
+    const double* b = row.data() + self.out;
+    Numbers out;
+    for (int64_t c = 0; c < self.out; ++c) {
+      const auto at = static_cast<size_t>(c);
+      const double step = std::min(1.5, std::max(0.125, std::log1p(std::exp(steps[at] + self.weights[1].Get(at)))));
+      double result = self.weights[2].Get(at) * row[at];
+      for (int64_t i = 0; i < size; ++i) {
+        double& s = state[static_cast<size_t>((c / head * size + i) * head + c % head)];
+        s = s * std::exp(-std::exp(self.weights[0].Get(static_cast<size_t>(i * self.out + c))) * step) + step * row[at] * b[i];
+        result += s * b[size + i];
+      }
+      out.push_back(result);
+    }
+    return out;
+  };
+  return op;
+}
+
 void DeltaRulesAgree() {
   Agrees(Delta(1, 1, 8, 16), 2e-5);
   Agrees(Delta(2, 4, 24, 40), 2e-5);
@@ -260,6 +291,9 @@ void ScansAgree() {
   Agrees(Scan(1, 16, 8, 1), 2e-5);
   Agrees(Scan(6, 20, 24, 2), 2e-5);
   Agrees(Scan(2, 72, 128, 1), 2e-5);
+  Agrees(ChannelScan(1, 16, 8), 2e-5);
+  Agrees(ChannelScan(1, 150, 16), 2e-5);
+  Agrees(ChannelScan(3, 21, 5), 2e-5);
 }
 
 void ConvolutionsAgree() {

@@ -19,4 +19,10 @@ export type RecurrentRule =
       readonly groups: number;
       /** Between which steps are kept. */
       readonly steps: readonly [least: number, most: number];
+    }
+  | {
+      /** Each channel has a step, and each number of its state a decay of its own. */
+      readonly rule: 'mamba';
+      readonly channels: number;
+      readonly stateSize: number;
     };

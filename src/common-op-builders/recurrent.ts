@@ -78,3 +78,19 @@ export class Mamba2Scan implements OpBuilder<'RECURRENT'> {
     addRecurrent(graph, new BaseOperation('SelectiveScan', sizes, opName), tensors);
   }
 }
+
+/** Our extension SelectiveScan, of one head whose channels have steps of their own. */
+@CommonOpBuilder()
+export class MambaScan implements OpBuilder<'RECURRENT'> {
+  readonly category = 'RECURRENT';
+
+  isMatch({ rule }: Param): true | string {
+    return rule === 'mamba' || `wants mamba, found ${rule}`;
+  }
+
+  build(graph: AtbGraph, param: Param & { readonly rule: 'mamba' }, tensors: Tensors): void {
+    const { opName, channels: headSize, stateSize } = param;
+    const sizes = { heads: 1, headSize, stateSize, byChannel: true };
+    addRecurrent(graph, new BaseOperation('SelectiveScan', sizes, opName), tensors);
+  }
+}

@@ -243,7 +243,7 @@ export interface BuilderTensors {
   RECURRENT: {
     rows: string;
     steps: string;
-    /** f32, one for each head: log decay, the bias of steps, and with mamba2 what x is added by. */
+    /** f32, one for each head: log decay, the bias of steps, and with mamba2 what x is added by; with mamba for each channel. */
     perHead: readonly string[];
     state: StateTensors;
     recurrentOut: string;

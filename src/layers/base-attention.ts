@@ -70,6 +70,8 @@ export interface AttentionOptions {
   readonly qkv?: QkvNames;
   /** The checkpoint's name of the output projection: `o_proj` when absent. */
   readonly dense?: string;
+  /** What it reads, where that is wider than what it gives: hiddenSize when absent. */
+  readonly inFeatures?: number;
   /** Whether the checkpoint's weights are [in, out], as GPT-2's are; false when absent. */
   readonly transposed?: boolean;
   /** What the result is multiplied by, as scaled residuals are: it becomes a part of the output projection. */
@@ -146,6 +148,7 @@ export abstract class BaseAttention extends Module {
       transposed = false,
       outputScale = 1,
       seqLen = 'seq_len',
+      inFeatures = config.hiddenSize,
       sinks,
       scoreBias,
       cache,
@@ -166,7 +169,7 @@ export abstract class BaseAttention extends Module {
     const [queries] = parts;
     this.qkv = Linear.load(weights, {
       ...(cache ? { parts: [queries] as const } : { name: 'query_key_value', parts }),
-      inFeatures: hiddenSize,
+      inFeatures,
       hasBias: config.qkvBias,
     });
     this.dense = Linear.load(weights, {

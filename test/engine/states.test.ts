@@ -6,7 +6,7 @@ import { failure } from '../weights/safetensors-writer.js';
 /** One prompt of several blocks of 32 tokens. */
 const PROMPT = Array.from({ length: 150 }, (_, at) => 3 + ((at * 37) % 100));
 
-for (const family of ['qwen3_next', 'lfm2-biases', 'mamba2'])
+for (const family of ['qwen3_next', 'lfm2-biases', 'mamba2', 'jamba'])
   describe(`the recurrent states of ${family}`, function () {
     this.timeout(60_000);
     let checkpoint: ReturnType<typeof familyCheckpoint>;

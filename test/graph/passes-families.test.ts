@@ -38,6 +38,10 @@ const KIMI_DELTA =
 /** A mixer of Mamba-2. */
 const MAMBA = 'CausalConv1d Slice SelectiveScan Slice Activation Elewise';
 
+/** What follows attention in MiniMax-Text-01. */
+const WEIGHED =
+  'Elewise Elewise Elewise RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Elewise Elewise Elewise';
+
 /** Experts without gates. */
 const UNGATED = 'MoeInitRouting Elewise GroupedMatmul Activation Elewise GroupedMatmul MoeTokenUnpermute';
 
@@ -112,7 +116,11 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     ['deepseek_v2'],
   [`${LATENT} RmsNorm Elewise Linear Softmax Sort FusedExperts Linear Elewise Elewise`]: ['deepseek_v2-lite'],
   'Linear LayerNorm LayerNorm': ['openai_gpt', 'openai_gpt-untied', 'opt-post-norm'],
+<<<<<<< HEAD
   'RmsNorm Elewise Linear Softmax Sort FusedExperts Elewise': ['mellum-plain', 'qwen3_moe-dense-layers'],
+=======
+  'RmsNorm Elewise Linear Softmax Sort FusedExperts Elewise': ['jamba', 'qwen3_moe-dense-layers'],
+>>>>>>> states2
   'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Elewise': [
     'mellum',
     'mixtral',
@@ -190,7 +198,13 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   [altup('RmsNorm Rope', '')]: ['gemma3n', 'gemma3n_text'],
   [altup(VALUE_NORMED, '', '')]: ['gemma3n_text-dense'],
   'Split Elewise CausalConv1d Elewise': ['lfm2', 'lfm2-biases', 'lfm2_moe', 'lfm3-plain'],
-  [`${MAMBA} RmsNorm Elewise`]: ['bamba-groups', 'granitemoehybrid-dense', 'mamba2-biases', 'nemotron_h'],
+  [`${MAMBA} RmsNorm Elewise`]: [
+    'bamba-groups',
+    'granitemoehybrid-dense',
+    'mamba2-biases',
+    'nemotron_h',
+    'zamba2-adapters',
+  ],
   [`${MAMBA} RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise Elewise FusedExperts Linear Elewise Elewise`]:
     ['granitemoehybrid'],
   'RmsNorm Linear Linear Activation Elewise': ['qwen3_5_text', 'qwen3_next-dense'],
@@ -242,6 +256,25 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   'Split Split RmsNorm Linear Concat Concat ReshapeAndCache Linear RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise':
     ['kimi_linear'],
   [MAMBA]: ['bamba', 'mamba2', 'nemotron_h-latent'],
+  // Lightning attention, and attention, before experts; residuals are weighed.
+  [`RmsNorm Slice SelectiveScan RmsNorm Linear Activation Elewise Linear ${WEIGHED}`]: [
+    'minimax',
+    'minimax-unweighed',
+  ],
+  [`RmsNorm Linear Linear ${WEIGHED}`]: ['minimax', 'minimax-unweighed'],
+  // A transformer that layers share, with adapters of the MLP, and of attention too.
+  [`Concat Linear RmsNorm Linear Linear Split Activation Elewise Linear Linear Elewise ${MAMBA} Elewise`]: [
+    'zamba2',
+  ],
+  [`Concat RmsNorm Linear Split Linear Linear Elewise Linear Linear Elewise Linear Linear Elewise ReshapeAndCache Linear RmsNorm Linear Linear Split Activation Elewise Linear Linear Elewise ${MAMBA} RmsNorm Elewise Linear Elewise`]:
+    ['zamba2-adapters'],
+  // Mixers of the first Mamba, without norms of steps, B and C and with them.
+  'CausalConv1d Linear Slice Slice Concat Linear SelectiveScan Slice Activation Elewise': [
+    'mamba',
+    'mamba-biases',
+  ],
+  'CausalConv1d Linear Slice Slice RmsNorm Slice RmsNorm Concat Concat SelectiveScan Slice Activation Elewise':
+    ['falcon_mamba', 'falcon_mamba-biases', 'jamba', 'jamba-dense'],
   [`RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise ${UNGATED} Linear Elewise Elewise`]:
     ['nemotron_h'],
   [`RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather Elewise Linear ${UNGATED} Linear Elewise`]:

@@ -44,6 +44,21 @@ const kimiDeltas = Array.from({ length: 27 }, (_, at) => at + 1).filter(
 const lfm2Layers = Array.from({ length: 24 }, (_, layer) =>
   [2, 6, 10, 14, 18, 21].includes(layer) ? 'full_attention' : 'conv',
 );
+const zambaLayers = Array.from({ length: 54 }, (_, layer) =>
+  [6, 12, 18, 24, 30, 36, 42, 47, 51].includes(layer) ? 'hybrid' : 'linear_attention',
+);
+const minimaxLayers = Array.from({ length: 80 }, (_, layer) =>
+  layer % 8 === 7 ? 'full_attention' : 'linear_attention',
+);
+const mambaTraining = {
+  initializer_range: 0.1,
+  rescale_prenorm_residual: false,
+  time_step_floor: 1e-4,
+  time_step_init_scheme: 'random',
+  time_step_max: 0.1,
+  time_step_min: 0.001,
+  time_step_scale: 1,
+};
 const nemotronMixers = {
   attention_bias: false,
   chunk_size: 128,
@@ -155,6 +170,22 @@ const PUBLISHED: ReadonlyArray<readonly [name: string, family: string, sizes: Si
   ['mamba2-780m-hf', 'mamba2', [1536, 0, 48, 0, 0, 50_288, 0],
     { chunk_size: 256, conv_kernel: 4, expand: 2, head_dim: 64, intermediate_size: null, layer_norm_epsilon: 1e-5, max_position_embeddings: null, n_groups: 1, num_attention_heads: null, num_heads: 48, num_key_value_heads: null, residual_in_fp32: true, rms_norm: true, state_size: 128, tie_word_embeddings: true, time_step_limit: [0, 'Infinity'], use_bias: false, use_conv_bias: true },
     { mambaHeads: 48, stepLimits: [0, 3e38], maxPositionEmbeddings: 262_144 }],
+  // These files, and that of MiniMax-Text-01-hf, as tests and model code of public repositories quote them.
+  ['mamba-130m-hf', 'mamba', [768, 1536, 24, 0, 0, 50_280, 0],
+    { ...mambaTraining, bos_token_id: 0, conv_kernel: 4, d_inner: 1536, d_model: 768, eos_token_id: 0, expand: 2, fused_add_norm: true, layer_norm_epsilon: 1e-5, max_position_embeddings: null, n_layer: 24, num_attention_heads: null, num_key_value_heads: null, pad_token_id: 0, pad_vocab_size_multiple: 8, residual_in_fp32: true, rms_norm: true,
+      ssm_cfg: {}, state_size: 16, time_step_rank: 48, torch_dtype: 'float32', use_bias: false, use_conv_bias: true },
+    { mambaWidth: 1536, stepRank: 48, convTaps: 4, convBias: true, tieWordEmbeddings: true, maxPositionEmbeddings: 262_144 }],
+  ['falcon-mamba-7b, whose expand is wrong', 'falcon_mamba', [4096, 8192, 64, 0, 0, 65_024, 0],
+    { ...mambaTraining, bos_token_id: 0, conv_kernel: 4, eos_token_id: 11, expand: 16, layer_norm_epsilon: 1e-5, max_position_embeddings: null, num_attention_heads: null, num_key_value_heads: null, pad_token_id: 11, residual_in_fp32: true, state_size: 16, tie_word_embeddings: false, time_step_rank: 256, use_bias: false, use_conv_bias: true },
+    { mambaWidth: 8192, stepRank: 256, scanNormEps: 1e-6, tieWordEmbeddings: false }],
+  ['Jamba-v0.1', 'jamba', [4096, 14_336, 32, 32, 8, 65_536, 262_144],
+    { attn_layer_offset: 4, attn_layer_period: 8, bos_token_id: 1, eos_token_id: 2, expert_layer_offset: 1, expert_layer_period: 2, mamba_conv_bias: true, mamba_d_conv: 4, mamba_d_state: 16, mamba_dt_rank: 256, mamba_expand: 2, mamba_proj_bias: false, num_experts: 16, num_experts_per_tok: 2, num_logits_to_keep: 1,
+      output_router_logits: false, pad_token_id: 0, rms_norm_eps: 1e-6, router_aux_loss_coef: 0.001, sliding_window: null, tie_word_embeddings: false, use_mamba_kernels: true },
+    { headDim: 128, mambaWidth: 8192, stepRank: 256, numExperts: 16, normTopkProb: false, attends: Array.from({ length: 32 }, (_, layer) => layer % 8 === 4), sparseLayers: Array.from({ length: 32 }, (_, layer) => layer % 2 === 1) }],
+  ['MiniMax-Text-01-hf', 'minimax', [6144, 9216, 80, 64, 8, 200_064, 10_240_000],
+    { full_attn_alpha_factor: 3.5565588200778455, full_attn_beta_factor: 1, head_dim: 128, layer_types: minimaxLayers, linear_attn_alpha_factor: 3.5565588200778455, linear_attn_beta_factor: 1, mlp_alpha_factor: 3.5565588200778455, mlp_beta_factor: 1, num_experts_per_tok: 2, num_local_experts: 32, postnorm: true, rms_norm_eps: 1e-5, rope_theta: 10_000_000, rotary_dim: 64,
+      shared_intermediate_size: 0, shared_moe_mode: 'sigmoid', sliding_window: null, tie_word_embeddings: false },
+    { headDim: 128, numExperts: 32, mlpAlpha: 3.5565588200778455, attends: minimaxLayers.map((type) => type === 'full_attention') }],
   ['LFM2-1.2B', 'lfm2', [2048, 0, 16, 32, 8, 65_536, 128_000],
     { hidden_act: null, intermediate_size: null, attention_dropout: null, block_auto_adjust_ff_dim: true, block_dim: 2048, block_ff_dim: 12_288, block_ffn_dim_multiplier: 1, block_mlp_init_scale: 1, block_multiple_of: 256, block_norm_eps: 1e-5, block_out_init_scale: 1, block_use_swiglu: true, block_use_xavier_init: true,
       bos_token_id: 1, conv_L_cache: 3, conv_bias: false, conv_dim: 2048, conv_dim_out: 2048, conv_use_xavier_init: true, eos_token_id: 7, full_attn_idxs: [2, 5, 8, 10, 12, 14], norm_eps: 1e-5, num_heads: 32, pad_token_id: 0, rope_theta: 1_000_000, use_pos_enc: true },
@@ -173,6 +204,10 @@ const PUBLISHED: ReadonlyArray<readonly [name: string, family: string, sizes: Si
       hidden_size_per_layer_input: 256, intermediate_size: Array.from({ length: 30 }, () => 8192), laurel_rank: 64, num_kv_shared_layers: 10, query_pre_attn_scalar: 256, rms_norm_eps: 1e-6, rope_local_base_freq: 10_000, rope_scaling: null, rope_theta: 1_000_000, sliding_window: 512, vocab_size_per_layer_input: 262_144, tie_word_embeddings: true,
       layer_types: Array.from({ length: 30 }, (_, layer) => (layer % 5 === 4 ? 'full_attention' : 'sliding_attention')) },
     { headDim: 256, borrowingLayers: 10, perLayerSize: 256, streams: 4, activeStream: 0, laurelRank: 64, intermediateSize: 8192, logitSoftcap: 30, closedGates: Array.from({ length: 30 }, (_, layer) => (layer < 10 ? 0.95 : 0)) }],
+  ['Zamba2, the defaults of its class', 'zamba2', [2560, 0, 54, 32, 0, 32_000, 4096],
+    { intermediate_size: null, adapter_rank: 128, add_bias_linear: false, bos_token_id: 1, chunk_size: 256, eos_token_id: 2, hidden_act: 'gelu', layers_block_type: zambaLayers, mamba_d_conv: 4, mamba_d_state: 64, mamba_expand: 2, mamba_ngroups: 1, n_mamba_heads: 8, num_key_value_heads: null, num_logits_to_keep: 1, num_mem_blocks: 1, pad_token_id: 0,
+      rms_norm_eps: 1e-5, rope_parameters: { rope_theta: 10_000, rope_type: 'default' }, tie_word_embeddings: true, time_step_floor: 1e-4, time_step_max: 0.1, time_step_min: 0.001, use_conv_bias: true, use_long_context: false, use_mamba_kernels: true, use_mem_eff_path: false, use_mem_rope: false, use_shared_attention_adapter: false },
+    { headDim: 160, intermediateSize: 10_240, numKeyValueHeads: 32, mambaHeadSize: 640, rope: undefined, isHybrid: zambaLayers.map((type) => type === 'hybrid') }],
   ['Gemma 4, the defaults of its class', 'gemma4_text', [2304, 9216, 30, 8, 4, 262_144, 131_072],
     { hidden_act: null, head_dim: 256, global_head_dim: 512, hidden_activation: 'gelu_pytorch_tanh', hidden_size_per_layer_input: 256, vocab_size_per_layer_input: 262_144, rms_norm_eps: 1e-6, sliding_window: 512, tie_word_embeddings: true, attention_bias: false, attention_k_eq_v: false, num_kv_shared_layers: 20,
       use_double_wide_mlp: true, enable_moe_block: false, use_bidirectional_attention: null, num_experts: null, top_k_experts: null, moe_intermediate_size: null, num_global_key_value_heads: null, final_logit_softcapping: 30, pad_token_id: 0, eos_token_id: 1, bos_token_id: 2,
@@ -234,6 +269,12 @@ describe('published configurations of families', () => {
     ['hunyuan_v1_dense', { use_rotary_pos_emb: false }, /use_rotary_pos_emb must be true: .*found false/],
     ['hunyuan_v1_dense', { norm_type: 'layer' }, /norm_type must be rms: .*found "layer"/],
     ['falcon_h1', { mamba_n_heads: 3 }, /mamba_n_heads \(3\) heads of 341.* must be mamba_d_ssm \(1024\)/],
+    ['jamba', { attn_layer_period: 4, attn_layer_offset: 4 }, /attn_layer_offset \(4\) must be less than attn_layer_period \(4\)/],
+    ['zamba2', { n_mamba_heads: 4, layers_block_type: ['mamba', 'hybrid'] }, /layers_block_type must have one entry for each of the 3 layers, found 2/],
+    ['zamba2', { n_mamba_heads: 4, mamba_headdim: 64 }, /n_mamba_heads \(4\) heads of 64 must be mamba_expand \* hidden_size \(128\)/],
+    ['zamba2', { n_mamba_heads: 4, use_long_context: true }, /use_long_context must be false/],
+    ['minimax', { postnorm: false, shared_intermediate_size: 8 }, /postnorm must be true.*shared_intermediate_size must be 0/],
+    ['jamba', { hidden_act: 'gelu' }, /hidden_act must be silu/],
     ['bamba', { mamba_n_heads: 4, mamba_d_head: 32, mamba_n_groups: 3 }, /mamba_n_groups \(3\) must divide the 4 heads/],
     ['nemotron_h', { hidden_act: null, mamba_num_heads: 4, n_groups: 3 }, /n_groups \(3\) must divide the 4 heads/],
     ['codegen', { n_embd: 64, n_head: 4 }, /rotary_dim is missing, and 64 are more than a head has \(16\)/],

@@ -163,11 +163,14 @@ const BEYOND_ATB = new Map([
   ['vaultgemma-bounded', 'softcap is an extension key'],
   ...[...familyCases, ...visionCases]
     .filter((name) =>
-      /^(bamba|falcon_h1|granitemoehybrid|kimi_linear|lfm[23]|mamba2|nemotron_h|olmo_hybrid|qwen3_5|qwen3_next)/.test(
+      /^(bamba|falcon_h1|falcon_mamba|granitemoehybrid|jamba|kimi_linear|lfm[23]|mamba|nemotron_h|olmo_hybrid|qwen3_5|qwen3_next|zamba2)/.test(
         name,
       ),
     )
     .map((name) => [name, 'CausalConv1d is an extension op'] as const),
+  ...familyCases
+    .filter((name) => /^minimax($|-)/.test(name))
+    .map((name) => [name, 'SelectiveScan is an extension op'] as const),
   ...familyCases
     .filter((name) => /^(deepseek_v32|glm_moe_dsa)/.test(name))
     .map((name) => [name, 'LightningIndexer is an extension op'] as const),

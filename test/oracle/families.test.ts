@@ -32,6 +32,8 @@ const COSINES: Readonly<Record<string, number>> = { nemotron: 0.998 };
 const COMPARED = 1 / 6;
 /** What ATB lacks for recurrent states. */
 const STATES = /(CausalConv1d|GatedDeltaRule|SelectiveScan) is an extension op$/;
+/** The same of lightning attention, which has no convolutions. */
+const SCAN = /SelectiveScan is an extension op$/;
 /** What it lacks for attention to chosen keys. */
 const SPARSE = /(LightningIndexer|SparseAttention) is an extension op$/;
 /** What ATB cannot say, by the case that needs it. */
@@ -56,8 +58,16 @@ const EXTENSIONS: Readonly<Record<string, RegExp>> = {
   'lfm3-plain': STATES,
   lfm2_moe: STATES,
   'lfm2_moe-uncorrected': STATES,
+  falcon_mamba: STATES,
+  'falcon_mamba-biases': STATES,
+  jamba: STATES,
+  'jamba-dense': STATES,
+  mamba: STATES,
+  'mamba-biases': STATES,
   mamba2: STATES,
   'mamba2-biases': STATES,
+  minimax: SCAN,
+  'minimax-unweighed': SCAN,
   nemotron_h: STATES,
   'nemotron_h-latent': STATES,
   olmo_hybrid: STATES,
@@ -66,6 +76,8 @@ const EXTENSIONS: Readonly<Record<string, RegExp>> = {
   qwen3_5_text: STATES,
   qwen3_next: STATES,
   'qwen3_next-dense': STATES,
+  zamba2: STATES,
+  'zamba2-adapters': STATES,
   'vaultgemma-bounded': /softcap is an extension key$/,
 };
 /** How far a logit in f32 may be off. */

@@ -23,6 +23,10 @@ CALIBRATION_TOKENS = 17
 HEADS = ("lm_head.weight", "embed_out.weight")
 # Decay rates of linear attention: exp of it must stay moderate.
 DECAY = "A_log"
+# Buffers that follow from the configuration: minimax writes them, and makes them where they are missing.
+DERIVED = ("slope_rate", "query_decay", "key_decay", "diagonal_decay")
+# Steps of Mamba's mixers, of which softplus is taken, are small, so that states remember.
+STEP_BIAS = "dt_proj.bias"
 
 
 def rounded(x):
@@ -57,6 +61,8 @@ def draw(tensors, model, tied):
     transposed = conv1d_weights(model)
     out = {}
     for name, tensor in tensors.items():
+        if name.endswith(DERIVED):
+            continue
         fan_in = tensor.shape[0] if any(w.endswith(name) or name.endswith(w) for w in transposed) else None
         # Stacked experts of gpt_oss are [expert, in, out].
         if tensor.ndim == 3 and name.endswith("_proj"):
@@ -74,6 +80,8 @@ def draw(tensors, model, tied):
             mean, std = (number / tensor.shape[-1] ** 0.25 for number in (mean, std))
         if name.endswith(DECAY):
             mean, std = 0.5, 0.5
+        if name.endswith(STEP_BIAS):
+            mean, std = -3.0, 0.5
         out[name] = {"shape": list(tensor.shape), "mean": rounded(mean), "std": rounded(std)}
     return out
 
@@ -84,7 +92,9 @@ def put(recipe, model_class, folder, config, dtype):
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     model, info = model_class.from_pretrained(folder, config=config, dtype=torch.float32, attn_implementation="eager",
                                               output_loading_info=True)
-    bad = {k: sorted(info[k]) for k in ("missing_keys", "unexpected_keys", "mismatched_keys") if info.get(k)}
+    found = {k: [key for key in info.get(k, []) if not str(key).endswith(DERIVED)]
+             for k in ("missing_keys", "unexpected_keys", "mismatched_keys")}
+    bad = {k: sorted(keys) for k, keys in found.items() if keys}
     assert not bad, f"transformers does not read the checkpoint that it wrote: {bad}"
     return model.eval()
 

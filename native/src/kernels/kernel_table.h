@@ -13,6 +13,7 @@ enum class BinaryOp : uint8_t { kAdd, kSub, kMul, kDiv };
 
 enum class UnaryOp : uint8_t {
   kNone, kRelu, kRelu2, kGeluTanh, kGeluErf, kFastGelu, kSwish, kSigmoid, kLog, kMuls, kCos, kSin, kNeg, kTanh,
+  kExp, kSoftplus,
 };
 
 /// Activations [m, k] as kernels multiply them with weights of integers; `quantize` makes them. Row r is scales[r]
@@ -117,7 +118,7 @@ struct RecurrentCall {
   const float* q;      ///< [tokens, key_size]
   const float* k;      ///< [tokens, key_size]
   const float* v;      ///< [tokens, columns]
-  const float* decay;  ///< [tokens], or [tokens, key_size] with decays by key
+  const float* decay;  ///< [tokens], or [tokens, key_size] with decays by key; with rates [tokens, columns] of steps
   const float* beta;   ///< [tokens], or null
   float* state;        ///< [key_size, columns]
   float* out;          ///< [tokens, columns]
@@ -125,6 +126,9 @@ struct RecurrentCall {
   int64_t key_size;
   int64_t columns;  ///< A multiple of 16.
   bool decays_by_key = false;  ///< Whether each row of the state has a decay of its own (arXiv:2510.26692, equation 1).
+  /// [key_size, columns], or null. Each number of the state then decays by e^(its rate * its column's step), as in Mamba
+  /// (arXiv:2312.00752, equation 4). Without beta only.
+  const float* rates = nullptr;
 };
 
 /// Each column's convolution with the values before it: out[t] = sum over i of weight[i] * rows[t + i], plus the bias.

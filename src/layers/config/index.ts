@@ -62,10 +62,13 @@ export { type IndexerDefaults, indexer, ownIndexers, sharedIndexers } from './in
 export { type LatentAttentionDefaults, latentAttention } from './latent.js';
 export { layersOfType } from './layer-types.js';
 export { contextLength, longestContext } from './longest-context.js';
+export { mamba, ORIGINAL_MAMBA_IRRELEVANT, originalMamba } from './mamba.js';
 export {
+  endlessContext,
   type Mamba2Defaults,
   mamba2,
   mambaGroups,
+  mambaHeadSize,
   ORIGINAL_MAMBA2_IRRELEVANT,
   originalMamba2,
 } from './mamba2.js';
@@ -75,6 +78,7 @@ export {
   rotaryByWindow,
   rotaryConfig,
   rotaryConfigByLayerType,
+  rotaryOfDim,
   rotaryOrAlibi,
   type UsesAlibi,
 } from './rotary-config.js';

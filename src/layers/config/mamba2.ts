@@ -1,7 +1,18 @@
 import { isObject } from '../../is-object.js';
 import type { ConfigReader } from './config-reader.js';
 import { keysBecause } from './define-config.js';
-import { type Check, type Field, field, flag, HEADS, integer, listOf, SIZE, WIDTH } from './fields.js';
+import {
+  type Check,
+  type Field,
+  field,
+  flag,
+  HEADS,
+  integer,
+  LENGTH,
+  listOf,
+  SIZE,
+  WIDTH,
+} from './fields.js';
 
 /** The defaults that a family with mixers of Mamba-2 must state; null stands for them, too. */
 export interface Mamba2Defaults {
@@ -12,21 +23,27 @@ export interface Mamba2Defaults {
 }
 
 /** Tokens that a convolution sees. */
-const TAPS = integer(2, 64);
+export const TAPS = integer(2, 64);
 
 type Sizes = { readonly hiddenSize: number; readonly mambaHeads: number };
 
-/** All heads together are `mamba_expand` times as wide as hidden states, or `mamba_d_ssm`, whether the file says their size or not. */
-const headSize = (known: number | undefined): Field<number, Sizes> => ({
+/**
+ * All heads together are `mamba_expand` times as wide as hidden states, or `mamba_d_ssm` where `known` stands for that,
+ * whether the file says their size or not. `names`: of their number and of their size.
+ */
+export const mambaHeadSize = (
+  names: { readonly heads: string; readonly size: string },
+  known?: number,
+): Field<number, Sizes> => ({
   read(json, { hiddenSize, mambaHeads }) {
     const expand = field('mamba_expand', integer(1, 1000), 2).read(json, {});
     const isNamed = known !== undefined && !json.isNull('mamba_d_ssm');
     const width = isNamed ? field('mamba_d_ssm', WIDTH, known).read(json, {}) : expand * hiddenSize;
-    const named = json.raw('mamba_d_head') ?? 'auto';
-    const found = named === 'auto' ? width / mambaHeads : json.check('mamba_d_head', named, SIZE);
+    const named = json.raw(names.size) ?? 'auto';
+    const found = named === 'auto' ? width / mambaHeads : json.check(names.size, named, SIZE);
     if (found !== undefined && (found * mambaHeads !== width || !Number.isInteger(found)))
       json.problem(
-        `mamba_n_heads (${mambaHeads}) heads of ${found} must be ${isNamed ? 'mamba_d_ssm' : 'mamba_expand * hidden_size'} (${width})`,
+        `${names.heads} (${mambaHeads}) heads of ${found} must be ${isNamed ? 'mamba_d_ssm' : 'mamba_expand * hidden_size'} (${width})`,
       );
     return found ?? 1;
   },
@@ -72,6 +89,9 @@ export const mambaGroups = (
   },
 });
 
+/** States have no end, but a run's context must: that up to which Codestral Mamba was tried. */
+export const endlessContext = field('max_position_embeddings', LENGTH, 2 ** 18);
+
 /** Mixers of Mamba-2, under the names that its authors gave their sizes. Heads and groups the families name. */
 export const originalMamba2 = {
   convTaps: field('conv_kernel', TAPS, 4),
@@ -96,7 +116,7 @@ export const ORIGINAL_MAMBA2_IRRELEVANT = {
 /** Mixers of Mamba-2, under the names that most hybrids have. */
 export const mamba2 = ({ heads, stateSize, width }: Mamba2Defaults) => ({
   mambaHeads: field('mamba_n_heads', HEADS, heads),
-  mambaHeadSize: headSize(width),
+  mambaHeadSize: mambaHeadSize({ heads: 'mamba_n_heads', size: 'mamba_d_head' }, width),
   mambaStateSize: field('mamba_d_state', SIZE, stateSize),
   mambaGroups: mambaGroups('mamba_n_groups', 1),
   convTaps: field('mamba_d_conv', TAPS, 4),

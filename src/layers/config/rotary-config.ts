@@ -2,7 +2,7 @@ import { describeValue } from '../../describe-value.js';
 import { isObject } from '../../is-object.js';
 import type { RopeConfig, RopeScaling } from '../../step-inputs/index.js';
 import { type ConfigReader, sameMeaning } from './config-reader.js';
-import { type Default, type Field, type Names, required } from './fields.js';
+import { type Default, type Field, integer, type Names, required } from './fields.js';
 import { RopeParameters } from './rope-parameters.js';
 
 /** How a family turns queries and keys by their positions. */
@@ -54,6 +54,14 @@ export const rotaryConfig = (options: RotaryConfigOptions): Field<RopeConfig, Ro
       json.problem('rope_scaling and rope_parameters contradict each other');
     }
     return rope;
+  },
+});
+
+/** One whose files say by `rotary_dim` how many elements of a head turn, or, saved by transformers 5, which share of it. */
+export const rotaryOfDim = (theta: number): Field<RopeConfig, RotarySizes> => ({
+  read(json, config) {
+    const turned = json.value('rotary_dim', integer(2, config.headDim)) ?? config.headDim;
+    return rotaryConfig({ theta, factor: turned / config.headDim }).read(json, config);
   },
 });
 

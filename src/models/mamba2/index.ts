@@ -1,10 +1,10 @@
 import {
   type ConfigOf,
   defineConfig,
+  endlessContext,
   field,
   HEADS,
   keysBecause,
-  LENGTH,
   mambaGroups,
   ORIGINAL_MAMBA2_IRRELEVANT,
   only,
@@ -21,14 +21,11 @@ import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB, type ModelSizes } from '../base/base-model-atb.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
 
-/** States have no end, but a run's context must: that up to which Codestral Mamba was tried. */
-const MANY_TOKENS = 2 ** 18;
-
 /** Defaults of transformers 5.24, Mamba2Config. */
 const MAMBA2_CONFIG = defineConfig({
   fields: {
     ...textModel({ tieWordEmbeddings: false }),
-    maxPositionEmbeddings: field('max_position_embeddings', LENGTH, MANY_TOKENS),
+    maxPositionEmbeddings: endlessContext,
     ...originalMamba2,
     mambaHeads: field('num_heads', HEADS, 128),
     mambaGroups: mambaGroups('n_groups', 8),

@@ -5,32 +5,20 @@ import {
   decoder,
   defineConfig,
   experts,
-  type Field,
   field,
   fullAttention,
-  integer,
   keysBecause,
   LLAMA_DEFAULTS,
   listOf,
   only,
-  type RotarySizes,
-  rotaryConfig,
+  rotaryOfDim,
 } from '../../layers/config/index.js';
 import { ExpertRouter, Experts, SparseMLP } from '../../layers/experts.js';
 import { registerModel, routerOf } from '../../router/index.js';
-import type { RopeConfig } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { SIGMOID } from '../deepseek_v3/index.js';
 import { FlashSparseLlamaATB } from '../llama/index.js';
 import { olmo2Norms } from '../olmo2/index.js';
-
-/** Files say how many elements of a head turn, or, saved by transformers 5, which share of it. */
-const rope: Field<RopeConfig, RotarySizes> = {
-  read(json, config) {
-    const turned = json.value('rotary_dim', integer(2, config.headDim)) ?? config.headDim;
-    return rotaryConfig({ theta: 5_000_000, factor: turned / config.headDim }).read(json, config);
-  },
-};
 
 /** Defaults of transformers 5.24, MiniMaxM2Config. */
 const MINIMAX_M2_CONFIG = defineConfig({
@@ -43,7 +31,7 @@ const MINIMAX_M2_CONFIG = defineConfig({
       moeIntermediateSize: 'intermediate_size',
       normTopkProb: 'always',
     }),
-    rope,
+    rope: rotaryOfDim(5_000_000),
     scoring: SIGMOID,
     normsHeads: field('use_qk_norm', only(true), true),
     normedAtOnce: field('qk_norm_type', only('per_layer'), 'per_layer'),

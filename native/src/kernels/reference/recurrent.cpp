@@ -5,13 +5,18 @@
 namespace atb::kernels::reference {
 namespace {
 
+float DecayOf(const RecurrentCall& call, int64_t token, int64_t key, int64_t column) {
+  if (call.rates) return std::exp(call.rates[key * call.columns + column] * call.decay[token * call.columns + column]);
+  return call.decay[call.decays_by_key ? token * call.key_size + key : token];
+}
+
 void RecurColumn(const RecurrentCall& call, int64_t token, int64_t column) {
   const float* k = call.k + token * call.key_size;
   const float* q = call.q + token * call.key_size;
   float* state = call.state + column;
   float known = 0;
   for (int64_t j = 0; j < call.key_size; ++j) {
-    state[j * call.columns] *= call.decay[call.decays_by_key ? token * call.key_size + j : token];
+    state[j * call.columns] *= DecayOf(call, token, j, column);
     known += state[j * call.columns] * k[j];
   }
   const int64_t at = token * call.columns + column;

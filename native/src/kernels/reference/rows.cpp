@@ -83,6 +83,10 @@ double Apply(UnaryOp op, double x, double arg) {
       return -x;
     case UnaryOp::kTanh:
       return std::tanh(x);
+    case UnaryOp::kExp:
+      return std::exp(x);
+    case UnaryOp::kSoftplus:
+      return std::fmax(x, 0) + std::log1p(std::exp(-std::fabs(x)));
   }
   return x;
 }

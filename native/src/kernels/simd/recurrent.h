@@ -63,29 +63,41 @@ void RecurAll(const RecurrentCall& call) {
   }
 }
 
+/// What the state decays by: a number for each token, one for each of its rows too, or one for each of its numbers.
+enum class Decays { kOfHead, kByKey, kByRate };
+
 /// T tokens of N vectors of columns, where what is added does not depend on the state: each of its rows is read and written
 /// once for all of them. A token's arithmetic is the same whatever is beside it.
-template <class V, int N, int T, bool kByKey>
+template <class V, int N, int T, Decays kDecays>
 inline void ScanTokens(const RecurrentCall& call, int64_t token, int64_t column) {
   const int64_t size = call.key_size;
-  V v[T][N], out[T][N];
+  V v[T][N], out[T][N], steps[T][N];
   for (int t = 0; t < T; ++t)
     for (int i = 0; i < N; ++i) {
-      v[t][i] = V::Load(call.v + (token + t) * call.columns + column + i * kLanes);
+      const int64_t at = (token + t) * call.columns + column + i * kLanes;
+      v[t][i] = V::Load(call.v + at);
       out[t][i] = V::Zero();
+      if constexpr (kDecays == Decays::kByRate) steps[t][i] = V::Load(call.decay + at);
     }
   const float *k = call.k + token * size, *q = call.q + token * size;
-  const float* decays = call.decay + token * (kByKey ? size : 1);
+  const float* decays = call.decay + token * (kDecays == Decays::kByKey ? size : 1);
   float* row = call.state + column;
   for (int64_t j = 0; j < size; ++j, row += call.columns) {
-    V s[N];
-    for (int i = 0; i < N; ++i) s[i] = V::Load(row + i * kLanes);
+    V s[N], rates[N];
+    for (int i = 0; i < N; ++i) {
+      s[i] = V::Load(row + i * kLanes);
+      if constexpr (kDecays == Decays::kByRate) rates[i] = V::Load(call.rates + j * call.columns + column + i * kLanes);
+    }
 #pragma GCC unroll 4
     for (int t = 0; t < T; ++t) {
       const V kj = V::Set1(k[t * size + j]), qj = V::Set1(q[t * size + j]);
-      const V decay = V::Set1(kByKey ? decays[t * size + j] : decays[t]);
 #pragma GCC unroll 4
       for (int i = 0; i < N; ++i) {
+        V decay;
+        if constexpr (kDecays == Decays::kByRate)
+          decay = Exp(rates[i] * steps[t][i]);
+        else
+          decay = V::Set1(kDecays == Decays::kByKey ? decays[t * size + j] : decays[t]);
         s[i] = Fma(v[t][i], kj, s[i] * decay);
         out[t][i] = Fma(s[i], qj, out[t][i]);
       }
@@ -97,13 +109,13 @@ inline void ScanTokens(const RecurrentCall& call, int64_t token, int64_t column)
 }
 
 /// All tokens of some columns, then of the next.
-template <class V, bool kByKey>
+template <class V, Decays kDecays>
 void ScanAll(const RecurrentCall& call) {
   constexpr int kTokens = V::kAccumulators >= 16 ? 4 : 2;
   const auto all = [&]<int N>(int64_t column) {
     int64_t token = 0;
-    for (; token + kTokens <= call.tokens; token += kTokens) ScanTokens<V, N, kTokens, kByKey>(call, token, column);
-    for (; token < call.tokens; ++token) ScanTokens<V, N, 1, kByKey>(call, token, column);
+    for (; token + kTokens <= call.tokens; token += kTokens) ScanTokens<V, N, kTokens, kDecays>(call, token, column);
+    for (; token < call.tokens; ++token) ScanTokens<V, N, 1, kDecays>(call, token, column);
   };
   int64_t column = 0;
   for (; column + 2 * kLanes <= call.columns; column += 2 * kLanes) all.template operator()<2>(column);
@@ -113,7 +125,8 @@ void ScanAll(const RecurrentCall& call) {
 template <class V>
 void Recur(const RecurrentCall& call) {
   if (call.beta) return call.decays_by_key ? RecurAll<V, true>(call) : RecurAll<V, false>(call);
-  call.decays_by_key ? ScanAll<V, true>(call) : ScanAll<V, false>(call);
+  if (call.rates) return ScanAll<V, Decays::kByRate>(call);
+  call.decays_by_key ? ScanAll<V, Decays::kByKey>(call) : ScanAll<V, Decays::kOfHead>(call);
 }
 
 template <class V>

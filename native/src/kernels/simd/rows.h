@@ -132,6 +132,10 @@ void Unary(UnaryOp op, const float* x, float* out, int64_t size, float arg) {
       return each([](V v) { return -v; });
     case UnaryOp::kTanh:
       return each([](V v) { return Tanh(v); });
+    case UnaryOp::kExp:
+      return each([](V v) { return Exp(v); });
+    case UnaryOp::kSoftplus:
+      return each([](V v) { return Softplus(v); });
   }
 }
 

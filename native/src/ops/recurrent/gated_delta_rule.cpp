@@ -27,7 +27,7 @@ class GatedDeltaRule : public Operation {
         sizes_(sizes),
         most_beta_(most_beta),
         decays_by_key_(decays_by_key),
-        heads_(sizes, decays_by_key),
+        heads_(sizes, decays_by_key ? Decays::kByKey : Decays::kOfHead),
         state_{kOp, kState} {}
   int NumInputs() const override { return state_.count(); }
   int NumOutputs() const override { return 2; }
@@ -63,7 +63,7 @@ class GatedDeltaRule : public Operation {
     std::fill_n(of_query, sizes_.key_size, 1 / size);
     const Context own{ctx.kernels, ctx.pool, ctx.workspace + LengthsBytes()};
     heads_.Run(
-        state_, in, out[0], out[1], true, own,
+        state_, in, out[0], out[1], true, own, [](const HeadPiece&) {},
         [&](const HeadPiece& piece) {
           for (int64_t i = 0; i < piece.count; ++i) Make(in, piece, i, of_key, of_query, ctx.kernels);
         },

@@ -34,28 +34,34 @@ struct HeadPiece {
   float* q;
   float* k;
   float* v;
-  float* decay;  ///< [count], or [count, key_size] with decays by key.
+  float* decay;  ///< [count], [count, key_size] with decays by key, or steps [count, columns] with rates.
   float* beta;
   float* out;
+  float* rates;  ///< [key_size, columns] (kernels::RecurrentCall::rates), zeros until an operation fills it.
 };
+
+/// What a state decays by: a number for each token, one for each of its rows too, or one for each of its numbers.
+enum class Decays { kOfHead, kByKey, kByRate };
 
 /// Takes all sequences of a step through the states of all heads. Tokens follow one another, however they are cut.
 class RecurrentHeads {
  public:
-  explicit RecurrentHeads(HeadSizes sizes, bool decays_by_key = false) : sizes_(sizes), decays_by_key_(decays_by_key) {}
+  explicit RecurrentHeads(HeadSizes sizes, Decays decays = Decays::kOfHead) : sizes_(sizes), decays_(decays) {}
 
   size_t WorkspaceBytes(int threads) const { return RowBuffers::Bytes(threads, 1, Floats()); }
 
-  /// `make(piece)` fills a piece, and `finish(piece)` may change what comes out of it. out [tokens, heads * value_size].
-  template <typename Make, typename Finish>
+  /// `begin(piece)` fills what all of a sequence's pieces share, its rates; `make(piece)` fills a piece, and `finish(piece)`
+  /// may change what comes out of it. out [tokens, heads * value_size].
+  template <typename Begin, typename Make, typename Finish>
   void Run(const StateInputs& inputs, std::span<const Tensor> in, const Tensor& out, const Tensor& states, bool has_beta,
-           const Context& ctx, Make&& make, Finish&& finish) const {
+           const Context& ctx, Begin&& begin, Make&& make, Finish&& finish) const {
     const int64_t tiles = CeilDiv(sizes_.value_size, kColumns);
     const RowBuffers buffers(ctx.workspace, 1, Floats());
     const int64_t sequences = in[static_cast<size_t>(inputs.lengths())].desc.dim(-1);
     ctx.pool.ParallelFor(sequences * sizes_.heads * tiles, [&](int64_t task, int worker) {
       HeadPiece piece = PieceOf(buffers(worker, 0), task / tiles % sizes_.heads, task % tiles * kColumns);
       float* state = piece.out + kTokens * kColumns;
+      begin(piece);
       const StateSequence sequence = SequenceOf(inputs, in, task / tiles / sizes_.heads);
       Load(states, sequence.from, piece, state);
       ForStatePieces(sequence, kTokens, [&](int64_t token, int64_t count, int64_t block) {
@@ -72,7 +78,8 @@ class RecurrentHeads {
                            .tokens = count,
                            .key_size = sizes_.key_size,
                            .columns = piece.columns,
-                           .decays_by_key = decays_by_key_});
+                           .decays_by_key = decays_ == Decays::kByKey,
+                           .rates = decays_ == Decays::kByRate ? piece.rates : nullptr});
         finish(piece);
         for (int64_t i = 0; i < count; ++i)
           StoreFloats(ctx.kernels, out,
@@ -88,9 +95,13 @@ class RecurrentHeads {
   static constexpr int64_t kColumns = 64;
   static constexpr int64_t kTokens = 64;
 
-  int64_t Decays() const { return kTokens * (decays_by_key_ ? sizes_.key_size : 1); }
+  int64_t DecayFloats() const {
+    return kTokens * (decays_ == Decays::kByKey ? sizes_.key_size : decays_ == Decays::kByRate ? kColumns : 1);
+  }
+  int64_t RateFloats() const { return decays_ == Decays::kByRate ? sizes_.key_size * kColumns : 0; }
   int64_t Floats() const {
-    return 2 * kTokens * sizes_.key_size + Decays() + kTokens + (2 * kTokens + sizes_.key_size) * kColumns;
+    return 2 * kTokens * sizes_.key_size + DecayFloats() + RateFloats() + kTokens +
+           (2 * kTokens + sizes_.key_size) * kColumns;
   }
 
   HeadPiece PieceOf(float* memory, int64_t head, int64_t column) const {
@@ -102,10 +113,13 @@ class RecurrentHeads {
     piece.q = memory;
     piece.k = piece.q + kTokens * sizes_.key_size;
     piece.decay = piece.k + kTokens * sizes_.key_size;
-    piece.beta = piece.decay + Decays();
+    piece.rates = piece.decay + DecayFloats();
+    piece.beta = piece.rates + RateFloats();
     piece.v = piece.beta + kTokens;
     piece.out = piece.v + kTokens * kColumns;
     std::memset(piece.v, 0, static_cast<size_t>(kTokens * kColumns) * sizeof(float));
+    if (decays_ == Decays::kByRate)
+      std::memset(piece.decay, 0, static_cast<size_t>(DecayFloats() + RateFloats()) * sizeof(float));
     return piece;
   }
 
@@ -128,7 +142,7 @@ class RecurrentHeads {
   static size_t Bytes(const HeadPiece& piece) { return static_cast<size_t>(piece.wanted) * sizeof(float); }
 
   HeadSizes sizes_;
-  bool decays_by_key_;
+  Decays decays_;
 };
 
 /// n elements as f32.

@@ -1,0 +1,123 @@
+import { CommonOpBuilderManager } from '../common-op-builders/index.js';
+import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
+import type { GraphKind } from '../graph/graph-kind.js';
+import { Linear } from '../weights/linear.js';
+import { inF32, transposed } from '../weights/weight-changes.js';
+import type { TensorRef, Weights } from '../weights/weights.js';
+import { layerState, type StateRef } from './cache-ref.js';
+import { CausalConv, stateTensors } from './causal-conv.js';
+import type { LayerStep } from './decoder-layers.js';
+import { addColumns, addGate } from './gate.js';
+import { buildLinear, buildRowParallelLinear } from './linear-steps.js';
+import { Module } from './module.js';
+import type { NormStep } from './norms.js';
+
+/** What a mixer of Mamba is told by the configuration. */
+export interface MambaConfig {
+  readonly hiddenSize: number;
+  /** Channels, each of which has a state. */
+  readonly mambaWidth: number;
+  readonly mambaStateSize: number;
+  /** Of what steps are made of. */
+  readonly stepRank: number;
+  readonly convTaps: number;
+  readonly convBias: boolean;
+  readonly mambaBias: boolean;
+}
+
+/** Makes the norm of what steps are made of, of B or of C, by its name in the checkpoint, where it has a weight. */
+export type ScanNorm = (weights: Weights, size: number) => NormStep;
+
+/** The norms that some families have, in the order of what `x_proj` gives. */
+const NORMS = ['dt_layernorm', 'b_layernorm', 'c_layernorm'];
+
+/**
+ * The mixer of Mamba (arXiv:2312.00752): x passes a short convolution, from which steps, B and C are made; each channel has a
+ * vector of state in place of a past, and what comes out of it is multiplied by silu(z).
+ */
+export class MambaMixer extends Module implements LayerStep {
+  readonly inProj: Linear;
+  readonly conv: CausalConv;
+  readonly scanProj: Linear;
+  readonly norms: readonly NormStep[];
+  readonly stepProj: Linear;
+  readonly outProj: Linear;
+  private readonly perChannel: readonly TensorRef[];
+  private readonly state: StateRef;
+  private readonly config: MambaConfig;
+
+  /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED, WEIGHT_QUANT_*. */
+  constructor(layerId: number, config: MambaConfig, weights: Weights, norm?: ScanNorm) {
+    super();
+    const { hiddenSize, mambaWidth: channels, mambaStateSize: stateSize, stepRank, mambaBias } = config;
+    this.config = config;
+    const load = (name: string, inFeatures: number, outFeatures: number, hasBias = false) =>
+      Linear.load(weights, { parts: [{ name, outFeatures }], inFeatures, hasBias });
+    this.inProj = load('in_proj', hiddenSize, 2 * channels, mambaBias);
+    this.conv = new CausalConv(layerId, weights.at('conv1d'), {
+      channels,
+      ...{ taps: config.convTaps, hasBias: config.convBias, activates: true },
+    });
+    this.scanProj = load('x_proj', channels, stepRank + 2 * stateSize);
+    const sizes = [stepRank, stateSize, stateSize];
+    this.norms = norm ? NORMS.map((name, at) => norm(weights.at(name), sizes[at] ?? stateSize)) : [];
+    // Steps are biased in f32, where the scan reads them.
+    this.stepProj = load('dt_proj', stepRank, channels);
+    this.outProj = load('out_proj', channels, hiddenSize, mambaBias);
+    this.perChannel = [
+      transposed(weights.get('A_log', [channels, stateSize])),
+      weights.get('dt_proj.bias', [channels]),
+      weights.get('D', [channels]),
+    ].map(inF32);
+    this.state = layerState(layerId, 'recurrent_state', channels * stateSize);
+  }
+
+  override getWeights(): TensorRef[] {
+    return [...super.getWeights(), ...this.perChannel];
+  }
+
+  override states(): StateRef[] {
+    return [...super.states(), this.state];
+  }
+
+  buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
+    const { mambaWidth: channels, mambaStateSize: stateSize } = this.config;
+    const projected = buildLinear(graph, this.inProj, input, 'in_out');
+    const { rows, low } = this.buildScanGraph(graph, this.conv.buildGraph(graph, projected));
+    CommonOpBuilderManager.getBuilder({
+      category: 'RECURRENT',
+      ...{ opName: 'scan', rule: 'mamba', channels, stateSize },
+    }).build(graph, {
+      rows,
+      steps: buildLinear(graph, this.stepProj, low, 'steps'),
+      perHead: this.perChannel.map(({ name }) => name),
+      state: stateTensors(this.state),
+      recurrentOut: 'recurrent_out',
+    });
+    const z = addColumns(graph, projected, channels, channels, 'z');
+    const gated = addGate(graph, 'recurrent_out', z);
+    return buildRowParallelLinear(graph, kind, 'mixed', this.outProj, gated, 'mixed_out');
+  }
+
+  /** `x` [tokens, channels] -> x, B and C side by side, and what steps are made of, [tokens, stepRank]. */
+  private buildScanGraph(graph: AtbGraph, x: string): { readonly rows: string; readonly low: string } {
+    const { mambaStateSize: stateSize, stepRank } = this.config;
+    const made = buildLinear(graph, this.scanProj, x, 'low_b_c_out');
+    const low = addColumns(graph, made, 0, stepRank, 'low');
+    const [ofSteps, ofB, ofC] = this.norms;
+    if (!ofSteps || !ofB || !ofC) {
+      const both = addColumns(graph, made, stepRank, 2 * stateSize, 'b_c');
+      return { rows: beside(graph, x, both, 'x_b_c'), low };
+    }
+    const b = ofB.buildGraph(graph, addColumns(graph, made, stepRank, stateSize, 'b'));
+    const c = ofC.buildGraph(graph, addColumns(graph, made, stepRank + stateSize, stateSize, 'c'));
+    const rows = beside(graph, x, beside(graph, b, c, 'b_c'), 'x_b_c');
+    return { rows, low: ofSteps.buildGraph(graph, low) };
+  }
+}
+
+/** Two tensors [tokens, columns] side by side as `out`. Returns `out`. */
+function beside(graph: AtbGraph, left: string, right: string, out: string): string {
+  graph.addOperation(new BaseOperation('Concat', { concatDim: 1 }, `${out}_concat`), [left, right], [out]);
+  return out;
+}
