@@ -1,13 +1,14 @@
 import { CommonOpBuilderManager } from '../common-op-builders/index.js';
 import type { AtbGraph } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
-import { LATENT_MASK, type RopeConfig } from '../step-inputs/index.js';
+import { LATENT_MASK, QUERY_SCALES, type RopeConfig } from '../step-inputs/index.js';
 import { headMatrices } from '../weights/head-matrices.js';
 import { Linear } from '../weights/linear.js';
 import type { LinearPart } from '../weights/linear-part.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
 import { ROTARY_ROWS } from './base-attention.js';
 import type { CacheRef } from './cache-ref.js';
+import type { QueryScale } from './config/index.js';
 import { buildRowParallelLinear } from './linear-steps.js';
 import { Module } from './module.js';
 import { BaseRMSNorm } from './norms.js';
@@ -30,6 +31,8 @@ export interface LatentAttentionConfig {
   readonly denseBias: boolean;
   /** Absent where nothing turns: the shared part of keys is one like the others. */
   readonly rope?: RopeConfig | undefined;
+  /** How queries grow with their positions; not at all when absent. */
+  readonly queryScale?: QueryScale | undefined;
 }
 
 /** The parts of queries and of the shared key that turn, where anything does, by their names in the graph. */
@@ -223,6 +226,7 @@ export class LatentAttention extends Module {
       attentionMask: LATENT_MASK,
       qLen: 'q_len',
       ...(chosen !== undefined && { chosen }),
+      ...(this.config.queryScale && { queryScales: QUERY_SCALES }),
       attentionOut: 'attn_out',
     });
     return 'attn_out';

@@ -87,6 +87,7 @@ export * from './ministral/index.js';
 export * from './ministral3/index.js';
 export * from './mistral/index.js';
 export * from './mistral3/index.js';
+export * from './mistral4/index.js';
 export * from './mixtral/index.js';
 export * from './modernbert/index.js';
 export * from './mpnet/index.js';

@@ -24,7 +24,10 @@ const SPARSE_GATES =
 /** The latent attention of a layer. */
 const LATENT = 'Split Split RmsNorm Rope Linear Concat Concat ReshapeAndCache Linear';
 
-/** The same to keys that an indexer chose, in layers that have one. */
+/** The same whose queries grow with positions. */
+const GROWN_LATENT = LATENT.replace('Rope', 'Rope Elewise Elewise');
+
+/** Latent attention to keys that an indexer chose, in layers that have one. */
 const SPARSE =
   'RmsNorm Linear Split RmsNorm Linear Split RmsNorm Rope Elewise Linear Linear Split Linear LayerNorm Split Rope Concat Concat ReshapeAndCache LightningIndexer Linear Concat Concat ReshapeAndCache SparseAttention Linear';
 
@@ -109,6 +112,11 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   [`${LATENT} RmsNorm Elewise Linear Softmax Elewise GroupTopk Elewise Elewise Fill Sort Elewise FusedExperts Linear Elewise Elewise`]:
     ['deepseek_v2'],
   [`${LATENT} RmsNorm Elewise Linear Softmax Sort FusedExperts Linear Elewise Elewise`]: ['deepseek_v2-lite'],
+  [GROWN_LATENT]: ['mistral4-groups'],
+  [`${GROWN_LATENT} RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise Elewise FusedExperts Linear Elewise Elewise`]:
+    ['mistral4'],
+  [`${GROWN_LATENT} RmsNorm Elewise Linear Softmax Elewise GroupTopk Elewise Elewise Fill Sort Elewise FusedExperts Linear Elewise Elewise`]:
+    ['mistral4-groups'],
   'Linear LayerNorm LayerNorm': ['openai_gpt', 'openai_gpt-untied', 'opt-post-norm'],
   'RmsNorm Elewise Linear Softmax Sort FusedExperts Elewise': ['qwen3_moe-dense-layers'],
   'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Elewise': [
