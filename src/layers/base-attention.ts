@@ -26,6 +26,8 @@ export interface AttentionConfig {
   readonly numAttentionHeads: number;
   readonly numKeyValueHeads: number;
   readonly headDim: number;
+  /** Of values, and so of what attention gives, where their heads have another size. */
+  readonly valueHeadDim?: number | undefined;
   readonly qkvBias: boolean;
   /** Whether keys have a bias, where that differs from queries and values. */
   readonly keyBias?: boolean;
@@ -153,7 +155,7 @@ export abstract class BaseAttention extends Module {
   ) {
     super();
     requireMember(this, 'buildGraph', 'function');
-    const { hiddenSize, numAttentionHeads, numKeyValueHeads, headDim } = config;
+    const { hiddenSize, numAttentionHeads, numKeyValueHeads, headDim, valueHeadDim = headDim } = config;
     this.windowSize = config.slidingWindows[layerId];
     this.scale = scale;
     this.softcap = softcap;
@@ -171,14 +173,14 @@ export abstract class BaseAttention extends Module {
     });
     this.dense = Linear.load(weights, {
       parts: [{ name: dense, outFeatures: hiddenSize, transposed, times: outputScale }],
-      inFeatures: numAttentionHeads * headDim,
+      inFeatures: numAttentionHeads * valueHeadDim,
       hasBias: config.denseBias,
     });
     this.sinks =
       sinks === undefined ? undefined : { ...weights.get(sinks, [numAttentionHeads]), keptIn: 'f32' };
     this.qkvClamp = clip === undefined ? undefined : new Clamp(weights, 'clip_qkv', clip);
     this.cache =
-      cache ?? layerCache(layerId, { heads: numKeyValueHeads, keySize: headDim, valueSize: headDim });
+      cache ?? layerCache(layerId, { heads: numKeyValueHeads, keySize: headDim, valueSize: valueHeadDim });
   }
 
   override getWeights(): TensorRef[] {
@@ -195,7 +197,7 @@ export abstract class BaseAttention extends Module {
 
   /** `input` [tokens, hidden] -> queries, keys and values. */
   buildQkvGraph(graph: AtbGraph, input: string): Qkv {
-    const { numAttentionHeads: headNum, numKeyValueHeads: kvHeadNum, headDim } = this.config;
+    const { numAttentionHeads: headNum, numKeyValueHeads: kvHeadNum, headDim, valueHeadDim } = this.config;
     CommonOpBuilderManager.getBuilder({
       category: 'QKV',
       opName: 'qkv',
@@ -203,6 +205,7 @@ export abstract class BaseAttention extends Module {
       headNum,
       kvHeadNum,
       headDim,
+      ...(valueHeadDim !== undefined && { valueHeadDim }),
     }).build(graph, { input, qOut: 'q', kOut: 'k', vOut: 'v' });
     const clipped = (input: string) => this.qkvClamp?.buildGraph(graph, input, `clipped_${input}`) ?? input;
     return { q: clipped('q'), k: clipped('k'), v: clipped('v') };
@@ -222,12 +225,13 @@ export abstract class BaseAttention extends Module {
     return { q: 'q_rope', k: 'k_rope' };
   }
 
-  /** Writes keys and values to the cache, if there is one, and attends: -> `attn_out` [tokens, heads * headDim]. */
+  /** Writes keys and values to the cache, if there is one, and attends: `attn_out` [tokens, heads * valueHeadDim]. */
   buildAttentionGraph(graph: AtbGraph, kind: GraphKind, { q, k, v }: Qkv): string {
     const {
       numAttentionHeads: headNum,
       numKeyValueHeads: kvHeadNum,
       headDim,
+      valueHeadDim,
       alibiSlopes: slopes,
     } = this.config;
     const { windowSize, scale, softcap, isCausal, sinks } = this;
@@ -241,6 +245,7 @@ export abstract class BaseAttention extends Module {
       headNum,
       kvHeadNum,
       headDim,
+      ...(valueHeadDim !== undefined && { valueHeadDim }),
       scale,
       isCausal,
       ...(windowSize !== undefined && { windowSize }),
@@ -288,7 +293,7 @@ export abstract class BaseAttention extends Module {
       : slidingMaskName(this.windowSize, this.config.slidingWindows);
   }
 
-  /** `input` [tokens, heads * headDim] -> `dense_out` [tokens, hidden]. */
+  /** `input` [tokens, heads * valueHeadDim] -> `dense_out` [tokens, hidden]. */
   buildDenseGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
     return buildRowParallelLinear(graph, kind, 'dense', this.dense, input, 'dense_out');
   }

@@ -79,6 +79,7 @@ export * from './llava_next/index.js';
 export * from './llava_onevision/index.js';
 export * from './mamba2/index.js';
 export * from './mimo/index.js';
+export * from './mimo_v2_flash/index.js';
 export * from './minicpm/index.js';
 export * from './minicpm_qwen2_v2/index.js';
 export * from './minicpm3/index.js';

@@ -117,6 +117,12 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     ['mistral4'],
   [`${GROWN_LATENT} RmsNorm Elewise Linear Softmax Elewise GroupTopk Elewise Elewise Fill Sort Elewise FusedExperts Linear Elewise Elewise`]:
     ['mistral4-groups'],
+  // Values of another size than keys.
+  'Split Rope ReshapeAndCache': ['mimo_v2_flash', 'mimo_v2_flash-groups'],
+  'Split Rope ReshapeAndCache RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise FusedExperts Elewise':
+    ['mimo_v2_flash'],
+  'Split Rope ReshapeAndCache RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather Elewise FusedExperts Elewise':
+    ['mimo_v2_flash-groups'],
   'Linear LayerNorm LayerNorm': ['openai_gpt', 'openai_gpt-untied', 'opt-post-norm'],
   'RmsNorm Elewise Linear Softmax Sort FusedExperts Elewise': ['qwen3_moe-dense-layers'],
   'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Elewise': [

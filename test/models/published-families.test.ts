@@ -40,6 +40,8 @@ const kimiAttends = [4, 8, 12, 16, 20, 24, 27];
 const kimiDeltas = Array.from({ length: 27 }, (_, at) => at + 1).filter(
   (layer) => !kimiAttends.includes(layer),
 );
+/** In all but the first layer and every sixth. */
+const mimoWindows = Array.from({ length: 48 }, (_, layer) => (layer === 0 || layer % 6 === 5 ? 0 : 1));
 const lfm2Layers = Array.from({ length: 24 }, (_, layer) =>
   [2, 6, 10, 14, 18, 21].includes(layer) ? 'full_attention' : 'conv',
 );
@@ -109,6 +111,12 @@ const PUBLISHED: ReadonlyArray<readonly [name: string, family: string, sizes: Si
   ['MiMo-7B-Base', 'mimo', [4096, 11_008, 36, 32, 8, 151_680, 32_768],
     { attention_bias: true, head_dim: 128, max_window_layers: 32, num_nextn_predict_layers: 1, rms_norm_eps: 1e-5, rope_theta: 640_000, sliding_window: 32_768, tie_word_embeddings: false, use_mrope: false, use_sliding_window: false },
     { qkvBias: true, denseBias: false, slidingWindows: Array(36).fill(undefined) }],
+  // Keys and values as serving engines hold them against in their tests; the sizes are defaults of the class, too.
+  ['MiMo-V2-Flash', 'mimo_v2_flash', [4096, 16_384, 48, 64, 4, 152_576, 262_144],
+    { add_full_attention_sink_bias: false, add_swa_attention_sink_bias: true, attention_bias: false, attention_chunk_size: 128, attention_value_scale: 0.707, head_dim: 192, hybrid_block_size: null, hybrid_layer_pattern: mimoWindows, layernorm_epsilon: 1e-5,
+      moe_intermediate_size: 2048, moe_layer_freq: mimoWindows.map((_, layer) => (layer === 0 ? 0 : 1)), n_group: 1, n_routed_experts: 256, n_shared_experts: null, norm_topk_prob: true, num_experts_per_tok: 8, partial_rotary_factor: 0.334, rope_theta: 5_000_000, routed_scaling_factor: null, scoring_func: 'sigmoid', sliding_window: 128, sliding_window_size: 128,
+      swa_head_dim: 192, swa_num_attention_heads: 64, swa_num_key_value_heads: 8, swa_rope_theta: 10_000, swa_v_head_dim: 128, tie_word_embeddings: false, topk_group: 1, topk_method: 'noaux_tc', v_head_dim: 128 },
+    { headDim: 192, valueHeadDim: 128, slidingKeyValueHeads: 8, valueScale: 0.707, routedScalingFactor: 1, slidingWindows: mimoWindows.map((slides) => (slides ? 129 : undefined)), sparseLayers: mimoWindows.map((_, layer) => layer !== 0) }],
   ['NVIDIA-Nemotron-3-Nano-30B-A3B-BF16', 'nemotron_h', [2688, 1856, 52, 32, 2, 131_072, 262_144],
     { ...nemotronMixers, hidden_act: null, head_dim: 128, hybrid_override_pattern: 'MEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEMEM*EMEMEMEME', mamba_head_dim: 64, mamba_num_heads: 64, mamba_ssm_cache_dtype: 'float32',
       moe_intermediate_size: 1856, moe_shared_expert_intermediate_size: 3712, n_group: 1, n_routed_experts: 128, n_shared_experts: 1, norm_eps: 1e-5, norm_topk_prob: true, num_experts_per_tok: 6, partial_rotary_factor: 1, rope_theta: 10_000, routed_scaling_factor: 2.5, topk_group: 1 },
@@ -203,9 +211,14 @@ const dictOf = (
   ...says,
 });
 
-/** What ATB lacks: recurrent states, attention to chosen keys, and blocks for heads of 512 of which several queries are read. */
-const KNOWN =
-  /^(CausalConv1d|GatedDeltaRule|LightningIndexer|SelectiveScan|SparseAttention) is an extension op$|^head size 512 with blocks/;
+/**
+ * What ATB lacks: recurrent states, attention to chosen keys, sinks, values of another size than keys where a sequence has
+ * several tokens, and blocks for heads of 512 of which several queries are read.
+ */
+const EXTENSION_OPS = 'CausalConv1d|GatedDeltaRule|LightningIndexer|SelectiveScan|SparseAttention';
+const KNOWN = new RegExp(
+  `^(${EXTENSION_OPS}) is an extension op$|^hasSinks is an extension key$|^CALC_TYPE_SPEC takes values of the size|^head size 512 with blocks`,
+);
 
 /** Latent attention has as many heads of keys as of queries. */
 const MLA = { num_key_value_heads: 4 };
@@ -260,6 +273,9 @@ describe('published configurations of families', () => {
     ['gpt_neo', { attention_types: [[['global', 'sparse'], 2]] }, /attention_types must be a list of lists of "global" and "local"/],
     ['gpt_neo', { attention_types: [[['global'], 1e9]] }, /attention_types must be a list of lists of "global" and "local"/],
     ['cwm', {}, /rope_theta is missing/],
+    ['mimo_v2_flash', { swa_head_dim: 128 }, /swa_head_dim must be that of all layers \(192\), found 128/],
+    ['mimo_v2_flash', { add_full_attention_sink_bias: true }, /add_full_attention_sink_bias must be false: .*found true/],
+    ['mimo_v2_flash', { hybrid_layer_pattern: [0, 1] }, /hybrid_layer_pattern must have one entry for each of the 3 layers, found 2/],
     ['mistral4', {}, /rope_parameters is missing: .* Mistral4Config takes .* is not built/],
     ['mistral4', { num_key_value_heads: 4, head_dim: 64, rope_parameters: { rope_theta: 1e4 } }, /head_dim must be qk_nope_head_dim \+ qk_rope_head_dim \(128\), found 64/],
     ['mistral4', { num_key_value_heads: 4, rope_parameters: { rope_theta: 1e4, partial_rotary_factor: 0.25 } }, /partial_rotary_factor must be qk_rope_head_dim's share of a head \(64 of 128\), found 32/],

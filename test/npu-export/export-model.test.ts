@@ -160,6 +160,8 @@ const BEYOND_ATB = new Map([
   ['gemma2', 'softcap is an extension key'],
   ['gpt_oss', 'hasSinks is an extension key'],
   ['paligemma-gemma2', 'softcap is an extension key'],
+  ['mimo_v2_flash', 'hasSinks is an extension key'],
+  ['mimo_v2_flash-groups', 'hasSinks is an extension key'],
   ['vaultgemma-bounded', 'softcap is an extension key'],
   ...[...familyCases, ...visionCases]
     .filter((name) =>

@@ -69,6 +69,7 @@ export {
   ORIGINAL_MAMBA2_IRRELEVANT,
   originalMamba2,
 } from './mamba2.js';
+export { markedLayers } from './marked-layers.js';
 export { queryScale } from './query-scale.js';
 export {
   type RotaryConfigOptions,

@@ -16,7 +16,7 @@ import {
   sharedExperts,
   sparseBehindDense,
 } from '../../layers/config/index.js';
-import { ExpertRouter, Experts, SparseMLP, sharedMLP } from '../../layers/experts.js';
+import { ExpertRouter, Experts, type RouterConfig, SparseMLP, sharedMLP } from '../../layers/experts.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashSparseLlamaATB } from '../llama/index.js';
@@ -29,6 +29,21 @@ export const glm4Experts = (defaults: Omit<ExpertDefaults, 'names'>, shared: num
   routedScalingFactor: routedScalingFactor(1),
   sharedExperts: sharedExperts('n_shared_experts', shared),
 });
+
+type ExpertsOfGlm4 = Parameters<typeof sharedMLP>[0] &
+  ConstructorParameters<typeof Experts>[0] &
+  Omit<RouterConfig, 'scoring'>;
+
+/** Experts that are chosen by corrected sigmoids, as in DeepSeek-V3, and what all tokens share, where there is any. */
+export function glm4MLP(config: ExpertsOfGlm4, weights: Weights): SparseMLP {
+  const names = { gate: 'gate.weight', correction: 'gate.e_score_correction_bias' };
+  const routing = { ...config, scoring: 'sigmoid' as const, sumGuard: { added: 1e-20 } };
+  return new SparseMLP({
+    router: new ExpertRouter(routing, weights, names),
+    experts: new Experts(config, weights.at('experts')),
+    shared: sharedMLP(config, weights.at('shared_experts')),
+  });
+}
 
 /** Defaults of transformers 5.24, Glm4MoeConfig. */
 const GLM4_MOE_CONFIG = defineConfig({
@@ -57,15 +72,9 @@ export class FlashGlm4MoeForCausalLMATB extends FlashSparseLlamaATB<Glm4MoeConfi
 
   constructor(config: Glm4MoeConfig, weights: Weights) {
     const Attention = config.hasQkNorm ? Qwen3Attention : RotaryAttention;
-    const names = { gate: 'gate.weight', correction: 'gate.e_score_correction_bias' };
     super(config, weights, {
       selfAttn: (layerId, at) => new Attention(layerId, config, at),
-      experts: (at) =>
-        new SparseMLP({
-          router: new ExpertRouter({ ...config, scoring: 'sigmoid', sumGuard: { added: 1e-20 } }, at, names),
-          experts: new Experts(config, at.at('experts')),
-          shared: sharedMLP(config, at.at('shared_experts')),
-        }),
+      experts: (at) => glm4MLP(config, at),
     });
   }
 }
