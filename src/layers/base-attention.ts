@@ -90,6 +90,8 @@ export interface AttentionOptions {
   readonly scoreBias?: string;
   /** The input that says how many tokens see each other: `seq_len` when absent. */
   readonly seqLen?: string;
+  /** The rows of the tables that turn queries and keys: those of its kind of layers when absent. */
+  readonly rotaryRows?: RotaryRows;
   /** The cache of another layer, whose keys and values are attended to: there are queries alone then. Its own when absent. */
   readonly cache?: CacheRef;
 }
@@ -150,6 +152,7 @@ export abstract class BaseAttention extends Module {
       seqLen = 'seq_len',
       sinks,
       scoreBias,
+      rotaryRows,
       cache,
     }: AttentionOptions = {},
   ) {
@@ -163,7 +166,7 @@ export abstract class BaseAttention extends Module {
     this.seqLen = seqLen;
     this.scoreBias = scoreBias;
     const slidingRope = this.windowSize === undefined ? undefined : config.slidingRope;
-    this.rotaryRows = slidingRope ? SLIDING_ROTARY_ROWS : ROTARY_ROWS;
+    this.rotaryRows = rotaryRows ?? (slidingRope ? SLIDING_ROTARY_ROWS : ROTARY_ROWS);
     const parts = projectionsOf({ ...config, rope: slidingRope ?? config.rope }, qkv, transposed);
     const [queries] = parts;
     this.qkv = Linear.load(weights, {

@@ -152,6 +152,7 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise Elewise FusedExperts Elewise': [
     'deepseek-normed',
     'granitemoe',
+    'granitemoe_swa-position-free',
   ],
   'RmsNorm Elewise Linear Softmax Sort FusedExperts Linear Linear Sigmoid Elewise Elewise Elewise': [
     'qwen2_moe',
@@ -177,6 +178,7 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     'mpt-clipped',
   ],
   'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise Elewise FusedExperts Linear Elewise Elewise': [
+    'granitemoe_swa',
     'granitemoehybrid',
     'granitemoeshared',
   ],

@@ -34,7 +34,9 @@ const COMPARED = 1 / 6;
 const STATES = /(CausalConv1d|GatedDeltaRule|SelectiveScan) is an extension op$/;
 /** What it lacks for attention to chosen keys. */
 const SPARSE = /(LightningIndexer|SparseAttention) is an extension op$/;
-/** The same for sinks, and for values of another size than keys where a sequence has several tokens. */
+/** What it lacks where a number of each head takes part in softmaxes. */
+const SINKS = /hasSinks is an extension key$/;
+/** The same, and what it lacks for values of another size than keys where a sequence has several tokens. */
 const LONG_KEYS =
   /hasSinks is an extension key$|CALC_TYPE_SPEC takes values of the size of keys, \d+, found \d+$/;
 /** What ATB cannot say, by the case that needs it. */
@@ -51,6 +53,10 @@ const EXTENSIONS: Readonly<Record<string, RegExp>> = {
   mimo_v2_flash: LONG_KEYS,
   'mimo_v2_flash-groups': LONG_KEYS,
   gpt_oss: /(hasSinks|limit|gateScale) is an extension key$/,
+  granite_swa: SINKS,
+  'granite_swa-biases': SINKS,
+  granitemoe_swa: SINKS,
+  'granitemoe_swa-position-free': SINKS,
   granitemoehybrid: STATES,
   'granitemoehybrid-dense': STATES,
   kimi_linear: STATES,

@@ -60,6 +60,7 @@ export {
 export { ofFullLayers, rotaryByHeadSize } from './full-layers.js';
 export { type IndexerDefaults, indexer, ownIndexers, sharedIndexers } from './indexer.js';
 export { type LatentAttentionDefaults, latentAttention } from './latent.js';
+export { firstRope, type LayerRopes, layerRopes } from './layer-ropes.js';
 export { layersOfType } from './layer-types.js';
 export { contextLength, longestContext } from './longest-context.js';
 export {
