@@ -13,6 +13,7 @@ import { buildRowParallelLinear } from './linear-steps.js';
 import { Module } from './module.js';
 import { BaseRMSNorm } from './norms.js';
 import { rotaryOrder } from './projections.js';
+import { addScaled } from './residual.js';
 import { addSplit } from './split.js';
 
 /** What latent attention is told by the configuration. */
@@ -44,6 +45,13 @@ interface AttendedParts {
   readonly chosen: string | undefined;
 }
 
+/** By what a family multiplies; 1 when absent. */
+interface LatentScales {
+  readonly outputScale?: number;
+  readonly queryScale?: number;
+  readonly latentScale?: number;
+}
+
 /** Of the norms of latent vectors, whatever config.json says of the others (transformers 5.24, DeepseekV2RMSNorm's default). */
 const LATENT_EPSILON = 1e-6;
 
@@ -63,17 +71,19 @@ export class LatentAttention extends Module {
   readonly valueUp: TensorRef;
   readonly dense: Linear;
   private readonly scale: number;
+  private readonly latentScale: number;
   protected readonly cache: CacheRef;
 
   /**
-   * `outputScale`: what the result is multiplied by, as scaled residuals are.
+   * `outputScale`: what the result is multiplied by, as scaled residuals are. `queryScale`, `latentScale`: what queries are
+   * multiplied by, and the vectors that keys and values are made of.
    * Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED, WEIGHT_QUANT_*.
    */
   constructor(
     layerId: number,
     protected readonly config: LatentAttentionConfig,
     weights: Weights,
-    { outputScale = 1 }: { readonly outputScale?: number } = {},
+    { outputScale = 1, queryScale = 1, latentScale = 1 }: LatentScales = {},
   ) {
     super();
     const { hiddenSize, numAttentionHeads: heads, qLoraRank, kvLoraRank, rope } = config;
@@ -118,7 +128,8 @@ export class LatentAttention extends Module {
     });
     const scaling = rope?.scaling;
     const stretched = scaling?.type === 'yarn' ? (scaling.scoreFactor ?? 1) : 1;
-    this.scale = stretched / Math.sqrt(keyRows + headDim);
+    this.scale = (queryScale * stretched) / Math.sqrt(keyRows + headDim);
+    this.latentScale = latentScale;
     const cache = { heads: 1, keySize: kvLoraRank + headDim, valueSize: kvLoraRank };
     this.cache = { cache: { key: `layer_${layerId}_k_cache`, ...cache }, key: 'k_cache' };
   }
@@ -134,7 +145,9 @@ export class LatentAttention extends Module {
   /** `input` [tokens, hidden] -> `dense_out` [tokens, hidden]. */
   buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
     const queries = this.buildDownGraph(graph, input);
-    const latent = this.kvNorm.buildGraph(graph, 'kv_a');
+    const normed = this.kvNorm.buildGraph(graph, 'kv_a');
+    const latent =
+      this.latentScale === 1 ? normed : addScaled(graph, normed, this.latentScale, 'kv_a_scaled');
     const turned = this.config.rope ? this.buildRopeGraph(graph) : { qRope: 'q_pe', kRope: 'k_pe' };
     const chosen = this.buildChoiceGraph(graph, input, queries);
     const attended = this.buildAttentionGraph(graph, kind, { latent, ...turned, chosen });

@@ -79,6 +79,7 @@ export * from './llama4_text/index.js';
 export * from './llava/index.js';
 export * from './llava_next/index.js';
 export * from './llava_onevision/index.js';
+export * from './longcat_flash/index.js';
 export * from './mamba2/index.js';
 export * from './mimo/index.js';
 export * from './mimo_v2_flash/index.js';

@@ -20,6 +20,8 @@ export const MODEL_TYPE_ALIASES: ReadonlyMap<string, string> = new Map([
   ['iquestcoder', 'llama'],
   // transformers' class is the other one's under another name.
   ['smolvlm', 'idefics3'],
+  // transformers maps it to GPT2Config.
+  ['gpt-sw3', 'gpt2'],
   // As their folders and their graphs are called, whose names have no hyphen.
   ['openai_gpt', 'openai-gpt'],
   ['deberta_v2', 'deberta-v2'],

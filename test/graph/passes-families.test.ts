@@ -27,6 +27,9 @@ const LATENT = 'Split Split RmsNorm Rope Linear Concat Concat ReshapeAndCache Li
 /** The same whose queries grow with positions. */
 const GROWN_LATENT = LATENT.replace('Rope', 'Rope Elewise Elewise');
 
+/** The same of scaled vectors, from which keys and values are made. */
+const SCALED_LATENT = LATENT.replace('RmsNorm', 'RmsNorm Elewise');
+
 /** Latent attention to keys that an indexer chose, in layers that have one. */
 const SPARSE =
   'RmsNorm Linear Split RmsNorm Linear Split RmsNorm Rope Elewise Linear Linear Split Linear LayerNorm Split Rope Concat Concat ReshapeAndCache LightningIndexer Linear Concat Concat ReshapeAndCache SparseAttention Linear';
@@ -123,6 +126,13 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     ['mimo_v2_flash'],
   'Split Rope ReshapeAndCache RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather Elewise FusedExperts Elewise':
     ['mimo_v2_flash-groups'],
+  // Half a layer, and the half beside experts, some of which give back what they get.
+  [`${SCALED_LATENT} Elewise`]: ['longcat_flash', 'longcat_flash-all-compute'],
+  [`${SCALED_LATENT} RmsNorm Elewise Linear Softmax Elewise Sort Gather FusedExperts`]: [
+    'longcat_flash-all-compute',
+  ],
+  [`${SCALED_LATENT} RmsNorm Elewise Linear Softmax Elewise Sort Gather Elewise Gather Elewise Gather Elewise Fill FusedExperts Elewise Elewise Reduce Elewise Elewise`]:
+    ['longcat_flash'],
   'Linear LayerNorm LayerNorm': ['openai_gpt', 'openai_gpt-untied', 'opt-post-norm'],
   'RmsNorm Elewise Linear Softmax Sort FusedExperts Elewise': ['qwen3_moe-dense-layers'],
   'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Elewise': [

@@ -75,6 +75,10 @@ const CLASSES: Readonly<Record<string, Dict>> = {
       rope_parameters: { rope_theta: 100, rope_type: 'axial' }, pooling_kernel_size: 3, patch_size: 16, position_embedding_size: 10_240, use_clipped_linears: true, standardize: false } },
   youtu: llama('youtu', [2048, 6144, 32, 16, 16, 128_256, 131_072],
     { kv_lora_rank: 512, q_lora_rank: 1536, qk_rope_head_dim: 64, qk_nope_head_dim: 128, v_head_dim: 128, rms_norm_eps: 1e-6, rope_interleave: true, tie_word_embeddings: true, ...rope(10_000) }),
+  // With what published files say beside these, which the class does not read.
+  longcat_flash: { model_type: 'longcat_flash', vocab_size: 131_072, hidden_size: 6144, num_layers: 28, num_attention_heads: 64, hidden_act: 'silu', max_position_embeddings: 131_072, initializer_range: 0.02, rms_norm_eps: 1e-5, use_cache: true, bos_token_id: 1, eos_token_id: 2, tie_word_embeddings: false,
+    attention_bias: false, attention_dropout: 0, ffn_hidden_size: 12_288, q_lora_rank: 1536, kv_lora_rank: 512, qk_nope_head_dim: 128, qk_rope_head_dim: 64, head_dim: 64, v_head_dim: 128, qk_head_dim: 192, moe_topk: 12, n_routed_experts: 512, output_router_logits: false, zero_expert_num: 256, expert_ffn_hidden_size: 2048,
+    routed_scaling_factor: 6, attention_method: 'MLA', mla_scale_q_lora: true, mla_scale_kv_lora: true, zero_expert_type: 'identity', router_bias: false, ...rope(10_000_000) },
   jais2: llama('jais2', [3328, 26_624, 32, 26, 26, 150_272, 8192],
     { head_dim: 128, hidden_act: 'relu2', layer_norm_eps: 1e-5, attention_bias: true, mlp_bias: true, bos_token_id: 0, eos_token_id: 150_024, ...rope(10_000) }),
   flex_olmo: llama('flex_olmo', [4096, 11_008, 32, 32, 32, 100_352, 4096],

@@ -283,6 +283,8 @@ describe('published configurations of families', () => {
     ['cwm', {}, /rope_theta is missing/],
     ['granite_swa', { layer_rope_theta: [0, 1e4] }, /layer_rope_theta must have one entry for each of the 3 layers, found 2/],
     ['granitemoe_swa', { layer_rope_theta: [0, 1e4, -1] }, /layer_rope_theta must be a list of numbers of at least 0/],
+    ['longcat_flash', { num_layers: 2, num_key_value_heads: 4, zero_expert_type: 'copy' }, /num_hidden_layers must be num_layers \(2\) or twice that, found 3; .*zero_expert_type must be identity: .*found "copy"/],
+    ['longcat_flash', { num_key_value_heads: 4 }, /num_layers is missing/],
     ['mimo_v2_flash', { swa_head_dim: 128 }, /swa_head_dim must be that of all layers \(192\), found 128/],
     ['mimo_v2_flash', { add_full_attention_sink_bias: true }, /add_full_attention_sink_bias must be false: .*found true/],
     ['mimo_v2_flash', { hybrid_layer_pattern: [0, 1] }, /hybrid_layer_pattern must have one entry for each of the 3 layers, found 2/],
