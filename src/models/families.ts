@@ -95,6 +95,7 @@ export * from './mistral4/index.js';
 export * from './mixtral/index.js';
 export * from './modernbert/index.js';
 export * from './mpnet/index.js';
+export * from './modernbert_decoder/index.js';
 export * from './mpt/index.js';
 export * from './nanochat/index.js';
 export * from './nemotron/index.js';

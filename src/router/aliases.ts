@@ -27,6 +27,7 @@ export const MODEL_TYPE_ALIASES: ReadonlyMap<string, string> = new Map([
   ['deberta_v2', 'deberta-v2'],
   ['roberta_prelayernorm', 'roberta-prelayernorm'],
   ['xlm_roberta_xl', 'xlm-roberta-xl'],
+  ['modernbert_decoder', 'modernbert-decoder'],
   // Kimi-K2's code is DeepSeek-V3's with other sizes.
   ['kimi_k2', 'deepseek_v3'],
   // MindIE's name of what checkpoints call minicpmv.

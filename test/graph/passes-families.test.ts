@@ -133,6 +133,8 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   ],
   [`${SCALED_LATENT} RmsNorm Elewise Linear Softmax Elewise Sort Gather Elewise Gather Elewise Gather Elewise Fill FusedExperts Elewise Elewise Reduce Elewise Elewise`]:
     ['longcat_flash'],
+  // No norm before the first layer's attention.
+  Linear: ['modernbert-decoder', 'modernbert-decoder-biases'],
   'Linear LayerNorm LayerNorm': ['openai_gpt', 'openai_gpt-untied', 'opt-post-norm'],
   'RmsNorm Elewise Linear Softmax Sort FusedExperts Elewise': ['qwen3_moe-dense-layers'],
   'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Elewise': [
