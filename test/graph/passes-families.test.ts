@@ -133,6 +133,7 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   ],
   [`${SCALED_LATENT} RmsNorm Elewise Linear Softmax Elewise Sort Gather Elewise Gather Elewise Gather Elewise Fill FusedExperts Elewise Elewise Reduce Elewise Elewise`]:
     ['longcat_flash'],
+  'Split LayerNorm LayerNorm Rope ReshapeAndCache': ['persimmon'],
   // No norm before the first layer's attention.
   Linear: ['modernbert-decoder', 'modernbert-decoder-biases'],
   'Linear LayerNorm LayerNorm': ['openai_gpt', 'openai_gpt-untied', 'opt-post-norm'],

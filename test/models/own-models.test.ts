@@ -102,7 +102,7 @@ describe("a model directory of one's own: Persimmon, of examples/my-models", fun
     const { stdout, stderr } = spawnSync(process.execPath, [example, modelPath, ...prompt.map(String)], {
       encoding: 'utf8',
     });
-    expect(stdout, stderr).to.equal(`persimmon: ${greedy.join(' ')}\n`);
+    expect(stdout, stderr).to.equal(`my_persimmon: ${greedy.join(' ')}\n`);
   });
 
   it('has nothing that check finds fault with', async () => {

@@ -82,6 +82,8 @@ const CLASSES: Readonly<Record<string, Dict>> = {
   'modernbert-decoder': { model_type: 'modernbert-decoder', vocab_size: 50_368, hidden_size: 768, intermediate_size: 1152, num_hidden_layers: 22, num_attention_heads: 12, hidden_activation: 'gelu', max_position_embeddings: 8192, initializer_range: 0.02, initializer_cutoff_factor: 2, norm_eps: 1e-5, norm_bias: false,
     pad_token_id: 50_283, eos_token_id: 50_282, bos_token_id: 50_281, cls_token_id: 50_281, sep_token_id: 50_282, attention_bias: false, attention_dropout: 0, embedding_dropout: 0, mlp_bias: false, mlp_dropout: 0, decoder_bias: true, classifier_dropout: 0, classifier_bias: false, classifier_activation: 'gelu', use_cache: true,
     local_attention: 128, sliding_window: 64, tie_word_embeddings: true, layer_types: layerTypes(22, 3, 0), rope_parameters: { full_attention: { rope_type: 'default', rope_theta: 160_000 }, sliding_attention: { rope_type: 'default', rope_theta: 10_000 } } },
+  persimmon: { model_type: 'persimmon', vocab_size: 262_144, hidden_size: 4096, intermediate_size: 16_384, num_hidden_layers: 36, num_attention_heads: 64, hidden_act: 'relu2', max_position_embeddings: 16_384, initializer_range: 0.02, layer_norm_eps: 1e-5, use_cache: true, tie_word_embeddings: false,
+    qk_layernorm: true, hidden_dropout: 0, attention_dropout: 0, bos_token_id: 1, eos_token_id: 2, rope_parameters: { rope_type: 'default', rope_theta: 10_000, partial_rotary_factor: 0.5 } },
   jais2: llama('jais2', [3328, 26_624, 32, 26, 26, 150_272, 8192],
     { head_dim: 128, hidden_act: 'relu2', layer_norm_eps: 1e-5, attention_bias: true, mlp_bias: true, bos_token_id: 0, eos_token_id: 150_024, ...rope(10_000) }),
   flex_olmo: llama('flex_olmo', [4096, 11_008, 32, 32, 32, 100_352, 4096],
