@@ -20,7 +20,7 @@ const REFERENCE = join(FIXTURE, 'reference.safetensors');
 /** The examples as the tests compiled them: model directories of somebody who imports the package. */
 const modelDirs = [join(ROOT, 'dist/examples/my-models')];
 
-/** What transformers 5.24 recorded (tools/oracle/reference.py). */
+/** What transformers 5.24 recorded of it as a persimmon (tools/oracle/reference.py). */
 async function recorded(name: string): Promise<ArrayLike<number | bigint>> {
   const file = await Checkpoint.openFile(REFERENCE);
   return (await readTensor(file.weights().get(name, file.tensors.get(name)?.shape ?? []))).data;
