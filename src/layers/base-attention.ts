@@ -19,6 +19,9 @@ import { requireMember } from './complete.js';
 import { buildRowParallelLinear } from './linear-steps.js';
 import { Module } from './module.js';
 import { projectionsOf, type QkvNames } from './projections.js';
+import { ROTARY_ROWS, type RotaryRows, SLIDING_ROTARY_ROWS } from './rotary-rows.js';
+
+export * from './rotary-rows.js';
 
 /** What attention is told by the configuration. */
 export interface AttentionConfig {
@@ -102,18 +105,6 @@ export interface Qkv {
   readonly k: string;
   readonly v: string;
 }
-
-/** The rows of a rotary embedding's tables for the tokens of a step, by their names in the graph: [tokens, headDim]. */
-export interface RotaryRows {
-  readonly cos: string;
-  readonly sin: string;
-}
-
-/** What `buildPositionalEmbeddingGraph` of a model gives its layers. */
-export const ROTARY_ROWS: RotaryRows = { cos: 'cos_embedding', sin: 'sin_embedding' };
-
-/** The same for layers with a window, where these have a rotary embedding of their own. */
-export const SLIDING_ROTARY_ROWS: RotaryRows = { cos: 'sliding_cos_embedding', sin: 'sliding_sin_embedding' };
 
 /**
  * The steps of grouped-query attention over a paged KV cache. A model puts them in order in `buildGraph`, so its file
