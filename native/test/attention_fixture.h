@@ -44,7 +44,8 @@ struct Heads {
   int64_t group;
   int64_t head_dim;
   int64_t latent = 0;  ///< Where values are the first so many numbers of keys.
-  int64_t value_dim() const { return latent > 0 ? latent : head_dim; }
+  int64_t values = 0;  ///< The size of values' heads, where it is another than that of keys.
+  int64_t value_dim() const { return latent > 0 ? latent : values > 0 ? values : head_dim; }
   int64_t q_heads() const { return kv_heads * group; }
   float scale() const { return 1 / std::sqrt(static_cast<float>(head_dim)); }
 };

@@ -58,7 +58,7 @@ struct Prompt {
     Random random(seed);
     q = Normal(random, dtype, n * h.q_heads() * h.head_dim, 1.5f);
     k = Normal(random, dtype, n * h.kv_heads * h.head_dim, 1.2f);
-    v = Normal(random, dtype, n * h.kv_heads * h.head_dim);
+    v = Normal(random, dtype, n * h.kv_heads * (h.values > 0 ? h.values : h.head_dim));
   }
 };
 
@@ -128,11 +128,12 @@ class Layer {
     for (int64_t j = begin; j < end; ++j)
       slots.push_back(static_cast<int32_t>(table[static_cast<size_t>(j / kBlockSize)] * kBlockSize + j % kBlockSize));
     Array k = p.k.Slice(begin * KvRow(), end * KvRow());
-    Array v = p.v.Slice(begin * KvRow(), end * KvRow());
     const std::initializer_list<int64_t> shape = {end - begin, heads_.kv_heads, heads_.head_dim};
     if (!HasValues())
       return Run(*write_, {Floats(k, shape), cache_.Keys(0), Ints(slots)}, {cache_.Keys(0)}, kernels_, pool_);
-    Run(*write_, {Floats(k, shape), Floats(v, shape), cache_.Keys(0), cache_.Values(0), Ints(slots)},
+    Array v = p.v.Slice(begin * ValueRow(), end * ValueRow());
+    const std::initializer_list<int64_t> value_shape = {end - begin, heads_.kv_heads, heads_.value_dim()};
+    Run(*write_, {Floats(k, shape), Floats(v, value_shape), cache_.Keys(0), cache_.Values(0), Ints(slots)},
         {cache_.Keys(0), cache_.Values(0)}, kernels_, pool_);
   }
 
@@ -174,7 +175,7 @@ class Layer {
     const int64_t out_row = heads_.q_heads() * heads_.value_dim();
     Array out(dtype_, tokens * out_row);
     std::vector<Tensor> in = {Floats(q, {tokens, QRow()}), Floats(k, {tokens, KvRow()})};
-    if (HasValues()) in.push_back(Floats(v, {tokens, KvRow()}));
+    if (HasValues()) in.push_back(Floats(v, {tokens, ValueRow()}));
     in.push_back(Ints(lengths));
     AddOthers(in);
     Run(*prefill_, in, {Floats(out, {tokens, out_row})}, kernels_, pool_);
@@ -182,6 +183,7 @@ class Layer {
   }
 
   int64_t KvRow() const { return heads_.kv_heads * heads_.head_dim; }
+  int64_t ValueRow() const { return heads_.kv_heads * heads_.value_dim(); }
   int64_t QRow() const { return heads_.q_heads() * heads_.head_dim; }
 
  private:

@@ -17,7 +17,8 @@ void PromptsMayBeCutAnywhere() {
   ThreadPool one(1), two(2);
   for (DType dtype : kDTypes) {
     for (const Heads heads : {Heads{2, 1, 32}, Heads{2, 4, 64}, Heads{1, 7, 80}, Heads{1, 20, 16},
-                              Heads{1, 5, 40, 24}, Heads{1, 20, 48, 32}}) {
+                              Heads{1, 5, 40, 24}, Heads{1, 20, 48, 32}, Heads{2, 4, 48, 0, 32},
+                              Heads{1, 3, 24, 0, 40}}) {
       for (const ParamObject& keys :
            {ParamObject{}, KeysOf({.window = 70}), KeysOf({.chunk = 70}), KeysOf({.chunk = 300}),
             KeysOf({.softcap = 3, .slopes = Slopes(heads)})}) {
@@ -138,7 +139,8 @@ void SinksTakePartInEverySoftmax() {
   ThreadPool one(1), many(7);
   const int64_t n = 270;  // More than one piece.
   const std::vector<int32_t> table = {40, 3, 17, 63, 0};
-  for (const Heads heads : {Heads{2, 2, 32}, Heads{1, 20, 16}, Heads{1, 18, 48, 32}}) {
+  for (const Heads heads : {Heads{2, 2, 32}, Heads{1, 20, 16}, Heads{1, 18, 48, 32},
+                            Heads{2, 9, 48, 0, 24}, Heads{1, 2, 32, 0, 56}}) {
     Random random(5);
     Array sinks = Normal(random, DType::kF32, heads.q_heads(), 3);
     sinks.Set(0, 60);       // Far above every score: next to nothing comes out.

@@ -319,7 +319,8 @@ void LargeScoresDoNotOverflow() {
 void RowsDoNotDependOnTheirCompany() {
   for (Kind kind : kKinds) {
     for (const Heads heads :
-         {Heads{2, 1, 64}, Heads{1, 3, 80}, Heads{1, 7, 128}, Heads{2, 4, 40}, Heads{1, 5, 288, 256}}) {
+         {Heads{2, 1, 64}, Heads{1, 3, 80}, Heads{1, 7, 128}, Heads{2, 4, 40}, Heads{1, 5, 288, 256},
+          Heads{2, 4, 192, 0, 128}}) {
       Problem p(heads, kind, 530, 64);
       for (const Sight& sight : {Sight{.causal = true}, Sight{.causal = true, .window = 100},
                                  Sight{.causal = true, .softcap = 3, .slopes = Slopes(heads)}}) {

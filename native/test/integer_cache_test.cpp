@@ -70,13 +70,13 @@ void PromptsMayBeCutAnywhere() {
   ThreadPool one(1), two(2);
   for (DType dtype : kDTypes) {
     for (const Heads heads : {Heads{2, 1, 32}, Heads{2, 4, 64}, Heads{1, 7, 80}, Heads{1, 20, 16}, Heads{1, 2, 192},
-                              Heads{1, 20, 72, 64}}) {
+                              Heads{1, 20, 72, 64}, Heads{2, 3, 64, 0, 40}}) {
       for (const Sight& sight : {Sight{.causal = true}, Sight{.causal = true, .window = 70},
                                  Sight{.causal = true, .chunk = 70},
                                  Sight{.causal = true, .softcap = 3, .slopes = Slopes(heads)}}) {
         Prompt p(heads, dtype, 330, 7);
         const Array keys = Rounded(p.k, heads.head_dim);
-        const Array values = heads.latent > 0 ? Prefixes(keys, heads) : Rounded(p.v, heads.head_dim);
+        const Array values = heads.latent > 0 ? Prefixes(keys, heads) : Rounded(p.v, heads.value_dim());
         const std::vector<double> expected = Textbook(heads, p.q, keys, values, 330, 330, 0, sight);
         for (const KernelTable* t : kernels::Available()) {
           // The reference computes row by row and is slow: one shape is enough.

@@ -1,7 +1,7 @@
 import type { CommandModule } from 'yargs';
 import { AtbError } from '../errors.js';
 import type { GraphKind } from '../graph/graph-kind.js';
-import { problemText } from '../graph/legality.js';
+import { isExtension, problemText } from '../graph/legality.js';
 import { specProblems } from '../graph/nested-legality.js';
 import { inputDescs } from '../models/base/input-descs.js';
 import { loadModels } from '../models/get-model.js';
@@ -96,8 +96,7 @@ function checkGraph(found: Findings, model: CausalLM, kind: GraphKind): void {
   );
   for (const problem of problems ?? []) {
     // What ATB cannot say runs here all the same.
-    const isExtension = problem.rule === 'extension-key' || problem.rule === 'extension-op';
-    found.add(isExtension ? 'warning' : 'error', subject, problemText(problem));
+    found.add(isExtension(problem) ? 'warning' : 'error', subject, problemText(problem));
   }
 }
 

@@ -16,11 +16,15 @@ export function wantsGraph(readsCache: boolean, hasQueryLens: boolean, found: Gr
   return `is for ${hasQueryLens ? 'several tokens' : 'one token'} of each sequence, found ${found.name}`;
 }
 
-/** Adds views of k and v as [tokens, heads, headDim], and returns their names. */
-function viewKeys(graph: AtbGraph, { opName, kvHeadNum, headDim }: Param, tensors: Tensors) {
+/** Adds views of k and v as [tokens, heads, headDim or valueHeadDim], and returns their names. */
+function viewKeys(
+  graph: AtbGraph,
+  { opName, kvHeadNum, headDim, valueHeadDim = headDim }: Param,
+  tensors: Tensors,
+) {
   const views = { k: `${opName}_k`, v: `${opName}_v` };
   graph.addReshape(tensors.k, views.k, [dim(0), kvHeadNum, headDim]);
-  graph.addReshape(tensors.v, views.v, [dim(0), kvHeadNum, headDim]);
+  graph.addReshape(tensors.v, views.v, [dim(0), kvHeadNum, valueHeadDim]);
   return views;
 }
 

@@ -20,13 +20,14 @@ function buildPacked(graph: AtbGraph, param: Param, tensors: Tensors, splitSizes
   );
 }
 
-/** As many key heads as query heads: one linear, cut in three equal parts. */
+/** As many key heads as query heads, all of one size: one linear, cut in three equal parts. */
 @CommonOpBuilder()
 export class MhaPack implements OpBuilder<'QKV'> {
   readonly category = 'QKV';
 
-  isMatch({ linears, headNum, kvHeadNum }: Param): true | string {
+  isMatch({ linears, headNum, kvHeadNum, headDim, valueHeadDim = headDim }: Param): true | string {
     if (linears.length !== 1) return WANTS_PACK;
+    if (valueHeadDim !== headDim) return `wants values of ${headDim} numbers, found ${valueHeadDim}`;
     return (
       headNum === kvHeadNum || `wants as many key heads as query heads, found ${kvHeadNum} and ${headNum}`
     );
@@ -37,24 +38,24 @@ export class MhaPack implements OpBuilder<'QKV'> {
   }
 }
 
-/** Fewer key heads than query heads: one linear, cut by sizes (MindIE slices twice and splits; one Split says the same). */
+/**
+ * Fewer key heads than query heads, or values of another size: one linear, cut by sizes (MindIE slices twice and splits;
+ * one Split says the same).
+ */
 @CommonOpBuilder()
 export class GqaPack implements OpBuilder<'QKV'> {
   readonly category = 'QKV';
 
-  isMatch({ linears, headNum, kvHeadNum }: Param): true | string {
+  isMatch({ linears, headNum, kvHeadNum, headDim, valueHeadDim = headDim }: Param): true | string {
     if (linears.length !== 1) return WANTS_PACK;
+    if (valueHeadDim !== headDim) return true;
     return headNum !== kvHeadNum || `wants fewer key heads than query heads, found ${headNum} of each`;
   }
 
   build(graph: AtbGraph, param: Param, tensors: Tensors): void {
-    const { headNum, kvHeadNum, headDim } = param;
-    buildPacked(
-      graph,
-      param,
-      tensors,
-      [headNum, kvHeadNum, kvHeadNum].map((heads) => heads * headDim),
-    );
+    const { headNum, kvHeadNum, headDim, valueHeadDim = headDim } = param;
+    const splitSizes = [headNum * headDim, kvHeadNum * headDim, kvHeadNum * valueHeadDim];
+    buildPacked(graph, param, tensors, splitSizes);
   }
 }
 

@@ -101,6 +101,8 @@ export interface CategoryParams {
     readonly headNum: number;
     readonly kvHeadNum: number;
     readonly headDim: number;
+    /** Of values, where it is another. */
+    readonly valueHeadDim?: number;
   };
   GATE_UP: {
     /** One packed linear, or gate and up. */
@@ -131,6 +133,8 @@ export interface CategoryParams {
     readonly headNum: number;
     readonly kvHeadNum: number;
     readonly headDim: number;
+    /** Of values, and so of the result, where it is another. */
+    readonly valueHeadDim?: number;
     /** What scores are multiplied by. */
     readonly scale: number;
     /** Whether a token sees only itself and those before it. Otherwise all tokens of a sequence see each other. */

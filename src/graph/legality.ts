@@ -23,6 +23,8 @@ export type LegalityRule =
   /** An operation, or a param key, that only the engine has. */
   | 'extension-op'
   | 'extension-key'
+  /** Shapes that only the engine takes, of an operation that ATB has. */
+  | 'extension-shape'
   /** A param key that nobody has, and the value of one. */
   | 'key'
   | 'value'
@@ -66,6 +68,10 @@ const nameProblems = (name: string): LegalityProblem[] =>
 export function legalityProblems(graph: FlatGraph): LegalityProblem[] {
   return [...operationProblems(graph), ...limitProblems(graph.name, flatCounts(graph))];
 }
+
+/** Whether the engine runs all the same what ATB cannot say. */
+export const isExtension = ({ rule }: Pick<LegalityProblem, 'rule'>): boolean =>
+  rule.startsWith('extension-');
 
 /** As `legalityProblems`, whatever a graph's numbers of nodes and tensors. */
 export function operationProblems(graph: FlatGraph): LegalityProblem[] {
@@ -185,7 +191,10 @@ const ownProblems = (
   { param }: FlatNode,
   { atb }: OpDefinition,
   inputs: readonly TensorDesc[],
-): NodeProblem[] => (atb?.problems?.(param, inputs) ?? []).map((text) => ['param', text]);
+): NodeProblem[] => [
+  ...(atb?.problems?.(param, inputs) ?? []).map((text): NodeProblem => ['param', text]),
+  ...(atb?.extensions?.(param, inputs) ?? []).map((text): NodeProblem => ['extension-shape', text]),
+];
 
 /** An input as its operation sees it, if it is known. */
 function seenAs(

@@ -19,6 +19,9 @@ import { requireMember } from './complete.js';
 import { buildRowParallelLinear } from './linear-steps.js';
 import { Module } from './module.js';
 import { projectionsOf, type QkvNames } from './projections.js';
+import { ROTARY_ROWS, type RotaryRows, SLIDING_ROTARY_ROWS } from './rotary-rows.js';
+
+export * from './rotary-rows.js';
 
 /** What attention is told by the configuration. */
 export interface AttentionConfig {
@@ -26,6 +29,8 @@ export interface AttentionConfig {
   readonly numAttentionHeads: number;
   readonly numKeyValueHeads: number;
   readonly headDim: number;
+  /** Of values, and so of what attention gives, where their heads have another size. */
+  readonly valueHeadDim?: number | undefined;
   readonly qkvBias: boolean;
   /** Whether keys have a bias, where that differs from queries and values. */
   readonly keyBias?: boolean;
@@ -90,6 +95,8 @@ export interface AttentionOptions {
   readonly scoreBias?: string;
   /** The input that says how many tokens see each other: `seq_len` when absent. */
   readonly seqLen?: string;
+  /** The rows of the tables that turn queries and keys: those of its kind of layers when absent. */
+  readonly rotaryRows?: RotaryRows;
   /** The cache of another layer, whose keys and values are attended to: there are queries alone then. Its own when absent. */
   readonly cache?: CacheRef;
 }
@@ -100,18 +107,6 @@ export interface Qkv {
   readonly k: string;
   readonly v: string;
 }
-
-/** The rows of a rotary embedding's tables for the tokens of a step, by their names in the graph: [tokens, headDim]. */
-export interface RotaryRows {
-  readonly cos: string;
-  readonly sin: string;
-}
-
-/** What `buildPositionalEmbeddingGraph` of a model gives its layers. */
-export const ROTARY_ROWS: RotaryRows = { cos: 'cos_embedding', sin: 'sin_embedding' };
-
-/** The same for layers with a window, where these have a rotary embedding of their own. */
-export const SLIDING_ROTARY_ROWS: RotaryRows = { cos: 'sliding_cos_embedding', sin: 'sliding_sin_embedding' };
 
 /**
  * The steps of grouped-query attention over a paged KV cache. A model puts them in order in `buildGraph`, so its file
@@ -151,12 +146,13 @@ export abstract class BaseAttention extends Module {
       inFeatures = config.hiddenSize,
       sinks,
       scoreBias,
+      rotaryRows,
       cache,
     }: AttentionOptions = {},
   ) {
     super();
     requireMember(this, 'buildGraph', 'function');
-    const { hiddenSize, numAttentionHeads, numKeyValueHeads, headDim } = config;
+    const { hiddenSize, numAttentionHeads, numKeyValueHeads, headDim, valueHeadDim = headDim } = config;
     this.windowSize = config.slidingWindows[layerId];
     this.scale = scale;
     this.softcap = softcap;
@@ -164,7 +160,7 @@ export abstract class BaseAttention extends Module {
     this.seqLen = seqLen;
     this.scoreBias = scoreBias;
     const slidingRope = this.windowSize === undefined ? undefined : config.slidingRope;
-    this.rotaryRows = slidingRope ? SLIDING_ROTARY_ROWS : ROTARY_ROWS;
+    this.rotaryRows = rotaryRows ?? (slidingRope ? SLIDING_ROTARY_ROWS : ROTARY_ROWS);
     const parts = projectionsOf({ ...config, rope: slidingRope ?? config.rope }, qkv, transposed);
     const [queries] = parts;
     this.qkv = Linear.load(weights, {
@@ -174,14 +170,14 @@ export abstract class BaseAttention extends Module {
     });
     this.dense = Linear.load(weights, {
       parts: [{ name: dense, outFeatures: hiddenSize, transposed, times: outputScale }],
-      inFeatures: numAttentionHeads * headDim,
+      inFeatures: numAttentionHeads * valueHeadDim,
       hasBias: config.denseBias,
     });
     this.sinks =
       sinks === undefined ? undefined : { ...weights.get(sinks, [numAttentionHeads]), keptIn: 'f32' };
     this.qkvClamp = clip === undefined ? undefined : new Clamp(weights, 'clip_qkv', clip);
     this.cache =
-      cache ?? layerCache(layerId, { heads: numKeyValueHeads, keySize: headDim, valueSize: headDim });
+      cache ?? layerCache(layerId, { heads: numKeyValueHeads, keySize: headDim, valueSize: valueHeadDim });
   }
 
   override getWeights(): TensorRef[] {
@@ -198,7 +194,7 @@ export abstract class BaseAttention extends Module {
 
   /** `input` [tokens, hidden] -> queries, keys and values. */
   buildQkvGraph(graph: AtbGraph, input: string): Qkv {
-    const { numAttentionHeads: headNum, numKeyValueHeads: kvHeadNum, headDim } = this.config;
+    const { numAttentionHeads: headNum, numKeyValueHeads: kvHeadNum, headDim, valueHeadDim } = this.config;
     CommonOpBuilderManager.getBuilder({
       category: 'QKV',
       opName: 'qkv',
@@ -206,6 +202,7 @@ export abstract class BaseAttention extends Module {
       headNum,
       kvHeadNum,
       headDim,
+      ...(valueHeadDim !== undefined && { valueHeadDim }),
     }).build(graph, { input, qOut: 'q', kOut: 'k', vOut: 'v' });
     const clipped = (input: string) => this.qkvClamp?.buildGraph(graph, input, `clipped_${input}`) ?? input;
     return { q: clipped('q'), k: clipped('k'), v: clipped('v') };
@@ -225,12 +222,13 @@ export abstract class BaseAttention extends Module {
     return { q: 'q_rope', k: 'k_rope' };
   }
 
-  /** Writes keys and values to the cache, if there is one, and attends: -> `attn_out` [tokens, heads * headDim]. */
+  /** Writes keys and values to the cache, if there is one, and attends: `attn_out` [tokens, heads * valueHeadDim]. */
   buildAttentionGraph(graph: AtbGraph, kind: GraphKind, { q, k, v }: Qkv): string {
     const {
       numAttentionHeads: headNum,
       numKeyValueHeads: kvHeadNum,
       headDim,
+      valueHeadDim,
       alibiSlopes: slopes,
     } = this.config;
     const { windowSize, scale, softcap, isCausal, sinks } = this;
@@ -244,6 +242,7 @@ export abstract class BaseAttention extends Module {
       headNum,
       kvHeadNum,
       headDim,
+      ...(valueHeadDim !== undefined && { valueHeadDim }),
       scale,
       isCausal,
       ...(windowSize !== undefined && { windowSize }),
@@ -291,7 +290,7 @@ export abstract class BaseAttention extends Module {
       : slidingMaskName(this.windowSize, this.config.slidingWindows);
   }
 
-  /** `input` [tokens, heads * headDim] -> `dense_out` [tokens, hidden]. */
+  /** `input` [tokens, heads * valueHeadDim] -> `dense_out` [tokens, hidden]. */
   buildDenseGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
     return buildRowParallelLinear(graph, kind, 'dense', this.dense, input, 'dense_out');
   }

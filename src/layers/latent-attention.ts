@@ -1,17 +1,19 @@
 import { CommonOpBuilderManager } from '../common-op-builders/index.js';
 import type { AtbGraph } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
-import { LATENT_MASK, type RopeConfig } from '../step-inputs/index.js';
+import { LATENT_MASK, QUERY_SCALES, type RopeConfig } from '../step-inputs/index.js';
 import { headMatrices } from '../weights/head-matrices.js';
 import { Linear } from '../weights/linear.js';
 import type { LinearPart } from '../weights/linear-part.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
 import { ROTARY_ROWS } from './base-attention.js';
 import type { CacheRef } from './cache-ref.js';
+import type { QueryScale } from './config/index.js';
 import { buildRowParallelLinear } from './linear-steps.js';
 import { Module } from './module.js';
 import { BaseRMSNorm } from './norms.js';
 import { rotaryOrder } from './projections.js';
+import { addScaled } from './residual.js';
 import { addSplit } from './split.js';
 
 /** What latent attention is told by the configuration. */
@@ -30,6 +32,8 @@ export interface LatentAttentionConfig {
   readonly denseBias: boolean;
   /** Absent where nothing turns: the shared part of keys is one like the others. */
   readonly rope?: RopeConfig | undefined;
+  /** How queries grow with their positions; not at all when absent. */
+  readonly queryScale?: QueryScale | undefined;
 }
 
 /** The parts of queries and of the shared key that turn, where anything does, by their names in the graph. */
@@ -39,6 +43,13 @@ type TurnedParts = Readonly<Record<'qRope' | 'kRope', string>>;
 interface AttendedParts {
   readonly latent: string;
   readonly chosen: string | undefined;
+}
+
+/** By what a family multiplies; 1 when absent. */
+interface LatentScales {
+  readonly outputScale?: number;
+  readonly queryScale?: number;
+  readonly latentScale?: number;
 }
 
 /** Of the norms of latent vectors, whatever config.json says of the others (transformers 5.24, DeepseekV2RMSNorm's default). */
@@ -60,17 +71,19 @@ export class LatentAttention extends Module {
   readonly valueUp: TensorRef;
   readonly dense: Linear;
   private readonly scale: number;
+  private readonly latentScale: number;
   protected readonly cache: CacheRef;
 
   /**
-   * `outputScale`: what the result is multiplied by, as scaled residuals are.
+   * `outputScale`: what the result is multiplied by, as scaled residuals are. `queryScale`, `latentScale`: what queries are
+   * multiplied by, and the vectors that keys and values are made of.
    * Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED, WEIGHT_QUANT_*.
    */
   constructor(
     layerId: number,
     protected readonly config: LatentAttentionConfig,
     weights: Weights,
-    { outputScale = 1 }: { readonly outputScale?: number } = {},
+    { outputScale = 1, queryScale = 1, latentScale = 1 }: LatentScales = {},
   ) {
     super();
     const { hiddenSize, numAttentionHeads: heads, qLoraRank, kvLoraRank, rope } = config;
@@ -115,7 +128,8 @@ export class LatentAttention extends Module {
     });
     const scaling = rope?.scaling;
     const stretched = scaling?.type === 'yarn' ? (scaling.scoreFactor ?? 1) : 1;
-    this.scale = stretched / Math.sqrt(keyRows + headDim);
+    this.scale = (queryScale * stretched) / Math.sqrt(keyRows + headDim);
+    this.latentScale = latentScale;
     const cache = { heads: 1, keySize: kvLoraRank + headDim, valueSize: kvLoraRank };
     this.cache = { cache: { key: `layer_${layerId}_k_cache`, ...cache }, key: 'k_cache' };
   }
@@ -131,7 +145,9 @@ export class LatentAttention extends Module {
   /** `input` [tokens, hidden] -> `dense_out` [tokens, hidden]. */
   buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
     const queries = this.buildDownGraph(graph, input);
-    const latent = this.kvNorm.buildGraph(graph, 'kv_a');
+    const normed = this.kvNorm.buildGraph(graph, 'kv_a');
+    const latent =
+      this.latentScale === 1 ? normed : addScaled(graph, normed, this.latentScale, 'kv_a_scaled');
     const turned = this.config.rope ? this.buildRopeGraph(graph) : { qRope: 'q_pe', kRope: 'k_pe' };
     const chosen = this.buildChoiceGraph(graph, input, queries);
     const attended = this.buildAttentionGraph(graph, kind, { latent, ...turned, chosen });
@@ -223,6 +239,7 @@ export class LatentAttention extends Module {
       attentionMask: LATENT_MASK,
       qLen: 'q_len',
       ...(chosen !== undefined && { chosen }),
+      ...(this.config.queryScale && { queryScales: QUERY_SCALES }),
       attentionOut: 'attn_out',
     });
     return 'attn_out';

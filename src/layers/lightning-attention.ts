@@ -8,7 +8,7 @@ import { concatRows, type TensorRef, type Weights } from '../weights/weights.js'
 import { layerState, type StateRef } from './cache-ref.js';
 import { stateTensors } from './causal-conv.js';
 import type { LayerStep } from './decoder-layers.js';
-import { addColumns, addSigmoidGate } from './gate.js';
+import { addColumns, addGated, addSigmoid } from './gate.js';
 import { buildLinear, buildRowParallelLinear } from './linear-steps.js';
 import { Module } from './module.js';
 import { BaseRMSNorm } from './norms.js';
@@ -86,7 +86,8 @@ export class LightningAttention extends Module implements LayerStep {
       recurrentOut: 'recurrent_out',
     });
     const normed = this.norm.buildGraph(graph, 'recurrent_out');
-    const gated = addSigmoidGate(graph, normed, buildLinear(graph, this.gate, input, 'output_gate_out'));
+    const gate = addSigmoid(graph, buildLinear(graph, this.gate, input, 'output_gate_out'));
+    const gated = addGated(graph, normed, gate);
     return buildRowParallelLinear(graph, kind, 'mixed', this.outProj, gated, 'mixed_out');
   }
 }

@@ -71,10 +71,11 @@ export class BaseRMSNorm extends BaseNorm {
 
   /**
    * `rowOrder`: in which order the input has what the weight is for, where rows of a projection were reordered at load.
+   * `name`: see `BaseNorm`; the window's own when absent.
    * Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH.
    */
-  constructor(weights: Weights, size: number, epsilon: number, rowOrder?: Int32Array) {
-    super(weights, epsilon);
+  constructor(weights: Weights, size: number, epsilon: number, rowOrder?: Int32Array, name?: string) {
+    super(weights, epsilon, name);
     this.weight = withRowOrder(weights.get('weight', [size]), rowOrder);
     const bias = weights.getOptional(SMOOTHING_BIAS, [size]);
     this.bias = bias && withRowOrder(bias, rowOrder);

@@ -19,6 +19,8 @@ export interface ProjectionSizes {
   readonly numAttentionHeads: number;
   readonly numKeyValueHeads: number;
   readonly headDim: number;
+  /** Of values, where it is another; only where they are a tensor of their own. */
+  readonly valueHeadDim?: number | undefined;
   /** Absent without rotary embedding. */
   readonly rope?: RopeConfig | undefined;
   /** Whether keys have a bias, where that differs from queries and values. */
@@ -35,6 +37,7 @@ export function projectionsOf(
   transposed: boolean,
 ): readonly [LinearPart, LinearPart, LinearPart] {
   const { numAttentionHeads: heads, numKeyValueHeads: kvHeads, headDim, rope, keyBias } = sizes;
+  const { valueHeadDim = headDim } = sizes;
   const [qRows, kRows, vRows] = rowsOfParts(sizes, names);
   const { q, k, v } = namesOfParts(names);
   const [queries, keys] = [heads * headDim, kvHeads * headDim];
@@ -48,7 +51,7 @@ export function projectionsOf(
       transposed,
       hasBias: keyBias,
     },
-    { name: v, outFeatures: keys, rows: vRows, transposed },
+    { name: v, outFeatures: kvHeads * valueHeadDim, rows: vRows, transposed },
   ];
 }
 

@@ -24,11 +24,14 @@ export const MODEL_TYPE_ALIASES: ReadonlyMap<string, string> = new Map([
   ['iquestcoder', 'llama'],
   // transformers' class is the other one's under another name.
   ['smolvlm', 'idefics3'],
+  // transformers maps it to GPT2Config.
+  ['gpt-sw3', 'gpt2'],
   // As their folders and their graphs are called, whose names have no hyphen.
   ['openai_gpt', 'openai-gpt'],
   ['deberta_v2', 'deberta-v2'],
   ['roberta_prelayernorm', 'roberta-prelayernorm'],
   ['xlm_roberta_xl', 'xlm-roberta-xl'],
+  ['modernbert_decoder', 'modernbert-decoder'],
   // Kimi-K2's code is DeepSeek-V3's with other sizes.
   ['kimi_k2', 'deepseek_v3'],
   // MindIE's name of what checkpoints call minicpmv.

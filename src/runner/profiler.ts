@@ -60,7 +60,7 @@ interface Sum {
 
 /** What attention reads and computes, by the sizes of one layer. */
 export interface AttentionSizes {
-  readonly config: Pick<BaseConfig, 'numAttentionHeads' | 'headDim' | 'kvLoraRank'>;
+  readonly config: Pick<BaseConfig, 'numAttentionHeads' | 'headDim' | 'valueHeadDim' | 'kvLoraRank'>;
   /** Of a token's keys and values in one layer. */
   readonly kvBytes: number;
 }
@@ -167,8 +167,8 @@ export class Profiler {
 
   #attentionWork(queryLens: Int32Array, seqLens: Int32Array, limit: SightLimit): Work {
     const { config, kvBytes } = this.attention;
-    const { numAttentionHeads: heads = 0, headDim = 0, kvLoraRank = 0 } = config;
-    const [keySize, valueSize] = [kvLoraRank + headDim, kvLoraRank || headDim];
+    const { numAttentionHeads: heads = 0, headDim = 0, valueHeadDim = headDim, kvLoraRank = 0 } = config;
+    const [keySize, valueSize] = [kvLoraRank + headDim, kvLoraRank || valueHeadDim];
     let keys = 0;
     let pairs = 0;
     queryLens.forEach((count, i) => {

@@ -24,7 +24,13 @@ const SPARSE_GATES =
 /** The latent attention of a layer. */
 const LATENT = 'Split Split RmsNorm Rope Linear Concat Concat ReshapeAndCache Linear';
 
-/** The same to keys that an indexer chose, in layers that have one. */
+/** The same whose queries grow with positions. */
+const GROWN_LATENT = LATENT.replace('Rope', 'Rope Elewise Elewise');
+
+/** The same of scaled vectors, from which keys and values are made. */
+const SCALED_LATENT = LATENT.replace('RmsNorm', 'RmsNorm Elewise');
+
+/** Latent attention to keys that an indexer chose, in layers that have one. */
 const SPARSE =
   'RmsNorm Linear Split RmsNorm Linear Split RmsNorm Rope Elewise Linear Linear Split Linear LayerNorm Split Rope Concat Concat ReshapeAndCache LightningIndexer Linear Concat Concat ReshapeAndCache SparseAttention Linear';
 
@@ -115,12 +121,33 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   [`${LATENT} RmsNorm Elewise Linear Softmax Elewise GroupTopk Elewise Elewise Fill Sort Elewise FusedExperts Linear Elewise Elewise`]:
     ['deepseek_v2'],
   [`${LATENT} RmsNorm Elewise Linear Softmax Sort FusedExperts Linear Elewise Elewise`]: ['deepseek_v2-lite'],
+  [GROWN_LATENT]: ['mistral4-groups'],
+  [`${GROWN_LATENT} RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise Elewise FusedExperts Linear Elewise Elewise`]:
+    ['mistral4'],
+  [`${GROWN_LATENT} RmsNorm Elewise Linear Softmax Elewise GroupTopk Elewise Elewise Fill Sort Elewise FusedExperts Linear Elewise Elewise`]:
+    ['mistral4-groups'],
+  // Values of another size than keys.
+  'Split Rope ReshapeAndCache': ['mimo_v2_flash', 'mimo_v2_flash-groups'],
+  'Split Rope ReshapeAndCache RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise FusedExperts Elewise':
+    ['mimo_v2_flash'],
+  'Split Rope ReshapeAndCache RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather Elewise FusedExperts Elewise':
+    ['mimo_v2_flash-groups'],
+  // Half a layer, and the half beside experts, some of which give back what they get.
+  [`${SCALED_LATENT} Elewise`]: ['longcat_flash', 'longcat_flash-all-compute'],
+  [`${SCALED_LATENT} RmsNorm Elewise Linear Softmax Elewise Sort Gather FusedExperts`]: [
+    'longcat_flash-all-compute',
+  ],
+  [`${SCALED_LATENT} RmsNorm Elewise Linear Softmax Elewise Sort Gather Elewise Gather Elewise Gather Elewise Fill FusedExperts Elewise Elewise Reduce Elewise Elewise`]:
+    ['longcat_flash'],
+  'Split LayerNorm LayerNorm Rope ReshapeAndCache': ['persimmon'],
+  // No norm before the first layer's attention.
+  Linear: ['modernbert-decoder', 'modernbert-decoder-biases'],
   'Linear LayerNorm LayerNorm': ['openai_gpt', 'openai_gpt-untied', 'opt-post-norm'],
-<<<<<<< HEAD
-  'RmsNorm Elewise Linear Softmax Sort FusedExperts Elewise': ['mellum-plain', 'qwen3_moe-dense-layers'],
-=======
-  'RmsNorm Elewise Linear Softmax Sort FusedExperts Elewise': ['jamba', 'qwen3_moe-dense-layers'],
->>>>>>> states2
+  'RmsNorm Elewise Linear Softmax Sort FusedExperts Elewise': [
+    'jamba',
+    'mellum-plain',
+    'qwen3_moe-dense-layers',
+  ],
   'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Elewise': [
     'mellum',
     'mixtral',
@@ -149,6 +176,7 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise Elewise FusedExperts Elewise': [
     'deepseek-normed',
     'granitemoe',
+    'granitemoe_swa-position-free',
   ],
   'RmsNorm Elewise Linear Softmax Sort FusedExperts Linear Linear Sigmoid Elewise Elewise Elewise': [
     'qwen2_moe',
@@ -174,6 +202,7 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     'mpt-clipped',
   ],
   'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise Elewise FusedExperts Linear Elewise Elewise': [
+    'granitemoe_swa',
     'granitemoehybrid',
     'granitemoeshared',
   ],

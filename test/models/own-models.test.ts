@@ -20,7 +20,7 @@ const REFERENCE = join(FIXTURE, 'reference.safetensors');
 /** The examples as the tests compiled them: model directories of somebody who imports the package. */
 const modelDirs = [join(ROOT, 'dist/examples/my-models')];
 
-/** What transformers 5.24 recorded (tools/oracle/reference.py). */
+/** What transformers 5.24 recorded of it as a persimmon (tools/oracle/reference.py). */
 async function recorded(name: string): Promise<ArrayLike<number | bigint>> {
   const file = await Checkpoint.openFile(REFERENCE);
   return (await readTensor(file.weights().get(name, file.tensors.get(name)?.shape ?? []))).data;
@@ -102,7 +102,7 @@ describe("a model directory of one's own: Persimmon, of examples/my-models", fun
     const { stdout, stderr } = spawnSync(process.execPath, [example, modelPath, ...prompt.map(String)], {
       encoding: 'utf8',
     });
-    expect(stdout, stderr).to.equal(`persimmon: ${greedy.join(' ')}\n`);
+    expect(stdout, stderr).to.equal(`my_persimmon: ${greedy.join(' ')}\n`);
   });
 
   it('has nothing that check finds fault with', async () => {

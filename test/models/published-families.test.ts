@@ -41,6 +41,8 @@ const kimiAttends = [4, 8, 12, 16, 20, 24, 27];
 const kimiDeltas = Array.from({ length: 27 }, (_, at) => at + 1).filter(
   (layer) => !kimiAttends.includes(layer),
 );
+/** In all but the first layer and every sixth. */
+const mimoWindows = Array.from({ length: 48 }, (_, layer) => (layer === 0 || layer % 6 === 5 ? 0 : 1));
 const lfm2Layers = Array.from({ length: 24 }, (_, layer) =>
   [2, 6, 10, 14, 18, 21].includes(layer) ? 'full_attention' : 'conv',
 );
@@ -125,6 +127,20 @@ const PUBLISHED: ReadonlyArray<readonly [name: string, family: string, sizes: Si
   ['MiMo-7B-Base', 'mimo', [4096, 11_008, 36, 32, 8, 151_680, 32_768],
     { attention_bias: true, head_dim: 128, max_window_layers: 32, num_nextn_predict_layers: 1, rms_norm_eps: 1e-5, rope_theta: 640_000, sliding_window: 32_768, tie_word_embeddings: false, use_mrope: false, use_sliding_window: false },
     { qkvBias: true, denseBias: false, slidingWindows: Array(36).fill(undefined) }],
+  ['Granite with windows, the defaults of its class', 'granite_swa', [2560, 8192, 24, 20, 4, 100_352, 8192],
+    { attention_bias: false, attention_multiplier: 1, bos_token_id: 100_257, embedding_multiplier: 1, eos_token_id: 100_257, layer_rope_theta: Array(24).fill(10_000), logits_scaling: 1, mlp_bias: false, pad_token_id: null, residual_multiplier: 1, rms_norm_eps: 1e-5, sliding_window: 128, tie_word_embeddings: true,
+      layer_types: Array.from({ length: 24 }, (_, layer) => (layer % 4 === 0 ? 'full_attention' : 'sliding_attention')), rope_parameters: { rope_type: 'default', rope_theta: 10_000 } },
+    { headDim: 128, tieWordEmbeddings: true, slidingWindows: Array.from({ length: 24 }, (_, layer) => (layer % 4 === 0 ? undefined : 128)) }],
+  ['Granite with windows and experts, the defaults of its class', 'granitemoe_swa', [4096, 11_008, 32, 32, 32, 32_000, 2048],
+    { attention_bias: false, attention_multiplier: 1, bos_token_id: 1, embedding_multiplier: 1, eos_token_id: 2, layer_rope_theta: Array.from({ length: 32 }, (_, layer) => (layer % 4 === 0 ? 0 : 10_000)), logits_scaling: 1, num_experts_per_tok: 2, num_local_experts: 8, output_router_logits: false, residual_multiplier: 1, rms_norm_eps: 1e-6,
+      router_aux_loss_coef: 0.001, shared_intermediate_size: 0, sliding_window: 128, tie_word_embeddings: false, rope_parameters: { rope_type: 'default', rope_theta: 10_000 } },
+    { headDim: 128, numExperts: 8, sharedWidth: 0, slidingWindows: Array.from({ length: 32 }, (_, layer) => (layer % 4 === 0 ? undefined : 128)) }],
+  // Keys and values as serving engines hold them against in their tests; the sizes are defaults of the class, too.
+  ['MiMo-V2-Flash', 'mimo_v2_flash', [4096, 16_384, 48, 64, 4, 152_576, 262_144],
+    { add_full_attention_sink_bias: false, add_swa_attention_sink_bias: true, attention_bias: false, attention_chunk_size: 128, attention_value_scale: 0.707, head_dim: 192, hybrid_block_size: null, hybrid_layer_pattern: mimoWindows, layernorm_epsilon: 1e-5,
+      moe_intermediate_size: 2048, moe_layer_freq: mimoWindows.map((_, layer) => (layer === 0 ? 0 : 1)), n_group: 1, n_routed_experts: 256, n_shared_experts: null, norm_topk_prob: true, num_experts_per_tok: 8, partial_rotary_factor: 0.334, rope_theta: 5_000_000, routed_scaling_factor: null, scoring_func: 'sigmoid', sliding_window: 128, sliding_window_size: 128,
+      swa_head_dim: 192, swa_num_attention_heads: 64, swa_num_key_value_heads: 8, swa_rope_theta: 10_000, swa_v_head_dim: 128, tie_word_embeddings: false, topk_group: 1, topk_method: 'noaux_tc', v_head_dim: 128 },
+    { headDim: 192, valueHeadDim: 128, slidingKeyValueHeads: 8, valueScale: 0.707, routedScalingFactor: 1, slidingWindows: mimoWindows.map((slides) => (slides ? 129 : undefined)), sparseLayers: mimoWindows.map((_, layer) => layer !== 0) }],
   ['NVIDIA-Nemotron-3-Nano-30B-A3B-BF16', 'nemotron_h', [2688, 1856, 52, 32, 2, 131_072, 262_144],
     { ...nemotronMixers, hidden_act: null, head_dim: 128, hybrid_override_pattern: 'MEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEMEM*EMEMEMEME', mamba_head_dim: 64, mamba_num_heads: 64, mamba_ssm_cache_dtype: 'float32',
       moe_intermediate_size: 1856, moe_shared_expert_intermediate_size: 3712, n_group: 1, n_routed_experts: 128, n_shared_experts: 1, norm_eps: 1e-5, norm_topk_prob: true, num_experts_per_tok: 6, partial_rotary_factor: 1, rope_theta: 10_000, routed_scaling_factor: 2.5, topk_group: 1 },
@@ -298,6 +314,16 @@ describe('published configurations of families', () => {
     ['gpt_neo', { attention_types: [[['global', 'sparse'], 2]] }, /attention_types must be a list of lists of "global" and "local"/],
     ['gpt_neo', { attention_types: [[['global'], 1e9]] }, /attention_types must be a list of lists of "global" and "local"/],
     ['cwm', {}, /rope_theta is missing/],
+    ['granite_swa', { layer_rope_theta: [0, 1e4] }, /layer_rope_theta must have one entry for each of the 3 layers, found 2/],
+    ['granitemoe_swa', { layer_rope_theta: [0, 1e4, -1] }, /layer_rope_theta must be a list of numbers of at least 0/],
+    ['longcat_flash', { num_layers: 2, num_key_value_heads: 4, zero_expert_type: 'copy' }, /num_hidden_layers must be num_layers \(2\) or twice that, found 3; .*zero_expert_type must be identity: .*found "copy"/],
+    ['longcat_flash', { num_key_value_heads: 4 }, /num_layers is missing/],
+    ['mimo_v2_flash', { swa_head_dim: 128 }, /swa_head_dim must be that of all layers \(192\), found 128/],
+    ['mimo_v2_flash', { add_full_attention_sink_bias: true }, /add_full_attention_sink_bias must be false: .*found true/],
+    ['mimo_v2_flash', { hybrid_layer_pattern: [0, 1] }, /hybrid_layer_pattern must have one entry for each of the 3 layers, found 2/],
+    ['mistral4', {}, /rope_parameters is missing: .* Mistral4Config takes .* is not built/],
+    ['mistral4', { num_key_value_heads: 4, head_dim: 64, rope_parameters: { rope_theta: 1e4 } }, /head_dim must be qk_nope_head_dim \+ qk_rope_head_dim \(128\), found 64/],
+    ['mistral4', { num_key_value_heads: 4, rope_parameters: { rope_theta: 1e4, partial_rotary_factor: 0.25 } }, /partial_rotary_factor must be qk_rope_head_dim's share of a head \(64 of 128\), found 32/],
     ['apertus', { rope_theta: 12e6, post_norm: true }, /hidden_act must be xielu.*found "silu"; post_norm must be false/],
     ['minimax_m2', { use_qk_norm: false, attn_type_list: [1, 0, 1] }, /use_qk_norm must be true.*attn_type_list must be a list of ones/],
     ['afmoe', { n_group: 2, score_func: 'softmax' }, /score_func must be sigmoid.*n_group must be 1/],

@@ -79,7 +79,7 @@ describe('getModel', () => {
   });
 
   it('suggests no other architecture, whose name differs by a letter or a digit', async () => {
-    for (const modelType of ['mistral4', 'ministral8', 'idefics', 'llama5', 'qwen4', 'mllama', 'llama_moe']) {
+    for (const modelType of ['mistral9', 'ministral8', 'idefics', 'llama5', 'qwen4', 'mllama', 'llama_moe']) {
       const { message } = await rejection(getModel(checkpoint({ ...SMALL, model_type: modelType })));
       expect(message, modelType)
         .to.contain(`"${modelType}"`)

@@ -161,6 +161,9 @@ const BEYOND_ATB = new Map([
   ['gpt_oss', 'hasSinks is an extension key'],
   ['paligemma-gemma2', 'softcap is an extension key'],
   ['vaultgemma-bounded', 'softcap is an extension key'],
+  ...familyCases
+    .filter((name) => /^(granite(moe)?_swa|mimo_v2_flash)/.test(name))
+    .map((name) => [name, 'hasSinks is an extension key'] as const),
   ...[...familyCases, ...visionCases]
     .filter((name) =>
       /^(bamba|falcon_h1|falcon_mamba|granitemoehybrid|jamba|kimi_linear|lfm[23]|mamba|nemotron_h|olmo_hybrid|qwen3_5|qwen3_next|zamba2)/.test(

@@ -36,6 +36,11 @@ const STATES = /(CausalConv1d|GatedDeltaRule|SelectiveScan) is an extension op$/
 const SCAN = /SelectiveScan is an extension op$/;
 /** What it lacks for attention to chosen keys. */
 const SPARSE = /(LightningIndexer|SparseAttention) is an extension op$/;
+/** What it lacks where a number of each head takes part in softmaxes. */
+const SINKS = /hasSinks is an extension key$/;
+/** The same, and what it lacks for values of another size than keys where a sequence has several tokens. */
+const LONG_KEYS =
+  /hasSinks is an extension key$|CALC_TYPE_SPEC takes values of the size of keys, \d+, found \d+$/;
 /** What ATB cannot say, by the case that needs it. */
 const EXTENSIONS: Readonly<Record<string, RegExp>> = {
   bamba: STATES,
@@ -47,7 +52,13 @@ const EXTENSIONS: Readonly<Record<string, RegExp>> = {
   gemma2: /softcap is an extension key$/,
   glm_moe_dsa: SPARSE,
   'glm_moe_dsa-shared': SPARSE,
+  mimo_v2_flash: LONG_KEYS,
+  'mimo_v2_flash-groups': LONG_KEYS,
   gpt_oss: /(hasSinks|limit|gateScale) is an extension key$/,
+  granite_swa: SINKS,
+  'granite_swa-biases': SINKS,
+  granitemoe_swa: SINKS,
+  'granitemoe_swa-position-free': SINKS,
   granitemoehybrid: STATES,
   'granitemoehybrid-dense': STATES,
   kimi_linear: STATES,
@@ -86,7 +97,7 @@ const TOLERANCE = 2e-4;
 /** Cases with what is in the kernels of attention alone; over a cache of integers these are others. */
 const BENT_SCORES = [
   ...['gemma2', 'bloom', 'falcon-alibi', 'baichuan-alibi', 'minicpm3', 'deepseek_v2-lite', 'llama4_text'],
-  ...['deepseek_v32', 'glm_moe_dsa-shared'],
+  ...['deepseek_v32', 'glm_moe_dsa-shared', 'mimo_v2_flash'],
 ];
 /** The smallest cosine of a row of logits over a cache of integers. */
 const COSINE_OF_INTEGERS = 0.998;

@@ -232,6 +232,18 @@ CASES["mistral3"] = dict(
                                    patch_size=14, hidden_act="silu")),
     # With which no placeholder is generated.
     rowed=224, seed=6)
+# Text whose attention is latent and whose MLPs are experts; queries grow within a picture.
+CASES["mistral3-mistral4"] = dict(
+    config=CASES["mistral3"]["config"] | dict(
+        text_config=TEXT | dict(model_type="mistral4", num_key_value_heads=4, q_lora_rank=48, kv_lora_rank=32,
+                                qk_nope_head_dim=16, qk_rope_head_dim=16, v_head_dim=16, n_routed_experts=6,
+                                num_experts_per_tok=2, first_k_dense_replace=2, moe_intermediate_size=24,
+                                max_position_embeddings=1024,
+                                rope_parameters=dict(rope_type="yarn", rope_theta=10000.0, factor=16.0, mscale=1.0,
+                                                     original_max_position_embeddings=64, mscale_all_dim=1.0,
+                                                     llama_4_scaling_beta=0.1))),
+    # With which no choice of experts hangs on rounding.
+    rowed=224, seed=3)
 # Squares of 56 pixels, four tokens each, and the whole behind them; chunks end within pictures.
 CASES["llama4"] = dict(
     config=dict(text_config=TEXT | dict(head_dim=16, intermediate_size=48, intermediate_size_mlp=96, attention_chunk_size=12,
@@ -1043,8 +1055,8 @@ def recipe_of(tensors, model, seed, tied=False):
         # A convolution sums over all that is behind its outputs.
         if len(entry["shape"]) >= 4:
             entry["std"] = float(f"{1.5 / numpy.prod(entry['shape'][1:]) ** 0.5:.4g}")
-        # Published files have experts [experts, inputs, outputs], 5.24 writes [experts, outputs, inputs], and reads both.
-        if ".layers.0.mlp.experts." in name and len(entry["shape"]) == 3:
+        # Published files of Qwen have experts [experts, inputs, outputs], 5.24 writes [experts, outputs, inputs], and reads both.
+        if ".layers.0.mlp.experts." in name and len(entry["shape"]) == 3 and model.config.model_type != "mistral3":
             entry["shape"] = [entry["shape"][i] for i in (0, 2, 1)]
         # Rows of their own, and what layers' results are multiplied by.
         if name.endswith(("position_embedding", "position_embeddings", "position_embedding_table", "class_embedding", "cls_token",

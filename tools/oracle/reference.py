@@ -42,6 +42,7 @@ import torch
 import transformers
 from safetensors.torch import save_file
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import Mistral4Config, Mistral4ForCausalLM
 
 from recording import DTYPES, first_tensor, free_generation, greedy, random_prompt, recorded
 from tiny_checkpoint import write_tiny
@@ -85,6 +86,9 @@ def class_of(raw):
     decoder = type(config) in AutoModelForCausalLM._model_mapping and raw["model_type"] not in ENCODERS
     return AutoModelForCausalLM if decoder else AutoModel
 
+
+# It generates, though transformers 5.24 does not list it among the classes that do.
+AutoModelForCausalLM.register(Mistral4Config, Mistral4ForCausalLM, exist_ok=True)
 
 ENCODERS = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
 

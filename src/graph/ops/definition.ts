@@ -48,6 +48,8 @@ export interface AtbRules<P> {
   hostInputs?(param: P): readonly number[];
   /** What ATB would refuse beyond keys, counts and dtypes, each as a clause: "axes must be consecutive, found [0,2]". */
   problems?(param: P, inputs: readonly TensorDesc[]): readonly string[];
+  /** The same of what the engine takes all the same. */
+  extensions?(param: P, inputs: readonly TensorDesc[]): readonly string[];
 }
 
 /**

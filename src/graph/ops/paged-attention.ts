@@ -83,10 +83,6 @@ export const pagedAttention: OpDefinition<'PagedAttention', PagedAttentionParam>
         // paged_attention_operation.cpp: GetInputNum, DimCheck and KVCacheDimCheck910B.
         ...onlyKnown(heads, UNKNOWN_FORMS),
         ...unless(
-          !hasValues(heads) || !isEnhanced || inputs[2]?.shape.at(-1) === size,
-          `CALC_TYPE_SPEC takes values of the size of keys, ${size}, found ${inputs[2]?.shape.at(-1)}`,
-        ),
-        ...unless(
           !hasValues(heads) || (inputs[2]?.shape.at(-1) ?? 0) <= 576,
           `values must have at most 576 numbers, found ${inputs[2]?.shape.at(-1)}`,
         ),
@@ -103,6 +99,12 @@ export const pagedAttention: OpDefinition<'PagedAttention', PagedAttentionParam>
         ...(isEnhanced ? parallelProblems(heads.headNum, size, blockSize, inputs[4]?.shape[0] ?? 0) : []),
       ];
     },
+    // paged_attention_operation.cpp, KVCacheDimCheck910B.
+    extensions: ({ calcType, ...heads }, inputs) =>
+      unless(
+        calcType !== 'CALC_TYPE_SPEC' || !hasValues(heads) || inputs[2]?.shape.at(-1) === headSize(inputs),
+        `CALC_TYPE_SPEC takes values of the size of keys, ${headSize(inputs)}, found ${inputs[2]?.shape.at(-1)}`,
+      ),
   },
 };
 

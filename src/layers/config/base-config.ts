@@ -44,6 +44,8 @@ export interface BaseConfig {
   readonly numAttentionHeads?: number;
   readonly numKeyValueHeads?: number;
   readonly headDim?: number;
+  /** Of values, where their heads have another size. */
+  readonly valueHeadDim?: number | undefined;
   /** Numbers of the latent vector that all heads' keys and values are made of; absent where there is none. */
   readonly kvLoraRank?: number;
   /** Of sparse attention: how many keys a query attends to. */

@@ -60,6 +60,7 @@ export {
 export { ofFullLayers, rotaryByHeadSize } from './full-layers.js';
 export { type IndexerDefaults, indexer, ownIndexers, sharedIndexers } from './indexer.js';
 export { type LatentAttentionDefaults, latentAttention } from './latent.js';
+export { firstRope, type LayerRopes, layerRopes } from './layer-ropes.js';
 export { layersOfType } from './layer-types.js';
 export { contextLength, longestContext } from './longest-context.js';
 export { mamba, ORIGINAL_MAMBA_IRRELEVANT, originalMamba } from './mamba.js';
@@ -72,6 +73,8 @@ export {
   ORIGINAL_MAMBA2_IRRELEVANT,
   originalMamba2,
 } from './mamba2.js';
+export { markedLayers } from './marked-layers.js';
+export { queryScale } from './query-scale.js';
 export {
   type RotaryConfigOptions,
   type RotarySizes,

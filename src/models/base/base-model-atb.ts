@@ -124,7 +124,12 @@ export class BaseModelATB extends Module {
 }
 
 /** `position_ids` [tokens] -> their rows of `tables`. */
-function buildRotaryRows(graph: AtbGraph, opName: string, tables: RotaryTables, rows: RotaryRows): void {
+export function buildRotaryRows(
+  graph: AtbGraph,
+  opName: string,
+  tables: RotaryTables,
+  rows: RotaryRows,
+): void {
   CommonOpBuilderManager.getBuilder({ category: 'POSITIONAL_EMBEDDING', opName }).build(graph, {
     positionIds: 'position_ids',
     cosTable: tables.cos,

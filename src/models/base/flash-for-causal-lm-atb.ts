@@ -4,8 +4,9 @@ import type { AtbGraph, GraphSpec } from '../../graph/atb-graph.js';
 import { DECODER_KINDS, ENCODE, type GraphKind } from '../../graph/graph-kind.js';
 import { requireMember } from '../../layers/complete.js';
 import type { BaseConfig, DecoderConfig } from '../../layers/config/index.js';
+import { gatherRows } from '../../layers/gather-rows.js';
 import { addScaled } from '../../layers/residual.js';
-import { ClassificationHead, type RowHead } from '../../layers/row-heads.js';
+import { ClassificationHead, type RowHead, type RowStep } from '../../layers/row-heads.js';
 import { addSoftcap } from '../../layers/softcap.js';
 import type { KvCacheDesc, StateDesc } from '../../native/binding.js';
 import { type CausalLM, type EncoderUse, type HeadNames, LLAMA_HEAD } from '../../router/index.js';
@@ -50,6 +51,8 @@ export interface HeadOptions {
   readonly scale?: number | undefined;
   /** Scaled logits x become `softcap * tanh(x / softcap)`; they stay when absent. */
   readonly softcap?: number | undefined;
+  /** What becomes of wanted rows before the product; nothing when absent. */
+  readonly step?: RowStep;
 }
 
 /** What is between a model's inputs and its head. */
@@ -143,7 +146,11 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
   protected decoderWeights(): TensorRef[] {
     requireMember(this, 'name', 'string');
     requireMember(this, 'model', 'object');
-    return uniqueWeights([...this.model.getWeights(), ...this.lmHead.getWeights()]);
+    return uniqueWeights([...this.model.getWeights(), ...this.headWeights()]);
+  }
+
+  private headWeights(): TensorRef[] {
+    return [...(this.headOptions.step?.getWeights() ?? []), ...this.lmHead.getWeights()];
   }
 
   /**
@@ -195,7 +202,7 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
     if ((use === 'embed' && labels !== undefined) || this.states().length > 0) return undefined;
     const { name, config, stepInputs } = this;
     const logits: RowHead = {
-      getWeights: () => this.lmHead.getWeights(),
+      getWeights: () => this.headWeights(),
       buildGraph: (graph, kind, hidden) => this.buildHeadGraph(graph, kind, hidden),
     };
     const head =
@@ -219,14 +226,17 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
 
   /** `hidden` [tokens, hidden] -> the tensor whose name it returns, [rows, vocab]. */
   protected buildHeadGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
+    const { scale, softcap, step } = this.headOptions;
+    const indices = 'lm_head_indices';
+    const gathers = step !== undefined && kind.gathersRows;
+    const rows = gathers ? gatherRows(graph, hidden, indices, 'wanted_rows') : hidden;
     CommonOpBuilderManager.getBuilder({
       category: 'LM_HEAD',
       opName: 'lm_head',
       linear: this.lmHead,
-      gatherAhead: kind.gathersRows,
+      gatherAhead: kind.gathersRows && !gathers,
       parallelInfo: SINGLE_RANK,
-    }).build(graph, { input: hidden, indices: 'lm_head_indices', linearOut: 'model_out' });
-    const { scale, softcap } = this.headOptions;
+    }).build(graph, { input: step?.buildGraph(graph, rows) ?? rows, indices, linearOut: 'model_out' });
     const scaled = scale === undefined ? 'model_out' : addScaled(graph, 'model_out', scale, 'scaled_logits');
     return softcap === undefined ? scaled : addSoftcap(graph, scaled, softcap, 'bounded_logits');
   }

@@ -27,6 +27,7 @@ const TEXT_KINDS = [
   'llama4_text',
   'ministral3',
   'mistral',
+  'mistral4',
   'qwen2',
   'qwen3',
 ] as const;

@@ -64,8 +64,21 @@ type GraniteMLPConfig = MLPConfig &
     readonly sharedWidth: number;
   };
 
+/** What checkpoints call the experts of a layer and their router: as published first, and as transformers has them. */
+const NAMES = {
+  published: {
+    gate: 'router.layer.weight',
+    stacked: { gateUp: 'input_linear.weight', down: 'output_linear.weight' },
+  },
+  inMemory: { gate: 'router.weight', stacked: { gateUp: 'experts.gate_up_proj', down: 'experts.down_proj' } },
+} as const;
+
 /** Experts, an MLP that all tokens pass through, or both. `layer` is the layer's window. */
-export function graniteMLP(config: GraniteMLPConfig, layer: Weights): LayerStep {
+export function graniteMLP(
+  config: GraniteMLPConfig,
+  layer: Weights,
+  naming: keyof typeof NAMES = 'published',
+): LayerStep {
   const at = layer.at('block_sparse_moe');
   const { residualMultiplier: outputScale, sharedWidth: intermediateSize } = config;
   const shared = () =>
@@ -75,11 +88,10 @@ export function graniteMLP(config: GraniteMLPConfig, layer: Weights): LayerStep 
     });
   if (config.numExperts === 0) return shared();
   const routing = { ...config, scoring: 'softmax' as const, routedScalingFactor: outputScale };
+  const { gate, stacked } = NAMES[naming];
   return new SparseMLP({
-    router: new ExpertRouter(routing, at, { gate: 'router.layer.weight' }),
-    experts: new Experts(config, at, {
-      stacked: { gateUp: 'input_linear.weight', down: 'output_linear.weight' },
-    }),
+    router: new ExpertRouter(routing, at, { gate }),
+    experts: new Experts(config, at, { stacked }),
     shared: intermediateSize === 0 ? undefined : shared(),
   });
 }

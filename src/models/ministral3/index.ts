@@ -4,12 +4,10 @@ import {
   type ConfigOf,
   decoder,
   defineConfig,
-  type Field,
   field,
   integer,
   LLAMA_DEFAULTS,
-  positive,
-  type QueryScale,
+  queryScale,
   required,
   slidingEverywhere,
   statedRope,
@@ -17,16 +15,6 @@ import {
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashLlamaForCausalLMATB, LlamaLayer } from '../llama/index.js';
-
-/** How queries grow beyond the length that the model was first trained with. */
-const queryScale: Field<QueryScale | undefined> = {
-  read(json) {
-    const rope = json.section('rope_parameters') ?? json.section('rope_scaling');
-    const beta = rope?.optional('llama_4_scaling_beta', positive(1e6, -1e-9)) ?? 0;
-    const length = rope?.optional('original_max_position_embeddings', integer(2, 2 ** 31 - 1));
-    return beta === 0 || length === undefined ? undefined : { beta, length };
-  },
-};
 
 /** Defaults of transformers 5.24, Ministral3Config, whose rotary embedding is scaled where config.json has none. */
 const MINISTRAL3_CONFIG = defineConfig({

@@ -30,7 +30,7 @@ export const Mistral3Router = routerOf(MISTRAL3_CONFIG, FlashMistral3ForCausalLM
       'pictures of any size',
       'words between their rows',
       "Pixtral's encoder",
-      'text of mistral, ministral3',
+      'text of mistral, ministral3, mistral4',
     ],
     reference: 'transformers',
   },

@@ -17,6 +17,8 @@ import { EncoderModelATB, TextEncoderATB } from '../base/text-encoder-atb.js';
 import { MODERNBERT_CONFIG, type ModernBertConfig } from './config-modernbert.js';
 import { classifierOf } from './prediction-head.js';
 
+export { MODERNBERT_FIELDS, MODERNBERT_IRRELEVANT } from './config-modernbert.js';
+
 /** Norms before each step but the first, gated MLPs, windows on both sides in most layers (arXiv:2412.13663, section 2.1). */
 export class FlashModernbertModelATB extends TextEncoderATB<ModernBertConfig> {
   constructor(config: ModernBertConfig, weights: Weights) {

@@ -84,7 +84,7 @@ struct WorkLayout {
 
   WorkLayout(const AttentionParam& param, const AttentionExtents& e, int threads, const kernels::KernelTable& kernels)
       : tiling(param, e, threads),
-        partial(PartialFloats(tiling.rows(), param.ValueDim(e.head_dim))),
+        partial(PartialFloats(tiling.rows(), e.value_dim)),
         mask_row(RoundUp(e.mask_columns, 16)),
         mask_by_head(e.mask_by_head),
         staged_bytes(StagedBytes(param, e.cache_dtype)),
@@ -124,7 +124,7 @@ class Runner {
       : work_(work),
         layout_(layout),
         tiling_(layout.tiling),
-        value_dim_(work.param.ValueDim(work.head_dim)),
+        value_dim_(work.value_dim),
         ctx_(ctx),
         workspace_(workspace) {}
 
@@ -342,11 +342,11 @@ AttentionParam AttentionParam::Read(ParamReader& reader) {
 }
 
 TensorDesc AttentionResult(const char* op, int input, const AttentionParam& param, const TensorDesc& q,
-                           int64_t head_dim) {
+                           int64_t head_dim, int64_t value_dim) {
   if (param.latent > head_dim)
     FailShape(op, input, "of heads of at least mlaVHeadSize " + std::to_string(param.latent), q);
   TensorDesc out = q;
-  out.dims[q.rank - 1] = q.dim(-1) / head_dim * param.ValueDim(head_dim);
+  out.dims[q.rank - 1] = q.dim(-1) / head_dim * value_dim;
   return out;
 }
 
@@ -360,10 +360,11 @@ void Attend(const AttentionWork& work, const AttentionExtents& extents, const Co
   Runner(work, layout, ctx, workspace).Run();
 }
 
-size_t KvPacker::Bytes(DType dtype, int64_t keys, int64_t sequences, const AttentionParam& param, int64_t head_dim) {
+size_t KvPacker::Bytes(DType dtype, int64_t keys, int64_t sequences, const AttentionParam& param, int64_t head_dim,
+                       int64_t value_dim) {
   const int64_t blocks = CeilDiv(keys, kBlock) + sequences;
   int64_t block = PackedStore(dtype, false, blocks, param.kv_heads, head_dim).BlockBytes();
-  if (param.latent == 0) block += PackedStore(dtype, true, blocks, param.kv_heads, head_dim).BlockBytes();
+  if (param.latent == 0) block += PackedStore(dtype, true, blocks, param.kv_heads, value_dim).BlockBytes();
   return Align(static_cast<size_t>(blocks * block));
 }
 
@@ -375,7 +376,7 @@ int64_t KvPacker::Pack(AttentionSequence* sequences, const KvRows* rows, int64_t
     blocks += CeilDiv(sequences[i].context_len, kBlock);
   }
   kernels::KvStore keys = PackedStore(dtype_, false, blocks, kv_heads_, head_dim_);
-  kernels::KvStore values = PackedStore(dtype_, true, blocks, kv_heads_, head_dim_);
+  kernels::KvStore values = PackedStore(dtype_, true, blocks, kv_heads_, value_dim_);
   keys.data = workspace;
   values.data = workspace + blocks * keys.BlockBytes();
   for (int64_t i = 0; i < count; ++i) {
@@ -385,7 +386,6 @@ int64_t KvPacker::Pack(AttentionSequence* sequences, const KvRows* rows, int64_t
     sequences[i].v_cache =
         static_cast<std::byte*>(values.data) + sequences[i].first_tile * values.BlockBytes() / kv_heads_;
   }
-  const int64_t stride = kv_heads_ * head_dim_;
   pool.ParallelFor(blocks * kv_heads_, [&](int64_t index, int) {
     const int64_t block = index / kv_heads_;
     const int64_t head = index % kv_heads_;
@@ -396,13 +396,14 @@ int64_t KvPacker::Pack(AttentionSequence* sequences, const KvRows* rows, int64_t
     for (const kernels::KvStore& store : {keys, values}) {
       if (store.values && !has_values_) continue;
       const auto* base = static_cast<const std::byte*>(store.values ? from.values : from.keys);
+      const int64_t stride = kv_heads_ * store.head_dim;
       ZeroHead(store, block, head);
       for (int64_t j = begin; j < begin + n;) {
         const int64_t offset = from.block_table ? j % from.block_size : 0;
         const int64_t row = from.block_table ? from.block_table[j / from.block_size] * from.block_size + offset : j;
         const int64_t run = from.block_table ? std::min(from.block_size - offset, begin + n - j) : n;
         WriteSlots(store, block * kBlock + j - begin, head,
-                   base + (row * stride + head * head_dim_) * static_cast<int64_t>(SizeOf(dtype_)), stride, run);
+                   base + (row * stride + head * store.head_dim) * static_cast<int64_t>(SizeOf(dtype_)), stride, run);
         j += run;
       }
     }

@@ -36,7 +36,6 @@ struct AttentionParam {
   /// and the keys that must hold their defaults in both.
   static AttentionParam Read(ParamReader& reader);
   int64_t group() const { return heads / kv_heads; }
-  int64_t ValueDim(int64_t head_dim) const { return latent > 0 ? latent : head_dim; }
 };
 
 /// What ATB's kernels multiply a mask by: those of bf16 and of high precision take masks of 0 and 1, the others add a
@@ -46,10 +45,10 @@ inline float MaskFactor(DType dtype, bool high_precision = false) {
   return dtype == DType::kBF16 || high_precision ? -3e38f : 1.0f;
 }
 
-/// What queries of `q` give: of their shape, with heads as long as values are. Throws NATIVE_SHAPE_MISMATCH where values
-/// are parts of keys and longer than these.
+/// What queries of `q` give: of their shape, with heads as long as values are, which may differ from `head_dim`. Throws
+/// NATIVE_SHAPE_MISMATCH where values are parts of keys and longer than these.
 TensorDesc AttentionResult(const char* op, int input, const AttentionParam& param, const TensorDesc& q,
-                           int64_t head_dim);
+                           int64_t head_dim, int64_t value_dim);
 
 /// One sequence. Its queries belong to the last of its keys.
 struct AttentionSequence {
@@ -78,8 +77,9 @@ struct AttentionWork {
   DType dtype{};
   DType cache_dtype{};  ///< dtype or i8.
   int64_t tokens = 0;
-  int64_t head_dim = 0;
-  int64_t blocks = 0;  ///< Of the caches.
+  int64_t head_dim = 0;   ///< Of queries and keys.
+  int64_t value_dim = 0;  ///< Of values and of what comes out.
+  int64_t blocks = 0;     ///< Of the caches.
   int64_t block_size = 0;
   AttentionMask mask{};
   AttentionSequence* sequences = nullptr;
@@ -92,7 +92,8 @@ struct AttentionWork {
 struct AttentionExtents {
   int64_t tokens;
   int64_t sequences;
-  int64_t head_dim;
+  int64_t head_dim;   ///< Of queries and keys.
+  int64_t value_dim;  ///< Of values and of what comes out.
   DType cache_dtype;
   int64_t max_context;
   int64_t mask_columns;  ///< 0 when there is no mask, or it needs no conversion.
@@ -108,7 +109,8 @@ size_t AttendWorkspaceBytes(const AttentionParam& param, const AttentionExtents&
 /// Queries that see no key get zeros.
 void Attend(const AttentionWork& work, const AttentionExtents& extents, const Context& ctx, std::byte* workspace);
 
-/// Row-major keys and values of one sequence: rows [kv_heads, head_dim] one after another, or in the blocks of a table.
+/// Row-major keys and values of one sequence: rows [kv_heads, head_dim] and [kv_heads, value_dim] one after another, or
+/// in the blocks of a table.
 struct KvRows {
   const void* keys;
   const void* values;  ///< Null where they are parts of the keys.
@@ -123,10 +125,15 @@ class KvPacker {
   static constexpr int64_t kBlock = 64;
 
   /// Bytes of the workspace for sequences that have `keys` keys together.
-  static size_t Bytes(DType dtype, int64_t keys, int64_t sequences, const AttentionParam& param, int64_t head_dim);
+  static size_t Bytes(DType dtype, int64_t keys, int64_t sequences, const AttentionParam& param, int64_t head_dim,
+                      int64_t value_dim);
 
-  KvPacker(DType dtype, const AttentionParam& param, int64_t head_dim)
-      : dtype_(dtype), kv_heads_(param.kv_heads), has_values_(param.latent == 0), head_dim_(head_dim) {}
+  KvPacker(DType dtype, const AttentionParam& param, int64_t head_dim, int64_t value_dim)
+      : dtype_(dtype),
+        kv_heads_(param.kv_heads),
+        has_values_(param.latent == 0),
+        head_dim_(head_dim),
+        value_dim_(value_dim) {}
   /// Points the sequences at packed copies of `rows[i]`. Returns the blocks of the packed caches.
   int64_t Pack(AttentionSequence* sequences, const KvRows* rows, int64_t count, ThreadPool& pool,
                std::byte* workspace) const;
@@ -136,6 +143,7 @@ class KvPacker {
   int64_t kv_heads_;
   bool has_values_;
   int64_t head_dim_;
+  int64_t value_dim_;
 };
 
 /// Of a sequence that brings the last `queries` tokens of its context, `seen` must hold numbers of keys: of each query its own

@@ -10,9 +10,11 @@
 namespace atb {
 namespace {
 
-/// Queries [tokens, heads, D] over the paged cache. Inputs: query, keyCache, valueCache unless mlaVHeadSize says which part
-/// of a key its value is, blockTables i32 [batch, W], contextLens i32 [batch], mask unless maskType is
-/// MASK_TYPE_UNDEFINED, qLens i32 [batch] with CALC_TYPE_SPEC, i32 [tokens] with hasSeen, f32 [heads] with hasSinks; without qLens each sequence has one query. Queries are the last tokens of their context, whose keys the cache holds already.
+/// Queries [tokens, heads, D] over the paged cache, whose values may have a head size of their own. Inputs: query,
+/// keyCache, valueCache unless mlaVHeadSize says which part of a key its value is, blockTables i32 [batch, W],
+/// contextLens i32 [batch], mask unless maskType is MASK_TYPE_UNDEFINED, qLens i32 [batch] with CALC_TYPE_SPEC,
+/// i32 [tokens] with hasSeen, f32 [heads] with hasSinks; without qLens each sequence has one query. Queries are the
+/// last tokens of their context, whose keys the cache holds already.
 class PagedAttention : public Operation {
  public:
   static constexpr const char* kOp = "PagedAttention";
@@ -29,23 +31,27 @@ class PagedAttention : public Operation {
     for (int i = kKeys; i < Tables(); ++i) {
       const TensorDesc& cache = in[static_cast<size_t>(i)];
       RequireKvCache(kOp, i, cache, i == kValues, q);
-      if (cache.dim(2) != param_.kv_heads || cache.dim(3) != head_dim)
+      const int64_t size = cache.dim(3);
+      const bool fits = i == kKeys ? size == head_dim : size % 8 == 0 && size >= 8 && size <= kernels::kMaxHeadDim;
+      if (cache.dim(2) != param_.kv_heads || !fits)
         FailShape(kOp, i,
                   "[blocks,block_size," + std::to_string(param_.kv_heads) + "," + std::to_string(head_dim) + "]",
                   cache);
     }
     const TensorDesc& keys = in[kKeys];
     const TensorDesc& values = in[static_cast<size_t>(LastCache())];
-    if (!values.SameShape(keys) || values.dtype != keys.dtype ||
+    TensorDesc alike = keys;
+    alike.dims[3] = values.dim(3);
+    if (!values.SameShape(alike) || values.dtype != keys.dtype ||
         (values.layout == Layout::kRowMajor) != (keys.layout == Layout::kRowMajor))
-      FailShape(kOp, LastCache(), "of the shape and kind of the key cache " + ToString(keys), values);
+      FailShape(kOp, LastCache(), "of the kind, blocks and heads of the key cache " + ToString(keys), values);
 
     Paged().Check(in, kQuery);
     const int64_t batch = in[static_cast<size_t>(Tables())].dim(0);
     if (mask_ != MaskType::kNone) CheckMask(in[static_cast<size_t>(FirstOptional())], q, batch);
     if (param_.has_seen) RequireVector(kOp, Seen(), in[static_cast<size_t>(Seen())], DType::kI32, q.dim(0));
     if (param_.has_sinks) RequireVector(kOp, NumInputs() - 1, in.back(), DType::kF32, param_.heads);
-    out[0] = AttentionResult(kOp, kQuery, param_, q, head_dim);
+    out[0] = AttentionResult(kOp, kQuery, param_, q, head_dim, ValueDim(in));
   }
 
   size_t WorkspaceBytes(std::span<const TensorDesc> in, int threads,
@@ -92,7 +98,7 @@ class PagedAttention : public Operation {
     AttentionWork work{param_};
     work.blocks = in[kKeys].desc.dim(0);
     if (packs) {
-      work.blocks = KvPacker(in[kQuery].desc.dtype, param_, s.extents.head_dim)
+      work.blocks = KvPacker(in[kQuery].desc.dtype, param_, s.extents.head_dim, s.extents.value_dim)
                         .Pack(sequences, rows, batch, ctx.pool, ctx.workspace + s.packed_at);
     }
     work.q = in[kQuery].data;
@@ -100,6 +106,7 @@ class PagedAttention : public Operation {
     work.dtype = in[kQuery].desc.dtype;
     work.cache_dtype = in[kKeys].desc.dtype;
     work.head_dim = s.extents.head_dim;
+    work.value_dim = s.extents.value_dim;
     work.block_size = packs ? KvPacker::kBlock : block_size;
     if (mask_ != MaskType::kNone) {
       const Tensor& mask = in[static_cast<size_t>(FirstOptional())];
@@ -129,6 +136,7 @@ class PagedAttention : public Operation {
       extents = {q.dim(0),
                  batch,
                  keys.dim(3),
+                 op.ValueDim(in),
                  keys.dtype,
                  max_context,
                  converts ? in[static_cast<size_t>(op.FirstOptional())].dim(-1) : 0,
@@ -138,12 +146,17 @@ class PagedAttention : public Operation {
       rows_at = Align(static_cast<size_t>(batch) * sizeof(AttentionSequence));
       packed_at = rows_at + (packs ? Align(static_cast<size_t>(batch) * sizeof(KvRows)) : 0);
       attend_at = packed_at;
-      if (packs) attend_at += KvPacker::Bytes(q.dtype, batch * max_context, batch, op.param_, keys.dim(3));
+      if (packs)
+        attend_at +=
+            KvPacker::Bytes(q.dtype, batch * max_context, batch, op.param_, keys.dim(3), extents.value_dim);
     }
   };
 
   static constexpr size_t kMostInputs = 9;
 
+  int64_t ValueDim(std::span<const TensorDesc> in) const {
+    return param_.latent > 0 ? param_.latent : in[kValues].dim(3);
+  }
   int LastCache() const { return param_.latent > 0 ? kKeys : kValues; }
   int Tables() const { return LastCache() + 1; }
   int Contexts() const { return Tables() + 1; }

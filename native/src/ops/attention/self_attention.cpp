@@ -8,10 +8,11 @@
 namespace atb {
 namespace {
 
-/// Prefill (PA_ENCODER): q [tokens, heads, D] of packed sequences over their own k, v [tokens, kvHeads, D]; each may
-/// also be [tokens, heads * D]. Without a mask every token of a sequence sees every other. Inputs: q, k, v unless
-/// mlaVHeadSize says which part of a key its value is, mask unless maskType is MASK_TYPE_UNDEFINED, seqLen i32 [batch], with
-/// hasSeen i32 [tokens], with hasSinks f32 [heads]. Without a mask seqLen may be [2, batch]: queries of each sequence, then keys.
+/// Prefill (PA_ENCODER): q [tokens, heads, D] of packed sequences over their own k [tokens, kvHeads, D] and v [tokens,
+/// kvHeads, Dv]; each may also be [tokens, heads * D]. Without a mask every token of a sequence sees every other. Inputs:
+/// q, k, v unless mlaVHeadSize says which part of a key its value is, mask unless maskType is MASK_TYPE_UNDEFINED,
+/// seqLen i32 [batch], with hasSeen i32 [tokens], with hasSinks f32 [heads]. Without a mask seqLen may be [2, batch]:
+/// queries of each sequence, then keys.
 class SelfAttention : public Operation {
  public:
   static constexpr const char* kOp = "SelfAttention";
@@ -32,7 +33,7 @@ class SelfAttention : public Operation {
       const int64_t found = RequireQuery(kOp, i, rows, param_.kv_heads);
       if (rows.dtype != in[0].dtype) FailDType(kOp, i, "of in0's dtype " + ToString(in[0]), rows);
       const TensorDesc& as_long = lengths.rank == 2 ? in[1] : in[0];
-      if (rows.dim(0) != as_long.dim(0) || found != head_dim)
+      if (rows.dim(0) != as_long.dim(0) || (i == 1 && found != head_dim))
         FailShape(kOp, i, "of the tokens of " + ToString(as_long) + " and the head size of in0 " + ToString(in[0]), rows);
     }
     if (Masked()) CheckMask(MaskOf(in), in[0], lengths);
@@ -41,7 +42,7 @@ class SelfAttention : public Operation {
     if (lengths.rank == 2 && lengths.dim(0) != 2) FailShape(kOp, Lengths(), "[batch] or [2,batch]", lengths);
     if (param_.has_seen) RequireVector(kOp, Seen(), in[static_cast<size_t>(Seen())], DType::kI32, in[0].dim(0));
     if (param_.has_sinks) RequireVector(kOp, NumInputs() - 1, in.back(), DType::kF32, param_.heads);
-    out[0] = AttentionResult(kOp, 0, param_, in[0], head_dim);
+    out[0] = AttentionResult(kOp, 0, param_, in[0], head_dim, ValueDim(in));
   }
 
   size_t WorkspaceBytes(std::span<const TensorDesc> in, int threads,
@@ -73,24 +74,26 @@ class SelfAttention : public Operation {
     const int64_t batch = lengths.desc.dim(-1);
     const int32_t* queries = lengths.As<int32_t>();
     const int32_t* keys = lengths.desc.rank == 2 ? queries + batch : queries;
-    const int64_t kv_row = param_.kv_heads * s.extents.head_dim * static_cast<int64_t>(SizeOf(in[0].desc.dtype));
+    const int64_t kv_bytes = param_.kv_heads * static_cast<int64_t>(SizeOf(in[0].desc.dtype));
+    const int64_t key_row = kv_bytes * s.extents.head_dim, value_row = kv_bytes * s.extents.value_dim;
     int64_t q_begin = 0;
     int64_t kv_begin = 0;
     for (int64_t i = 0; i < batch; ++i) {
       const int64_t mask_row = Masked() ? i * RowsOfSequence(MaskOf(in).desc) : 0;
       sequences[i] = {q_begin, queries[i], keys[i], nullptr, nullptr, nullptr, mask_row, 0};
-      const std::byte* values = param_.latent > 0 ? nullptr : in[2].As<std::byte>() + kv_begin * kv_row;
-      rows[i] = {in[1].As<std::byte>() + kv_begin * kv_row, values, nullptr, 0};
+      const std::byte* values = param_.latent > 0 ? nullptr : in[2].As<std::byte>() + kv_begin * value_row;
+      rows[i] = {in[1].As<std::byte>() + kv_begin * key_row, values, nullptr, 0};
       q_begin += queries[i];
       kv_begin += keys[i];
     }
     AttentionWork work{param_};
-    work.blocks = KvPacker(in[0].desc.dtype, param_, s.extents.head_dim)
+    work.blocks = KvPacker(in[0].desc.dtype, param_, s.extents.head_dim, s.extents.value_dim)
                       .Pack(sequences, rows, batch, ctx.pool, ctx.workspace + s.packed_at);
     work.q = in[0].data;
     work.out = out[0].data;
     work.dtype = work.cache_dtype = in[0].desc.dtype;
     work.head_dim = s.extents.head_dim;
+    work.value_dim = s.extents.value_dim;
     work.block_size = KvPacker::kBlock;
     if (Masked() && !triangle_) {
       const Tensor& mask = MaskOf(in);
@@ -117,7 +120,8 @@ class SelfAttention : public Operation {
       const bool converts = op.Masked() && !op.triangle_ && (q.dtype != DType::kF32 || op.Factor(q.dtype) != 1);
       extents = {q.dim(0),
                  batch,
-                 q.rank == 3 ? q.dim(2) : q.dim(1) / op.param_.heads,
+                 SizeOfHeads(q, op.param_.heads),
+                 op.ValueDim(in),
                  q.dtype,
                  keys,
                  converts ? op.MaskOf(in).dim(-1) : 0,
@@ -125,12 +129,18 @@ class SelfAttention : public Operation {
                  false};
       rows_at = Align(static_cast<size_t>(batch) * sizeof(AttentionSequence));
       packed_at = rows_at + Align(static_cast<size_t>(batch) * sizeof(KvRows));
-      attend_at = packed_at + KvPacker::Bytes(q.dtype, keys, batch, op.param_, extents.head_dim);
+      attend_at = packed_at + KvPacker::Bytes(q.dtype, keys, batch, op.param_, extents.head_dim, extents.value_dim);
     }
   };
 
   static constexpr size_t kMostInputs = 7;
 
+  static int64_t SizeOfHeads(const TensorDesc& rows, int64_t heads) {
+    return rows.rank == 3 ? rows.dim(2) : rows.dim(1) / heads;
+  }
+  int64_t ValueDim(std::span<const TensorDesc> in) const {
+    return param_.latent > 0 ? param_.latent : SizeOfHeads(in[2], param_.kv_heads);
+  }
   bool Masked() const { return mask_ != MaskType::kNone; }
   int Mask() const { return param_.latent > 0 ? 2 : 3; }
   int Lengths() const { return Mask() + Masked(); }

@@ -44,12 +44,12 @@ class SparseAttention : public Operation {
     RequireDType(kOp, kChosen, in[kChosen], DType::kI32);
     if (in[kChosen].rank != 2 || in[kChosen].dim(0) != in[kQuery].dim(0))
       FailShape(kOp, kChosen, "[" + std::to_string(in[kQuery].dim(0)) + ",K]", in[kChosen]);
-    out[0] = AttentionResult(kOp, kQuery, param_, in[kQuery], head_dim);
+    out[0] = AttentionResult(kOp, kQuery, param_, in[kQuery], head_dim, param_.latent);
   }
 
   size_t WorkspaceBytes(std::span<const TensorDesc> in, int threads,
                         const kernels::KernelTable& kernels) const override {
-    const Space s(in);
+    const Space s(in, param_.latent);
     return s.attend_at + std::max(AttendWorkspaceBytes(param_, s.whole, threads, kernels),
                                   AttendWorkspaceBytes(param_, s.gathered, threads, kernels));
   }
@@ -76,7 +76,7 @@ class SparseAttention : public Operation {
   void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
     TensorDesc descs[kChosen + 1];
     for (size_t i = 0; i < in.size(); ++i) descs[i] = in[i].desc;
-    const Space s(descs);
+    const Space s(descs, param_.latent);
     AttentionWork work{param_};
     work.q = in[kQuery].data;
     work.out = out[0].data;
@@ -84,6 +84,7 @@ class SparseAttention : public Operation {
     work.cache_dtype = in[kKeys].desc.dtype;
     work.tokens = in[kQuery].desc.dim(0);
     work.head_dim = s.whole.head_dim;
+    work.value_dim = param_.latent;
     work.sequences = reinterpret_cast<AttentionSequence*>(ctx.workspace);
     AttendWhole(in, s, work, ctx);
 
@@ -118,15 +119,16 @@ class SparseAttention : public Operation {
     int64_t rows;        ///< Queries whose keys are gathered at a time.
     size_t chosen_at, gathered_at, attend_at;
 
-    explicit Space(std::span<const TensorDesc> in) {
+    Space(std::span<const TensorDesc> in, int64_t latent) {
       const int64_t tokens = in[kQuery].dim(0), batch = in[kTables].dim(0), most = in[kChosen].dim(1);
       const int64_t head_dim = in[kKeys].dim(3);
       const DType dtype = in[kKeys].dtype;
       row_blocks = std::max<int64_t>(1, CeilDiv(most, KvPacker::kBlock));
       const int64_t row_bytes = row_blocks * StoreFor(dtype, head_dim, 1).HeadBytes();
       rows = std::min(std::max<int64_t>(tokens, 1), std::max<int64_t>(1, kGatheredBytes / row_bytes));
-      whole = {tokens, batch, head_dim, dtype, std::min(most, in[kTables].dim(1) * in[kKeys].dim(1)), 0, false, false};
-      gathered = {rows, rows, head_dim, dtype, most, 0, false, true};
+      const int64_t longest = std::min(most, in[kTables].dim(1) * in[kKeys].dim(1));
+      whole = {tokens, batch, head_dim, latent, dtype, longest, 0, false, false};
+      gathered = {rows, rows, head_dim, latent, dtype, most, 0, false, true};
       chosen_at = Align(static_cast<size_t>(std::max(batch, rows)) * sizeof(AttentionSequence));
       gathered_at = chosen_at + Align(static_cast<size_t>(rows) * sizeof(Chosen));
       attend_at = gathered_at + Align(static_cast<size_t>(rows * row_bytes));

@@ -23,7 +23,7 @@ import {
   type Weights,
 } from 'atb-models';
 
-/** Persimmon-8B's defaults in transformers 5.24. Its norms of queries and keys are not built. */
+/** Persimmon-8B's defaults in transformers 5.24, without its norms of queries and keys; the package has it with them. */
 const PERSIMMON_CONFIG = defineConfig({
   fields: {
     ...textModel({ tieWordEmbeddings: false }),
@@ -79,7 +79,7 @@ class PersimmonLayer extends BaseLayer {
 }
 
 export class FlashPersimmonForCausalLMATB extends FlashForCausalLMATB<PersimmonConfig> {
-  readonly name = 'persimmon';
+  readonly name = 'my_persimmon';
   protected readonly model: BaseModelATB;
 
   constructor(config: PersimmonConfig, weights: Weights) {
@@ -93,4 +93,4 @@ export class FlashPersimmonForCausalLMATB extends FlashForCausalLMATB<PersimmonC
   }
 }
 
-registerModel('persimmon', routerOf(PERSIMMON_CONFIG, FlashPersimmonForCausalLMATB));
+registerModel('my_persimmon', routerOf(PERSIMMON_CONFIG, FlashPersimmonForCausalLMATB));
