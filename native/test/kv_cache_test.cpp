@@ -193,11 +193,12 @@ void AttentionRefusesCachesThatItsKernelsCannotRead() {
   ThreadPool pool(1);
   const KernelTable& kernels = kernels::Select("reference");
   const auto paged = [&](const Tensor& keys, const Tensor& values, int64_t size) {
-    Array q(DType::kF32, size), out(DType::kF32, size);
+    const int64_t value_size = values.desc.dim(3);
+    Array q(DType::kF32, size), out(DType::kF32, value_size);
     std::vector<int32_t> table = {0}, context = {1};
     return CodeOf([&] {
       Run(*CreateOperation("PagedAttention", {{"headNum", 1}, {"kvHeadNum", 1}, {"qkScale", 1}}),
-          {Floats(q, {1, 1, size}), keys, values, Ints(table, {1, 1}), Ints(context)}, {Floats(out, {1, 1, size})},
+          {Floats(q, {1, 1, size}), keys, values, Ints(table, {1, 1}), Ints(context)}, {Floats(out, {1, 1, value_size})},
           kernels, pool);
     });
   };
@@ -205,20 +206,25 @@ void AttentionRefusesCachesThatItsKernelsCannotRead() {
       .num_blocks = 1,
       .block_size = 32,
       .dtype = DType::kF32,
-      .caches = {{"k", "v", 1, 16, 16}, {"k2", "v2", 1, 24, 16}, {"k3", "v3", 1, 576, 576}, {"latent", {}, 1, 16, 8}}};
+      .caches = {{"k", "v", 1, 16, 16},
+                 {"k2", "v2", 1, 24, 16},
+                 {"k3", "v3", 1, 576, 576},
+                 {"k4", "v4", 2, 16, 16},
+                 {"latent", {}, 1, 16, 8}}};
   const KvCache cache(options);
   CHECK(paged(cache.Keys(0), cache.Values(0), 16) == "nothing thrown");
-  CHECK(paged(cache.Keys(1), cache.Values(1), 24) == "NATIVE_SHAPE_MISMATCH");
+  CHECK(paged(cache.Keys(1), cache.Values(1), 24) == "nothing thrown");
   CHECK(paged(cache.Keys(1), cache.Values(1), 16) == "NATIVE_SHAPE_MISMATCH");
   CHECK(paged(cache.Keys(2), cache.Values(2), 576) == "nothing thrown");
-  CHECK(paged(cache.Keys(3), cache.Keys(3), 16) == "NATIVE_LAYOUT_MISMATCH");
+  CHECK(paged(cache.Keys(0), cache.Values(3), 16) == "NATIVE_SHAPE_MISMATCH");
+  CHECK(paged(cache.Keys(4), cache.Keys(4), 16) == "NATIVE_LAYOUT_MISMATCH");
 
-  Array q(DType::kF32, 24), k(DType::kF32, 24), v(DType::kF32, 16), out(DType::kF32, 24);
+  Array q(DType::kF32, 24), k(DType::kF32, 16), v(DType::kF32, 24), out(DType::kF32, 24);
   std::vector<int32_t> lengths = {1};
   const ParamObject prefill = {{"headNum", 1}, {"kvHeadNum", 1}, {"qkScale", 1}, {"calcType", "PA_ENCODER"}};
   CHECK(CodeOf([&] {
           Run(*CreateOperation("SelfAttention", prefill),
-              {Floats(q, {1, 1, 24}), Floats(k, {1, 1, 24}), Floats(v, {1, 1, 16}), Ints(lengths)},
+              {Floats(q, {1, 1, 24}), Floats(k, {1, 1, 16}), Floats(v, {1, 1, 24}), Ints(lengths)},
               {Floats(out, {1, 1, 24})}, kernels, pool);
         }) == "NATIVE_SHAPE_MISMATCH");
 }

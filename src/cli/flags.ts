@@ -151,7 +151,7 @@ const LIMITS = {
 const ENGINE = {
   threads: number('threads', 'compute threads (all cores)', { read: atLeast(1) }),
   kw_args: text('kwArgs', 'more flags as a JSON object', { default: '' }),
-  isa: text('isa', `kernels: ${KERNEL_TABLES.join(', ')}`),
+  isa: text('isa', KERNEL_TABLES.join(', ')),
   passes: text('passes', 'all (run-pa), none (graph), or names', { read: parsePasses }),
 };
 

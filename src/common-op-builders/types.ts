@@ -61,10 +61,7 @@ export interface CategoryParams {
     readonly topK: number;
     /** What scores the experts: softmax over all of them, or the sigmoid of each. */
     readonly scoring: 'softmax' | 'sigmoid';
-    /**
-     * What the highest of are chosen: scores; scores to which something is added, while weights are scores without it; or
-     * logits, whose scores are of those that were chosen alone.
-     */
+    /** The highest of these are chosen. Weights are scores, to which nothing was added; with logits, of the chosen ones. */
     readonly choosesBy: 'scores' | 'corrected' | 'logits';
     /** Experts stand in groups of neighbours, of which only the best are chosen from. */
     readonly groups?: ExpertGroups;

@@ -141,7 +141,7 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     ['longcat_flash'],
   'Split LayerNorm LayerNorm Rope ReshapeAndCache': ['persimmon'],
   // No norm before the first layer's attention.
-  Linear: ['modernbert-decoder', 'modernbert-decoder-biases'],
+  Linear: ['modernbert_decoder', 'modernbert_decoder-biases'],
   'Linear LayerNorm LayerNorm': ['openai_gpt', 'openai_gpt-untied', 'opt-post-norm'],
   'RmsNorm Elewise Linear Softmax Sort FusedExperts Elewise': [
     'jamba',
