@@ -39,14 +39,24 @@ const EXPERT_WIDTH = 768;
 const WIDTHS: readonly (readonly [keys: readonly string[], size: number])[] = [
   [['hidden_size', 'n_embd', 'word_embed_proj_dim', 'd_model'], L1.hidden],
   [['intermediate_size', 'ffn_hidden_size', 'n_inner', 'ffn_dim'], L1.intermediate],
-  [['moe_intermediate_size', 'shared_expert_intermediate_size'], EXPERT_WIDTH],
+  [
+    [
+      'moe_intermediate_size',
+      'expert_hidden_dim',
+      'expert_ffn_hidden_size',
+      'shared_expert_intermediate_size',
+    ],
+    EXPERT_WIDTH,
+  ],
+  [['moe_shared_expert_intermediate_size'], EXPERT_WIDTH],
   [['num_attention_heads', 'n_head', 'attention_heads'], L1.heads],
   [['head_dim', 'kv_channels'], L1.headDim],
   [['block_ff_dim'], (L1.intermediate * 3) / 2],
   [['linear_num_key_heads', 'linear_num_value_heads'], 16],
   [['linear_key_head_dim', 'linear_value_head_dim', 'mamba_d_state'], 128],
-  [['mamba_n_heads'], 64],
-  [['mamba_d_head'], 64],
+  [['mamba_n_heads', 'n_mamba_heads'], 64],
+  [['mamba_d_head', 'mamba_headdim'], 64],
+  [['attention_head_dim'], 2 * L1.headDim],
   [['mamba_d_ssm'], 64 * 64],
   [['max_position_embeddings', 'n_positions', 'n_ctx', 'seq_length', 'model_max_length'], POSITIONS],
 ];
@@ -57,8 +67,16 @@ function widened(config: Config): Config {
   const wide: Record<string, unknown> = { ...config, torch_dtype: 'bfloat16' };
   for (const [keys, size] of WIDTHS)
     for (const key of keys) if (typeof wide[key] === 'number') wide[key] = size;
-  // Mamba-2 by itself, whose heads are not of attention.
-  if (typeof wide.state_size === 'number') Object.assign(wide, { num_heads: 64, state_size: 128 });
+  // Mamba and Mamba-2 by themselves, whose heads are not of attention.
+  if (typeof wide.state_size === 'number') {
+    const isFirst = 'time_step_rank' in config && !('head_dim' in config);
+    const first = { state_size: 16, time_step_rank: 128, intermediate_size: 2 * L1.hidden };
+    Object.assign(wide, isFirst ? first : { num_heads: 64, state_size: 128 });
+  }
+  // Heads of latent attention say their parts, which stay.
+  if ('kv_lora_rank' in config && 'head_dim' in config) wide.head_dim = config.head_dim;
+  const { num_attention_heads_per_layer: each } = config;
+  if (Array.isArray(each)) wide.num_attention_heads_per_layer = each.map(() => L1.heads);
   // Its lists have a factor for each pair of a head's elements.
   if (Object.values(config.rope_scaling ?? {}).some(Array.isArray)) delete wide.rope_scaling;
   // Axes share what turns of a head.

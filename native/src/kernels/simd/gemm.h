@@ -24,7 +24,8 @@ struct GemmScratch {
 // A format says how one step multiplies: kStep input channels, which take kBytes of a panel and kXBytes of an
 // activation row. Direct() says whether activations are used where they lie; if not, Convert() puts them into the
 // scratch first. Where a step's weights as Load() gives them would not fit the registers, MulRows() multiplies all rows
-// instead of MulAdd(). kAccumulators are those that fit beside its weights, where they are fewer than V's.
+// instead of MulAdd(). kAccumulators are those that fit beside its weights, where they are fewer than V's; kStreams the
+// panels of a single row, where another number than V's is fastest.
 
 template <class V>
 struct F32Format {
@@ -92,6 +93,13 @@ constexpr int RowsOf() {
   return AccumulatorsOf<V, F>() < kRows ? AccumulatorsOf<V, F>() : kRows;
 }
 
+/// Panels that are read side by side for one row.
+template <class V, class F>
+constexpr int StreamsOf() {
+  if constexpr (requires { F::kStreams; }) return F::kStreams;
+  return V::kStreams;
+}
+
 /// c[p][r] += x[r] * panel p over `steps` steps. Whatever R and P are, each output is one chain of sums in the order of
 /// the channels.
 template <class V, class F, int R, int P>
@@ -144,7 +152,7 @@ void AccumulateRows(int64_t rows, const char* x, int64_t x_bytes, const char* w,
   constexpr int kMost = RowsOf<V, F>();
   switch (rows) {
     case 1:
-      return AccumulatePanels<V, F, 1, V::kStreams>(x, x_bytes, w, panel_stride, steps, panels, c);
+      return AccumulatePanels<V, F, 1, StreamsOf<V, F>()>(x, x_bytes, w, panel_stride, steps, panels, c);
     case 2:
       return AccumulatePanels<V, F, 2, kPanels>(x, x_bytes, w, panel_stride, steps, panels, c);
     case 3:
