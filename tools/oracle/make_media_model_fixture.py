@@ -206,6 +206,15 @@ CASES["cohere2_vision"] = dict(
                                    vision_use_head=False)),
     covered=6, seed=1)
 
+# Command A+: each token is given to all experts, since rounding would choose others.
+CASES["cohere2_vision-experts"] = dict(
+    config=CASES["cohere2_vision"]["config"] | dict(
+        text_config=COHERE2 | dict(model_type="cohere2_moe", num_hidden_layers=3, first_k_dense_replace=1, intermediate_size=32,
+                                   prefix_dense_intermediate_size=96, num_experts=4, num_experts_per_tok=4,
+                                   num_shared_experts=1, expert_selection_fn="sigmoid", norm_topk_prob=True,
+                                   layer_types=["sliding_attention", "full_attention", "sliding_attention"])),
+    covered=6, seed=2)
+
 # The same behind numbers, of the last layer without the norm behind it.
 CASES["aya_vision"] = dict(
     config=dict(text_config=COHERE2, image_token_index=IMAGE, vision_config=CASES["cohere2_vision"]["config"]["vision_config"]),

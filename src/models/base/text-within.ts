@@ -16,6 +16,7 @@ import { renamed, type Weights } from '../../weights/weights.js';
  */
 const TEXT_KINDS = [
   'cohere2',
+  'cohere2_moe',
   'deepseek_v3',
   'gemma',
   'gemma2',

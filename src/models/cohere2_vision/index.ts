@@ -34,7 +34,7 @@ export const Cohere2VisionRouter = routerOf(COHERE2_VISION_CONFIG, FlashCohere2V
     features: [
       'pictures as tiles and the whole',
       'SigLIP, blocks of patches through gates',
-      'text of cohere2',
+      'text of cohere2, cohere2_moe',
     ],
     reference: 'transformers',
   },
