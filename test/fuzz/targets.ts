@@ -100,6 +100,14 @@ function indexes(folder: string): Target {
 
 /** config.json of each family, and the graphs of the models that it is taken for. */
 async function configs(): Promise<Target> {
+  // Thousands of layers, of text or of an encoder, say no more than a few, and take long.
+  const hasMany = (json: unknown): boolean =>
+    typeof json === 'object' &&
+    json !== null &&
+    Object.entries(json).some(
+      ([key, value]) => (/layers$|depth$/.test(key) && Number(value) > 64) || hasMany(value),
+    );
+
   await loadModels();
   const common = {
     ...{ hidden_size: 64, intermediate_size: 112, num_hidden_layers: 2, num_attention_heads: 4 },
@@ -139,8 +147,7 @@ async function configs(): Promise<Target> {
     );
     const Router = getRouter(base.model_type);
     const router = new Router('', { ...JSON.parse(JSON.stringify(changed)), model_type: base.model_type });
-    // Thousands of layers say no more than a few, and take long.
-    if (router.config.numHiddenLayers > 8) return;
+    if (router.config.numHiddenLayers > 8 || hasMany(changed)) return;
     const model = router.createModel(declaredWeights('f32', random.pick(plans)));
     model.caches();
     for (const kind of model.graphKinds) model.buildGraph(kind);
