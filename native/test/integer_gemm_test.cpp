@@ -612,9 +612,10 @@ void EveryTableGivesTheBitsOfTheReference() {
             if (m > 17 && n < 145) continue;
             const Rows x(dtype, m, k, 2);
             const Product p(x, w, planes, DType::kF32);
-            const std::vector<std::byte> expected = p.Run(Select("reference"));
+            const KernelTable& reference = Select("reference");
+            const std::vector<std::byte> expected = p.Run(reference);
             for (const KernelTable* table : Available()) {
-              const bool same = p.Run(*table) == expected;
+              const bool same = table == &reference || p.Run(*table) == expected;
               if (!same)
                 std::fprintf(stderr, "%s: format %d group %ld extra %d planes %d k %ld n %ld m %ld\n", table->isa,
                              static_cast<int>(kind.format), kind.group, static_cast<int>(kind.extra), planes, k, n, m);
