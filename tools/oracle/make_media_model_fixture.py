@@ -167,6 +167,13 @@ CASES["llava_onevision"] = dict(
     # With which no placeholder is generated.
     anyres=True, seed=2)
 
+# More tiles before a canvas is drawn in, and rows of the last layer but one.
+CASES["llava_onevision-mistral"] = dict(
+    config=CASES["llava_onevision"]["config"] | dict(
+        text_config=TEXT | dict(model_type="mistral", head_dim=16, sliding_window=None), vision_aspect_ratio="anyres_max_3",
+        vision_feature_layer=-2),
+    anyres=True, seed=3)
+
 # The window is shorter than a picture.
 CASES["gemma3"] = dict(
     config=dict(text_config=TEXT | dict(head_dim=16, sliding_window=12, query_pre_attn_scalar=16,
@@ -219,6 +226,12 @@ CASES["cohere2_vision-experts"] = dict(
 CASES["aya_vision"] = dict(
     config=dict(text_config=COHERE2, image_token_index=IMAGE, vision_config=CASES["cohere2_vision"]["config"]["vision_config"]),
     numbered=3, seed=1)
+
+# Rows of the last layer but one, and gates of a width of their own.
+CASES["aya_vision-middle"] = dict(
+    config=CASES["aya_vision"]["config"] | dict(vision_feature_layer=-2, alignment_intermediate_size=48,
+                                                adapter_layer_norm_eps=1e-3),
+    numbered=3, seed=2)
 
 # As the published ones of 6 billion parameters: norms of queries and keys, no biases of them.
 CASES["internvl"] = dict(
