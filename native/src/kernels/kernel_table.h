@@ -111,6 +111,10 @@ struct AttendPartial {
   float* out;  ///< [rows, value_dim]
 };
 
+/// What a recurrent state decays by: a number for each token, one for each of its rows too (arXiv:2510.26692, equation
+/// 1), or one for each of its numbers.
+enum class Decays { kOfHead, kByKey, kByRate };
+
 /// Some columns of one head's recurrent state, token by token. With the state S [key_size, columns]:
 ///   S = decay * S;  d = beta * (v - S^T k), or v where there is no beta;  S = S + k d^T;  out = S^T q
 /// which is the gated delta rule (arXiv:2412.06464, equation 10), and without beta Mamba-2 (arXiv:2405.21060).
@@ -118,16 +122,16 @@ struct RecurrentCall {
   const float* q;      ///< [tokens, key_size]
   const float* k;      ///< [tokens, key_size]
   const float* v;      ///< [tokens, columns]
-  const float* decay;  ///< [tokens], or [tokens, key_size] with decays by key; with rates [tokens, columns] of steps
+  const float* decay;  ///< [tokens], by key [tokens, key_size], by rate [tokens, columns] of steps
   const float* beta;   ///< [tokens], or null
   float* state;        ///< [key_size, columns]
   float* out;          ///< [tokens, columns]
   int64_t tokens;
   int64_t key_size;
   int64_t columns;  ///< A multiple of 16.
-  bool decays_by_key = false;  ///< Whether each row of the state has a decay of its own (arXiv:2510.26692, equation 1).
-  /// [key_size, columns], or null. Each number of the state then decays by e^(its rate * its column's step), as in Mamba
-  /// (arXiv:2312.00752, equation 4). Without beta only.
+  Decays decays = Decays::kOfHead;
+  /// [key_size, columns], read by rate, which goes without beta: each number of the state decays by e^(its rate * its
+  /// column's step), as in Mamba (arXiv:2312.00752, equation 4).
   const float* rates = nullptr;
 };
 

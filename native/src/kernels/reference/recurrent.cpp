@@ -6,8 +6,9 @@ namespace atb::kernels::reference {
 namespace {
 
 float DecayOf(const RecurrentCall& call, int64_t token, int64_t key, int64_t column) {
-  if (call.rates) return std::exp(call.rates[key * call.columns + column] * call.decay[token * call.columns + column]);
-  return call.decay[call.decays_by_key ? token * call.key_size + key : token];
+  if (call.decays == Decays::kByRate)
+    return std::exp(call.rates[key * call.columns + column] * call.decay[token * call.columns + column]);
+  return call.decay[call.decays == Decays::kByKey ? token * call.key_size + key : token];
 }
 
 void RecurColumn(const RecurrentCall& call, int64_t token, int64_t column) {

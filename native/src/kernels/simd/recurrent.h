@@ -63,9 +63,6 @@ void RecurAll(const RecurrentCall& call) {
   }
 }
 
-/// What the state decays by: a number for each token, one for each of its rows too, or one for each of its numbers.
-enum class Decays { kOfHead, kByKey, kByRate };
-
 /// T tokens of N vectors of columns, where what is added does not depend on the state: each of its rows is read and written
 /// once for all of them. A token's arithmetic is the same whatever is beside it.
 template <class V, int N, int T, Decays kDecays>
@@ -124,9 +121,10 @@ void ScanAll(const RecurrentCall& call) {
 
 template <class V>
 void Recur(const RecurrentCall& call) {
-  if (call.beta) return call.decays_by_key ? RecurAll<V, true>(call) : RecurAll<V, false>(call);
-  if (call.rates) return ScanAll<V, Decays::kByRate>(call);
-  call.decays_by_key ? ScanAll<V, Decays::kByKey>(call) : ScanAll<V, Decays::kOfHead>(call);
+  const bool by_key = call.decays == Decays::kByKey;
+  if (call.beta) return by_key ? RecurAll<V, true>(call) : RecurAll<V, false>(call);
+  if (call.decays == Decays::kByRate) return ScanAll<V, Decays::kByRate>(call);
+  by_key ? ScanAll<V, Decays::kByKey>(call) : ScanAll<V, Decays::kOfHead>(call);
 }
 
 template <class V>

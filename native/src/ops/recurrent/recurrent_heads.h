@@ -40,8 +40,7 @@ struct HeadPiece {
   float* rates;  ///< [key_size, columns] (kernels::RecurrentCall::rates), zeros until an operation fills it.
 };
 
-/// What a state decays by: a number for each token, one for each of its rows too, or one for each of its numbers.
-enum class Decays { kOfHead, kByKey, kByRate };
+using kernels::Decays;
 
 /// Takes all sequences of a step through the states of all heads. Tokens follow one another, however they are cut.
 class RecurrentHeads {
@@ -78,8 +77,8 @@ class RecurrentHeads {
                            .tokens = count,
                            .key_size = sizes_.key_size,
                            .columns = piece.columns,
-                           .decays_by_key = decays_ == Decays::kByKey,
-                           .rates = decays_ == Decays::kByRate ? piece.rates : nullptr});
+                           .decays = decays_,
+                           .rates = piece.rates});
         finish(piece);
         for (int64_t i = 0; i < count; ++i)
           StoreFloats(ctx.kernels, out,
