@@ -2,6 +2,7 @@ import { AtbError } from '../errors.js';
 import { type AtbGraph, BaseOperation, dim, type NodeHint } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
 import { CommonOpBuilder } from './manager.js';
+import { scaledQueries } from './query-scales.js';
 import type { AttentionCache, BuilderTensors, OpBuilder, ParamOf } from './types.js';
 
 type Param = ParamOf<'ATTENTION'>;
@@ -30,13 +31,7 @@ function viewKeys(
 
 /** The same of q, multiplied by what each token has for it: behind the cache's write, with which the engine makes queries. */
 function viewQueries(graph: AtbGraph, { opName, headNum, headDim }: Param, tensors: Tensors): string {
-  const { queryScales } = tensors;
-  let { q } = tensors;
-  if (queryScales !== undefined) {
-    q = `${opName}_q_scaled`;
-    const multiply = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_MUL' }, `${opName}_q_scale`);
-    graph.addOperation(multiply, [tensors.q, queryScales], [q]);
-  }
+  const q = scaledQueries(graph, tensors.q, tensors.queryScales, `${opName}_q_scaled`);
   graph.addReshape(q, `${opName}_q`, [dim(0), headNum, headDim]);
   return `${opName}_q`;
 }

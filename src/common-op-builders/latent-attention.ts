@@ -2,6 +2,7 @@ import { AtbError } from '../errors.js';
 import { type AtbGraph, BaseOperation, dim } from '../graph/atb-graph.js';
 import { wantsGraph } from './attention.js';
 import { CommonOpBuilder } from './manager.js';
+import { scaledQueries } from './query-scales.js';
 import type { BuilderTensors, LatentCache, OpBuilder, ParamOf } from './types.js';
 
 type Param = ParamOf<'MLA'>;
@@ -26,22 +27,14 @@ interface LatentRows {
   readonly k: string;
 }
 
-/** A part of queries, multiplied by what each token has for it, where tokens have anything. */
-function scaled(graph: AtbGraph, tensors: Tensors, part: 'qNope' | 'qRope', opName: string): string {
-  const { queryScales } = tensors;
-  if (queryScales === undefined) return tensors[part];
-  const out = `${opName}_${part}_scaled`;
-  const multiply = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_MUL' }, out);
-  graph.addOperation(multiply, [tensors[part], queryScales], [out]);
-  return out;
-}
-
 /** Takes queries into the space of the latent vectors, and puts what is rotated behind both. */
 export function latentRows(graph: AtbGraph, param: Param, tensors: Tensors): LatentRows {
   const { opName, headNum, kvLoraRank, qkNopeHeadDim, qkRopeHeadDim } = param;
   const [nope, rope] = [`${opName}_q_nope`, `${opName}_q_rope`];
-  graph.addReshape(scaled(graph, tensors, 'qNope', opName), nope, [dim(0), headNum, qkNopeHeadDim]);
-  graph.addReshape(scaled(graph, tensors, 'qRope', opName), rope, [dim(0), headNum, qkRopeHeadDim]);
+  const scaled = (part: 'qNope' | 'qRope') =>
+    scaledQueries(graph, tensors[part], tensors.queryScales, `${opName}_${part}_scaled`);
+  graph.addReshape(scaled('qNope'), nope, [dim(0), headNum, qkNopeHeadDim]);
+  graph.addReshape(scaled('qRope'), rope, [dim(0), headNum, qkRopeHeadDim]);
   const latent = multiplyHeads(graph, `${opName}_absorb`, nope, tensors.keyUp);
   const [q, rows, k] = [`${opName}_q`, `${opName}_k_rows`, `${opName}_k`];
   graph.addOperation(

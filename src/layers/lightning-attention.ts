@@ -3,8 +3,8 @@ import type { AtbGraph } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
 import { Linear } from '../weights/linear.js';
 import { groupedRows } from '../weights/row-orders.js';
-import { constantWeight, inF32 } from '../weights/weight-changes.js';
-import { concatRows, type TensorRef, type Weights } from '../weights/weights.js';
+import { constantRuns, constantWeight, inF32 } from '../weights/weight-changes.js';
+import type { TensorRef, Weights } from '../weights/weights.js';
 import { layerState, type StateRef } from './cache-ref.js';
 import { stateTensors } from './causal-conv.js';
 import type { LayerStep } from './decoder-layers.js';
@@ -96,10 +96,11 @@ export class LightningAttention extends Module implements LayerStep {
 function logRates(layerId: number, config: LightningConfig, weights: Weights): TensorRef {
   const { numHiddenLayers, numAttentionHeads: heads } = config;
   const ofLayer = 1 - layerId / (numHiddenLayers - 1 + 1e-5) + 1e-5;
-  const rates = Array.from({ length: heads }, (_, head) => {
-    const log = Math.log(2 ** ((-8 * (head + 1)) / heads) * ofLayer);
-    return constantWeight(weights.path(`log_rate_${head}`), [1], log);
-  });
-  const [first = constantWeight(weights.path('log_rate'), [1], 0), ...others] = rates;
-  return concatRows(weights.path('log_rates'), [first, ...others]);
+  const logs = Array.from({ length: heads }, (_, head) =>
+    Math.log(2 ** ((-8 * (head + 1)) / heads) * ofLayer),
+  );
+  return constantRuns(
+    weights.path('log_rates'),
+    logs.map((log) => [1, log]),
+  );
 }

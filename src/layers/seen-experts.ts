@@ -1,7 +1,7 @@
 import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
-import { constantWeight } from '../weights/weight-changes.js';
-import { concatRows, type TensorRef, type Weights } from '../weights/weights.js';
+import { constantRuns } from '../weights/weight-changes.js';
+import type { TensorRef, Weights } from '../weights/weights.js';
 import type { LayerStep } from './decoder-layers.js';
 import type { ExpertRouter, Experts } from './experts.js';
 import { gatherRows } from './gather-rows.js';
@@ -20,10 +20,9 @@ export class SeenTokens extends Module {
     super();
     const ids = [...new Set(seen)].filter((id) => id < vocabSize).sort((a, b) => a - b);
     const table = (name: string, isSeen: number): TensorRef => {
-      const path = weights.path(`${name}_table`);
-      const runs: TensorRef[] = [];
+      const runs: [count: number, value: number][] = [];
       const add = (count: number, value: number) => {
-        if (count > 0) runs.push(constantWeight(`${path}_${runs.length}`, [count, 1], value));
+        if (count > 0) runs.push([count, value]);
       };
       let at = 0;
       for (const id of ids) {
@@ -32,7 +31,7 @@ export class SeenTokens extends Module {
         at = id + 1;
       }
       add(vocabSize - at, 1 - isSeen);
-      return concatRows(path, runs as [TensorRef, ...TensorRef[]]);
+      return constantRuns(weights.path(`${name}_table`), runs, [1]);
     };
     this.tables = { [WORDS]: table(WORDS, 0), [SEEN]: table(SEEN, 1) };
   }

@@ -1,8 +1,9 @@
+import type { FloatDType } from '../dtype.js';
 import { type AtbGraph, BaseOperation, dim } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
-import { ACL_OF_DTYPE } from '../graph/ops/inputs.js';
 import { constantRuns, constantWeight, inF32 } from '../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
+import { addNarrowed } from './casts.js';
 import { SparseMLP, type SparseMLPParts } from './experts.js';
 import { gatherRows } from './gather-rows.js';
 import { addResidual } from './residual.js';
@@ -24,7 +25,7 @@ export class ZeroExpertsMLP extends SparseMLP {
   private readonly divisors: TensorRef;
   /** [1] */
   private readonly half: TensorRef;
-  private readonly dtype: keyof typeof ACL_OF_DTYPE;
+  private readonly dtype: FloatDType;
 
   /** `counts`: of experts, and of zero experts. */
   constructor(parts: SparseMLPParts, weights: Weights, [experts, zeros]: readonly [number, number]) {
@@ -59,12 +60,7 @@ export class ZeroExpertsMLP extends SparseMLP {
     graph.addOperation(first, [chosen, 'chosen_zeros'], ['routed_experts']);
     const routed = this.experts.buildGraph(graph, input, { chosen: 'routed_experts', probs: 'routed_probs' });
 
-    let factors = probs;
-    if (this.dtype !== 'f32') {
-      factors = 'expert_factors';
-      const cast = { elewiseType: 'ELEWISE_CAST', outTensorType: ACL_OF_DTYPE[this.dtype] } as const;
-      graph.addOperation(new BaseOperation('Elewise', cast, 'expert_factors_narrow'), [probs], [factors]);
-    }
+    const factors = addNarrowed(graph, probs, this.dtype, 'expert_factors');
     elewise('ELEWISE_MUL', [factors, marks], 'zero_factors');
     const sum = new BaseOperation('Reduce', { reduceType: 'REDUCE_SUM', axis: [1] }, 'zero_factors_sum');
     graph.addOperation(sum, ['zero_factors'], ['zero_factor']);

@@ -184,13 +184,17 @@ export function constantWeight(name: string, shape: readonly number[], value: nu
   return Number.isFinite(value) ? ref : refuse('constantWeight', ref, 'a finite value', value);
 }
 
-/** A vector of runs of equal numbers, which is in no file: `[[2, 0], [3, 1]]` is 0, 0, 1, 1, 1. f32 as stored. */
+/**
+ * A vector of runs of equal numbers, which is in no file: `[[2, 0], [3, 1]]` is 0, 0, 1, 1, 1; with `row` [1] a column.
+ * f32 as stored.
+ */
 export function constantRuns(
   name: string,
   runs: readonly (readonly [count: number, value: number])[],
+  row: readonly number[] = [],
 ): TensorRef {
-  const parts = runs.map(([count, value]) => ({ value, dtype: 'f32' as const, shape: [count] }));
-  return { name, dtype: 'f32', shape: [runs.reduce((sum, [count]) => sum + count, 0)], parts };
+  const parts = runs.map(([count, value]) => ({ value, dtype: 'f32' as const, shape: [count, ...row] }));
+  return { name, dtype: 'f32', shape: [runs.reduce((sum, [count]) => sum + count, 0), ...row], parts };
 }
 
 /**

@@ -1,4 +1,3 @@
-import { refuseRequest } from '../../errors.js';
 import {
   beside,
   decodePicture,
@@ -10,7 +9,7 @@ import {
   tokenOf,
 } from '../../media/index.js';
 import { type ModelFolder, readProcessorConfig } from '../base/processor-files.js';
-import { squareInput } from '../base/vision/index.js';
+import { requireSide, squareInput } from '../base/vision/index.js';
 import { TILE_PICTURES } from '../internvl/index.js';
 import type { AyaVisionConfig } from './config.js';
 
@@ -45,7 +44,7 @@ export class AyaVisionProcessor implements MediaProcessor {
   ): Promise<AyaVisionProcessor> {
     const config = await readProcessorConfig(folder, TILE_PICTURES);
     const { imageSize } = model.vision;
-    if (config.side !== imageSize) refuseRequest('size', `${imageSize}, as image_size says`, config.side);
+    requireSide('size', config.side, imageSize);
     return new AyaVisionProcessor(config, model, encode);
   }
 

@@ -10,7 +10,7 @@ import {
   mediaKey,
 } from '../../media/index.js';
 import { type ModelFolder, readProcessorConfig } from '../base/processor-files.js';
-import { CLIP_CHANNELS, pixelFields, squareInput, squareSide } from '../base/vision/index.js';
+import { CLIP_CHANNELS, pixelFields, requireSide, squareInput, squareSide } from '../base/vision/index.js';
 import type { Cohere2VisionConfig } from './config.js';
 
 /** Defaults of transformers 5.24, Cohere2VisionImageProcessor. */
@@ -50,7 +50,7 @@ export class Cohere2VisionProcessor implements MediaProcessor {
   ): Promise<Cohere2VisionProcessor> {
     const config = await readProcessorConfig(folder, COHERE2_PICTURES);
     const { imageSize, patchSize } = model.vision;
-    if (config.side !== imageSize) refuseRequest('size', `${imageSize}, as image_size says`, config.side);
+    requireSide('size', config.side, imageSize);
     const tokenSide = Math.floor(imageSize / patchSize) / model.mergeSize;
     if (config.tokenSide !== tokenSide)
       refuseRequest('patch_size', `${tokenSide}, as many tokens as a side of a tile has`, config.tokenSide);

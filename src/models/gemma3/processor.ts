@@ -1,4 +1,3 @@
-import { refuseRequest } from '../../errors.js';
 import { defineConfig, field, flag, integer, positive } from '../../layers/config/index.js';
 import {
   beside,
@@ -12,7 +11,7 @@ import {
   type Picture,
 } from '../../media/index.js';
 import { type ModelFolder, readProcessorConfig } from '../base/processor-files.js';
-import { BILINEAR, pixelFields, squareInput, squareSide } from '../base/vision/index.js';
+import { BILINEAR, pixelFields, requireSide, squareInput, squareSide } from '../base/vision/index.js';
 import type { Gemma3VisionConfig } from './config-gemma3.js';
 
 const HALF = [0.5, 0.5, 0.5];
@@ -75,7 +74,7 @@ export class Gemma3Processor implements MediaProcessor {
   ): Promise<Gemma3Processor> {
     const config = await readProcessorConfig(folder, GEMMA3_PICTURES);
     const { imageSize } = model.vision;
-    if (config.side !== imageSize) refuseRequest('size', `${imageSize}, as image_size says`, config.side);
+    requireSide('size', config.side, imageSize);
     return new Gemma3Processor(config, model, encode);
   }
 

@@ -1,4 +1,3 @@
-import { refuseRequest } from '../../errors.js';
 import { defineConfig, type Field, field, flag, integer } from '../../layers/config/index.js';
 import {
   beside,
@@ -10,7 +9,7 @@ import {
   mediaKey,
 } from '../../media/index.js';
 import { type ModelFolder, readProcessorConfig } from '../base/processor-files.js';
-import { LANCZOS, pixelFields, squareInput } from '../base/vision/index.js';
+import { LANCZOS, pixelFields, requireSide, squareInput } from '../base/vision/index.js';
 import type { Idefics3Config } from './config.js';
 
 const longestEdge = (name: string, fallback: number): Field<number> => ({
@@ -53,8 +52,7 @@ export class Idefics3Processor implements MediaProcessor {
   ): Promise<Idefics3Processor> {
     const config = await readProcessorConfig(folder, IDEFICS3_PICTURES);
     const { imageSize } = model.vision;
-    if (config.side !== imageSize)
-      refuseRequest('max_image_size', `${imageSize}, as image_size says`, config.side);
+    requireSide('max_image_size', config.side, imageSize);
     return new Idefics3Processor(config, model, encode);
   }
 

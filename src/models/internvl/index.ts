@@ -1,4 +1,3 @@
-import { refuseRequest } from '../../errors.js';
 import { defineConfig, field, integer } from '../../layers/config/index.js';
 import type { EncodeWords, PixelValues } from '../../media/index.js';
 import { BaseRouter, type HeadNames, type ModelAbout, RegisterRouter } from '../../router/index.js';
@@ -6,7 +5,7 @@ import type { Weights } from '../../weights/weights.js';
 import { FlashInsertingATB } from '../base/inserting-text-atb.js';
 import { readProcessorConfig } from '../base/processor-files.js';
 import { headNamesWithin, type TextWithin } from '../base/text-within.js';
-import { CLIP_CHANNELS, layersBehind, pixelFields, squareSide } from '../base/vision/index.js';
+import { CLIP_CHANNELS, layersBehind, pixelFields, requireSide, squareSide } from '../base/vision/index.js';
 import {
   INTERNVL_CHAT_CONFIG,
   INTERNVL_CONFIG,
@@ -110,8 +109,7 @@ abstract class SeeingRouter<C extends SeeingConfig> extends BaseRouter<C> {
   ): TileProcessor {
     const { mergeSize, vision } = this.config;
     const { imageSize, patchSize } = vision;
-    const odd = [tiles, frames].find(({ side }) => side !== imageSize);
-    if (odd) refuseRequest(name, `${imageSize}, as image_size says`, odd.side);
+    for (const { side } of [tiles, frames]) requireSide(name, side, imageSize);
     return new TileProcessor({ ...tiles, patchSize, mergeSize }, frames, encode, imageTokenId);
   }
 }

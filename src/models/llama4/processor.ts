@@ -1,4 +1,3 @@
-import { refuseRequest } from '../../errors.js';
 import { defineConfig, field, flag, integer } from '../../layers/config/index.js';
 import {
   beside,
@@ -11,7 +10,7 @@ import {
   tokenOf,
 } from '../../media/index.js';
 import { type ModelFolder, readProcessorConfig } from '../base/processor-files.js';
-import { BILINEAR, pixelFields, squareInput, squareSide } from '../base/vision/index.js';
+import { BILINEAR, pixelFields, requireSide, squareInput, squareSide } from '../base/vision/index.js';
 import type { Llama4Config } from './config.js';
 
 const HALF = [0.5, 0.5, 0.5];
@@ -51,7 +50,7 @@ export class Llama4Processor implements MediaProcessor {
   static async load(folder: ModelFolder, model: Llama4Config, encode: EncodeWords): Promise<Llama4Processor> {
     const config = await readProcessorConfig(folder, LLAMA4_PICTURES);
     const { imageSize } = model.vision;
-    if (config.side !== imageSize) refuseRequest('size', `${imageSize}, as image_size says`, config.side);
+    requireSide('size', config.side, imageSize);
     return new Llama4Processor(config, model, encode);
   }
 

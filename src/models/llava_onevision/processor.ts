@@ -1,4 +1,3 @@
-import { refuseRequest } from '../../errors.js';
 import { defineConfig } from '../../layers/config/index.js';
 import {
   beside,
@@ -12,7 +11,7 @@ import {
 } from '../../media/index.js';
 import { type AnyresPictures, AnyresProcessor, readAnyresPictures } from '../base/llava/index.js';
 import { type ModelFolder, readProcessorConfig } from '../base/processor-files.js';
-import { CLIP_CHANNELS, picturesOf, pixelFields, squareSide } from '../base/vision/index.js';
+import { CLIP_CHANNELS, picturesOf, pixelFields, requireSide, squareSide } from '../base/vision/index.js';
 import type { LlavaOnevisionConfig } from './config.js';
 
 /** Where files are silent, of LlavaOnevisionImageProcessor and LlavaOnevisionVideoProcessor in transformers 5.24. */
@@ -47,7 +46,7 @@ export class OnevisionProcessor extends AnyresProcessor {
     const pictures = await readAnyresPictures(folder, config, SIDE);
     const frames = await readProcessorConfig(folder, FRAMES, 'video_processor');
     const { imageSize } = config.vision;
-    if (frames.side !== imageSize) refuseRequest('size', `${imageSize}, as image_size says`, frames.side);
+    requireSide('size', frames.side, imageSize);
     return new OnevisionProcessor(pictures, frames, config);
   }
 

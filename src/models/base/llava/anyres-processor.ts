@@ -17,7 +17,7 @@ import {
   type RowShares,
 } from '../../../media/index.js';
 import { type ModelFolder, readProcessorConfig } from '../processor-files.js';
-import { CLIP_CHANNELS, pixelFields, squareSide } from '../vision/index.js';
+import { CLIP_CHANNELS, pixelFields, requireSide, squareSide } from '../vision/index.js';
 import type { SquareLlava } from './encoder.js';
 
 /** A configuration with canvases: [height, width] each. */
@@ -85,12 +85,8 @@ export async function readAnyresPictures(
   crop?: number,
 ): Promise<AnyresPictures> {
   const found = await readProcessorConfig(folder, anyresPictures(side, crop));
-  const says = (name: string, given: number | undefined): void => {
-    if (given !== undefined && given !== imageSize)
-      refuseRequest(name, `${imageSize}, as image_size says`, given);
-  };
-  says('size', found.side);
-  says('crop_size', found.crop);
+  requireSide('size', found.side, imageSize);
+  if (found.crop !== undefined) requireSide('crop_size', found.crop, imageSize);
   const written = (all: readonly PictureSize[]): string =>
     all.map(({ height, width }) => `${height} x ${width}`).join(', ');
   if (found.canvases && written(found.canvases) !== written(canvases))

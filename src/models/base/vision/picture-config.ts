@@ -1,3 +1,4 @@
+import { refuseRequest } from '../../../errors.js';
 import {
   type ConfigOf,
   defineConfig,
@@ -23,6 +24,11 @@ const BICUBIC = 3;
 const SIDE = integer(1, 1000);
 const PIXELS = integer(1, 2 ** 31 - 1);
 const CHANNELS = listOf(positive(1e6, -1e6), '3 numbers');
+
+/** Refuses pictures of another side than the encoder has positions for. `name`: what the file calls their side. */
+export function requireSide(name: string, side: number, imageSize: number): void {
+  if (side !== imageSize) refuseRequest(name, `${imageSize}, as image_size says`, side);
+}
 
 /** `name` itself, which counts where it stands, or a member of `size`, whose name counts before the older one. */
 const pixels = (name: string, member: string, fallback: number): Field<number> => ({

@@ -13,7 +13,7 @@ import {
   type PixelValues,
 } from '../../../media/index.js';
 import { type ModelFolder, readProcessorConfig } from '../processor-files.js';
-import { CLIP_CHANNELS, pixelFields } from './picture-config.js';
+import { CLIP_CHANNELS, pixelFields, requireSide } from './picture-config.js';
 
 const SIDE = integer(1, 4096);
 
@@ -109,7 +109,7 @@ export class WholeProcessor implements MediaProcessor {
     { imageSize, patchSize }: { readonly imageSize: number; readonly patchSize: number },
   ): Promise<WholeProcessor> {
     const config = await readProcessorConfig(folder, WHOLE_PICTURES);
-    if (config.side !== imageSize) refuseRequest('size', `${imageSize}, as image_size says`, config.side);
+    requireSide('size', config.side, imageSize);
     return new WholeProcessor(config, imageTokenId, patchSize);
   }
 
