@@ -13,7 +13,7 @@ import {
   resultToJson,
   saveProfile,
 } from '../src/cli/index.js';
-import { PARunner } from '../src/index.js';
+import { PARunner } from '../src/engine/pa-runner.js';
 
 /** Generates text from a Hugging Face checkpoint: `npm run -s run-pa -- --model_path DIR --input_texts "…"`. */
 async function main(): Promise<void> {

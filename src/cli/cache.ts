@@ -1,8 +1,8 @@
 import Table from 'cli-table3';
-import type { CommandModule } from 'yargs';
 import { refuseRequest } from '../errors.js';
 import { listEntries, type PackedEntry, removeEntries } from '../runner/packed-entries.js';
 import { bytesText } from './bytes-text.js';
+import type { Command } from './command.js';
 import { type CommandShape, declareFlags, optionsOf } from './command-line.js';
 import { environmentOptions } from './environment.js';
 
@@ -42,12 +42,10 @@ function requireKnown(entries: readonly PackedEntry[], names: readonly string[])
 }
 
 /** `atb-models cache`: the packed weights that a folder keeps, and freeing them. */
-export const cacheCommand: CommandModule<
-  object,
-  { readonly action: string | undefined; readonly names?: readonly string[] | undefined }
-> = {
-  command: 'cache <action> [names..]',
-  describe: 'list and free packed weights that a folder keeps',
+export const cacheCommand: Command<{
+  readonly action: string | undefined;
+  readonly names?: readonly string[] | undefined;
+}> = {
   builder: (argv) =>
     declareFlags(
       argv.positional('action', { type: 'string', describe: 'list, or rm' }).positional('names', {

@@ -1,23 +1,19 @@
 import { createInterface } from 'node:readline';
-import type { CommandModule } from 'yargs';
 import type { LLM } from '../engine/llm.js';
 import { AtbError } from '../errors.js';
 import { ChatLoop, type ChatLoopOptions } from './chat-loop.js';
+import type { Command } from './command.js';
 import { type CommandShape, declareFlags, optionsOf } from './command-line.js';
 import { isInteractive } from './environment.js';
 import { ANSWER_FLAGS, LLM_FLAGS, withLlm } from './llm-command.js';
-import { longHelp } from './long-help.js';
 import { TEMPLATE_FLAGS, templateVariables } from './template-variables.js';
 
 const CHAT_FLAGS = ['system', 'json'] as const;
-const DESCRIBE = 'talk with a model: answers as they come, history, /help';
 const SHAPE: CommandShape = {
   command: 'atb-models chat',
   example: '--model_path DIR --system "You are brief." --temperature 0.7',
   flags: [...LLM_FLAGS, 'chat_template', ...TEMPLATE_FLAGS, ...CHAT_FLAGS, ...ANSWER_FLAGS],
 };
-
-export const chatHelp = (): string => longHelp(SHAPE, 'chat', DESCRIBE);
 
 /** Talks until the input ends, `/exit`, or Ctrl-C twice. */
 async function talk(llm: LLM, options: ChatLoopOptions): Promise<void> {
@@ -52,9 +48,8 @@ async function talk(llm: LLM, options: ChatLoopOptions): Promise<void> {
 }
 
 /** `atb-models chat`: a dialogue in the terminal, or of lines that come through a pipe. */
-export const chatCommand: CommandModule = {
-  command: 'chat',
-  describe: DESCRIBE,
+export const chatCommand: Command = {
+  longHelp: SHAPE,
   builder: (argv) => declareFlags(argv, SHAPE),
   async handler(argv) {
     const { system, json } = optionsOf(argv, CHAT_FLAGS);

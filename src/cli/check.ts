@@ -1,15 +1,15 @@
-import type { CommandModule } from 'yargs';
 import { AtbError } from '../errors.js';
 import type { GraphKind } from '../graph/graph-kind.js';
 import { isExtension, problemText } from '../graph/legality.js';
 import { specProblems } from '../graph/nested-legality.js';
 import { inputDescs } from '../models/base/input-descs.js';
-import { loadModels } from '../models/get-model.js';
-import { type CausalLM, getRouter, readConfigDict, withModelType } from '../router/index.js';
+import { getModel } from '../models/get-model.js';
+import type { CausalLM } from '../router/index.js';
 import { modelOf, type OpenModelOptions, planModel } from '../runner/open-model.js';
 import { unreadWeights } from '../runner/unread-weights.js';
 import { Checkpoint } from '../weights/checkpoint.js';
 import { declaredWeights } from '../weights/weights.js';
+import type { Command } from './command.js';
 import { declareFlags, optionsOf } from './command-line.js';
 import { withModelFolder } from './model-folder.js';
 
@@ -34,17 +34,13 @@ const STEP = { batch: 2, tokens: 300 } as const;
  * of each kind, and whether ATB would take them. Throws ROUTER_* when there is no model to look at.
  */
 export async function checkModel(options: OpenModelOptions): Promise<Finding[]> {
-  await loadModels(options.modelDirs);
-  const dict = withModelType(await readConfigDict(options.modelPath, options));
-  const router = new (getRouter(dict.model_type))(options.modelPath, dict, {
-    allowLinks: options.allowLinks,
-  });
+  const router = await getModel(options.modelPath, options);
   const found = new Findings();
   const plan = found.attempt('config', () => planModel(router, { ...options, dtype: LEGAL_DTYPE }));
   if (!plan) return found.list;
   const onWarning = (text: string) => found.add('warning', 'weights', text);
   const checkpoint = await found.attemptAsync('weights', () =>
-    Checkpoint.open(options.modelPath, { ...options, config: dict, onWarning }),
+    Checkpoint.open(options.modelPath, { ...options, config: router.configDict, onWarning }),
   );
   const made = await found.attemptAsync('weights', async () =>
     checkpoint
@@ -167,9 +163,7 @@ const FLAGS = [
 ] as const;
 
 /** `atb-models check`: what is wrong with a model before it runs. Ends with 1 when something is. */
-export const checkCommand: CommandModule = {
-  command: 'check',
-  describe: 'say what is wrong with a model: its config, unread weights, its graphs',
+export const checkCommand: Command = {
   builder: (argv) =>
     declareFlags(argv, {
       command: 'atb-models check',

@@ -1,6 +1,6 @@
-import type { CommandModule } from 'yargs';
 import { compareWithReference, type TensorComparison } from '../runner/compare.js';
 import { openModel } from '../runner/open-model.js';
+import type { Command } from './command.js';
 import { declareFlags, optionsOf } from './command-line.js';
 import { environmentOptions } from './environment.js';
 import { withModelFolder } from './model-folder.js';
@@ -30,9 +30,7 @@ const FLAGS = [
 ] as const;
 
 /** `atb-models compare`: the first tensor that differs from the reference implementation's. Ends with 1 when one does. */
-export const compareCommand: CommandModule = {
-  command: 'compare',
-  describe: 'find the first tensor that differs from a recorded reference',
+export const compareCommand: Command = {
   builder: (argv) =>
     declareFlags(argv, {
       command: 'atb-models compare',

@@ -3,10 +3,10 @@ import { access, constants, readFile } from 'node:fs/promises';
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import type { CommandModule } from 'yargs';
 import { cacheDirOf } from '../hub/hub-options.js';
 import { addonCandidates, type KernelTableState, kernelTables } from '../native/index.js';
 import { bytesText } from './bytes-text.js';
+import type { Command } from './command.js';
 import { declareFlags, optionsOf } from './command-line.js';
 import { environmentOptions, hubEnvironment } from './environment.js';
 import { packageVersion } from './version.js';
@@ -169,9 +169,7 @@ export function diagnosisText(found: Diagnosis): string {
 const FLAGS = ['json'] as const;
 
 /** `atb-models doctor`: what this machine has for models, and why not a better kernel. Ends with 1 when something is wrong. */
-export const doctorCommand: CommandModule = {
-  command: 'doctor',
-  describe: 'say what this machine has: kernels and why not better ones, memory, tools',
+export const doctorCommand: Command = {
   builder: (argv) => declareFlags(argv, { command: 'atb-models doctor', example: '--json', flags: FLAGS }),
   async handler(argv) {
     const { json } = optionsOf(argv, FLAGS);

@@ -1,9 +1,9 @@
-import type { CommandModule } from 'yargs';
 import { type Perplexity, type PerplexityOptions, perplexity } from '../engine/perplexity.js';
 import { refuseRequest } from '../errors.js';
 import { ModelRunner } from '../runner/model-runner.js';
 import { openModel } from '../runner/open-model.js';
 import { DEFAULT_BLOCK_SIZE, type ModelRunnerOptions } from '../runner/runner-options.js';
+import type { Command } from './command.js';
 import { declareFlags, optionsOf } from './command-line.js';
 import { environmentOptions, threadWarnings } from './environment.js';
 import { withModelFolder } from './model-folder.js';
@@ -85,9 +85,7 @@ const FLAGS = [
 ] as const;
 
 /** `atb-models eval`: what quantising costs, on a text. */
-export const evalCommand: CommandModule = {
-  command: 'eval',
-  describe: 'perplexity of a text, in windows that do not overlap',
+export const evalCommand: Command = {
   builder: (argv) =>
     declareFlags(argv, {
       command: 'atb-models eval',

@@ -1,5 +1,5 @@
-import type { CommandModule } from 'yargs';
 import { exportModel } from '../npu-export/export-model.js';
+import type { Command } from './command.js';
 import { declareFlags, optionsOf } from './command-line.js';
 import { withModelFolder } from './model-folder.js';
 
@@ -11,9 +11,7 @@ interface Directories {
 }
 
 /** `atb-models export`: what an NPU needs to run a checkpoint. */
-export const exportCommand: CommandModule<object, Directories> = {
-  command: 'export <input> <output>',
-  describe: 'write graphs, a manifest and a Python program that run a checkpoint on an NPU',
+export const exportCommand: Command<Directories> = {
   builder: (argv) =>
     declareFlags(
       argv

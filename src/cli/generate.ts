@@ -1,15 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { text as textOf } from 'node:stream/consumers';
-import type { CommandModule } from 'yargs';
 import type { LLMPrompt } from '../engine/encode-prompt.js';
 import type { Generation } from '../engine/generation.js';
 import type { LLM } from '../engine/llm.js';
 import type { StreamOptions } from '../engine/llm-options.js';
 import { refuseRequest } from '../errors.js';
 import type { Guide } from '../guided/index.js';
+import type { Command } from './command.js';
 import { type CommandShape, declareFlags, type OptionsOf, optionsOf } from './command-line.js';
 import { ANSWER_FLAGS, LLM_FLAGS, withLlm } from './llm-command.js';
-import { longHelp } from './long-help.js';
 import { pictureOf, contentOf as withPictures } from './pictures.js';
 import { isFile, parseJson } from './run-pa-inputs.js';
 import { stoppable } from './stop-signals.js';
@@ -28,17 +27,12 @@ const GENERATE_FLAGS = [
   'image',
   ...TEMPLATE_FLAGS,
 ] as const;
-const USAGE = 'generate [prompts..]';
-const DESCRIBE = 'go on with texts, freely or by a schema, an expression or a grammar';
 const SHAPE: CommandShape = {
   command: 'atb-models generate',
   example: '--model_path DIR "Once upon a time" --max_tokens 100 --temperature 0.8',
   flags: [...LLM_FLAGS, 'chat_template', ...GENERATE_FLAGS, ...GUIDE_FLAGS, ...ANSWER_FLAGS],
   alsoKnown: ['prompts'],
 };
-
-/** Prompts stand before flags that take several values. */
-export const generateHelp = (): string => longHelp(SHAPE, USAGE, DESCRIBE);
 
 /** What the answers must be; undefined: anything. @throws REQUEST_INVALID for two of them, or for a schema that is no JSON */
 function guideOf({ jsonSchema, ...rest }: OptionsOf<(typeof GUIDE_FLAGS)[number]>): Guide | undefined {
@@ -104,9 +98,8 @@ const plain = (_: string, value: unknown): unknown =>
   ArrayBuffer.isView(value) ? Array.from(value as Int32Array) : value;
 
 /** `atb-models generate`: text that goes on where prompts end. */
-export const generateCommand: CommandModule<object, { readonly prompts?: readonly string[] | undefined }> = {
-  command: USAGE,
-  describe: DESCRIBE,
+export const generateCommand: Command<{ readonly prompts?: readonly string[] | undefined }> = {
+  longHelp: SHAPE,
   builder: (argv) =>
     declareFlags(
       argv.positional('prompts', {

@@ -1,4 +1,3 @@
-import type { CommandModule } from 'yargs';
 import type { FloatDType } from '../dtype.js';
 import { refuseRequest } from '../errors.js';
 import type { GraphSpec } from '../graph/atb-graph.js';
@@ -17,6 +16,7 @@ import { DEFAULT_BLOCK_SIZE } from '../runner/runner-options.js';
 import { declaredQuantization } from '../weights/formats/index.js';
 import type { QuantizeOptions } from '../weights/quantization.js';
 import { declaredWeights } from '../weights/weights.js';
+import type { Command } from './command.js';
 import { declareFlags, optionsOf } from './command-line.js';
 import { withModelFolder } from './model-folder.js';
 import { OutputFile } from './output-file.js';
@@ -126,9 +126,7 @@ const FLAGS = [
 ] as const;
 
 /** `atb-models graph`: how a model looks to the engine, and to ATB. */
-export const graphCommand: CommandModule = {
-  command: 'graph',
-  describe: "print a model's graph as text, dot, svg or json",
+export const graphCommand: Command = {
   builder: (argv) => {
     const names = PASSES.map(({ name, summary }) => `  ${name}: ${summary}`).join('\n');
     return declareFlags(argv, {

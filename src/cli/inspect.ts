@@ -1,6 +1,5 @@
 import { availableParallelism } from 'node:os';
 import { basename, join, resolve, sep } from 'node:path';
-import type { CommandModule } from 'yargs';
 import { parseBytes } from '../bytes.js';
 import type { FloatDType } from '../dtype.js';
 import { AtbError, type ErrorCode } from '../errors.js';
@@ -21,6 +20,7 @@ import { readModelJson } from '../tokenizer/model-files.js';
 import { Checkpoint } from '../weights/checkpoint.js';
 import type { LinkOptions } from '../weights/regular-file.js';
 import { unreadTensors } from '../weights/unread-tensors.js';
+import type { Command } from './command.js';
 import { declareFlags, optionsOf } from './command-line.js';
 import { environmentOptions } from './environment.js';
 import { inspectionText } from './inspection-text.js';
@@ -267,9 +267,7 @@ const FLAGS = [
 ] as const;
 
 /** `atb-models inspect`: whether a checkpoint can run here, and what it needs. Ends with 1 when it cannot. */
-export const inspectCommand: CommandModule = {
-  command: 'inspect',
-  describe: 'say what a checkpoint holds and needs, from its headers alone',
+export const inspectCommand: Command = {
   builder: (argv) =>
     declareFlags(argv, {
       command: 'atb-models inspect',

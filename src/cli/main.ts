@@ -1,13 +1,9 @@
-import yargs from 'yargs';
+import yargs, { type Argv } from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { AtbError } from '../errors.js';
 import { nearestName } from '../nearest-name.js';
-import { benchServeCommand } from './bench-serve/command.js';
-import { cacheCommand } from './cache.js';
-import { chatCommand, chatHelp } from './chat.js';
-import { checkCommand } from './check.js';
 import { underscored, usageError } from './command-line.js';
-import { compareCommand } from './compare.js';
+import { COMMANDS } from './commands.js';
 import {
   ASKS_COMPLETIONS,
   COMPLETION,
@@ -15,80 +11,51 @@ import {
   completionHelp,
   completions,
 } from './completion.js';
-import { doctorCommand } from './doctor.js';
-import { evalCommand } from './eval.js';
-import { exportCommand } from './export.js';
 import { endWithReader, reportFailure } from './failure.js';
-import { generateCommand, generateHelp } from './generate.js';
-import { graphCommand } from './graph.js';
-import { inspectCommand } from './inspect.js';
-import { modelsCommand } from './models.js';
-import { newCommand } from './new.js';
-import { pullCommand } from './pull.js';
-import { quantizeCommand } from './quantize.js';
-import { serveCommand } from './serve.js';
+import { longHelp } from './long-help.js';
 import { packageVersion } from './version.js';
 
-const COMMANDS = [
-  'bench-serve',
-  'cache',
-  'chat',
-  'check',
-  'compare',
-  COMPLETION,
-  'doctor',
-  'eval',
-  'export',
-  'generate',
-  'graph',
-  'inspect',
-  'models',
-  'new',
-  'pull',
-  'quantize',
-  'serve',
-];
+const NAMES = [...Object.keys(COMMANDS), COMPLETION].sort();
 
-/** Of the commands with many flags. */
-const LONG_HELP: Readonly<Record<string, () => string>> = {
-  chat: chatHelp,
-  completion: completionHelp,
-  generate: generateHelp,
-};
+const isCommand = (word: string): boolean => Object.hasOwn(COMMANDS, word);
+
+/** All commands by name, and the one that is called with what it does. */
+async function withCommands(argv: Argv, called: string | undefined): Promise<Argv> {
+  for (const [name, { usage, describe, load }] of Object.entries(COMMANDS)) {
+    if (name !== called) {
+      argv.command(usage, describe);
+      continue;
+    }
+    const { builder, handler } = await load();
+    argv.command({ command: usage, describe, builder, handler });
+  }
+  return argv;
+}
+
+/** The help of a command that writes its own; undefined: yargs writes it. */
+async function ownHelp(name: string): Promise<string | undefined> {
+  if (name === COMPLETION) return completionHelp();
+  const command = isCommand(name) ? COMMANDS[name] : undefined;
+  const shape = (await command?.load())?.longHelp;
+  return command && shape && longHelp(shape, command.usage, command.describe);
+}
 
 /** `atb-models <command>`; `run-pa` is a program of its own. */
 async function main(): Promise<void> {
   const words = hideBin(process.argv);
   const args = words.includes(ASKS_COMPLETIONS) ? words : underscored(words);
   const [first = '-'] = args;
-  if (!first.startsWith('-') && !COMMANDS.includes(first)) {
-    const nearest = nearestName(first, COMMANDS);
+  if (!first.startsWith('-') && !NAMES.includes(first)) {
+    const nearest = nearestName(first, NAMES);
     throw new AtbError('OPTION_UNKNOWN', { option: first, nearest, help: 'atb-models --help' });
   }
-  const help = LONG_HELP[first];
-  if (help && args.some((arg) => arg === '--help' || arg === '-h')) {
-    process.stdout.write(help());
+  const help = args.some((arg) => arg === '--help' || arg === '-h') ? await ownHelp(first) : undefined;
+  if (help !== undefined) {
+    process.stdout.write(help);
     return;
   }
-  await yargs(args)
-    .scriptName('atb-models')
-    .usage('$0 <command> [options]')
-    .command(benchServeCommand)
-    .command(cacheCommand)
-    .command(chatCommand)
-    .command(checkCommand)
-    .command(compareCommand)
-    .command(doctorCommand)
-    .command(evalCommand)
-    .command(exportCommand)
-    .command(generateCommand)
-    .command(graphCommand)
-    .command(inspectCommand)
-    .command(modelsCommand)
-    .command(newCommand)
-    .command(pullCommand)
-    .command(quantizeCommand)
-    .command(serveCommand)
+  const argv = yargs(args).scriptName('atb-models').usage('$0 <command> [options]');
+  await (await withCommands(argv, args.find(isCommand)))
     .completion(COMPLETION, COMPLETION_DESCRIBE, completions(words))
     .demandCommand(1, 'a command is missing')
     .strictCommands()
@@ -99,7 +66,7 @@ async function main(): Promise<void> {
     .locale('en')
     .wrap(110)
     .fail((message, error) => {
-      throw usageError(message, error, `atb-models ${COMMANDS.includes(first) ? `${first} ` : ''}--help`);
+      throw usageError(message, error, `atb-models ${NAMES.includes(first) ? `${first} ` : ''}--help`);
     })
     .parseAsync();
 }

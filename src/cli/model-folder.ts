@@ -1,4 +1,4 @@
-import { modelFolder } from '../hub/cache.js';
+import { existsSync } from 'node:fs';
 import { hubEnvironment } from './environment.js';
 
 interface ModelPaths {
@@ -12,7 +12,12 @@ interface ModelPaths {
  */
 export async function withModelFolder<T extends ModelPaths>(options: T): Promise<T> {
   const { modelPath, draftModelPath } = options;
-  const folderOf = (path: string) => modelFolder(path, hubEnvironment());
+  const folderOf = async (path: string) => {
+    if (existsSync(path)) return path;
+    // The hub's library takes a while to read.
+    const { modelFolder } = await import('../hub/cache.js');
+    return modelFolder(path, hubEnvironment());
+  };
   return {
     ...options,
     modelPath: await folderOf(modelPath),

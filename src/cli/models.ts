@@ -1,10 +1,10 @@
 import Table from 'cli-table3';
-import type { CommandModule } from 'yargs';
 import { refuseRequest } from '../errors.js';
 import { listCached, removeCached } from '../hub/cache.js';
 import { loadModels } from '../models/get-model.js';
 import { type KnownModel, knownModels, MODEL_KINDS } from '../router/index.js';
 import { bytesText } from './bytes-text.js';
+import type { Command } from './command.js';
 import { declareFlags, type OptionsOf, optionsOf } from './command-line.js';
 import { hubEnvironment } from './environment.js';
 
@@ -80,9 +80,7 @@ interface ModelsArguments {
 }
 
 /** `atb-models models`: the families that are known; `list` and `rm`: the models of the cache. */
-export const modelsCommand: CommandModule<object, ModelsArguments> = {
-  command: 'models [action] [name]',
-  describe: 'list the families of models that are known, or list and free models of the cache',
+export const modelsCommand: Command<ModelsArguments> = {
   builder: (argv) =>
     declareFlags(
       argv

@@ -1,10 +1,10 @@
 import { writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
-import type { CommandModule } from 'yargs';
 import { AtbError, refuseRequest } from '../errors.js';
 import { makeFolder } from '../make-folder.js';
 import { loadModels } from '../models/get-model.js';
 import { getRouter, knownModelTypes, MODEL_TYPE_ALIASES } from '../router/index.js';
+import type { Command } from './command.js';
 import { declareFlags, optionsOf } from './command-line.js';
 
 export interface NewModelArguments {
@@ -69,9 +69,7 @@ registerModel('${modelType}', ${name}Router);
 const FLAGS = ['like', 'json'] as const;
 
 /** `atb-models new`: a model directory to begin with. */
-export const newCommand: CommandModule = {
-  command: 'new <directory>',
-  describe: 'write a model directory that runs, to change from there',
+export const newCommand: Command = {
   builder: (argv) =>
     declareFlags(
       argv.positional('directory', {

@@ -1,5 +1,5 @@
-import type { CommandModule } from 'yargs';
 import { pullModel } from '../hub/pull.js';
+import type { Command } from './command.js';
 import { declareFlags, optionsOf } from './command-line.js';
 import { hubEnvironment } from './environment.js';
 import { longProgress } from './progress.js';
@@ -8,9 +8,7 @@ import { stoppable } from './stop-signals.js';
 const FLAGS = ['json'] as const;
 
 /** `atb-models pull`: a model of the hub into the cache, where every `--model_path` finds it by name. */
-export const pullCommand: CommandModule<object, { readonly model: string }> = {
-  command: 'pull <model>',
-  describe: 'fetch a model by name into the Hugging Face cache',
+export const pullCommand: Command<{ readonly model: string }> = {
   builder: (argv) =>
     declareFlags(
       argv.positional('model', {

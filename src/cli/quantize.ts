@@ -1,6 +1,6 @@
-import type { CommandModule } from 'yargs';
 import { describeValue } from '../describe-value.js';
 import { quantizeCheckpoint } from '../runner/quantize-checkpoint.js';
+import type { Command } from './command.js';
 import { declareFlags, optionsOf } from './command-line.js';
 import { environmentOptions } from './environment.js';
 import { withModelFolder } from './model-folder.js';
@@ -26,9 +26,7 @@ interface Directories {
 }
 
 /** `atb-models quantize`: the integers that `--quantize` makes at load, as a checkpoint of their own. */
-export const quantizeCommand: CommandModule<object, Directories> = {
-  command: 'quantize <input> <output>',
-  describe: 'write a quantised checkpoint, which loads without the float one',
+export const quantizeCommand: Command<Directories> = {
   builder: (argv) =>
     declareFlags(
       argv

@@ -1,7 +1,7 @@
-import type { CommandModule } from 'yargs';
 import { AtbError, refuseRequest } from '../errors.js';
 import { createServer, type Server } from '../server/app.js';
 import { disposeServed } from '../server/served-model.js';
+import type { Command } from './command.js';
 import { declareFlags, optionsOf } from './command-line.js';
 import { apiKeyOfEnvironment } from './environment.js';
 import { isLoopback } from './loopback.js';
@@ -40,9 +40,7 @@ const SERVER_FLAGS = [
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 
 /** `atb-models serve`: OpenAI's and Anthropic's APIs for one model or several. */
-export const serveCommand: CommandModule<object, { readonly model_path: string | undefined }> = {
-  command: 'serve',
-  describe: "serve models by OpenAI's and Anthropic's APIs",
+export const serveCommand: Command<{ readonly model_path: string | undefined }> = {
   builder: (argv) =>
     declareFlags(
       argv.option('model_path', {

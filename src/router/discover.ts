@@ -20,13 +20,15 @@ export async function discoverModels(dir: string): Promise<string[]> {
     throw fail(root, cause instanceof Error ? cause.message : String(cause), cause);
   });
   const found: string[] = [];
-  for (const name of names.sort()) {
-    const file = INDEX_FILES.map((index) => join(root, name, index)).find((path) => existsSync(path));
-    if (file === undefined) continue;
-    await importModel(file);
-    found.push(name);
-  }
+  for (const name of names.sort()) if (await discoverModel(root, name)) found.push(name);
   return found;
+}
+
+/** The same of one folder. Returns whether `dir` has it, with an index file. Throws ROUTER_MODEL_DIR_INVALID. */
+export async function discoverModel(dir: string, name: string): Promise<boolean> {
+  const file = INDEX_FILES.map((index) => join(dir, name, index)).find((path) => existsSync(path));
+  if (file !== undefined) await importModel(file);
+  return file !== undefined;
 }
 
 /** Where this package's own families lie, which import each other's files. */

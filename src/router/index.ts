@@ -13,8 +13,15 @@ export {
   type RouterClass,
 } from './base-router.js';
 export { readConfigDict } from './config-file.js';
-export { discoverModels } from './discover.js';
+export { discoverModel, discoverModels } from './discover.js';
 export { type KnownModel, knownModels } from './known-models.js';
 export { MODEL_KINDS, type ModelAbout, type ModelKind } from './model-about.js';
-export { getRouter, knownModelTypes, RegisterRouter, registerModel, withModelType } from './registry.js';
+export {
+  getRouter,
+  isKnownModelType,
+  knownModelTypes,
+  RegisterRouter,
+  registerModel,
+  withModelType,
+} from './registry.js';
 export { type RouterOptions, routerOf } from './router-of.js';

@@ -25,6 +25,10 @@ export const RegisterRouter =
 
 export const knownModelTypes = (): string[] => [...routers.keys()].sort();
 
+/** Whether there is a router of a `model_type` by now. */
+export const isKnownModelType = (modelType: unknown): boolean =>
+  typeof modelType === 'string' && routers.has(MODEL_TYPE_ALIASES.get(modelType) ?? modelType);
+
 /** Whether a value is a router that is known. */
 export const isRouter = (value: unknown): boolean => [...routers.values()].some((router) => router === value);
 

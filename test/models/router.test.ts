@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,6 +16,7 @@ import {
 import { declaredWeights } from '../../src/weights/weights.js';
 import { writeConfigs } from './family-models.js';
 
+const src = new URL('../../src/', import.meta.url).href;
 const SMALL = {
   hidden_size: 8,
   intermediate_size: 16,
@@ -62,6 +64,23 @@ describe('getModel', () => {
     expect([...MODEL_TYPE_ALIASES]).to.deep.include(['code_llama', 'llama']);
     const router = await getModel(checkpoint({ ...SMALL, model_type: 'code_llama' }));
     expect(router.constructor.name).to.equal('LlamaRouter');
+  });
+
+  it('reads the code of that family alone', () => {
+    const code = `
+      import { getModel } from '${src}models/get-model.js';
+      import { knownModelTypes } from '${src}router/index.js';
+      await getModel('examples/models/tiny-stories');
+      console.log(knownModelTypes().join());`;
+    const child = spawnSync(process.execPath, ['--input-type=module', '-e', code], { encoding: 'utf8' });
+    expect(child.stdout, child.stderr).to.equal('llama\n');
+  });
+
+  it('takes no model_type for a path', async () => {
+    for (const modelType of ['../weights', '.', 'base', '/etc', 'llama/../qwen3']) {
+      const error = await rejection(getModel(checkpoint({ ...SMALL, model_type: modelType })));
+      expect(error.code, modelType).to.equal('ROUTER_UNKNOWN_MODEL');
+    }
   });
 
   it('names the nearest and the known families for an unknown one', async () => {
@@ -226,7 +245,6 @@ describe('getModel', () => {
 });
 
 describe('model directories', () => {
-  const src = new URL('../../src/', import.meta.url).href;
   let folder = '';
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'atb-models-'));

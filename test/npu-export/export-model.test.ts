@@ -12,6 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import yargs from 'yargs';
+import type { Command } from '../../src/cli/command.js';
 import { exportCommand } from '../../src/cli/export.js';
 import type { NestedExport } from '../../src/graph/nested-graph.js';
 import { type ExportOptions, exportModel, type Manifest, type ManifestPart } from '../../src/index.js';
@@ -501,7 +502,9 @@ describe('exporting a model for an NPU', () => {
   it('is a command', async () => {
     const output = join(folder, 'by-command');
     const args = ['export', fixture('qwen3'), output, '--dtype', 'f16'];
-    await yargs(args).command(exportCommand).strict().exitProcess(false).parseAsync();
+    const { builder, handler }: Command = exportCommand;
+    const argv = yargs(args).command({ command: 'export <input> <output>', builder, handler });
+    await argv.strict().exitProcess(false).parseAsync();
     expect(JSON.parse(readFileSync(join(output, 'manifest.json'), 'utf8')).model.dtype).to.equal('f16');
   });
 });

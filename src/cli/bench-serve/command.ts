@@ -1,5 +1,5 @@
-import type { CommandModule } from 'yargs';
 import { AtbError, refuseRequest } from '../../errors.js';
+import type { Command } from '../command.js';
 import { declareFlags, optionsOf } from '../command-line.js';
 import { apiKeyOfEnvironment } from '../environment.js';
 import { isLoopback } from '../loopback.js';
@@ -46,9 +46,7 @@ async function firstModel(baseUrl: string, apiKey: string | undefined): Promise<
 }
 
 /** `atb-models bench-serve`: how a server of OpenAI's API bears a load. Ends with 1 when no answer came to its end. */
-export const benchServeCommand: CommandModule<object, { readonly model: string | undefined }> = {
-  command: 'bench-serve',
-  describe: "measure a server of OpenAI's API on this machine under load",
+export const benchServeCommand: Command<{ readonly model: string | undefined }> = {
   builder: (argv) =>
     declareFlags(
       argv.option('model', {
