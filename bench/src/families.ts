@@ -86,6 +86,8 @@ function widened(config: Config): Config {
     const third = Math.floor(half / 3);
     wide.rope_parameters = { ...rope, mrope_section: [half - 2 * third, third, third] };
   }
+  // A transformer that layers share is counted once, and so serves one layer.
+  if (Array.isArray(config.hybrid_layer_ids)) wide.num_mem_blocks = config.hybrid_layer_ids.length;
   // Part of a narrow head may be an odd part of a wide one.
   for (const key of ['partial_rotary_factor', 'rotary_pct']) if (Number(wide[key]) < 1) wide[key] = 0.5;
   const heads = config.num_attention_heads ?? config.n_head;
