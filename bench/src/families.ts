@@ -90,6 +90,10 @@ function widened(config: Config): Config {
   if (Array.isArray(config.hybrid_layer_ids)) wide.num_mem_blocks = config.hybrid_layer_ids.length;
   // Part of a narrow head may be an odd part of a wide one.
   for (const key of ['partial_rotary_factor', 'rotary_pct']) if (Number(wide[key]) < 1) wide[key] = 0.5;
+  const partial = JSON.stringify(wide.rope_parameters ?? {}, (key, value) =>
+    key === 'partial_rotary_factor' && value < 1 ? 0.5 : value,
+  );
+  if ('rope_parameters' in wide) wide.rope_parameters = JSON.parse(partial);
   const heads = config.num_attention_heads ?? config.n_head;
   for (const key of KV_HEADS) {
     if (typeof config[key] !== 'number' || config[key] === 1) continue;
