@@ -18,6 +18,7 @@
 #include "kernels/pack.h"
 #include "kernels/pack_integers.h"
 #include "ops/linear/gemm.h"
+#include "tested_tables.h"
 
 namespace atb {
 namespace {
@@ -238,7 +239,7 @@ int main(int argc, char** argv) {
     for (const Format& format : kFormats) {
       if (!Has(formats, format.name)) continue;
       const auto copies = std::make_shared<const Copies>(format, shape, few ? int64_t{192} << 20 : 0);
-      for (const KernelTable* table : kernels::Available()) {
+      for (const KernelTable* table : kernels::TestedTables()) {
         if (Has(isas, table->isa)) turns.push_back({&format, table, copies, std::vector<Result>(rows.size())});
       }
     }

@@ -15,10 +15,10 @@
 #include "base/error.h"
 #include "check.h"
 #include "kernels/convert.h"
-#include "kernels/dispatch.h"
 #include "kernels/pack.h"
 #include "kernels/pack_integers.h"
 #include "random.h"
+#include "tested_tables.h"
 
 namespace atb::kernels {
 namespace {
@@ -328,7 +328,7 @@ void EveryTableChoosesTheSameInt4() {
         for (size_t i = 0; i < w.size(); ++i) w[i] *= static_cast<float>(1 + i / 32);
         if (seed == 7) std::fill(w.begin(), w.begin() + k / 2, 0.0f);
         const Int4 expected(Select("reference"), w, group);
-        for (const KernelTable* table : Available()) {
+        for (const KernelTable* table : TestedTables()) {
           const Int4 got(*table, w, group);
           CHECK(got.q == expected.q && got.multipliers == expected.multipliers && got.scale == expected.scale);
         }
@@ -338,7 +338,7 @@ void EveryTableChoosesTheSameInt4() {
 }
 
 void Int4TakesWhatItExpressesExactly() {
-  for (const KernelTable* table : Available()) {
+  for (const KernelTable* table : TestedTables()) {
     // A signed extreme of 8 units: all of -8 .. 7 at once; another group with a third of it.
     std::vector<float> w(64);
     for (int i = 0; i < 64; ++i)
@@ -392,7 +392,7 @@ int64_t Number(const int8_t* out, int64_t i, int planes, int64_t step, int64_t p
 
 void ActivationsRoundAsTheContractSays() {
   std::mt19937 rng(7);
-  for (const KernelTable* table : Available()) {
+  for (const KernelTable* table : TestedTables()) {
     for (DType dtype : kFloats) {
       for (int planes : {1, 2, 3}) {
         for (int64_t k : {1, 15, 17, 64, 65, 200}) {
@@ -427,7 +427,7 @@ void ActivationsRoundAsTheContractSays() {
 
 /// Of bf16, what is within 1/128 of the largest stays as it is in 16 bits; all of them in 24 bits within 2^-15.
 void LargeActivationsAreExact() {
-  for (const KernelTable* table : Available()) {
+  for (const KernelTable* table : TestedTables()) {
     for (int planes : {2, 3}) {
       Rows x(DType::kBF16, 1, 256, 9);
       const float reach = planes == 2 ? 128 : 32768;
@@ -445,7 +445,7 @@ void LargeActivationsAreExact() {
 
 void RowsThatAreNotFiniteOrZeroHaveNoDigits() {
   constexpr float kInf = std::numeric_limits<float>::infinity();
-  for (const KernelTable* table : Available()) {
+  for (const KernelTable* table : TestedTables()) {
     for (DType dtype : kFloats) {
       for (int planes : {1, 2, 3}) {
         for (float bad : {kInf, -kInf, std::numeric_limits<float>::quiet_NaN(), 0.0f}) {
@@ -478,7 +478,7 @@ void RowsThatAreNotFiniteOrZeroHaveNoDigits() {
 
 void DigitsAreSummedAlike() {
   const std::vector<int8_t> extremes(4096, -128);
-  for (const KernelTable* table : Available()) {
+  for (const KernelTable* table : TestedTables()) {
     for (int64_t count : {32, 64, 96, 4096}) {
       std::vector<int8_t> digits(static_cast<size_t>(count));
       int32_t sum = 0;
@@ -614,7 +614,7 @@ void EveryTableGivesTheBitsOfTheReference() {
             const Product p(x, w, planes, DType::kF32);
             const KernelTable& reference = Select("reference");
             const std::vector<std::byte> expected = p.Run(reference);
-            for (const KernelTable* table : Available()) {
+            for (const KernelTable* table : TestedTables()) {
               const bool same = table == &reference || p.Run(*table) == expected;
               if (!same)
                 std::fprintf(stderr, "%s: format %d group %ld extra %d planes %d k %ld n %ld m %ld\n", table->isa,
@@ -654,7 +654,7 @@ void LargeProductsAreRight() {
         const Product q(last, w, planes, DType::kF32);
         const std::vector<std::byte> expected = q.Run(Select("reference"));
         CHECK(std::memcmp(expected.data(), &first[first.size() - expected.size()], expected.size()) == 0);
-        for (const KernelTable* table : Available()) {
+        for (const KernelTable* table : TestedTables()) {
           if (std::string(table->isa) != "reference") CHECK(p.Run(*table) == first);
         }
       }
@@ -664,7 +664,7 @@ void LargeProductsAreRight() {
 
 /// The bits of a row are the same however many rows share the call and however panels are handed out.
 void RowsDoNotDependOnTheirCompany() {
-  for (const KernelTable* table : Available()) {
+  for (const KernelTable* table : TestedTables()) {
     for (const Kind& kind : kKinds) {
       for (int planes : {1, 2, 3}) {
         const int64_t m = std::string(table->isa) == "reference" ? 19 : 70;
@@ -685,7 +685,7 @@ void RowsDoNotDependOnTheirCompany() {
 }
 
 void EpiloguesAreRightInEveryDtype() {
-  for (const KernelTable* table : Available()) {
+  for (const KernelTable* table : TestedTables()) {
     for (const Kind& kind : kKinds) {
       for (DType out : kFloats) {
         for (int64_t m : {1, 17}) {
@@ -713,7 +713,7 @@ void EpiloguesAreRightInEveryDtype() {
 }
 
 void ANanStaysInItsRow() {
-  for (const KernelTable* table : Available()) {
+  for (const KernelTable* table : TestedTables()) {
     for (const Kind& kind : kKinds) {
       for (int planes : {1, 2, 3}) {
         for (int64_t m : {1, 3, 17, 40}) {
@@ -754,7 +754,7 @@ void SumsOfTheLargestProductsDoNotOverflow() {
     for (size_t i = 0; i < w.integers.size(); ++i) w.integers[i] = format == WeightFormat::kI8 ? -128 : twice ? -1 : -8;
     PackRows(w.packed, w.memory.data, 0, n, {w.integers.data(), DType::kI8, k});
     for (int planes : {1, 2}) {
-      for (const KernelTable* table : Available()) {
+      for (const KernelTable* table : TestedTables()) {
         for (int64_t m : {1, 17}) {
           // Given digits, as W8A8MatMul gives them: -128 is one.
           std::vector<float> ones(static_cast<size_t>(m), 1.0f);

@@ -1,6 +1,6 @@
 /** The kernel tables for the CPUs of each architecture, best first. */
 const BY_ARCH: Readonly<Record<string, readonly string[]>> = {
-  x64: ['amx', 'avx512_bf16', 'avx512', 'avx2'],
+  x64: ['amx', 'avx512_bf16', 'avx512', 'avx_vnni', 'avx2'],
   arm64: ['dotprod', 'neon'],
 };
 

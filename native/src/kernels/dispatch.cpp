@@ -75,6 +75,8 @@ Names MissingForAvx2() {
                       {(SavedState() & kYmmState) == kYmmState, "the system saves no ymm registers"}});
 }
 
+Names MissingForAvxVnni() { return Missing(MissingForAvx2(), {{Bit(Cpuid(7, 1).eax, 4), "avx_vnni"}}); }
+
 Names MissingForAvx512() {
   const uint32_t ebx = Cpuid(7, 0).ebx;
   return Missing(MissingForAvx2(), {{Bit(ebx, 16), "avx512f"},
@@ -141,6 +143,7 @@ constexpr Candidate kCandidates[] = {
     {&kAmx, MissingForAmx},
     {&kAvx512BF16, MissingForAvx512BF16},
     {&kAvx512, MissingForAvx512},
+    {&kAvxVnni, MissingForAvxVnni},
     {&kAvx2, MissingForAvx2},
 #endif
 #ifdef ATB_ARM64

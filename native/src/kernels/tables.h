@@ -6,6 +6,7 @@ namespace atb::kernels {
 extern const KernelTable kReference;
 #ifdef ATB_X86
 extern const KernelTable kAvx2;
+extern const KernelTable kAvxVnni;
 extern const KernelTable kAvx512;
 extern const KernelTable kAvx512BF16;
 extern const KernelTable kAmx;

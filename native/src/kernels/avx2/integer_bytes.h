@@ -1,7 +1,8 @@
 #pragma once
-// Products of digits with int4, as bytes: made unsigned, their products fit the 16 bits of vpmaddubsw. Four channels of
-// eight columns are a register. Sums start with what makes up for weights that are too large. Included by
-// integer_gemm.cpp alone; everything has internal linkage, vec.h says why.
+// Products of digits with integers that stay bytes, made unsigned. Four channels of eight columns are a register. Sums start
+// with what makes up for weights that are too large. How bytes are multiplied is the table's: a format F here is one of
+// below that also has AddStep<T>(w, rows, at, acc), which adds a step of a panel at w, times the digits at rows[t] + at, to
+// acc[t], two registers of eight columns. Everything has internal linkage; vec.h says why.
 #include "kernels/avx2/integer_sums.h"
 
 namespace atb::kernels::avx2 {
@@ -15,63 +16,39 @@ constexpr int kByteRows = 4;
 /// How far ahead of its reader a panel is fetched.
 constexpr int64_t kBytesAhead = 2048;
 
-/// The format that this file multiplies, as those of integer_sums.h.
-struct I4 {
+/// Int4 of a panel of which a line of 64 bytes holds two quads of channels for each column.
+struct I4Bytes {
   static constexpr bool kInBytes = true;
+  /// What the integers are too large by as unsigned bytes.
+  static constexpr int kExcess = 8;
+  static constexpr int kQuads = 2;
+  /// What FormatFactor of simd/integer_gemm.h undoes where there are no offsets.
+  static constexpr float kScale = 16;
+  /// The integers of eight columns as unsigned bytes.
+  static void Load(const char* line, __m256i (&quads)[kQuads]) {
+    const __m256i read = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(line));
+    const __m256i both = _mm256_xor_si256(read, _mm256_set1_epi8(static_cast<char>(0x88)));
+    const __m256i lower = _mm256_set1_epi8(0xF);
+    quads[0] = _mm256_and_si256(both, lower);
+    quads[1] = _mm256_and_si256(_mm256_srli_epi16(both, 4), lower);
+  }
 };
 
-/// What the integers are too large by as unsigned bytes.
-constexpr int kExcess = 8;
-/// Bytes of a step of a panel, two channels each.
-constexpr int64_t kStepBytes = kStep / 2 * kPanelColumns;
+/// Bytes of a step of a panel.
+template <class F>
+constexpr int64_t kStepBytes = kStep / F::kQuads * kPanelColumns;
 
-/// The integers of eight columns as unsigned bytes: two quads of channels for each column.
-inline void LoadQuads(const char* line, __m256i (&quads)[2]) {
-  const __m256i read = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(line));
-  const __m256i both = _mm256_xor_si256(read, _mm256_set1_epi8(static_cast<char>(0x88)));
-  const __m256i lower = _mm256_set1_epi8(0xF);
-  quads[0] = _mm256_and_si256(both, lower);
-  quads[1] = _mm256_and_si256(_mm256_srli_epi16(both, 4), lower);
+/// Four digits, in all quads of a register.
+inline __m256i QuadOf(const int8_t* digits) {
+  int32_t quad;
+  memcpy(&quad, digits, sizeof quad);
+  return _mm256_set1_epi32(quad);
 }
 
-/// sums += products, in place: gcc would add up all products of a step as a tree, for which registers do not suffice.
-inline void AddWords(__m256i& sums, __m256i products) { asm("vpaddw %1, %0, %0" : "+x"(sums) : "x"(products)); }
-
-/// acc[t] += a step of a panel times the digits at rows[t] + at.
-template <int T>
-__attribute__((always_inline)) inline void AddStep(const char* w, const int8_t* const* rows, int64_t at,
-                                                   __m256i (&acc)[T][2]) {
-  // A sum takes a product of pairs from each quad of a step.
-  static_assert(kStep / 4 * 2 * (15 * 128) < 32768);
-  __m256i words[T][2];
-  for (int t = 0; t < T; ++t) words[t][0] = words[t][1] = _mm256_setzero_si256();
-#pragma GCC unroll 4
-  for (int64_t line = 0; line < kStepBytes / 64; ++line, w += 64) {
-    __builtin_prefetch(w + kBytesAhead);
-    __m256i quads[2][2];
-    LoadQuads(w, quads[0]);
-    LoadQuads(w + 32, quads[1]);
-#pragma GCC unroll 2
-    for (int q = 0; q < 2; ++q) {
-#pragma GCC unroll 4
-      for (int t = 0; t < T; ++t) {
-        int32_t quad;
-        memcpy(&quad, rows[t] + at + (line * 2 + q) * 4, sizeof quad);
-        const __m256i digits = _mm256_set1_epi32(quad);
-        for (int i = 0; i < 2; ++i) AddWords(words[t][i], _mm256_maddubs_epi16(quads[i][q], digits));
-      }
-    }
-  }
-  for (int t = 0; t < T; ++t) {
-    for (int i = 0; i < 2; ++i)
-      acc[t][i] = _mm256_add_epi32(acc[t][i], _mm256_madd_epi16(words[t][i], _mm256_set1_epi16(1)));
-  }
-}
-
-/// What eight offsets are larger than kExcess.
-inline __m256i MissingOffsets(const int16_t* offsets) {
+/// What eight offsets are larger than the excess.
+inline __m256i MissingOffsets(const int16_t* offsets, int excess) {
   const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(offsets));
-  return _mm256_sub_epi32(_mm256_cvtepi16_epi32(half), _mm256_set1_epi32(kExcess));
+  return _mm256_sub_epi32(_mm256_cvtepi16_epi32(half), _mm256_set1_epi32(excess));
 }
 
 /// The digits of R activation rows, plane by plane: step s of digit row t is 32 bytes at rows[t] + At(s).
@@ -111,27 +88,26 @@ struct GroupFactors {
 };
 
 /// Adds groups [begin, end) of a panel to `totals` or c. sums[g - begin] has the sums of the digits of group g.
-template <int Planes, int R>
+template <class F, int Planes, int R>
 void AddGroups(const char* w, const DigitRows<Planes, R>& x, const int32_t (*sums)[kByteRows],
                const GroupFactors& factors, const simd::ScaleGroups& groups, int64_t begin, int64_t end,
                int32_t (*totals)[kPanelColumns], float (*c)[kPanelColumns]) {
   constexpr int T = Planes * R;
-  w += groups.Step(begin) * kStepBytes;
+  w += groups.Step(begin) * kStepBytes<F>;
   for (int64_t g = begin; g < end; ++g, ++sums) {
     __m256i acc[T][2];
     for (int i = 0; i < 2; ++i) {
-      __m256i missing = _mm256_set1_epi32(-kExcess);
-      if (factors.offsets) missing = MissingOffsets(factors.offsets + g * kPanelColumns + 8 * i);
+      __m256i missing = _mm256_set1_epi32(-F::kExcess);
+      if (factors.offsets) missing = MissingOffsets(factors.offsets + g * kPanelColumns + 8 * i, F::kExcess);
       for (int t = 0; t < T; ++t) acc[t][i] = _mm256_mullo_epi32(missing, _mm256_set1_epi32((*sums)[t]));
     }
-    for (int64_t s = groups.Step(g), last = groups.Step(g + 1); s < last; ++s, w += kStepBytes)
-      AddStep<T>(w, x.rows, x.At(s), acc);
+    for (int64_t s = groups.Step(g), last = groups.Step(g + 1); s < last; ++s, w += kStepBytes<F>)
+      F::template AddStep<T>(w, x.rows, x.At(s), acc);
     const auto digit = [&](int t) { return Int32x16{acc[t][0], acc[t][1]}; };
     if (factors.multipliers) {
       AddMultiplied<T>(digit, factors.multipliers + g * kPanelColumns, totals);
     } else {
-      // Without offsets, simd::FormatFactor undoes the 16.
-      const Vec scale = Vec::Load(factors.scales + g * kPanelColumns) * Vec::Set1(factors.offsets ? 1.0f : 16.0f);
+      const Vec scale = Vec::Load(factors.scales + g * kPanelColumns) * Vec::Set1(factors.offsets ? 1.0f : F::kScale);
       AddScaled<Planes, R>(digit, scale, {}, 0, c);
     }
   }
@@ -139,7 +115,7 @@ void AddGroups(const char* w, const DigitRows<Planes, R>& x, const int32_t (*sum
 
 /// Multiplies rows [row, row + R) of a block by `panels` panels: adds to c. `one_scales`, [panels][16], is for scales
 /// that all groups share.
-template <int Planes, int R>
+template <class F, int Planes, int R>
 void MultiplyBytes(const GemmCall& call, const simd::DigitBlock& block, int64_t row, int64_t panel, int64_t panels,
                    float* one_scales, float (*c)[kByteRows][kPanelColumns]) {
   const PackedWeight& weight = *call.weight;
@@ -154,7 +130,7 @@ void MultiplyBytes(const GemmCall& call, const simd::DigitBlock& block, int64_t 
       SumRows(x, groups.Step(g), groups.Step(g + 1), sums[g - begin]);
     for (int64_t p = 0; p < panels; ++p) {
       const int64_t at = (panel + p) * groups.count * kPanelColumns;
-      AddGroups<Planes, R>(static_cast<const char*>(weight.data) + (panel + p) * weight.panel_stride, x, sums,
+      AddGroups<F, Planes, R>(static_cast<const char*>(weight.data) + (panel + p) * weight.panel_stride, x, sums,
                               {scales.data + p * scales.stride, weight.multipliers ? weight.multipliers + at : nullptr,
                                weight.offsets ? weight.offsets + at : nullptr},
                               groups, begin, end, totals[p], c[p]);
