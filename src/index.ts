@@ -151,6 +151,7 @@ export {
 } from './layers/experts.js';
 export { GatedAttention, type GatePart } from './layers/gated-attention.js';
 export { type DeltaNetConfig, type DeltaNetParts, GatedDeltaNet } from './layers/gated-delta-net.js';
+export { GatedLruBlock, type GatedLruConfig } from './layers/gated-lru.js';
 export { Indexer, type IndexerConfig } from './layers/indexer.js';
 export { KimiDeltaAttention, type KimiDeltaConfig } from './layers/kimi-delta-attention.js';
 export { LatentAttention, type LatentAttentionConfig } from './layers/latent-attention.js';
@@ -159,16 +160,7 @@ export { LightningAttention, type LightningConfig } from './layers/lightning-att
 export { type AdapterSizes, LowRankAdapter } from './layers/low-rank-adapter.js';
 export { type MambaConfig, MambaMixer, type ScanNorm } from './layers/mamba.js';
 export { type Mamba2Config, Mamba2Mixer, type Mamba2Options, type Mamba2Scales } from './layers/mamba2.js';
-export {
-  BaseMLP,
-  BaseUngatedMLP,
-  type GatedMLPNames,
-  type GatedMLPOptions,
-  type MLPConfig,
-  type MLPOptions,
-  UngatedMLP,
-  type UngatedMLPNames,
-} from './layers/mlp.js';
+export * from './layers/mlp.js';
 export { Module } from './layers/module.js';
 export {
   BaseLayerNorm,

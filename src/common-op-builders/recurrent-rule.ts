@@ -25,4 +25,10 @@ export type RecurrentRule =
       readonly rule: 'mamba';
       readonly channels: number;
       readonly stateSize: number;
+    }
+  | {
+      /** Each channel has a number for a state, and gates of what goes into it and of what it forgets. */
+      readonly rule: 'rg_lru';
+      readonly heads: number;
+      readonly headSize: number;
     };

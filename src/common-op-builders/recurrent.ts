@@ -94,3 +94,18 @@ export class MambaScan implements OpBuilder<'RECURRENT'> {
     addRecurrent(graph, new BaseOperation('SelectiveScan', sizes, opName), tensors);
   }
 }
+
+/** Our extension RealGatedLru. */
+@CommonOpBuilder()
+export class GatedLinearUnit implements OpBuilder<'RECURRENT'> {
+  readonly category = 'RECURRENT';
+
+  isMatch({ rule }: Param): true | string {
+    return rule === 'rg_lru' || `wants rg_lru, found ${rule}`;
+  }
+
+  build(graph: AtbGraph, param: Param & { readonly rule: 'rg_lru' }, tensors: Tensors): void {
+    const { opName, heads, headSize } = param;
+    addRecurrent(graph, new BaseOperation('RealGatedLru', { heads, headSize }, opName), tensors);
+  }
+}

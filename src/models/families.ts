@@ -142,6 +142,7 @@ export * from './qwen3_moe/index.js';
 export * from './qwen3_next/index.js';
 export * from './qwen3_vl/index.js';
 export * from './qwen3_vl_moe/index.js';
+export * from './recurrent_gemma/index.js';
 export * from './roberta/index.js';
 export * from './roberta_prelayernorm/index.js';
 export * from './sarvam_mla/index.js';

@@ -297,6 +297,8 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   ],
   [`Concat RmsNorm Linear Split Linear Linear Elewise Linear Linear Elewise Linear Linear Elewise ReshapeAndCache Linear RmsNorm Linear Linear Split Activation Elewise Linear Linear Elewise ${MAMBA} RmsNorm Elewise Linear Elewise`]:
     ['zamba2-adapters'],
+  // Blocks of Griffin.
+  'CausalConv1d Linear RealGatedLru Slice Activation Elewise': ['recurrent_gemma', 'recurrent_gemma-biases'],
   // Mixers of the first Mamba, without norms of steps, B and C and with them.
   'CausalConv1d Linear Slice Slice Concat Linear SelectiveScan Slice Activation Elewise': [
     'mamba',
