@@ -152,6 +152,8 @@ export {
 export { GatedAttention, type GatePart } from './layers/gated-attention.js';
 export { type DeltaNetConfig, type DeltaNetParts, GatedDeltaNet } from './layers/gated-delta-net.js';
 export { GatedLruBlock, type GatedLruConfig } from './layers/gated-lru.js';
+export { type HeadedMambaConfig, HeadedMambaMixer } from './layers/headed-mamba.js';
+export { HybridLayer, type HybridParts, wideAttention } from './layers/hybrid-layer.js';
 export { Indexer, type IndexerConfig } from './layers/indexer.js';
 export { KimiDeltaAttention, type KimiDeltaConfig } from './layers/kimi-delta-attention.js';
 export { LatentAttention, type LatentAttentionConfig } from './layers/latent-attention.js';

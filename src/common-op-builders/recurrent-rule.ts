@@ -21,9 +21,10 @@ export type RecurrentRule =
       readonly steps: readonly [least: number, most: number];
     }
   | {
-      /** Each channel has a step, and each number of its state a decay of its own. */
+      /** Each channel has a step, and each number of its state a decay of its own; each head a B and a C. */
       readonly rule: 'mamba';
-      readonly channels: number;
+      readonly heads: number;
+      readonly headSize: number;
       readonly stateSize: number;
     }
   | {

@@ -157,4 +157,5 @@ export * from './vaultgemma/index.js';
 export * from './xglm/index.js';
 export * from './xlm_roberta_xl/index.js';
 export * from './youtu/index.js';
+export * from './zamba/index.js';
 export * from './zamba2/index.js';

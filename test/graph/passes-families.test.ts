@@ -299,6 +299,13 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     ['zamba2-adapters'],
   // Blocks of Griffin.
   'CausalConv1d Linear RealGatedLru Slice Activation Elewise': ['recurrent_gemma', 'recurrent_gemma-biases'],
+  // Mixers of Mamba with several heads, alone and behind a transformer that layers share.
+  'CausalConv1d Linear Slice Slice Concat Concat Slice Linear SelectiveScan Slice Activation Elewise': [
+    'zamba',
+    'zamba-heads',
+  ],
+  'Concat Linear Linear Linear Elewise CausalConv1d Linear Slice Slice Concat Concat Slice Linear SelectiveScan Slice Activation Elewise Linear Elewise':
+    ['zamba', 'zamba-heads'],
   // Mixers of the first Mamba, without norms of steps, B and C and with them.
   'CausalConv1d Linear Slice Slice Concat Linear SelectiveScan Slice Activation Elewise': [
     'mamba',

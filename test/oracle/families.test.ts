@@ -89,6 +89,8 @@ const EXTENSIONS: Readonly<Record<string, RegExp>> = {
   'qwen3_next-dense': STATES,
   recurrent_gemma: STATES,
   'recurrent_gemma-biases': STATES,
+  zamba: STATES,
+  'zamba-heads': STATES,
   zamba2: STATES,
   'zamba2-adapters': STATES,
   'vaultgemma-bounded': /softcap is an extension key$/,
