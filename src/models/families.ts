@@ -56,6 +56,7 @@ export * from './glm46v/index.js';
 export * from './gpt_bigcode/index.js';
 export * from './gpt_neo/index.js';
 export * from './gpt_neox/index.js';
+export * from './gpt_neox_japanese/index.js';
 export * from './gpt_oss/index.js';
 export * from './gpt2/index.js';
 export * from './gptj/index.js';

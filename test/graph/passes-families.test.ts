@@ -306,6 +306,8 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   ],
   'Concat Linear Linear Linear Elewise CausalConv1d Linear Slice Slice Concat Concat Slice Linear SelectiveScan Slice Activation Elewise Linear Elewise':
     ['zamba', 'zamba-heads'],
+  // A bias under a name of its own.
+  'Linear Elewise Elewise': ['gpt_neox_japanese', 'gpt_neox_japanese-untied'],
   // Mixers of the first Mamba, without norms of steps, B and C and with them.
   'CausalConv1d Linear Slice Slice Concat Linear SelectiveScan Slice Activation Elewise': [
     'mamba',
