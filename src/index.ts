@@ -132,6 +132,7 @@ export {
   SingleStepLayer,
   SumOfSteps,
 } from './layers/decoder-layers.js';
+export { DifferentialAttention, type DifferentialConfig } from './layers/differential-attention.js';
 export {
   DISTANCE_VECTORS,
   DisentangledAttention,

@@ -22,6 +22,7 @@ export * from './deepseek/index.js';
 export * from './deepseek_v2/index.js';
 export * from './deepseek_v3/index.js';
 export * from './deepseek_v32/index.js';
+export * from './diffllama/index.js';
 export * from './distilbert/index.js';
 export * from './dots1/index.js';
 export * from './electra/index.js';

@@ -306,6 +306,9 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   ],
   'Concat Linear Linear Linear Elewise CausalConv1d Linear Slice Slice Concat Concat Slice Linear SelectiveScan Slice Activation Elewise Linear Elewise':
     ['zamba', 'zamba-heads'],
+  // Attention of two groups of heads, to the same keys twice; of lambda, a number of the layer.
+  'Split Rope Slice Concat ReshapeAndCache Slice Concat ReshapeAndCache Concat Slice Linear Sigmoid Elewise Sigmoid Elewise Linear Sigmoid Elewise Sigmoid Elewise Elewise Elewise Elewise Elewise Elewise Slice Elewise RmsNorm':
+    ['diffllama', 'diffllama-biases'],
   // A bias under a name of its own.
   'Linear Elewise Elewise': ['gpt_neox_japanese', 'gpt_neox_japanese-untied'],
   // Mixers of the first Mamba, without norms of steps, B and C and with them.
