@@ -88,6 +88,7 @@ export type { Guide } from './guided/index.js';
 export { BlockManager, BlockTable } from './kv-cache/block-manager.js';
 export type { KvQuantMode } from './kv-cache/kv-quant.js';
 export { AdaptedAttention, AdaptedMLP, type Adapters } from './layers/adapted-steps.js';
+export { AttentionExperts, type AttentionExpertsConfig } from './layers/attention-experts.js';
 export {
   NormedRotaryAttention,
   PositionFreeAttention,

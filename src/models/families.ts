@@ -79,6 +79,7 @@ export * from './internlm3/index.js';
 export * from './internvl/index.js';
 export * from './jais2/index.js';
 export * from './jamba/index.js';
+export * from './jetmoe/index.js';
 export * from './jina_embeddings_v3/index.js';
 export * from './kimi_k25/index.js';
 export * from './kimi_linear/index.js';

@@ -48,6 +48,16 @@ const MAMBA = 'CausalConv1d Slice SelectiveScan Slice Activation Elewise';
 const WEIGHED =
   'Elewise Elewise Elewise RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Elewise Elewise Elewise';
 
+/** Experts of attention and of MLPs, of each of which a token chooses so many. */
+function mixtureOfBoth(choices: number): string {
+  const each = (step: string): string => `${step} `.repeat(choices);
+  const router = 'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise';
+  const product = 'MoeInitRouting Elewise GroupedMatmul';
+  const queries = `${each('Slice Slice')}Linear ${each(`${product} Gather`)}${'Concat '.repeat(choices - 1)}`;
+  const outputs = `${each(`Slice ${product} MoeTokenUnpermute`)}${each('Elewise')}Elewise`;
+  return `${router} ${queries}Slice Rope Slice ReshapeAndCache ${outputs} ${router} FusedExperts Elewise Elewise`;
+}
+
 /** Experts without gates. */
 const UNGATED = 'MoeInitRouting Elewise GroupedMatmul Activation Elewise GroupedMatmul MoeTokenUnpermute';
 
@@ -309,6 +319,8 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   // Attention of two groups of heads, to the same keys twice; of lambda, a number of the layer.
   'Split Rope Slice Concat ReshapeAndCache Slice Concat ReshapeAndCache Concat Slice Linear Sigmoid Elewise Sigmoid Elewise Linear Sigmoid Elewise Sigmoid Elewise Elewise Elewise Elewise Elewise Elewise Slice Elewise RmsNorm':
     ['diffllama', 'diffllama-biases'],
+  [mixtureOfBoth(2)]: ['jetmoe'],
+  [mixtureOfBoth(3)]: ['jetmoe-three'],
   // A bias under a name of its own.
   'Linear Elewise Elewise': ['gpt_neox_japanese', 'gpt_neox_japanese-untied'],
   // Mixers of the first Mamba, without norms of steps, B and C and with them.
