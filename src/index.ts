@@ -166,6 +166,7 @@ export { type MambaConfig, MambaMixer, type ScanNorm } from './layers/mamba.js';
 export { type Mamba2Config, Mamba2Mixer, type Mamba2Options, type Mamba2Scales } from './layers/mamba2.js';
 export * from './layers/mlp.js';
 export { Module } from './layers/module.js';
+export { NormedProjection } from './layers/normed-projection.js';
 export {
   BaseLayerNorm,
   BaseNorm,
