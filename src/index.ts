@@ -88,6 +88,7 @@ export type { Guide } from './guided/index.js';
 export { BlockManager, BlockTable } from './kv-cache/block-manager.js';
 export type { KvQuantMode } from './kv-cache/kv-quant.js';
 export { AdaptedAttention, AdaptedMLP, type Adapters } from './layers/adapted-steps.js';
+export { AttentionExperts, type AttentionExpertsConfig } from './layers/attention-experts.js';
 export {
   NormedRotaryAttention,
   PositionFreeAttention,
@@ -132,6 +133,7 @@ export {
   SingleStepLayer,
   SumOfSteps,
 } from './layers/decoder-layers.js';
+export { DifferentialAttention, type DifferentialConfig } from './layers/differential-attention.js';
 export {
   DISTANCE_VECTORS,
   DisentangledAttention,
@@ -151,6 +153,9 @@ export {
 } from './layers/experts.js';
 export { GatedAttention, type GatePart } from './layers/gated-attention.js';
 export { type DeltaNetConfig, type DeltaNetParts, GatedDeltaNet } from './layers/gated-delta-net.js';
+export { GatedLruBlock, type GatedLruConfig } from './layers/gated-lru.js';
+export { type HeadedMambaConfig, HeadedMambaMixer } from './layers/headed-mamba.js';
+export { HybridLayer, type HybridParts, wideAttention } from './layers/hybrid-layer.js';
 export { Indexer, type IndexerConfig } from './layers/indexer.js';
 export { KimiDeltaAttention, type KimiDeltaConfig } from './layers/kimi-delta-attention.js';
 export { LatentAttention, type LatentAttentionConfig } from './layers/latent-attention.js';
@@ -159,17 +164,9 @@ export { LightningAttention, type LightningConfig } from './layers/lightning-att
 export { type AdapterSizes, LowRankAdapter } from './layers/low-rank-adapter.js';
 export { type MambaConfig, MambaMixer, type ScanNorm } from './layers/mamba.js';
 export { type Mamba2Config, Mamba2Mixer, type Mamba2Options, type Mamba2Scales } from './layers/mamba2.js';
-export {
-  BaseMLP,
-  BaseUngatedMLP,
-  type GatedMLPNames,
-  type GatedMLPOptions,
-  type MLPConfig,
-  type MLPOptions,
-  UngatedMLP,
-  type UngatedMLPNames,
-} from './layers/mlp.js';
+export * from './layers/mlp.js';
 export { Module } from './layers/module.js';
+export { NormedProjection } from './layers/normed-projection.js';
 export {
   BaseLayerNorm,
   BaseNorm,

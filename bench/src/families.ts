@@ -37,7 +37,7 @@ const EXPERT_WIDTH = 768;
 
 /** What families call the sizes of a decoder, and the sizes of l1. Layers and vocabulary stay as few as they are. */
 const WIDTHS: readonly (readonly [keys: readonly string[], size: number])[] = [
-  [['hidden_size', 'n_embd', 'word_embed_proj_dim', 'd_model'], L1.hidden],
+  [['hidden_size', 'n_embd', 'word_embed_proj_dim', 'd_model', 'lru_width'], L1.hidden],
   [['intermediate_size', 'ffn_hidden_size', 'n_inner', 'ffn_dim'], L1.intermediate],
   [
     [
@@ -73,6 +73,9 @@ function widened(config: Config): Config {
     const first = { state_size: 16, time_step_rank: 128, intermediate_size: 2 * L1.hidden };
     Object.assign(wide, isFirst ? first : { num_heads: 64, state_size: 128 });
   }
+  // Zamba's mixers are those of Mamba, in few heads.
+  if ('mamba_dt_rank' in config && 'n_mamba_heads' in config)
+    Object.assign(wide, { n_mamba_heads: 2, mamba_d_state: 16, mamba_dt_rank: 128 });
   // Heads of latent attention say their parts, which stay.
   if ('kv_lora_rank' in config && 'head_dim' in config) wide.head_dim = config.head_dim;
   const { num_attention_heads_per_layer: each } = config;

@@ -953,6 +953,19 @@ void GatedDeltaRule(Case& c) {
   c.Node("GatedDeltaRule", param, inputs, 1, state);
 }
 
+void RealGatedLru(Case& c) {
+  Draw d{c};
+  const StateSteps steps(d);
+  const int64_t heads = d.Int(1, 3), head_size = d.Dim(), width = heads * head_size;
+  const DType dtype = d.Float();
+  Strings inputs{c.Input(dtype, {steps.tokens, width}), c.Input(dtype, {steps.tokens, 2 * width})};
+  for (int i = 0; i < 2; ++i) inputs.push_back(c.Input(DType::kF32, {heads, head_size}));
+  inputs.push_back(d.Vector(DType::kF32, width));
+  Strings state;
+  steps.Add(d, width, inputs, state);
+  c.Node("RealGatedLru", {{"heads", Num(heads)}, {"headSize", Num(head_size)}}, inputs, 1, state);
+}
+
 void SelectiveScan(Case& c, bool by_channel) {
   Draw d{c};
   const StateSteps steps(d);
@@ -1204,6 +1217,7 @@ const std::map<std::string, Variants>& Recipes() {
         {"MoeTokenUnpermute", {{"", MoeTokenUnpermute}}},
         {"PagedAttention", {}},
         {"QkvRopeCache", {{"", QkvRopeCache}}},
+        {"RealGatedLru", {{"", RealGatedLru}}},
         {"Reduce", {{"", Reduce}}},
         {"Repeat", {{"", Repeat}}},
         {"ReshapeAndCache",

@@ -280,6 +280,36 @@ Recurrence ChannelScan(int64_t heads, int64_t head_size, int64_t state_size) {
   return op;
 }
 
+/// Real gates, of which each head's lie side by side: those of its input, then those of its decay.
+Recurrence GatedLru(int64_t heads, int64_t head_size) {
+  const int64_t width = heads * head_size;
+  Random random(8);
+  Recurrence op{"RealGatedLru",
+                {{"heads", static_cast<double>(heads)}, {"headSize", static_cast<double>(head_size)}},
+                width,
+                2 * width,
+                width,
+                width,
+                {Value(DType::kF32, {heads, head_size}, random.Normal<double>(width, 1)),
+                 Value(DType::kF32, {heads, head_size}, random.Normal<double>(width, 1)),
+                 Value(DType::kF32, {width}, random.Normal<double>(width, 1))},
+                nullptr};
+  op.step = [](const Recurrence& self, const Numbers& row, const Numbers& gates, Numbers& state) {
+    const auto head = static_cast<int64_t>(std::get<double>(self.param.at("headSize").value()));
+    // No number of a state is 0 behind a token.
+    const bool begins = state[0] == 0;
+    for (int64_t c = 0; c < self.out; ++c) {
+      const auto at = static_cast<size_t>(c), gate = static_cast<size_t>(2 * (c / head) * head + c % head);
+      const double input = Sigmoid(gates[gate] + self.weights[0].Get(at));
+      const double forgets = Sigmoid(gates[gate + static_cast<size_t>(head)] + self.weights[1].Get(at));
+      const double decay = std::exp(-8 * std::log1p(std::exp(self.weights[2].Get(at))) * forgets);
+      state[at] = decay * state[at] + (begins ? 1 : std::sqrt(1 - decay * decay)) * input * row[at];
+    }
+    return state;
+  };
+  return op;
+}
+
 void DeltaRulesAgree() {
   Agrees(Delta(1, 1, 8, 16), 2e-5);
   Agrees(Delta(2, 4, 24, 40), 2e-5);
@@ -294,6 +324,12 @@ void ScansAgree() {
   Agrees(ChannelScan(1, 16, 8), 2e-5);
   Agrees(ChannelScan(1, 150, 16), 2e-5);
   Agrees(ChannelScan(3, 21, 5), 2e-5);
+}
+
+void GatedUnitsAgree() {
+  Agrees(GatedLru(1, 16), 2e-5);
+  Agrees(GatedLru(3, 21), 2e-5);
+  Agrees(GatedLru(2, 150), 2e-5);  // More columns than a worker takes.
 }
 
 void ConvolutionsAgree() {
@@ -330,6 +366,17 @@ void WhatDoesNotFitIsRefused() {
             {"NATIVE_PARAM_INVALID", "keyHeads", "an integer from 1 to 65536"}));
   CHECK(Has(ErrorOf([] { CreateOperation("SelectiveScan", {{"heads", 3}, {"headSize", 8}}); }),
             {"NATIVE_PARAM_INVALID", "stateSize", "an integer from 1 to 4096"}));
+  CHECK(Has(ErrorOf([] { CreateOperation("RealGatedLru", {{"heads", 3}}); }),
+            {"NATIVE_PARAM_INVALID", "headSize", "an integer from 1 to 65536"}));
+  const Recurrence gated = GatedLru(2, 4);
+  CHECK(Has(ErrorOf([&] {
+              RunOp(gated.type, gated.param,
+                    {Value(DType::kF32, {1, 8}, Numbers(8, 1)), Value(DType::kF32, {1, 8}, Numbers(8, 1)), gated.weights[0],
+                     gated.weights[1], gated.weights[2], states, Value(DType::kI32, {1}, {-1}), Value(DType::kI32, {1}, {0}),
+                     Value(DType::kI32, {1}, {1})},
+                    kernels::Select("reference"));
+            }),
+            {"NATIVE_SHAPE_MISMATCH", "in1", "[1,16]"}));
 }
 
 }  // namespace
@@ -339,6 +386,7 @@ int main() {
   using namespace atb::test;
   RUN(DeltaRulesAgree);
   RUN(ScansAgree);
+  RUN(GatedUnitsAgree);
   RUN(ConvolutionsAgree);
   RUN(WhatDoesNotFitIsRefused);
   return 0;

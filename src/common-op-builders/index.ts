@@ -15,6 +15,7 @@ import './recurrent.js';
 import './rope.js';
 import './sparse-attention.js';
 
+export { multiplyHeads } from './head-products.js';
 export {
   type BoundBuilder,
   CommonOpBuilder,

@@ -1,25 +1,13 @@
 import { AtbError } from '../errors.js';
 import { type AtbGraph, BaseOperation, dim } from '../graph/atb-graph.js';
 import { wantsGraph } from './attention.js';
+import { multiplyHeads } from './head-products.js';
 import { CommonOpBuilder } from './manager.js';
 import { scaledQueries } from './query-scales.js';
 import type { BuilderTensors, LatentCache, OpBuilder, ParamOf } from './types.js';
 
 type Param = ParamOf<'MLA'>;
 type Tensors = BuilderTensors['MLA'];
-
-/** Axes of heads and of tokens, swapped. */
-const SWAP = [1, 0, 2] as const;
-
-/** Multiplies each head of `x` [tokens, heads, in] with a matrix of its own, of [heads, out, in]: -> [tokens, heads, out]. */
-function multiplyHeads(graph: AtbGraph, name: string, x: string, matrices: string): string {
-  const [byHead, product, out] = [`${name}_heads`, `${name}_product`, `${name}_out`];
-  graph.addOperation(new BaseOperation('Transpose', { perm: SWAP }, `${name}_transpose`), [x], [byHead]);
-  const linear = new BaseOperation('Linear', { transposeB: true, hasBias: false }, name);
-  graph.addOperation(linear, [byHead, matrices], [product]);
-  graph.addOperation(new BaseOperation('Transpose', { perm: SWAP }, `${name}_back`), [product], [out]);
-  return out;
-}
 
 /** What attention reads: queries [tokens, heads, rank + rotated] and keys [tokens, 1, rank + rotated]. */
 interface LatentRows {

@@ -21,8 +21,15 @@ export type RecurrentRule =
       readonly steps: readonly [least: number, most: number];
     }
   | {
-      /** Each channel has a step, and each number of its state a decay of its own. */
+      /** Each channel has a step, and each number of its state a decay of its own; each head a B and a C. */
       readonly rule: 'mamba';
-      readonly channels: number;
+      readonly heads: number;
+      readonly headSize: number;
       readonly stateSize: number;
+    }
+  | {
+      /** Each channel has a number for a state, and gates of what goes into it and of what it forgets. */
+      readonly rule: 'rg_lru';
+      readonly heads: number;
+      readonly headSize: number;
     };

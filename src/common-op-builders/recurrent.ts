@@ -79,7 +79,7 @@ export class Mamba2Scan implements OpBuilder<'RECURRENT'> {
   }
 }
 
-/** Our extension SelectiveScan, of one head whose channels have steps of their own. */
+/** Our extension SelectiveScan, of heads whose channels have steps of their own. */
 @CommonOpBuilder()
 export class MambaScan implements OpBuilder<'RECURRENT'> {
   readonly category = 'RECURRENT';
@@ -89,8 +89,23 @@ export class MambaScan implements OpBuilder<'RECURRENT'> {
   }
 
   build(graph: AtbGraph, param: Param & { readonly rule: 'mamba' }, tensors: Tensors): void {
-    const { opName, channels: headSize, stateSize } = param;
-    const sizes = { heads: 1, headSize, stateSize, byChannel: true };
+    const { opName, heads, headSize, stateSize } = param;
+    const sizes = { heads, headSize, stateSize, ...(heads > 1 && { groups: heads }), byChannel: true };
     addRecurrent(graph, new BaseOperation('SelectiveScan', sizes, opName), tensors);
+  }
+}
+
+/** Our extension RealGatedLru. */
+@CommonOpBuilder()
+export class GatedLinearUnit implements OpBuilder<'RECURRENT'> {
+  readonly category = 'RECURRENT';
+
+  isMatch({ rule }: Param): true | string {
+    return rule === 'rg_lru' || `wants rg_lru, found ${rule}`;
+  }
+
+  build(graph: AtbGraph, param: Param & { readonly rule: 'rg_lru' }, tensors: Tensors): void {
+    const { opName, heads, headSize } = param;
+    addRecurrent(graph, new BaseOperation('RealGatedLru', { heads, headSize }, opName), tensors);
   }
 }

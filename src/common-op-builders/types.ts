@@ -244,7 +244,7 @@ export interface BuilderTensors {
   RECURRENT: {
     rows: string;
     steps: string;
-    /** f32, one for each head: log decay, the bias of steps, and with mamba2 what x is added by; with mamba for each channel. */
+    /** f32, of each head or channel, as the rule's operation reads them: decays, biases of steps or gates, what x is added by. */
     perHead: readonly string[];
     state: StateTensors;
     recurrentOut: string;

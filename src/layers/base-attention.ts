@@ -6,13 +6,13 @@ import {
   CHUNKED_MASK,
   FULL_MASK,
   insertMaskName,
-  type RopeConfig,
   SEEN_KEYS,
   slidingMaskName,
   TOKEN_SEQUENCES,
 } from '../step-inputs/index.js';
 import { Linear } from '../weights/linear.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
+import type { AttentionConfig } from './attention-config.js';
 import { type CacheRef, layerCache } from './cache-ref.js';
 import { Clamp } from './clamp.js';
 import { requireMember } from './complete.js';
@@ -21,51 +21,8 @@ import { Module } from './module.js';
 import { projectionsOf, type QkvNames } from './projections.js';
 import { ROTARY_ROWS, type RotaryRows, SLIDING_ROTARY_ROWS } from './rotary-rows.js';
 
+export * from './attention-config.js';
 export * from './rotary-rows.js';
-
-/** What attention is told by the configuration. */
-export interface AttentionConfig {
-  readonly hiddenSize: number;
-  readonly numAttentionHeads: number;
-  readonly numKeyValueHeads: number;
-  readonly headDim: number;
-  /** Of values, and so of what attention gives, where their heads have another size. */
-  readonly valueHeadDim?: number | undefined;
-  readonly qkvBias: boolean;
-  /** Whether keys have a bias, where that differs from queries and values. */
-  readonly keyBias?: boolean;
-  readonly denseBias: boolean;
-  /** Absent without rotary embedding. */
-  readonly rope?: RopeConfig | undefined;
-  /** The rotary embedding of layers with a window, where it is another one than `rope`. */
-  readonly slidingRope?: RopeConfig | undefined;
-  /** Of ALiBi, one for each head; absent without it. */
-  readonly alibiSlopes?: readonly number[] | undefined;
-  /** For each layer, how many keys a query sees with its own; undefined: all before it. */
-  readonly slidingWindows: readonly (number | undefined)[];
-  /** For each layer, the size of the chunks of positions within which a query sees keys; undefined or absent: none. */
-  readonly attentionChunks?: readonly (number | undefined)[];
-  /** Whether a token sees only itself and those before it; true when absent. */
-  readonly isCausal?: boolean;
-  /** Whether tokens of one insert see each other, whichever comes first; false when absent. */
-  readonly seesInserts?: boolean;
-}
-
-/** Of an encoder whose rows all see each other, and whose heads all have keys and values of their own. */
-export const encoderAttention = ({
-  numHeads,
-  ...rest
-}: { readonly numHeads: number } & Pick<
-  AttentionConfig,
-  'hiddenSize' | 'qkvBias' | 'keyBias' | 'denseBias'
->): AttentionConfig => ({
-  ...rest,
-  numAttentionHeads: numHeads,
-  numKeyValueHeads: numHeads,
-  headDim: rest.hiddenSize / numHeads,
-  slidingWindows: [],
-  isCausal: false,
-});
 
 const SEPARATE: QkvNames = { q: 'q_proj', k: 'k_proj', v: 'v_proj' };
 
@@ -106,6 +63,13 @@ export interface Qkv {
   readonly q: string;
   readonly k: string;
   readonly v: string;
+}
+
+/** Attention once more in the same layer. */
+export interface BesideAttention {
+  /** Of its names in the graph. */
+  readonly prefix: string;
+  readonly cache: CacheRef | undefined;
 }
 
 /**
@@ -222,8 +186,16 @@ export abstract class BaseAttention extends Module {
     return { q: 'q_rope', k: 'k_rope' };
   }
 
-  /** Writes keys and values to the cache, if there is one, and attends: `attn_out` [tokens, heads * valueHeadDim]. */
-  buildAttentionGraph(graph: AtbGraph, kind: GraphKind, { q, k, v }: Qkv): string {
+  /**
+   * Writes keys and values to the cache, if there is one, and attends: `attn_out` [tokens, heads * valueHeadDim].
+   * `beside`: how a layer attends once more, to other values.
+   */
+  buildAttentionGraph(
+    graph: AtbGraph,
+    kind: GraphKind,
+    { q, k, v }: Qkv,
+    { prefix, cache: cacheInUse }: BesideAttention = { prefix: '', cache: this.caches()[0] },
+  ): string {
     const {
       numAttentionHeads: headNum,
       numKeyValueHeads: kvHeadNum,
@@ -233,10 +205,10 @@ export abstract class BaseAttention extends Module {
     } = this.config;
     const { windowSize, scale, softcap, isCausal, sinks } = this;
     const chunkSize = this.config.attentionChunks?.[this.layerId];
-    const [cache] = kind.fillsCache ? this.caches() : [];
+    const cache = kind.fillsCache ? cacheInUse : undefined;
     CommonOpBuilderManager.getBuilder({
       category: 'ATTENTION',
-      opName: 'attention',
+      opName: `${prefix}attention`,
       attnType: 'PAGED_ATTENTION',
       kind,
       headNum,
@@ -270,9 +242,9 @@ export abstract class BaseAttention extends Module {
       ...(slopes && { tokenSequences: TOKEN_SEQUENCES }),
       ...(sinks && { sinks: sinks.name }),
       ...(this.queryScales !== undefined && { queryScales: this.queryScales }),
-      attentionOut: 'attn_out',
+      attentionOut: `${prefix}attn_out`,
     });
-    return 'attn_out';
+    return `${prefix}attn_out`;
   }
 
   /** Whether some tokens see later ones: decode's are words, and the last. */

@@ -10,12 +10,16 @@ export interface CacheRef {
   readonly value?: string;
 }
 
-/** The cache of one layer of its own: `layer_3_k_cache` and `layer_3_v_cache`, in its graph `k_cache` and `v_cache`. */
+/**
+ * The cache of one layer of its own: `layer_3_k_cache` and `layer_3_v_cache`, in its graph `k_cache` and `v_cache`. `prefix`:
+ * of the names of another cache of the same layer.
+ */
 export function layerCache(
   layerId: number,
   { heads, keySize, valueSize }: Pick<KvCacheDesc, 'heads' | 'keySize' | 'valueSize'>,
+  prefix = '',
 ): CacheRef & { readonly value: string } {
-  const [key, value] = ['k_cache', 'v_cache'];
+  const [key, value] = [`${prefix}k_cache`, `${prefix}v_cache`];
   const cache = {
     key: `layer_${layerId}_${key}`,
     value: `layer_${layerId}_${value}`,

@@ -102,22 +102,29 @@ export class OffsetRMSNorm extends BaseRMSNorm {
   protected override readonly weightOffset = 1;
 }
 
-/** x / rms(x), without a weight. */
-export class UnscaledRMSNorm extends BaseNorm {
-  private readonly ones: TensorRef;
+/** x / rms(x) * factor, the same for all numbers. */
+export class ConstantRMSNorm extends BaseNorm {
+  private readonly factors: TensorRef;
 
-  constructor(weights: Weights, size: number, epsilon: number) {
+  constructor(weights: Weights, size: number, epsilon: number, factor: number) {
     super(weights, epsilon);
-    this.ones = constantWeight(weights.path('ones'), [size], 1);
+    this.factors = constantWeight(weights.path('factors'), [size], factor);
   }
 
   override getWeights(): TensorRef[] {
-    return [this.ones];
+    return [this.factors];
   }
 
   buildGraph(graph: AtbGraph, input: string, normOut = `${this.name}_out`): string {
-    const { name, epsilon, ones: weight } = this;
+    const { name, epsilon, factors: weight } = this;
     return addRMSNorm(graph, { name, epsilon, weight }, input, normOut);
+  }
+}
+
+/** x / rms(x), without a weight. */
+export class UnscaledRMSNorm extends ConstantRMSNorm {
+  constructor(weights: Weights, size: number, epsilon: number) {
+    super(weights, size, epsilon, 1);
   }
 }
 

@@ -128,7 +128,7 @@ export function asTable(ref: TensorRef): TensorRef {
   };
 }
 
-/** The same numbers in the same order as one vector, where all but one axis are 1. Comes before all other changes. */
+/** The same numbers in the same order as one vector. Comes before all other changes. */
 export function asVector(ref: TensorRef): TensorRef {
   const { parts } = flattened(ref);
   const vector = (shape: readonly number[]) => [elementCount(shape)];

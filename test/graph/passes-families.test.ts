@@ -48,6 +48,16 @@ const MAMBA = 'CausalConv1d Slice SelectiveScan Slice Activation Elewise';
 const WEIGHED =
   'Elewise Elewise Elewise RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Elewise Elewise Elewise';
 
+/** Experts of attention and of MLPs, of each of which a token chooses so many. */
+function mixtureOfBoth(choices: number): string {
+  const each = (step: string): string => `${step} `.repeat(choices);
+  const router = 'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise';
+  const product = 'MoeInitRouting Elewise GroupedMatmul';
+  const queries = `${each('Slice Slice')}Linear ${each(`${product} Gather`)}${'Concat '.repeat(choices - 1)}`;
+  const outputs = `${each(`Slice ${product} MoeTokenUnpermute`)}${each('Elewise')}Elewise`;
+  return `${router} ${queries}Slice Rope Slice ReshapeAndCache ${outputs} ${router} FusedExperts Elewise Elewise`;
+}
+
 /** Experts without gates. */
 const UNGATED = 'MoeInitRouting Elewise GroupedMatmul Activation Elewise GroupedMatmul MoeTokenUnpermute';
 
@@ -297,6 +307,22 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   ],
   [`Concat RmsNorm Linear Split Linear Linear Elewise Linear Linear Elewise Linear Linear Elewise ReshapeAndCache Linear RmsNorm Linear Linear Split Activation Elewise Linear Linear Elewise ${MAMBA} RmsNorm Elewise Linear Elewise`]:
     ['zamba2-adapters'],
+  // Blocks of Griffin.
+  'CausalConv1d Linear RealGatedLru Slice Activation Elewise': ['recurrent_gemma', 'recurrent_gemma-biases'],
+  // Mixers of Mamba with several heads, alone and behind a transformer that layers share.
+  'CausalConv1d Linear Slice Slice Concat Concat Slice Linear SelectiveScan Slice Activation Elewise': [
+    'zamba',
+    'zamba-heads',
+  ],
+  'Concat Linear Linear Linear Elewise CausalConv1d Linear Slice Slice Concat Concat Slice Linear SelectiveScan Slice Activation Elewise Linear Elewise':
+    ['zamba', 'zamba-heads'],
+  // Attention of two groups of heads, to the same keys twice; of lambda, a number of the layer.
+  'Split Rope Slice Concat ReshapeAndCache Slice Concat ReshapeAndCache Concat Slice Linear Sigmoid Elewise Sigmoid Elewise Linear Sigmoid Elewise Sigmoid Elewise Elewise Elewise Elewise Elewise Elewise Slice Elewise RmsNorm':
+    ['diffllama', 'diffllama-biases'],
+  [mixtureOfBoth(2)]: ['jetmoe'],
+  [mixtureOfBoth(3)]: ['jetmoe-three'],
+  // A bias under a name of its own.
+  'Linear Elewise Elewise': ['gpt_neox_japanese', 'gpt_neox_japanese-untied'],
   // Mixers of the first Mamba, without norms of steps, B and C and with them.
   'CausalConv1d Linear Slice Slice Concat Linear SelectiveScan Slice Activation Elewise': [
     'mamba',

@@ -2,6 +2,7 @@ import type { ModelRunner } from '../../src/runner/model-runner.js';
 import type { ExpertsOfPrompt } from './families.js';
 
 interface SparseConfig {
+  readonly modelType: string;
   readonly numHiddenLayers: number;
   readonly numExpertsPerToken?: number;
   readonly sparseLayers?: readonly boolean[];
@@ -9,12 +10,18 @@ interface SparseConfig {
   readonly mixers?: readonly string[];
 }
 
-/** What each layer with a router computed under a name, [tokens, width]. */
+/** Of families whose layers have several routers, what these are called before what they compute. */
+const ROUTERS: Readonly<Record<string, readonly string[]>> = { jetmoe: ['attention_router_', ''] };
+
+/** What each router of each layer with any computed under a name, [tokens, width]. */
 async function ofRouters(runner: ModelRunner, prompt: Int32Array, name: string): Promise<Matrix[]> {
-  const config = runner.config as SparseConfig;
+  const config = runner.config as unknown as SparseConfig;
+  const routers = ROUTERS[config.modelType] ?? [''];
   const { numHiddenLayers, sparseLayers = config.mixers?.map((mixer) => mixer === 'moe') } = config;
-  const all = Array.from({ length: numHiddenLayers }, (_, layer) => `layer_${layer}/${name}`);
-  const paths = all.filter((_, layer) => sparseLayers?.[layer] ?? true);
+  const layers = Array.from({ length: numHiddenLayers }, (_, layer) => layer);
+  const paths = layers
+    .filter((layer) => sparseLayers?.[layer] ?? true)
+    .flatMap((layer) => routers.map((router) => `layer_${layer}/${router}${name}`));
   const { tensors } = await runner.trace(prompt, paths);
   return paths.map((path) => {
     const { data, shape } = tensors[path] as { data: ArrayLike<number>; shape: readonly number[] };

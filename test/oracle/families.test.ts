@@ -31,7 +31,7 @@ const COSINES: Readonly<Record<string, number>> = { nemotron: 0.998 };
 /** The least share of rows with that cosine. Behind a token that got other experts all are others. */
 const COMPARED = 1 / 6;
 /** What ATB lacks for recurrent states. */
-const STATES = /(CausalConv1d|GatedDeltaRule|SelectiveScan) is an extension op$/;
+const STATES = /(CausalConv1d|GatedDeltaRule|RealGatedLru|SelectiveScan) is an extension op$/;
 /** The same of lightning attention, which has no convolutions. */
 const SCAN = /SelectiveScan is an extension op$/;
 /** What it lacks for attention to chosen keys. */
@@ -87,6 +87,10 @@ const EXTENSIONS: Readonly<Record<string, RegExp>> = {
   qwen3_5_text: STATES,
   qwen3_next: STATES,
   'qwen3_next-dense': STATES,
+  recurrent_gemma: STATES,
+  'recurrent_gemma-biases': STATES,
+  zamba: STATES,
+  'zamba-heads': STATES,
   zamba2: STATES,
   'zamba2-adapters': STATES,
   'vaultgemma-bounded': /softcap is an extension key$/,

@@ -20,7 +20,7 @@ that is told where each of them stands (remote_families.py); their CONFIG must b
         i/rows           int64 [R]     the positions whose logits follow: at most ROWS, first and last among them
         i/logits         f32 [R, vocab]
         i/logits_bf16    f32 [R, vocab]  the same in float32 arithmetic with all weights rounded to bfloat16
-        i/experts        i8 [L, T, k]  with experts: those that each layer with a router chose
+        i/experts        i8 [L, T, k]  with experts: those that each router of each layer chose
         i/experts_bf16   i8 [L, T, k]  the same with the rounded weights
         i/keys           u8 [L, T, (T + 7) // 8]  with sparse attention: those that each indexer chose of the keys up to
                                        a query's own; key j is bit j % 8 of byte j // 8
@@ -94,13 +94,17 @@ def nudged(model):
 
 
 def chosen_experts(model, ids):
-    """What routers chose [layers, tokens, chosen], which transformers hands to the modules that hold the experts. Those
-    of Llama 4 are handed weighted tokens, so that its routers are asked for the highest of their logits."""
+    """What routers chose [routers, tokens, chosen], which transformers hands to the modules that hold the experts. Those
+    of Llama 4 are handed weighted tokens, and those of JetMoE sorted ones, so that their routers are asked for the highest
+    of their logits."""
     found, hooks = [], []
     for name, module in model.named_modules():
         if type(module).__name__ == "Llama4Router":
             hooks.append(module.register_forward_hook(
                 lambda router, _, out: found.append(out[1].topk(router.top_k, dim=1).indices.to(torch.int8))))
+        elif type(module).__name__ == "JetMoeTopKGating":
+            hooks.append(module.register_forward_hook(
+                lambda router, _, out: found.append(out[4].topk(router.top_k, dim=1).indices.to(torch.int8))))
         elif name.endswith(".experts") and "llama4" not in model.config.model_type:
             hooks.append(module.register_forward_pre_hook(lambda _, args: found.append(args[1].to(torch.int8))))
     forward(model, ids)

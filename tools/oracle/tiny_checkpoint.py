@@ -26,7 +26,9 @@ DECAY = "A_log"
 # Buffers that follow from the configuration: minimax writes them, and makes them where they are missing.
 DERIVED = ("slope_rate", "query_decay", "key_decay", "diagonal_decay")
 # Steps of Mamba's mixers, of which softplus is taken, are small, so that states remember.
-STEP_BIAS = "dt_proj.bias"
+STEP_BIAS = ("dt_proj.bias", "dt_proj_bias")
+# The softplus of these is what a gated recurrence forgets by: those of trained ones are small, so that states remember.
+FORGETTING = "recurrent_param"
 
 
 def rounded(x):
@@ -82,6 +84,8 @@ def draw(tensors, model, tied):
             mean, std = 0.5, 0.5
         if name.endswith(STEP_BIAS):
             mean, std = -3.0, 0.5
+        if name.endswith(FORGETTING):
+            mean, std = -4.0, 1.0
         out[name] = {"shape": list(tensor.shape), "mean": rounded(mean), "std": rounded(std)}
     return out
 

@@ -35,6 +35,8 @@ MATRICES = [
     (re.compile(r"(^|\.)(v_proj|value)$"), 1.0, 1.0),
     (re.compile(r"(o_proj|out_proj|wo|attn\.c_proj|(attention|attn)\.dense|attention\.output\.dense)$"), 0.9, 0.3),
     (re.compile(r"(down_proj|dense_4h_to_h|fc2|w2|c_proj|output\.dense)$"), 0.7, 0.3),
+    # Zamba: what makes steps, B and C. Nothing norms them, and what comes out is a product of three of them.
+    (re.compile(r"x_proj_weight$"), 0.5, 0.5),
     # Zamba2: what adapters add to a projection, and what a transformer adds to a mixer's input.
     (re.compile(r"adapter_list\.\d+\.1$"), 0.3, 0.3),
     (re.compile(r"layers\.\d+\.linear$"), 0.4, 0.1),

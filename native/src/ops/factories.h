@@ -28,6 +28,7 @@ std::unique_ptr<Operation> CreateMoeInitRouting(const ParamObject& param);
 std::unique_ptr<Operation> CreateMoeTokenUnpermute(const ParamObject& param);
 std::unique_ptr<Operation> CreatePagedAttention(const ParamObject& param);
 std::unique_ptr<Operation> CreateQkvRopeCache(const ParamObject& param);
+std::unique_ptr<Operation> CreateRealGatedLru(const ParamObject& param);
 std::unique_ptr<Operation> CreateReduce(const ParamObject& param);
 std::unique_ptr<Operation> CreateRepeat(const ParamObject& param);
 std::unique_ptr<Operation> CreateReshapeAndCache(const ParamObject& param);

@@ -35,6 +35,7 @@ constexpr Entry kOperations[] = {
     {"MoeTokenUnpermute", CreateMoeTokenUnpermute},
     {"PagedAttention", CreatePagedAttention},
     {"QkvRopeCache", CreateQkvRopeCache},
+    {"RealGatedLru", CreateRealGatedLru},
     {"Reduce", CreateReduce},
     {"Repeat", CreateRepeat},
     {"ReshapeAndCache", CreateReshapeAndCache},

@@ -22,6 +22,7 @@ import { moeInitRouting } from './moe-init-routing.js';
 import { moeTokenUnpermute } from './moe-token-unpermute.js';
 import { pagedAttention } from './paged-attention.js';
 import { qkvRopeCache } from './qkv-rope-cache.js';
+import { realGatedLru } from './real-gated-lru.js';
 import { reduce } from './reduce.js';
 import { repeat } from './repeat.js';
 import { reshapeAndCache } from './reshape-and-cache.js';
@@ -96,6 +97,7 @@ export const EXTENSION_OPS = [
   gatherDequant,
   lightningIndexer,
   qkvRopeCache,
+  realGatedLru,
   selectiveScan,
   sparseAttention,
 ] as const;

@@ -63,7 +63,7 @@ export { type LatentAttentionDefaults, latentAttention } from './latent.js';
 export { firstRope, type LayerRopes, layerRopes } from './layer-ropes.js';
 export { layersOfType } from './layer-types.js';
 export { contextLength, longestContext } from './longest-context.js';
-export { mamba, ORIGINAL_MAMBA_IRRELEVANT, originalMamba } from './mamba.js';
+export { mamba, ORIGINAL_MAMBA_IRRELEVANT, originalMamba, wideHeadDim } from './mamba.js';
 export {
   endlessContext,
   type Mamba2Defaults,

@@ -73,3 +73,11 @@ export const ORIGINAL_MAMBA_IRRELEVANT = {
   ),
   ...keysBecause('says which kernels another program takes', 'use_mambapy', 'use_associative_scan'),
 };
+
+/** Of heads that read hidden states and embeddings side by side, as those between mixers of Zamba do. */
+export const wideHeadDim = field(
+  ['attention_head_dim', 'head_dim'],
+  SIZE,
+  ({ hiddenSize, numAttentionHeads }: Hidden & { readonly numAttentionHeads: number }) =>
+    Math.floor((2 * hiddenSize) / numAttentionHeads),
+);

@@ -1,4 +1,3 @@
-import type { AtbGraph } from '../../graph/atb-graph.js';
 import {
   type ConfigOf,
   defineConfig,
@@ -10,13 +9,10 @@ import {
   tablePositions,
 } from '../../layers/config/index.js';
 import { PostNormLayer } from '../../layers/decoder-layers.js';
-import { buildLinear } from '../../layers/linear-steps.js';
-import { Module } from '../../layers/module.js';
-import type { NormStep } from '../../layers/norms.js';
+import { NormedProjection } from '../../layers/normed-projection.js';
 import { classifierOf } from '../../layers/row-heads.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { headRows, lengths, positions, tokenIds, tokenTypes } from '../../step-inputs/index.js';
-import { Linear } from '../../weights/linear.js';
 import type { Weights } from '../../weights/weights.js';
 import { bertEmbeddings, bertLayerParts, HARMLESS_IN_ENCODERS } from '../base/bert-parts.js';
 import { EncoderModelATB, TextEncoderATB } from '../base/text-encoder-atb.js';
@@ -38,28 +34,6 @@ const ELECTRA_CONFIG = defineConfig({
 });
 type ElectraConfig = ConfigOf<typeof ELECTRA_CONFIG>;
 
-/** What follows the sums of embeddings: their norm, and a product that makes them as wide as the hidden states. */
-class NormedProjection extends Module implements NormStep {
-  readonly project: Linear;
-
-  constructor(
-    readonly norm: NormStep,
-    weights: Weights,
-    { embeddingSize, hiddenSize }: ElectraConfig,
-  ) {
-    super();
-    this.project = Linear.load(weights, {
-      parts: [{ name: 'embeddings_project', outFeatures: hiddenSize }],
-      inFeatures: embeddingSize,
-      hasBias: true,
-    });
-  }
-
-  buildGraph(graph: AtbGraph, input: string): string {
-    return buildLinear(graph, this.project, this.norm.buildGraph(graph, input), 'embeddings_project_out');
-  }
-}
-
 /** BERT whose embeddings may be narrower than its hidden states (arXiv:2003.10555, section 3.2). */
 export class FlashElectraModelATB extends TextEncoderATB<ElectraConfig> {
   constructor(config: ElectraConfig, weights: Weights) {
@@ -74,7 +48,10 @@ export class FlashElectraModelATB extends TextEncoderATB<ElectraConfig> {
         names: { embedding: 'embeddings.word_embeddings', layers: 'encoder.layer' },
         embeddingSize,
         added,
-        norm: embeddingSize === hiddenSize ? norm : new NormedProjection(norm, inner, config),
+        norm:
+          embeddingSize === hiddenSize
+            ? norm
+            : new NormedProjection(norm, inner, 'embeddings_project', { embeddingSize, hiddenSize }),
         layer: (layerId, at) => new PostNormLayer(layerId, at, bertLayerParts(layerId, at, config)),
       }),
       head: classifierOf(weights, config, {

@@ -24,19 +24,12 @@ import {
   rotaryConfig,
   SIZE,
   textModel,
+  wideHeadDim,
 } from '../../layers/config/index.js';
 import type { RopeConfig } from '../../step-inputs/index.js';
 
 /** Before the mixers of which of its 54 layers the class has the shared transformer. */
 const USUAL = [6, 12, 18, 24, 30, 36, 42, 47, 51];
-
-/** Attention reads hidden states and embeddings side by side. */
-const headDim = field(
-  ['attention_head_dim', 'head_dim'],
-  SIZE,
-  ({ hiddenSize, numAttentionHeads }: { hiddenSize: number; numAttentionHeads: number }) =>
-    Math.floor((2 * hiddenSize) / numAttentionHeads),
-);
 
 const ropeWhereUsed: Field<RopeConfig | undefined, RotarySizes> = {
   read(json, config) {
@@ -51,7 +44,7 @@ export const ZAMBA2_CONFIG = defineConfig({
     ...textModel({ tieWordEmbeddings: true }),
     numAttentionHeads: field('num_attention_heads', HEADS, required),
     numKeyValueHeads: keyValueHeads('num_attention_heads'),
-    headDim,
+    headDim: wideHeadDim,
     rope: ropeWhereUsed,
     isLong: field('use_long_context', only(false), false),
     intermediateSize: mlpWidth('intermediate_size'),

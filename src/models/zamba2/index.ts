@@ -1,13 +1,19 @@
+import { AdaptedAttention, AdaptedMLP } from '../../layers/adapted-steps.js';
 import { SingleStepLayer } from '../../layers/decoder-layers.js';
+import { HybridLayer, wideAttention } from '../../layers/hybrid-layer.js';
+import { Mamba2Mixer } from '../../layers/mamba2.js';
 import { BaseRMSNorm } from '../../layers/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
 import { ZAMBA2_CONFIG, type Zamba2Config } from './config-zamba2.js';
-import { HybridLayer, mixerOf } from './hybrid-layer.js';
 
 export * from './config-zamba2.js';
+
+/** Its mixers' norms have an epsilon of their own. */
+const mixerOf = (layerId: number, config: Zamba2Config, at: Weights): Mamba2Mixer =>
+  new Mamba2Mixer(layerId, { ...config, rmsNormEps: 1e-5 }, at);
 
 /**
  * Zamba2 (arXiv:2411.15242): mixers of Mamba-2, before some of which a transformer stands that reads hidden states and
@@ -21,7 +27,7 @@ export class FlashZamba2ForCausalLMATB extends FlashForCausalLMATB<Zamba2Config>
 
   constructor(config: Zamba2Config, weights: Weights) {
     super(config, weights);
-    const { isHybrid, sharedBlocks, hiddenSize, rmsNormEps } = config;
+    const { isHybrid, sharedBlocks, hiddenSize, rmsNormEps, adapterRank: rank, adaptsAttention } = config;
     const hybridLayers = isHybrid.flatMap((is, layerId) => (is ? [layerId] : []));
     const inner = weights.at('model');
     const norm = (at: Weights) => new BaseRMSNorm(at, hiddenSize, rmsNormEps);
@@ -36,8 +42,15 @@ export class FlashZamba2ForCausalLMATB extends FlashForCausalLMATB<Zamba2Config>
         const owner = hybridLayers[use % sharedBlocks] ?? layerId;
         const own = at.at('shared_transformer');
         const isOwn = own.has('input_layernorm.weight');
-        const shared = inner.at('layers').at(owner).at('shared_transformer');
-        return new HybridLayer(layerId, config, at, isOwn ? own : shared, use);
+        const shared = isOwn ? own : inner.at('layers').at(owner).at('shared_transformer');
+        const adapters = adaptsAttention ? { rank, use } : undefined;
+        const wide = wideAttention(config);
+        return new HybridLayer(layerId, config, at, {
+          ...{ shared, use },
+          selfAttn: new AdaptedAttention(layerId, config, shared.at('self_attn'), wide, adapters),
+          mlp: new AdaptedMLP(config, shared.at('feed_forward'), { rank, use }),
+          mixer: (mixer) => mixerOf(layerId, config, mixer),
+        });
       },
       norm: norm(inner.at('final_layernorm')),
     });

@@ -30,6 +30,7 @@ struct HeadPiece {
   int64_t count;
   int64_t column;  ///< The first of the values.
   int64_t wanted;  ///< Values that there are.
+  bool begins;     ///< Whether its first token is a sequence's first, behind no state.
   int64_t columns;  ///< The same, up to a multiple of 16. Rows of values are so long; those behind `wanted` are zeros.
   float* q;
   float* k;
@@ -66,6 +67,7 @@ class RecurrentHeads {
       ForStatePieces(sequence, kTokens, [&](int64_t token, int64_t count, int64_t block) {
         piece.token = token;
         piece.count = count;
+        piece.begins = sequence.from < 0 && token == sequence.begin;
         make(piece);
         ctx.kernels.recur({.q = piece.q,
                            .k = piece.k,

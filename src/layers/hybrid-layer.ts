@@ -1,19 +1,32 @@
-import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
-import type { GraphKind } from '../../graph/graph-kind.js';
-import { AdaptedAttention, AdaptedMLP } from '../../layers/adapted-steps.js';
-import { BaseLayer } from '../../layers/base-layer.js';
-import { buildLinear } from '../../layers/linear-steps.js';
-import { Mamba2Mixer } from '../../layers/mamba2.js';
-import type { BorrowedTensor } from '../../layers/module.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
-import { addResidual } from '../../layers/residual.js';
-import { Linear } from '../../weights/linear.js';
-import type { Weights } from '../../weights/weights.js';
-import type { Zamba2Config } from './config-zamba2.js';
+import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
+import type { GraphKind } from '../graph/graph-kind.js';
+import { Linear } from '../weights/linear.js';
+import type { Weights } from '../weights/weights.js';
+import { BaseLayer } from './base-layer.js';
+import type { LayerStep } from './decoder-layers.js';
+import { buildLinear } from './linear-steps.js';
+import type { BorrowedTensor } from './module.js';
+import { BaseRMSNorm } from './norms.js';
+import { addResidual } from './residual.js';
 
-/** Its mixers' norms have an epsilon of their own. */
-export const mixerOf = (layerId: number, config: Zamba2Config, at: Weights): Mamba2Mixer =>
-  new Mamba2Mixer(layerId, { ...config, rmsNormEps: 1e-5 }, at);
+/** What such a layer is made of beside its norms. */
+export interface HybridParts {
+  /** The window of the transformer's weights, which may lie in an earlier layer. */
+  readonly shared: Weights;
+  /** Its attention, which reads twice as many numbers as hidden states have, and its MLP. */
+  readonly selfAttn: LayerStep;
+  readonly mlp: LayerStep;
+  /** The mixer, of a window of the layer's weights. */
+  mixer(weights: Weights): LayerStep;
+  /** Counts the layers like this before it. */
+  readonly use: number;
+}
+
+/** What its norms are told. */
+interface HybridSizes {
+  readonly hiddenSize: number;
+  readonly rmsNormEps: number;
+}
 
 /** Of the mixer, in graphs: the transformer before it has a norm whose own name is the same. */
 class MixerNorm extends BaseRMSNorm {
@@ -23,31 +36,33 @@ class MixerNorm extends BaseRMSNorm {
 /** x += mixer(norm(x + linear(transformer(x, embeddings)))), of which several layers share the transformer's weights. */
 export class HybridLayer extends BaseLayer {
   readonly inputLayernorm: BaseRMSNorm;
-  readonly selfAttn: AdaptedAttention;
+  readonly selfAttn: LayerStep;
   readonly preFfLayernorm: BaseRMSNorm;
-  readonly mlp: AdaptedMLP;
+  readonly mlp: LayerStep;
   readonly linear: Linear;
   readonly mixerNorm: BaseRMSNorm;
-  readonly mixer: Mamba2Mixer;
+  readonly mixer: LayerStep;
 
-  /** `shared`: the transformer's weights, which may lie in an earlier layer; `use` counts the layers like this before it. */
-  constructor(layerId: number, config: Zamba2Config, weights: Weights, shared: Weights, use: number) {
+  constructor(
+    layerId: number,
+    { hiddenSize, rmsNormEps }: HybridSizes,
+    weights: Weights,
+    parts: HybridParts,
+  ) {
     // Weights that lie elsewhere have other names in each layer's graph.
-    super(layerId, weights, `hybrid_${use}`);
-    const { hiddenSize, rmsNormEps, adapterRank: rank, adaptsAttention } = config;
+    super(layerId, weights, `hybrid_${parts.use}`);
+    const { shared } = parts;
     this.inputLayernorm = new BaseRMSNorm(shared.at('input_layernorm'), 2 * hiddenSize, rmsNormEps);
-    const wide = { scale: 1 / Math.sqrt(config.headDim / 2), inFeatures: 2 * hiddenSize };
-    const adapters = adaptsAttention ? { rank, use } : undefined;
-    this.selfAttn = new AdaptedAttention(layerId, config, shared.at('self_attn'), wide, adapters);
+    this.selfAttn = parts.selfAttn;
     this.preFfLayernorm = new BaseRMSNorm(shared.at('pre_ff_layernorm'), hiddenSize, rmsNormEps);
-    this.mlp = new AdaptedMLP(config, shared.at('feed_forward'), { rank, use });
+    this.mlp = parts.mlp;
     this.linear = Linear.load(weights, {
       parts: [{ name: 'linear', outFeatures: hiddenSize }],
       inFeatures: hiddenSize,
     });
     const decoder = weights.at('mamba_decoder');
     this.mixerNorm = new MixerNorm(decoder.at('input_layernorm'), hiddenSize, rmsNormEps);
-    this.mixer = mixerOf(layerId, config, decoder.at('mamba'));
+    this.mixer = parts.mixer(decoder.at('mamba'));
   }
 
   override borrowed(): BorrowedTensor[] {
@@ -66,3 +81,15 @@ export class HybridLayer extends BaseLayer {
     return addResidual(graph, hidden, stepped, 'layer_out');
   }
 }
+
+/** How attention reads hidden states and embeddings side by side (arXiv:2405.16712, figure 2). */
+export const wideAttention = ({
+  hiddenSize,
+  headDim,
+}: {
+  readonly hiddenSize: number;
+  readonly headDim: number;
+}) => ({
+  scale: 1 / Math.sqrt(headDim / 2),
+  inFeatures: 2 * hiddenSize,
+});
