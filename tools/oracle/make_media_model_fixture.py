@@ -26,12 +26,13 @@ import torch
 import transformers
 from PIL import Image
 from safetensors.torch import save_file
-from transformers import CONFIG_MAPPING, AutoModelForImageTextToText, Qwen2AudioForConditionalGeneration
+from transformers import (CONFIG_MAPPING, AutoModelForImageTextToText, Qwen2AudioForConditionalGeneration,
+                          Qwen3ASRForConditionalGeneration, VoxtralForConditionalGeneration)
 from transformers.modeling_outputs import MoeCausalLMOutputWithPast
 
 from make_family_fixture import LARGEST, NEW_TOKENS, SEED, rounded, rows_of
 from make_media_fixtures import bounded_processor, canvas_processor, covering_processor, picture, tiling_processor
-from make_sound_fixtures import heard
+from make_sound_fixtures import heard, mel_of_wave
 from recording import random_prompt
 from reference import check
 from remote_media import MEDIA_FAMILIES
@@ -121,6 +122,36 @@ CASES["qwen2_audio"] = dict(
                 audio_config=dict(d_model=64, encoder_layers=2, encoder_attention_heads=4, encoder_ffn_dim=96,
                                   num_mel_bins=32)),
     seed=2)
+
+# Stretches of 48 frames, of which four rows become a token; of 28, of which two do.
+CASES["voxtral"] = dict(
+    config=dict(text_config=TEXT | dict(model_type="llama", head_dim=16, rope_theta=10000.0), audio_token_id=IMAGE,
+                audio_config=dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128,
+                                  num_mel_bins=32, max_source_positions=24)),
+    seed=4)
+CASES["voxtral-pairs"] = dict(
+    config=CASES["voxtral"]["config"] | dict(
+        text_config=CASES["voxtral"]["config"]["text_config"] | dict(num_hidden_layers=2, attention_bias=True, mlp_bias=True),
+        audio_config=dict(hidden_size=64, num_hidden_layers=1, num_attention_heads=2, intermediate_size=128,
+                          num_mel_bins=20, max_source_positions=14)),
+    seed=2)
+
+# Stretches of a second, two of which see each other; the last holds fewer frames. Tied, as files of transformers have it.
+CASES["qwen3_asr"] = dict(
+    config=dict(text_config=TEXT | dict(model_type="qwen3", head_dim=16, rope_theta=10000.0), audio_token_id=IMAGE, tie_word_embeddings=True,
+                eos_token_id=2, pad_token_id=0,
+                audio_config=dict(d_model=64, encoder_layers=2, encoder_attention_heads=4, encoder_ffn_dim=96, num_mel_bins=12,
+                                  downsample_hidden_size=16, output_dim=64, n_window=50, n_window_infer=200)),
+    seed=1)
+# With the names and the config.json of published files, of which 5.24 reads neither.
+CASES["qwen3_asr-thinker"] = dict(
+    config=CASES["qwen3_asr"]["config"] | dict(
+        tie_word_embeddings=False,
+        audio_config=dict(d_model=32, encoder_layers=1, encoder_attention_heads=2, encoder_ffn_dim=48, num_mel_bins=9,
+                          downsample_hidden_size=8, output_dim=64, n_window=52, n_window_infer=150)),
+    thinker=[("thinker.model.", "model.language_model."), ("thinker.audio_tower.proj", "model.multi_modal_projector.linear_"),
+             ("thinker.audio_tower.", "model.audio_tower."), ("thinker.", "")],
+    seed=1)
 
 CASES["llava"] = dict(
     config=dict(text_config=TEXT | dict(model_type="llama", rope_theta=10000.0), image_token_index=IMAGE,
@@ -401,7 +432,8 @@ SOUNDS = [
 # The class of Llama 4 in 5.24 asks what its model of text gives for something that this does not have.
 MoeCausalLMOutputWithPast.image_outputs = None
 
-CLASSES = {"qwen2_audio": Qwen2AudioForConditionalGeneration}
+CLASSES = {"qwen2_audio": Qwen2AudioForConditionalGeneration, "voxtral": VoxtralForConditionalGeneration,
+           "qwen3_asr": Qwen3ASRForConditionalGeneration}
 
 # Text between what is seen; a number: so many random words. Frames, width, height, seed.
 PROMPTS = [
@@ -571,6 +603,57 @@ class SoundPrompt(Prompt):
             return self.texts(more)
         return self.texts(more) | dict(input_features=torch.stack(self.features),
                                        feature_attention_mask=torch.stack(self.masks))
+
+
+class StretchPrompt(Prompt):
+    """Sound in stretches of as many frames as Voxtral's encoder reads."""
+
+    def __init__(self, parts, number, extractor, audio):
+        self.extractor, self.features = extractor, []
+        self.frames = 2 * audio["max_source_positions"]
+        self.count = audio["max_source_positions"] * audio["hidden_size"] // audio["intermediate_size"]
+        super().__init__(parts, number)
+
+    def show(self, kind, samples, rate, seed):
+        mel = torch.tensor(mel_of_wave(self.extractor, samples, seed, -samples % (160 * self.frames)))
+        stretches = mel.reshape(len(mel), -1, self.frames).transpose(0, 1)
+        self.features.append(stretches)
+        self.place((kind, samples, rate, seed), IMAGE, self.count * len(stretches))
+
+    def inputs(self, more=()):
+        return self.texts(more) | (dict(input_features=torch.cat(self.features)) if self.features else {})
+
+    def encoded(self, model):
+        return model.model.get_audio_features(torch.cat(self.features)).pooler_output.float()
+
+
+class ChunkPrompt(Prompt):
+    """Sound as Qwen3-ASR's extractor gives it, each by itself."""
+
+    def __init__(self, parts, number, extractor, audio):
+        self.extractor, self.stretch, self.sounds = extractor, 2 * audio["n_window"], []
+        super().__init__(parts, number)
+
+    def show(self, kind, samples, rate, seed):
+        mel = torch.tensor(mel_of_wave(self.extractor, samples, seed, max(0, 8000 - samples)))
+        frames = mel.shape[1]
+        rest = frames % self.stretch
+        for _ in range(3):
+            rest = (rest + 1) // 2
+        self.sounds.append(mel)
+        self.place((kind, samples, rate, seed), IMAGE, frames // self.stretch * 13 + rest)
+
+    def inputs(self, more=()):
+        return self.texts(more) | (self.heard() if self.sounds else {})
+
+    def heard(self):
+        longest = max(mel.shape[1] for mel in self.sounds)
+        width = -(-longest // self.stretch) * self.stretch
+        return dict(input_features=torch.stack([torch.nn.functional.pad(mel, (0, width - mel.shape[1])) for mel in self.sounds]),
+                    input_features_mask=torch.tensor([[int(i < mel.shape[1]) for i in range(width)] for mel in self.sounds]))
+
+    def encoded(self, model):
+        return model.model.get_audio_features(**self.heard()).pooler_output.float()
 
 
 class SquarePrompt(Prompt):
@@ -1106,6 +1189,11 @@ def published(name):
     return name
 
 
+def renamed(name, pairs):
+    """A name whose first part is another one, as the first pair says that fits it."""
+    return next((other + name[len(one):] for one, other in pairs if name.startswith(one)), name)
+
+
 def transformers_checkpoint(case, family, out):
     """Writes config.json and the recipe of a family that transformers has. Returns what loads the model."""
     family = family.partition("-")[0]
@@ -1114,11 +1202,12 @@ def transformers_checkpoint(case, family, out):
     auto = CLASSES.get(family, AutoModelForImageTextToText)
     made = (auto._from_config if family in CLASSES else auto.from_config)(config, attn_implementation="eager").float().eval()
     model_class = type(made)
-    tensors = {published(name): tensor for name, tensor in saved(made, out).items()}
+    kept = case.get("thinker", [])
+    tensors = {renamed(published(name), [(read, stored) for stored, read in kept]): tensor for name, tensor in saved(made, out).items()}
     raw = json.loads((out / "config.json").read_text())
     (out / "config.json").write_text(json.dumps(raw, indent=2) + "\n")
     (out / "generation_config.json").unlink(missing_ok=True)
-    make = lambda found: put(found, model_class, out, config, "float32")
+    make = lambda found: put(found, model_class, out, config, "float32", lambda name: renamed(name, kept))
     head = next((name for name in tensors if name.endswith("lm_head.weight")), None)
     last = None if head else next(name for name in tensors if name.endswith(("model.norm.weight", "embedding_norm.weight")))
     # Gemma's norms are stored as distances from one.
@@ -1190,7 +1279,10 @@ def main():
             write_frames(out, dict(patch_size=case["patch"], size=case["frames"], **case.get("processor", {})))
     found = {}
     if hears:
-        prompts = [SoundPrompt(parts, i, processor) for i, parts in enumerate(SOUNDS)]
+        kinds = {"voxtral": StretchPrompt, "qwen3_asr": ChunkPrompt}
+        sounding = kinds.get(family.partition("-")[0])
+        audio = [config["audio_config"]] if sounding else []
+        prompts = [(sounding or SoundPrompt)(parts, i, processor, *audio) for i, parts in enumerate(SOUNDS)]
     elif "merge" in case:
         last = VIDEOS if case.get("timed", "words") != "words" else PROMPTS[-1]
         prompts = [PatchPrompt(parts, i, processor, case) for i, parts in enumerate([*PROMPTS[:-1], *[last] * ("pictures" not in case)])]
@@ -1226,6 +1318,10 @@ def main():
     for i, prompt in enumerate(prompts):
         found |= {f"{i}/{name}": value.contiguous() for name, value in record(fresh, prompt).items()}
     (out / "model.safetensors").unlink(missing_ok=True)
+    if "thinker" in case:
+        raw = json.loads((out / "config.json").read_text())
+        whole = {key: raw.pop(key) for key in ("architectures", "transformers_version")} | dict(model_type=family.partition("-")[0])
+        (out / "config.json").write_text(json.dumps(whole | dict(thinker_config=raw), indent=2) + "\n")
     save_reference(out, found, model_type="internvl" if "raw" in case else family.partition("-")[0])
 
 

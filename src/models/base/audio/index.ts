@@ -1,2 +1,5 @@
+export * from './config.js';
 export * from './mel-processor.js';
+export * from './sound-processor.js';
 export * from './tower.js';
+export * from './whisper.js';
