@@ -131,6 +131,7 @@ export * from './phi3/index.js';
 export * from './phimoe/index.js';
 export * from './qwen/index.js';
 export * from './qwen2/index.js';
+export * from './qwen2_5_omni/index.js';
 export * from './qwen2_5_vl/index.js';
 export * from './qwen2_audio/index.js';
 export * from './qwen2_moe/index.js';

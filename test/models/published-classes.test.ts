@@ -98,6 +98,16 @@ const CLASSES: Readonly<Record<string, Dict>> = {
   'qwen3_asr, within its thinker': { model_type: 'qwen3_asr', support_languages: ['Chinese', 'English'],
     thinker_config: { dtype: 'bfloat16', audio_start_token_id: 151_669, audio_end_token_id: 151_670, audio_token_id: 151_676, audio_config: { ...ASR_ENCODER, model_type: 'qwen3_asr_audio_encoder', max_source_positions: 1500, conv_chunksize: 500 },
       text_config: { vocab_size: 151_936, hidden_size: 2048, intermediate_size: 6144, num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 8, head_dim: 128, max_position_embeddings: 65_536, rms_norm_eps: 1e-6, rope_theta: 1_000_000, rope_scaling: { mrope_section: [24, 20, 20], mrope_interleaved: true } } } },
+  // Frequencies are shared out as in Qwen2.5-VL; the class leaves that to files. Of what speaks one key stands for all.
+  qwen2_5_omni: { model_type: 'qwen2_5_omni', enable_audio_output: true, talker_config: { model_type: 'qwen2_5_omni_talker' }, token2wav_config: { model_type: 'qwen2_5_omni_token2wav' },
+    thinker_config: { model_type: 'qwen2_5_omni_thinker', audio_token_index: 151_646, image_token_index: 151_655, video_token_index: 151_656, position_id_per_seconds: 25, seconds_per_chunk: 2, audio_start_token_id: 151_647, audio_end_token_id: 151_648, user_token_id: 872, vision_start_token_id: 151_652, vision_end_token_id: 151_653,
+      initializer_range: 0.02, tie_word_embeddings: false,
+      text_config: { model_type: 'qwen2_5_omni_text', vocab_size: 152_064, hidden_size: 3584, intermediate_size: 18_944, num_hidden_layers: 28, num_attention_heads: 28, num_key_value_heads: 4, hidden_act: 'silu', max_position_embeddings: 32_768, initializer_range: 0.02, rms_norm_eps: 1e-6, use_cache: true, use_sliding_window: false, sliding_window: 32_768,
+        max_window_layers: 28, attention_dropout: 0, tie_word_embeddings: true, rope_parameters: { rope_type: 'default', rope_theta: 1_000_000, mrope_section: [16, 24, 24] } },
+      vision_config: { model_type: 'qwen2_5_omni_vision_encoder', depth: 32, hidden_size: 3584, hidden_act: 'silu', intermediate_size: 3420, num_heads: 16, in_channels: 3, patch_size: 14, spatial_merge_size: 2, temporal_patch_size: 2, window_size: 112, out_hidden_size: 3584, fullatt_block_indexes: [7, 15, 23, 31], initializer_range: 0.02,
+        rope_parameters: { rope_type: 'axial', rope_theta: 10_000 } },
+      audio_config: { model_type: 'qwen2_5_omni_audio_encoder', num_mel_bins: 128, encoder_layers: 32, encoder_attention_heads: 20, encoder_ffn_dim: 5120, d_model: 1280, dropout: 0, attention_dropout: 0, activation_function: 'gelu', activation_dropout: 0, scale_embedding: false, initializer_range: 0.02, max_source_positions: 1500, n_window: 100,
+        output_dim: 3584 } } },
   // As GLM-4.5V says it beside its class's defaults: text of GLM-4.5-Air.
   glm4v_moe: { model_type: 'glm4v_moe', image_token_id: 151_363, video_token_id: 151_364, image_start_token_id: 151_339, image_end_token_id: 151_340, video_start_token_id: 151_341, video_end_token_id: 151_342,
     text_config: { ...GLM_EXPERTS, model_type: 'glm4v_moe_text' }, vision_config: { ...GLM_TOWER, model_type: 'glm4v_moe_vision' } },

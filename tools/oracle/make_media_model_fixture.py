@@ -26,7 +26,7 @@ import torch
 import transformers
 from PIL import Image
 from safetensors.torch import save_file
-from transformers import (CONFIG_MAPPING, AutoModelForImageTextToText, Qwen2AudioForConditionalGeneration,
+from transformers import (CONFIG_MAPPING, AutoModelForImageTextToText, Qwen2_5OmniThinkerForConditionalGeneration, Qwen2AudioForConditionalGeneration,
                           Qwen3ASRForConditionalGeneration, VoxtralForConditionalGeneration)
 from transformers.modeling_outputs import MoeCausalLMOutputWithPast
 
@@ -152,6 +152,28 @@ CASES["qwen3_asr-thinker"] = dict(
     thinker=[("thinker.model.", "model.language_model."), ("thinker.audio_tower.proj", "model.multi_modal_projector.linear_"),
              ("thinker.audio_tower.", "model.audio_tower."), ("thinker.", "")],
     seed=1)
+
+# Sound in windows of 40 frames beside pictures and frames; with the names and the config.json of published files.
+AUDIO, AUDIO_START, AUDIO_END = 117, 116, 115
+OMNI_TOWER = {key: value for key, value in CASES["qwen2_5_vl"]["config"]["vision_config"].items() if key != "tokens_per_second"}
+CASES["qwen2_5_omni"] = dict(
+    config=dict(text_config=TEXT | MROPE, tie_word_embeddings=False, image_token_index=IMAGE, video_token_index=VIDEO,
+                audio_token_index=AUDIO, vision_start_token_id=START, vision_end_token_id=END, audio_start_token_id=AUDIO_START,
+                audio_end_token_id=AUDIO_END, position_id_per_seconds=2, vision_config=OMNI_TOWER,
+                audio_config=dict(d_model=64, encoder_layers=2, encoder_attention_heads=4, encoder_ffn_dim=96, num_mel_bins=32,
+                                  output_dim=64, n_window=20)),
+    model_type="qwen2_5_omni_thinker", thinker=[("thinker.", "")],
+    # With which nothing is generated that begins a picture or a sound.
+    seed=2, merge=2, patch=14)
+# The thinker alone, whose text is tied; wider windows.
+CASES["qwen2_5_omni-alone"] = CASES["qwen2_5_omni"] | dict(
+    config=CASES["qwen2_5_omni"]["config"] | dict(
+        tie_word_embeddings=True, text_config=TEXT | MROPE | dict(num_hidden_layers=2, rms_norm_eps=1e-5),
+        vision_config=OMNI_TOWER | dict(depth=2, fullatt_block_indexes=[0]),
+        audio_config=dict(d_model=32, encoder_layers=1, encoder_attention_heads=2, encoder_ffn_dim=64, num_mel_bins=20,
+                          output_dim=64, n_window=50)),
+    seed=1)
+del CASES["qwen2_5_omni-alone"]["thinker"]
 
 CASES["llava"] = dict(
     config=dict(text_config=TEXT | dict(model_type="llama", rope_theta=10000.0), image_token_index=IMAGE,
@@ -429,11 +451,20 @@ SOUNDS = [
     [3, (-1, 3 * 16000, 16000, 4), 2],
 ]
 
+# Pictures, frames and sound in any order; of one sound an odd number of frames.
+OMNI = [
+    [19],
+    [5, (0, 70, 121, 1), 4, (-1, 1121, 16000, 1)],
+    [(-1, 1600, 16000, 2), 7, (0, 64, 64, 4), 3, (-1, 19851, 16000, 3), 6],
+    [3, (3, 84, 56, 5), 2, (-1, 3 * 16000, 16000, 4), 4],
+]
+
 # The class of Llama 4 in 5.24 asks what its model of text gives for something that this does not have.
 MoeCausalLMOutputWithPast.image_outputs = None
 
 CLASSES = {"qwen2_audio": Qwen2AudioForConditionalGeneration, "voxtral": VoxtralForConditionalGeneration,
-           "qwen3_asr": Qwen3ASRForConditionalGeneration}
+           "qwen3_asr": Qwen3ASRForConditionalGeneration,
+           "qwen2_5_omni_thinker": Qwen2_5OmniThinkerForConditionalGeneration}
 
 # Text between what is seen; a number: so many random words. Frames, width, height, seed.
 PROMPTS = [
@@ -1073,6 +1104,53 @@ class PatchPrompt(Prompt):
         return found
 
 
+class OmniPrompt(PatchPrompt):
+    """Pictures and frames as Qwen2.5-VL's, and sound."""
+
+    def __init__(self, parts, number, processor, case, extractor):
+        self.extractor, self.sounds = extractor, []
+        super().__init__(parts, number, processor, case)
+
+    def show(self, *part):
+        if part[0] >= 0:
+            return super().show(*part)
+        mel, mask = heard(self.extractor, part[1], part[3])
+        self.sounds.append((torch.tensor(mel), torch.tensor(mask)))
+        self.add([AUDIO_START])
+        self.place(part, AUDIO, ((int(mask.sum()) - 1) // 2 + 1 - 2) // 2 + 1)
+        self.add([AUDIO_END])
+
+    def inputs(self, more=()):
+        found = super().inputs(more)
+        found.pop("mm_token_type_ids")
+        found["attention_mask"] = torch.ones_like(found["input_ids"])
+        if self.sounds:
+            found["input_features"], found["feature_attention_mask"] = (torch.stack(of) for of in zip(*self.sounds))
+        if self.grids[2]:
+            # Two frames of two a second.
+            found["video_second_per_grid"] = torch.tensor([1.0] * len(self.grids[2]))
+        return found
+
+    def positions(self, model):
+        inputs = self.inputs()
+        lengths = torch.tensor([int(mask.sum()) for _, mask in self.sounds])
+        found, _ = model.model.get_rope_index(inputs["input_ids"], inputs.get("image_grid_thw"), inputs.get("video_grid_thw"),
+                                              inputs["attention_mask"], False, lengths, inputs.get("video_second_per_grid"))
+        return found[:, 0]
+
+    def encoded(self, model):
+        inputs = self.inputs()
+        rows = {"image": [], "video": [], "audio": []}
+        if "pixel_values" in inputs:
+            rows["image"] = list(model.model.get_image_features(inputs["pixel_values"], inputs["image_grid_thw"]).pooler_output)
+        if "pixel_values_videos" in inputs:
+            rows["video"] = list(model.model.get_video_features(inputs["pixel_values_videos"], inputs["video_grid_thw"]).pooler_output)
+        if self.sounds:
+            of = model.model.get_audio_features(inputs["input_features"], inputs["feature_attention_mask"]).last_hidden_state
+            rows["audio"] = list(of.split([((int(mask.sum()) - 1) // 2 + 1 - 2) // 2 + 1 for _, mask in self.sounds]))
+        return torch.cat([rows["audio" if part[0] < 0 else "video" if part[0] else "image"].pop(0) for part in self.media]).float()
+
+
 @torch.no_grad()
 def encoded(model, prompt):
     """What the encoder gives, in the order of the prompt."""
@@ -1112,6 +1190,8 @@ def has(model, name):
 
 
 def positions(model, prompt):
+    if hasattr(prompt, "positions"):
+        return prompt.positions(model)
     if not has(model, "get_rope_index"):
         return None
     inputs = prompt.inputs()
@@ -1197,6 +1277,7 @@ def renamed(name, pairs):
 def transformers_checkpoint(case, family, out):
     """Writes config.json and the recipe of a family that transformers has. Returns what loads the model."""
     family = family.partition("-")[0]
+    family = case.get("model_type", family)
     config = CONFIG_MAPPING[family](**case["config"])
     torch.manual_seed(0)
     auto = CLASSES.get(family, AutoModelForImageTextToText)
@@ -1261,7 +1342,7 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     fresh = remote_checkpoint(case, out) if "raw" in case else transformers_checkpoint(case, family, out)
     config = case.get("raw") or case["config"]
-    hears = "audio_config" in config
+    hears = "audio_config" in config and "merge" not in case
     if hears:
         processor = transformers.WhisperFeatureExtractor(feature_size=config["audio_config"]["num_mel_bins"])
     elif "tiles" in case:
@@ -1283,6 +1364,9 @@ def main():
         sounding = kinds.get(family.partition("-")[0])
         audio = [config["audio_config"]] if sounding else []
         prompts = [(sounding or SoundPrompt)(parts, i, processor, *audio) for i, parts in enumerate(SOUNDS)]
+    elif "audio_config" in config:
+        extractor = transformers.WhisperFeatureExtractor(feature_size=config["audio_config"]["num_mel_bins"])
+        prompts = [OmniPrompt(parts, i, processor, case, extractor) for i, parts in enumerate(OMNI)]
     elif "merge" in case:
         last = VIDEOS if case.get("timed", "words") != "words" else PROMPTS[-1]
         prompts = [PatchPrompt(parts, i, processor, case) for i, parts in enumerate([*PROMPTS[:-1], *[last] * ("pictures" not in case)])]

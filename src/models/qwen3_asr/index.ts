@@ -5,12 +5,11 @@ import type { BaseNorm } from '../../layers/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { encoderSinusoids, MEL_PLANES, melPlanes } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';
-import { SoundTower, whisperLayers, whisperNorm } from '../base/audio/index.js';
+import { PlaneFront, SoundTower, whisperLayers, whisperNorm } from '../base/audio/index.js';
 import { FlashInsertingATB } from '../base/inserting-text-atb.js';
 import { besideHead, headNamesWithin } from '../base/text-within.js';
 import { RowProjector } from '../base/vision/index.js';
 import { QWEN3_ASR_CONFIG, type Qwen3AsrConfig } from './config.js';
-import { PlaneFront } from './front.js';
 import { qwen3AsrProcessor } from './processor.js';
 
 export { QWEN3_ASR_CONFIG } from './config.js';

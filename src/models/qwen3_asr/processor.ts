@@ -2,7 +2,7 @@ import { refuseRequest } from '../../errors.js';
 import { defineConfig, field, integer } from '../../layers/config/index.js';
 import { beside, type EncoderInput, MEL_HOP, mediaKey } from '../../media/index.js';
 import { planesOf } from '../../step-inputs/index.js';
-import { checkMelFiles, LONGEST_SOUND, SoundProcessor } from '../base/audio/index.js';
+import { LONGEST_SOUND, readMelFiles, SoundProcessor } from '../base/audio/index.js';
 import { type ModelFolder, readProcessorConfig } from '../base/processor-files.js';
 import type { Qwen3AsrConfig } from './config.js';
 
@@ -20,14 +20,14 @@ const EXTRACTOR = defineConfig({
 /**
  * Sound in windows of stretches, of which the last is filled up with zeros (transformers 5.24, `Qwen3ASRFeatureExtractor`).
  * What is in a window sees nothing else, so that each is encoded by itself.
- * @throws as `checkMelFiles`, REQUEST_INVALID for stretches of another length
+ * @throws as `readMelFiles`, REQUEST_INVALID for stretches of another length
  */
 export async function qwen3AsrProcessor(
   folder: ModelFolder,
   { audioTokenId, audio }: Qwen3AsrConfig,
 ): Promise<SoundProcessor> {
   const { melBins, stretchFrames, stretchesOfWindow } = audio;
-  await checkMelFiles(folder, melBins);
+  await readMelFiles(folder, melBins);
   const { halfStretch, shortest } = await readProcessorConfig(folder, EXTRACTOR, 'feature_extractor');
   if (halfStretch !== undefined && 2 * halfStretch !== stretchFrames)
     refuseRequest('n_window', `${stretchFrames / 2}, as audio_config says`, halfStretch);

@@ -14,24 +14,27 @@ import {
 } from '../../../media/index.js';
 import { type ModelFolder, readProcessorConfig } from '../processor-files.js';
 
-/** What `logMel` does, in the words of transformers 5.24, WhisperFeatureExtractor. */
+/** What `logMel` does, in the words of transformers 5.24, WhisperFeatureExtractor, which takes `do_normalize` in calls alone. */
 const WHISPER = defineConfig({
   fields: {
     bins: field('feature_size', integer(1, 10_000), undefined),
     rate: field('sampling_rate', only(MEL_RATE), MEL_RATE),
     hop: field('hop_length', only(MEL_HOP), MEL_HOP),
     window: field('n_fft', only(400), 400),
-    seconds: field('chunk_length', only(MAX_MEL_SECONDS), MAX_MEL_SECONDS),
+    seconds: field('chunk_length', integer(1, 10_000), MAX_MEL_SECONDS),
     noise: field('dither', only(0), 0),
-    normalizes: field('do_normalize', only(false), false),
   },
 });
 
-/** @throws CONFIG_INVALID for files that want other spectra than Whisper's, REQUEST_INVALID for another number of bins */
-export async function checkMelFiles(folder: ModelFolder, melBins: number): Promise<void> {
-  const { bins } = await readProcessorConfig(folder, WHISPER, 'feature_extractor');
+/**
+ * How many seconds files say that are looked at.
+ * @throws CONFIG_INVALID for files that want other spectra than Whisper's, REQUEST_INVALID for another number of bins
+ */
+export async function readMelFiles(folder: ModelFolder, melBins: number): Promise<number> {
+  const { bins, seconds } = await readProcessorConfig(folder, WHISPER, 'feature_extractor');
   if (bins !== undefined && bins !== melBins)
     refuseRequest('feature_size', `${melBins}, as num_mel_bins says`, bins);
+  return seconds;
 }
 
 /** How much of a sound a model hears. */

@@ -1,15 +1,23 @@
-import { type AtbGraph, BaseOperation, dim } from '../../graph/atb-graph.js';
-import type { GraphKind } from '../../graph/graph-kind.js';
-import { BaseLayer } from '../../layers/base-layer.js';
-import { gatherRows } from '../../layers/gather-rows.js';
-import { buildLinear } from '../../layers/linear-steps.js';
-import { addResidual } from '../../layers/residual.js';
-import { ENCODER_SINUSOIDS, MEL_PLANES, planesOf } from '../../step-inputs/index.js';
-import { Linear } from '../../weights/linear.js';
-import { constantWeight } from '../../weights/weight-changes.js';
-import type { TensorRef, Weights } from '../../weights/weights.js';
-import { buildGelu } from '../base/audio/index.js';
-import type { Qwen3AsrConfig } from './config.js';
+import { type AtbGraph, BaseOperation, dim } from '../../../graph/atb-graph.js';
+import type { GraphKind } from '../../../graph/graph-kind.js';
+import { BaseLayer } from '../../../layers/base-layer.js';
+import { gatherRows } from '../../../layers/gather-rows.js';
+import { buildLinear } from '../../../layers/linear-steps.js';
+import { addResidual } from '../../../layers/residual.js';
+import { ENCODER_SINUSOIDS, MEL_PLANES, planesOf } from '../../../step-inputs/index.js';
+import { Linear } from '../../../weights/linear.js';
+import { constantWeight } from '../../../weights/weight-changes.js';
+import type { TensorRef, Weights } from '../../../weights/weights.js';
+import { buildGelu } from './whisper.js';
+
+/** What convolutions over bins and frames are told. */
+export interface PlaneSizes {
+  readonly melBins: number;
+  readonly channels: number;
+  readonly hiddenSize: number;
+  /** Frames of a stretch, which is seen by itself. */
+  readonly stretchFrames: number;
+}
 
 /** Bins and frames that a convolution sees at once. */
 const KERNEL = [3, 3];
@@ -23,7 +31,7 @@ export class PlaneFront extends BaseLayer {
   readonly out: Linear;
   readonly zeros: TensorRef;
 
-  constructor(weights: Weights, { melBins, channels, hiddenSize, stretchFrames }: Qwen3AsrConfig['audio']) {
+  constructor(weights: Weights, { melBins, channels, hiddenSize, stretchFrames }: PlaneSizes) {
     // Its result comes before that of layer 0.
     super(-1, weights, 'front');
     const [, , , third] = planesOf({ high: melBins, wide: stretchFrames });
