@@ -24,6 +24,8 @@ export const MODEL_TYPE_ALIASES: ReadonlyMap<string, string> = new Map([
   ['iquestcoder', 'llama'],
   // transformers' class is the other one's under another name.
   ['smolvlm', 'idefics3'],
+  // A checkpoint of that part alone, which writes.
+  ['qwen2_5_omni_thinker', 'qwen2_5_omni'],
   // transformers maps it to GPT2Config.
   ['gpt-sw3', 'gpt2'],
   // As their folders and their graphs are called, whose names have no hyphen.

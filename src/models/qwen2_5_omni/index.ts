@@ -79,4 +79,3 @@ export const Qwen25OmniRouter = routerOf(QWEN2_5_OMNI_CONFIG, FlashQwen25OmniFor
   },
 });
 registerModel('qwen2_5_omni', Qwen25OmniRouter);
-registerModel('qwen2_5_omni_thinker', Qwen25OmniRouter);
