@@ -56,7 +56,6 @@ export { pythonFloorDivision, pythonRound, pythonTenths } from './python-round.j
 export { LINE_END, RowPacker, type RowShares, SUMMANDS } from './row-shares.js';
 export {
   logMel,
-  MAX_MEL_FRAMES,
   MAX_MEL_SECONDS,
   MEL_HOP,
   MEL_RATE,

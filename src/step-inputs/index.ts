@@ -25,7 +25,7 @@ export {
   slidingMaskName,
   slidingMasks,
 } from './masks.js';
-export { halved, MEL_PLANES, melPlanes, type PlaneSize, planesOf } from './mel-planes.js';
+export { MEL_PLANES, melPlanes, type PlaneSize, planesOf } from './mel-planes.js';
 export { MROPE_IDS, MROPE_TABLES, mrope, turnsInThrees } from './mrope.js';
 export { PACKED_ROWS, packedRows } from './packed-rows.js';
 export { paging } from './paging.js';

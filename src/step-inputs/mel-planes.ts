@@ -23,7 +23,7 @@ export interface PlaneSize {
 }
 
 /** What comes of a plane by such a convolution, whose edges are surrounded by zeros. */
-export const halved = ({ high, wide }: PlaneSize): PlaneSize => ({
+const halved = ({ high, wide }: PlaneSize): PlaneSize => ({
   high: Math.floor((high - 1) / 2) + 1,
   wide: Math.floor((wide - 1) / 2) + 1,
 });

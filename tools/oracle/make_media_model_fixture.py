@@ -26,12 +26,12 @@ import torch
 import transformers
 from PIL import Image
 from safetensors.torch import save_file
-from transformers import (CONFIG_MAPPING, AutoModelForImageTextToText, Qwen2_5OmniThinkerForConditionalGeneration, Qwen2AudioForConditionalGeneration,
+from transformers import (CONFIG_MAPPING, AudioFlamingo3ForConditionalGeneration, AutoModelForImageTextToText, Qwen2_5OmniThinkerForConditionalGeneration, Qwen2AudioForConditionalGeneration,
                           Qwen3ASRForConditionalGeneration, VoxtralForConditionalGeneration)
 from transformers.modeling_outputs import MoeCausalLMOutputWithPast
 
 from make_family_fixture import LARGEST, NEW_TOKENS, SEED, rounded, rows_of
-from make_media_fixtures import bounded_processor, canvas_processor, covering_processor, picture, tiling_processor
+from make_media_fixtures import bounded_processor, canvas_processor, covering_processor, picture, sound, tiling_processor
 from make_sound_fixtures import heard, mel_of_wave
 from recording import random_prompt
 from reference import check
@@ -174,6 +174,19 @@ CASES["qwen2_5_omni-alone"] = CASES["qwen2_5_omni"] | dict(
                           output_dim=64, n_window=50)),
     seed=1)
 del CASES["qwen2_5_omni-alone"]["thinker"]
+
+# Stretches of a second, each with a spectrogram of its own; of half a second.
+CASES["audioflamingo3"] = dict(
+    config=dict(text_config=TEXT | dict(model_type="qwen2", rope_theta=10000.0), audio_token_id=IMAGE,
+                audio_config=dict(hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=96,
+                                  num_mel_bins=32, max_source_positions=50)),
+    seed=2)
+CASES["audioflamingo3-plain"] = dict(
+    config=CASES["audioflamingo3"]["config"] | dict(
+        projector_bias=False, text_config=TEXT | dict(model_type="qwen2", rope_theta=10000.0, num_hidden_layers=2),
+        audio_config=dict(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64,
+                          num_mel_bins=20, max_source_positions=25)),
+    seed=4)
 
 CASES["llava"] = dict(
     config=dict(text_config=TEXT | dict(model_type="llama", rope_theta=10000.0), image_token_index=IMAGE,
@@ -463,6 +476,7 @@ OMNI = [
 MoeCausalLMOutputWithPast.image_outputs = None
 
 CLASSES = {"qwen2_audio": Qwen2AudioForConditionalGeneration, "voxtral": VoxtralForConditionalGeneration,
+           "audioflamingo3": AudioFlamingo3ForConditionalGeneration,
            "qwen3_asr": Qwen3ASRForConditionalGeneration,
            "qwen2_5_omni_thinker": Qwen2_5OmniThinkerForConditionalGeneration}
 
@@ -656,6 +670,34 @@ class StretchPrompt(Prompt):
 
     def encoded(self, model):
         return model.model.get_audio_features(torch.cat(self.features)).pooler_output.float()
+
+
+class WindowPrompt(SoundPrompt):
+    """Sound in windows of as many frames as the encoder reads, each with a spectrogram of its own."""
+
+    def __init__(self, parts, number, extractor, audio):
+        self.frames = 2 * audio["max_source_positions"]
+        super().__init__(parts, number, extractor)
+
+    def show(self, kind, samples, rate, seed):
+        wave = sound(samples, seed).astype(numpy.float32) / 32768
+        before = len(self.masks)
+        for start in range(0, samples, 160 * self.frames):
+            part = wave[start:start + 160 * self.frames]
+            padded = numpy.pad(part, (0, 160 * self.frames - len(part)))
+            self.features.append(torch.tensor(self.extractor._np_extract_fbank_features(padded[None], "cpu")[0]))
+            self.masks.append((torch.arange(self.frames) < -(-len(part) // 160)).long())
+        self.place((kind, samples, rate, seed), IMAGE, sum(self.counts()[before:]))
+
+    def inputs(self, more=()):
+        found = super().inputs(more)
+        if self.masks:
+            found["input_features_mask"] = found.pop("feature_attention_mask")
+        return found
+
+    def encoded(self, model):
+        inputs = self.inputs()
+        return model.model.get_audio_features(inputs["input_features"], inputs["input_features_mask"]).pooler_output.float()
 
 
 class ChunkPrompt(Prompt):
@@ -1360,7 +1402,7 @@ def main():
             write_frames(out, dict(patch_size=case["patch"], size=case["frames"], **case.get("processor", {})))
     found = {}
     if hears:
-        kinds = {"voxtral": StretchPrompt, "qwen3_asr": ChunkPrompt}
+        kinds = {"voxtral": StretchPrompt, "qwen3_asr": ChunkPrompt, "audioflamingo3": WindowPrompt}
         sounding = kinds.get(family.partition("-")[0])
         audio = [config["audio_config"]] if sounding else []
         prompts = [(sounding or SoundPrompt)(parts, i, processor, *audio) for i, parts in enumerate(SOUNDS)]

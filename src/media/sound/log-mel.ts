@@ -6,7 +6,6 @@ const HOP = MEL_HOP;
 const BINS = WINDOW / 2 + 1;
 /** Seconds that are looked at: what is longer is cut, what is shorter is followed by silence. */
 export const MAX_MEL_SECONDS = 30;
-export const MAX_MEL_FRAMES = (MAX_MEL_SECONDS * MEL_RATE) / HOP;
 
 /** How much of a sound is looked at. */
 export interface MelSpan {

@@ -63,7 +63,8 @@ async function soundOf(
     refuse(`at most ${seconds} s of sound`, `${Math.ceil(all.length / rate)} s`);
   // Nobody looks at what comes a second, or a filter, behind the end of what is looked at.
   const heard = { rate, samples: all.subarray(0, (seconds + 1) * rate + FILTER_REACH) };
-  return (await beside('resample', heard, MEL_RATE)).samples;
+  const { samples } = await beside('resample', heard, MEL_RATE);
+  return cuts ? samples.subarray(0, Math.round(seconds * MEL_RATE)) : samples;
 }
 
 /** What an encoder reads of sound at 16 kHz, in stretches of it that follow one another. @throws MEDIA_UNSUPPORTED */

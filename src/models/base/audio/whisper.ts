@@ -4,7 +4,7 @@ import type { GraphKind } from '../../../graph/graph-kind.js';
 import { PositionFreeAttention } from '../../../layers/attention-orders.js';
 import { encoderAttention } from '../../../layers/base-attention.js';
 import { BaseLayer } from '../../../layers/base-layer.js';
-import { PreNormLayer } from '../../../layers/decoder-layers.js';
+import { type LayerStep, PreNormLayer } from '../../../layers/decoder-layers.js';
 import { gatherRows } from '../../../layers/gather-rows.js';
 import { buildLinear } from '../../../layers/linear-steps.js';
 import { UngatedMLP } from '../../../layers/mlp.js';
@@ -118,19 +118,21 @@ export function whisperLayers(
   });
 }
 
-/** Means of pairs of rows, normed, in the size of words: [rows, hidden] -> [tokens, out]. */
+/** Means of pairs of rows, normed, in the size of words by a product or by steps: [rows, hidden] -> [tokens, out]. */
 export class PairMeans extends Module {
   constructor(
     readonly norm: BaseNorm,
-    readonly linear: Linear,
+    readonly projector: Linear | LayerStep,
   ) {
     super();
   }
 
-  buildGraph(graph: AtbGraph, _kind: GraphKind, hidden: string): string {
+  buildGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
     const even = gatherRows(graph, hidden, PAIRED_ROWS.even, 'even_hidden');
     const odd = gatherRows(graph, hidden, PAIRED_ROWS.odd, 'odd_hidden');
     const mean = addScaled(graph, addResidual(graph, even, odd, 'pair_sums'), 0.5, 'pair_means');
-    return buildLinear(graph, this.linear, this.norm.buildGraph(graph, mean), 'projector_out');
+    const [{ projector }, rows] = [this, this.norm.buildGraph(graph, mean)];
+    if (projector instanceof Linear) return buildLinear(graph, projector, rows, 'projector_out');
+    return projector.buildGraph(graph, kind, rows);
   }
 }
