@@ -8,6 +8,10 @@ export const NOT_BUILT: ReadonlyMap<string, string> = new Map([
     'ernie4_5_moe_vl',
     'its files are for code of their own; ernie4_5_vl_moe, as transformers 5 writes the same model, is read',
   ],
+  [
+    'granite_speech',
+    'its text has an adapter for prompts with sound alone; qwen2_5_omni, qwen3_asr, voxtral and others hear',
+  ],
 ]);
 
 /** Other names of a model_type; everything known of such names is here. */

@@ -37,7 +37,10 @@ export const planesOf = (stretch: PlaneSize): readonly [PlaneSize, PlaneSize, Pl
 
 const areaOf = ({ high, wide }: PlaneSize): number => high * wide;
 
-/** Which places of `count` planes a convolution sees at each of its results, -1 beyond the edges: [results, 9], row by row. */
+/**
+ * Which places of `count` planes a convolution sees at each of its results, -1 beyond the edges: [results, 9], row by
+ * row.
+ */
 function seenPlaces(count: number, size: PlaneSize): Int32Array {
   const result = halved(size);
   const places = new Int32Array(count * areaOf(result) * AREA).fill(-1);
@@ -59,10 +62,10 @@ const stretchesIn = (inputs: readonly EncoderInput[], size: PlaneSize): number =
 
 /**
  * Sounds hold the frames of whole stretches, [frames, bins], and as many rows as a second convolution has results.
- * `mel_patches` [results of the first, 9] in the model's dtype: what a convolution of three bins and three frames sees at
- * every other of them. `second_patches` and `third_patches` i64 [results, 9]: results of the one before that the next ones
- * see; beyond the edges a row of zeros behind all. `mel_columns` i64 [tokens, bins of the third]: of each token its results,
- * those of one time. `sound_positions` i64 [tokens]: their places within a stretch.
+ * `mel_patches` [results of the first, 9] in the model's dtype: what a convolution of three bins and three frames
+ * sees at every other of them. `second_patches` and `third_patches` i64 [results, 9]: results of the one before that
+ * the next ones see; beyond the edges a row of zeros behind all. `mel_columns` i64 [tokens, bins of the third]: of
+ * each token its results, those of one time. `sound_positions` i64 [tokens]: their places within a stretch.
  */
 export function melPlanes(stretch: PlaneSize): StepInput {
   const [size, first, second, third] = planesOf(stretch);

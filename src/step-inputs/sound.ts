@@ -16,11 +16,11 @@ const KERNEL = 3;
 const rowsOf = (inputs: readonly EncoderInput[]): number => inputs.reduce((sum, { rows }) => sum + rows, 0);
 
 /**
- * `mel_frames` [2 * rows, 3 * bins] in the model's dtype: what a convolution of three frames sees at each of them, bin by
- * bin. `frame_triples` i64 [rows, 3]: for each row which results of it a second convolution sees, every other of them;
- * where there is none, a row of zeros behind all. `sound_positions` i64 [rows]: places within the sound. What is encoded
- * holds the frames themselves, [frames, bins]. `window`: rows of a stretch that is read as if it were a sound of its own;
- * undefined: all.
+ * `mel_frames` [2 * rows, 3 * bins] in the model's dtype: what a convolution of three frames sees at each of them,
+ * bin by bin. `frame_triples` i64 [rows, 3]: for each row which results of it a second convolution sees, every other
+ * of them; where there is none, a row of zeros behind all. `sound_positions` i64 [rows]: places within the sound.
+ * What is encoded holds the frames themselves, [frames, bins]. `window`: rows of a stretch that is read as if it were
+ * a sound of its own; undefined: all.
  */
 export const sound = (bins: number, window = Number.POSITIVE_INFINITY): StepInput => ({
   names: Object.values(SOUND),
@@ -54,7 +54,10 @@ export const sound = (bins: number, window = Number.POSITIVE_INFINITY): StepInpu
   },
 });
 
-/** Of each frame of a sound those before it, itself and that behind it within `span` frames; zeros where there is none. */
+/**
+ * Of each frame of a sound those before it, itself and that behind it within `span` frames; zeros where there is
+ * none.
+ */
 function spread({ data, rows }: EncoderInput, bins: number, span: number, result: Float32Array): void {
   const known = data.length / bins;
   for (let frame = 0; frame < 2 * rows; frame++)
@@ -69,7 +72,10 @@ function spread({ data, rows }: EncoderInput, bins: number, span: number, result
 /** Which rows of a sound become one token. */
 export const PAIRED_ROWS = { even: 'even_rows', odd: 'odd_rows' } as const;
 
-/** `even_rows` and `odd_rows` i64 [tokens]: the pairs of rows that become tokens; of an odd number the last becomes none. */
+/**
+ * `even_rows` and `odd_rows` i64 [tokens]: the pairs of rows that become tokens; of an odd number the last becomes
+ * none.
+ */
 export const pairedRows: StepInput = {
   names: Object.values(PAIRED_ROWS),
   describe({ rows }) {

@@ -5,8 +5,8 @@ import type { ConfigDict } from '../../layers/config/index.js';
 const SECTION = 'thinker_config';
 
 /**
- * What a definition reads, also where it stands in an object of its own, as published files have it, whose tensors then are
- * all called `thinker.…`.
+ * What a definition reads, also where it stands in an object of its own, as published files have it, whose tensors
+ * then are all called `thinker.…`.
  */
 export const withThinker = <C>(definition: { read(dict: ConfigDict): C }) => ({
   read(dict: ConfigDict): C & { readonly isThinker: boolean } {

@@ -51,8 +51,8 @@ const eosTokenIds: Field<readonly number[], { readonly text: TextWithin }> = {
 };
 
 /**
- * What a definition reads without the shares of frequencies that published files give to three axes of positions: sound and
- * words have the same position on all of them.
+ * What a definition reads without the shares of frequencies that published files give to three axes of positions:
+ * sound and words have the same position on all of them.
  */
 const withoutAxes = <C>(definition: { read(dict: ConfigDict): C }) => ({
   read(dict: ConfigDict): C {
@@ -98,7 +98,8 @@ export const QWEN3_ASR_CONFIG = withThinker(
               stretchFrames,
               stretchesOfWindow,
             },
-            // Rows of a table that is made, of which a stretch has the first; how many stretches the published code convolves at once.
+            // Rows of a table that is made, of which a stretch has the first; how many stretches the published code
+            // convolves at once.
             ['max_position_embeddings', 'max_source_positions', 'conv_chunksize'],
           ),
         },

@@ -18,8 +18,8 @@ const EXTRACTOR = defineConfig({
 });
 
 /**
- * Sound in windows of stretches, of which the last is filled up with zeros (transformers 5.24, `Qwen3ASRFeatureExtractor`).
- * What is in a window sees nothing else, so that each is encoded by itself.
+ * Sound in windows of stretches, of which the last is filled up with zeros (transformers 5.24,
+ * `Qwen3ASRFeatureExtractor`). What is in a window sees nothing else, so that each is encoded by itself.
  * @throws as `readMelFiles`, REQUEST_INVALID for stretches of another length
  */
 export async function qwen3AsrProcessor(

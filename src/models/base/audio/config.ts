@@ -16,7 +16,9 @@ export interface AudioSizes {
 /** Of Whisper's large encoder. */
 export const LARGE_WHISPER = { width: 1280, layers: 32, heads: 20, inner: 5120 };
 
-/** What encoders of Whisper's kind have in `audio_config`, under one of two names; `name`: the width's in most files. */
+/**
+ * What encoders of Whisper's kind have in `audio_config`, under one of two names; `name`: the width's in most files.
+ */
 export const audioFields = ({ width, layers, heads, inner } = LARGE_WHISPER, name = 'd_model') => ({
   hiddenSize: field(['d_model', 'hidden_size'], WIDTH, width),
   numLayers: field(['encoder_layers', 'num_hidden_layers'], COUNT, layers),

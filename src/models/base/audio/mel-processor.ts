@@ -20,7 +20,9 @@ export interface MelCut {
   readonly tail: number;
 }
 
-/** What Whisper's convolutions and means of pairs read of sound, stretch by stretch: the frames that begin within it. */
+/**
+ * What Whisper's convolutions and means of pairs read of sound, stretch by stretch: the frames that begin within it.
+ */
 export const readsPairs =
   (cut: MelCut): ReadsSound =>
   async (samples, media, what) => {

@@ -23,8 +23,8 @@ export interface PlaneSizes {
 const KERNEL = [3, 3];
 
 /**
- * Three convolutions over stretches of the spectrogram, each over every other place of the one before; what comes of one time
- * becomes a row, and gets the vector of its place: `mel_patches` [results, 9] -> [rows, hidden].
+ * Three convolutions over stretches of the spectrogram, each over every other place of the one before; what comes of
+ * one time becomes a row, and gets the vector of its place: `mel_patches` [results, 9] -> [rows, hidden].
  */
 export class PlaneFront extends BaseLayer {
   readonly convs: readonly Linear[];
@@ -72,7 +72,10 @@ export class PlaneFront extends BaseLayer {
   }
 }
 
-/** Rows of a table, channel by channel as the checkpoint's kernels lie: [n, channels], [rows, k] -> [rows, channels * k]. */
+/**
+ * Rows of a table, channel by channel as the checkpoint's kernels lie: [n, channels], [rows, k] -> [rows, channels *
+ * k].
+ */
 function sideBySide(graph: AtbGraph, table: string, places: string, name: string): string {
   const found = gatherRows(graph, table, places, name);
   const turned = `${name}_transposed`;

@@ -14,7 +14,10 @@ import {
 } from '../../../media/index.js';
 import { type ModelFolder, readProcessorConfig } from '../processor-files.js';
 
-/** What `logMel` does, in the words of transformers 5.24, WhisperFeatureExtractor, which takes `do_normalize` in calls alone. */
+/**
+ * What `logMel` does, in the words of transformers 5.24, WhisperFeatureExtractor, which takes `do_normalize` in calls
+ * alone.
+ */
 const WHISPER = defineConfig({
   fields: {
     bins: field('feature_size', integer(1, 10_000), undefined),
@@ -47,7 +50,10 @@ export interface Hearing {
 /** No model of sound is made for more than 40 minutes. */
 export const LONGEST_SOUND: Hearing = { seconds: 2400, cuts: false };
 
-/** A WAV file's samples at 16 kHz. @throws MEDIA_INVALID, MEDIA_UNSUPPORTED for other files and for sound that is too long */
+/**
+ * A WAV file's samples at 16 kHz. @throws MEDIA_INVALID, MEDIA_UNSUPPORTED for other files and for sound that is too
+ * long
+ */
 async function soundOf(
   { files }: MediaFiles,
   what: string,

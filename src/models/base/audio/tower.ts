@@ -12,7 +12,9 @@ type RowStep = Module & { buildGraph(graph: AtbGraph, kind: GraphKind, rows: str
 export class SoundTower extends Module implements Encoder {
   readonly stepInputs: readonly StepInput[];
 
-  /** `stepInputs`: what the parts read, beside how many rows see each other; `sound`: that which is the sound itself. */
+  /**
+   * `stepInputs`: what the parts read, beside how many rows see each other; `sound`: that which is the sound itself.
+   */
   constructor(
     readonly front: RowStep,
     readonly layers: readonly PreNormLayer[],
