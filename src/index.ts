@@ -55,7 +55,7 @@ export {
   flatten,
   formatFlatGraph,
 } from './graph/flatten.js';
-export { DECODE, DECODER_KINDS, ENCODE, type GraphKind, PREFILL, SPLITFUSE } from './graph/graph-kind.js';
+export * from './graph/graph-kind.js';
 export {
   assertLegal,
   type LegalityProblem,

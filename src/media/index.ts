@@ -54,6 +54,13 @@ export {
 } from './processor.js';
 export { pythonFloorDivision, pythonRound, pythonTenths } from './python-round.js';
 export { LINE_END, RowPacker, type RowShares, SUMMANDS } from './row-shares.js';
-export { type LogMel, logMel, MAX_MEL_FRAMES, MAX_MEL_SECONDS, MEL_RATE } from './sound/log-mel.js';
+export {
+  logMel,
+  MAX_MEL_SECONDS,
+  MEL_HOP,
+  MEL_RATE,
+  MEL_TAIL,
+  type MelSpan,
+} from './sound/log-mel.js';
 export { FILTER_REACH, resample } from './sound/resample.js';
 export { isWav, readWav, type Sound } from './sound/wav.js';

@@ -25,6 +25,8 @@ export interface EncoderInput {
   readonly grid?: InsertGrid | undefined;
   /** The ids of those tokens, where they are not all the same: some may be words. [count] */
   readonly tokens?: Int32Array;
+  /** Which of a model's encoders reads it, where there is one of sound beside the first. */
+  readonly encoder?: 'sound';
   /** Whether its tokens see each other, whichever comes first: one step computes them all. */
   readonly isWhole?: boolean;
   /** SHA-256 over everything that decides what the encoder gives, as 8 integers: equal keys, equal rows. */

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import type { FloatDType } from '../dtype.js';
 import { AtbError } from '../errors.js';
 import type { GraphSpec } from '../graph/atb-graph.js';
-import { ENCODE, type GraphKind, PREFILL } from '../graph/graph-kind.js';
+import { type GraphKind, PREFILL } from '../graph/graph-kind.js';
 import { type LegalityProblem, problemText } from '../graph/legality.js';
 import { formatNestedExport, nestedExport } from '../graph/nested-graph.js';
 import { specProblems } from '../graph/nested-legality.js';
@@ -55,7 +55,7 @@ export async function exportModel(options: ExportOptions): Promise<string[]> {
   const { model } = open;
   requireText(open);
   for (const weight of model.getWeights()) await requireSymmetric(weight);
-  const kinds = model.graphKinds.filter((kind) => kind !== ENCODE);
+  const kinds = model.graphKinds.filter((kind) => kind.fillsCache);
   const graphs = new Map(kinds.map((kind) => [kind, model.buildGraph(kind)]));
   const blockSize = options.blockSize ?? largestBlock(open, graphs);
   const step = stepOf(blockSize);

@@ -8,6 +8,10 @@ export const NOT_BUILT: ReadonlyMap<string, string> = new Map([
     'ernie4_5_moe_vl',
     'its files are for code of their own; ernie4_5_vl_moe, as transformers 5 writes the same model, is read',
   ],
+  [
+    'granite_speech',
+    'its text has an adapter for prompts with sound alone; qwen2_5_omni, qwen3_asr, voxtral and others hear',
+  ],
 ]);
 
 /** Other names of a model_type; everything known of such names is here. */
@@ -24,6 +28,8 @@ export const MODEL_TYPE_ALIASES: ReadonlyMap<string, string> = new Map([
   ['iquestcoder', 'llama'],
   // transformers' class is the other one's under another name.
   ['smolvlm', 'idefics3'],
+  // A checkpoint of that part alone, which writes.
+  ['qwen2_5_omni_thinker', 'qwen2_5_omni'],
   // transformers maps it to GPT2Config.
   ['gpt-sw3', 'gpt2'],
   // As their folders and their graphs are called, whose names have no hyphen.

@@ -87,3 +87,30 @@ function callsOf<T>(things: readonly T[], rowsOf: (thing: T) => number): T[][] {
   }
   return calls;
 }
+
+/** Rows of things, in their order, each made by the encoder that reads it. `run` is given things of one encoder. */
+export async function encodedInTurn(
+  inputs: readonly EncoderInput[],
+  run: (alike: readonly EncoderInput[]) => Promise<Tensor<'f32'>>,
+): Promise<Tensor<'f32'>> {
+  const [sounds, others] = [true, false].map((isSound) =>
+    inputs.filter(({ encoder }) => (encoder === 'sound') === isSound),
+  ) as [EncoderInput[], EncoderInput[]];
+  if (sounds.length === 0 || others.length === 0) return run(inputs);
+  const made = [await run(sounds), await run(others)] as const;
+  const width = made[0].shape[1] ?? 0;
+  const taken = [0, 0];
+  const rows = inputs.map(({ encoder, count }) => {
+    const which = encoder === 'sound' ? 0 : 1;
+    const from = taken[which] as number;
+    taken[which] = from + count * width;
+    return made[which].data.subarray(from, taken[which]);
+  });
+  const data = new Float32Array(made[0].data.length + made[1].data.length);
+  let at = 0;
+  for (const part of rows) {
+    data.set(part, at);
+    at += part.length;
+  }
+  return { dtype: 'f32', shape: [data.length / width, width], data };
+}

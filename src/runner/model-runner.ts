@@ -15,7 +15,7 @@ import {
 import type { Batch, StepSequence } from '../scheduler/batch.js';
 import type { Step } from '../step-inputs/index.js';
 import { requireCachedAttention } from './cached-attention.js';
-import { Encodings } from './encodings.js';
+import { Encodings, encodedInTurn } from './encodings.js';
 import { Grammars, type GrammarVocabulary } from './grammars.js';
 import { blockBytesOf, blockSizeOf, kvBlockBytes } from './kv-block-bytes.js';
 import type { LoadedModel } from './loaded-model.js';
@@ -226,12 +226,14 @@ export class ModelRunner {
   }
 
   /**
-   * Things that are no text through the model's encoder: [rows, width] in f32, one after another.
+   * Things that are no text through the model's encoders: [rows, width] in f32, one after another.
    * @throws REQUEST_INVALID for a model without one
    */
   async encodeInputs(inputs: readonly EncoderInput[]): Promise<Tensor<'f32'>> {
-    const { logits } = await this.#run(stepOfInputs(inputs), { logits: true });
-    return logits as Tensor<'f32'>;
+    return encodedInTurn(inputs, async (alike) => {
+      const { logits } = await this.#run(stepOfInputs(alike), { logits: true });
+      return logits as Tensor<'f32'>;
+    });
   }
 
   /**

@@ -1,4 +1,4 @@
-import { ENCODE, type GraphKind, hasOneQuery } from '../graph/graph-kind.js';
+import { type GraphKind, hasOneQuery } from '../graph/graph-kind.js';
 import type { NativeEngine } from '../native/index.js';
 import type { RunFacts, StepSizes } from '../step-inputs/index.js';
 import type { LargestStep } from './runner-options.js';
@@ -34,5 +34,5 @@ export async function reserveSteps(
   run: RunFacts,
 ): Promise<void> {
   for (const [kind, id] of graphIds)
-    if (kind !== ENCODE) await engine.reserve(id, inputs.describe(largestSizes(kind, largest, run)));
+    if (kind.fillsCache) await engine.reserve(id, inputs.describe(largestSizes(kind, largest, run)));
 }

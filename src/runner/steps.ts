@@ -1,5 +1,5 @@
 import { refuseRequest } from '../errors.js';
-import { DECODE, ENCODE, PREFILL } from '../graph/graph-kind.js';
+import { DECODE, ENCODE, ENCODE_SOUND, PREFILL } from '../graph/graph-kind.js';
 import type { EncoderInput } from '../media/index.js';
 import { checkTokenIds } from '../sampling/token-ids.js';
 import type { Batch, BatchEntry, StepSequence } from '../scheduler/batch.js';
@@ -79,14 +79,14 @@ export function promptInputs(inputIds: Int32Array, blockSize: number): ForwardIn
   };
 }
 
-/** Things for a model's encoder as a step, whose sequences are their frames. */
+/** Things for one encoder of a model as a step, whose sequences are their frames. */
 export function stepOfInputs(encoderInputs: readonly EncoderInput[]): Step {
   const none = new Int32Array();
   const frameLens = Int32Array.from(
     encoderInputs.flatMap(({ shape: [frames, rows, columns] }) => Array<number>(frames).fill(rows * columns)),
   );
   return {
-    kind: ENCODE,
+    kind: encoderInputs[0]?.encoder === 'sound' ? ENCODE_SOUND : ENCODE,
     tokenIds: none,
     positions: none,
     queryLens: frameLens,

@@ -25,6 +25,7 @@ export {
   slidingMaskName,
   slidingMasks,
 } from './masks.js';
+export { MEL_PLANES, melPlanes, type PlaneSize, planesOf } from './mel-planes.js';
 export { MROPE_IDS, MROPE_TABLES, mrope, turnsInThrees } from './mrope.js';
 export { PACKED_ROWS, packedRows } from './packed-rows.js';
 export { paging } from './paging.js';
@@ -62,8 +63,14 @@ export type { RopeConfig, RopeScaling } from './rotary/rope-config.js';
 export { type RotaryTables, rotary, rotaryTables, slidingRotaryTables } from './rotary.js';
 export { POSITION_SHARES, sampledPositions } from './sampled-positions.js';
 export { insertMaskName, SEEN_KEYS, seenInserts } from './seen-inserts.js';
-export { SINUSOIDS, type SinusoidTable, sinusoids } from './sinusoids.js';
-export { SOUND, sound } from './sound.js';
+export {
+  ENCODER_SINUSOIDS,
+  encoderSinusoids,
+  SINUSOIDS,
+  type SinusoidTable,
+  sinusoids,
+} from './sinusoids.js';
+export { PAIRED_ROWS, pairedRows, SOUND, sound } from './sound.js';
 export { mergedSquares, SQUARE, squarePictures, squareRotary } from './square-pictures.js';
 export { STATE_FROM, STATE_TO, stateBlocks } from './state-blocks.js';
 export type { InsertedRows, Step } from './step.js';

@@ -48,12 +48,12 @@ export const mergedPatches = (area: number, places: PatchPlaces = asTheyCome): S
   },
 });
 
-/** `window_len` i32 [windows]: patches of each window, in their order. */
-export const windowLens = (lensOf: (input: EncoderInput) => Int32Array): StepInput => ({
-  names: [WINDOW_LENS],
-  describe: ({ batch }) => ({ [WINDOW_LENS]: { dtype: 'i32', shape: [batch] } }),
+/** `window_len` i32 [windows], or another name: patches of each window, in their order. */
+export const windowLens = (lensOf: (input: EncoderInput) => Int32Array, name = WINDOW_LENS): StepInput => ({
+  names: [name],
+  describe: ({ batch }) => ({ [name]: { dtype: 'i32', shape: [batch] } }),
   make: ({ encoderInputs = [] }) => ({
-    [WINDOW_LENS]: int32(Int32Array.from(encoderInputs.flatMap((input) => [...lensOf(input)]))),
+    [name]: int32(Int32Array.from(encoderInputs.flatMap((input) => [...lensOf(input)]))),
   }),
 });
 

@@ -23,19 +23,35 @@ export const sinusoids = (table: SinusoidTable): StepInput => ({
     [SINUSOIDS]: { dtype, shape: [maxPositionEmbeddings, table.hiddenSize] },
   }),
   recipes: () => ({ [SINUSOIDS]: { made: 'sinusoids', ...table } }),
-  hold({ maxPositionEmbeddings: positions, dtype }) {
-    const { hiddenSize, firstRow, zeroRow } = table;
-    const half = hiddenSize / 2;
-    const step = Math.fround(-Math.log(10_000) / (half - 1));
-    const values = new Float32Array(positions * hiddenSize);
-    for (let position = 0; position < positions; position++) {
-      const row = position + firstRow;
-      for (let i = 0; i < half && row !== zeroRow; i++) {
-        const angle = Math.fround(row * Math.fround(Math.exp(Math.fround(i * step))));
-        values[position * hiddenSize + i] = Math.sin(angle);
-        values[position * hiddenSize + half + i] = Math.cos(angle);
-      }
-    }
-    return { [SINUSOIDS]: toDType(values, [positions, hiddenSize], dtype) };
-  },
+  hold: ({ maxPositionEmbeddings: positions, dtype }) => ({
+    [SINUSOIDS]: toDType(rowsOf(positions, table), [positions, table.hiddenSize], dtype),
+  }),
 });
+
+/** A table with a vector for each place that an encoder counts. */
+export const ENCODER_SINUSOIDS = 'encoder_position_table';
+
+/** `encoder_position_table` [rows, hidden] in the model's dtype: so many rows of that table, from 0 on. */
+export const encoderSinusoids = (rows: number, hiddenSize: number): StepInput => ({
+  names: [ENCODER_SINUSOIDS],
+  describe: ({ dtype }) => ({ [ENCODER_SINUSOIDS]: { dtype, shape: [rows, hiddenSize] } }),
+  hold: ({ dtype }) => ({
+    [ENCODER_SINUSOIDS]: toDType(rowsOf(rows, { hiddenSize, firstRow: 0 }), [rows, hiddenSize], dtype),
+  }),
+});
+
+/** [positions, hidden] */
+function rowsOf(positions: number, { hiddenSize, firstRow, zeroRow }: SinusoidTable): Float32Array {
+  const half = hiddenSize / 2;
+  const step = Math.fround(-Math.log(10_000) / (half - 1));
+  const values = new Float32Array(positions * hiddenSize);
+  for (let position = 0; position < positions; position++) {
+    const row = position + firstRow;
+    for (let i = 0; i < half && row !== zeroRow; i++) {
+      const angle = Math.fround(row * Math.fround(Math.exp(Math.fround(i * step))));
+      values[position * hiddenSize + i] = Math.sin(angle);
+      values[position * hiddenSize + half + i] = Math.cos(angle);
+    }
+  }
+  return values;
+}

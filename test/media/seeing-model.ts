@@ -25,6 +25,8 @@ const SPECIALS = [
   '</slice>',
   '<image_id>',
   '</image_id>',
+  '[AUDIO]',
+  '[BEGIN_AUDIO]',
 ] as const;
 
 /** The id of a special token. */
@@ -64,8 +66,9 @@ interface SeeingModel {
   readonly template?: string;
   /** How many tokens it knows: those special tokens that are below. */
   readonly vocab: number;
-  /** What stands for a picture. */
+  /** What stands for a picture, and for a sound. */
   readonly picture?: (typeof SPECIALS)[number];
+  readonly sound?: (typeof SPECIALS)[number];
 }
 
 /** How each writes messages. */
@@ -75,6 +78,7 @@ const MODELS = {
   minicpm_qwen2_v2: { template: TEXT_TEMPLATE, vocab: 280 },
   llava_onevision: { template: TEMPLATE, vocab: 272 },
   paligemma: { vocab: 272, picture: '<image>' },
+  voxtral: { vocab: 280, sound: '[AUDIO]' },
 } as const satisfies Readonly<Record<string, SeeingModel>>;
 
 /** A model with random weights, a tokenizer of bytes and a chat template; call `remove` when done. */
@@ -83,7 +87,7 @@ export function seeingModel(name: keyof typeof MODELS = 'qwen2_vl'): {
   remove(): void;
 } {
   const folder = join(VISION_DIR, name);
-  const { template, vocab: size, picture = '<|image_pad|>' }: SeeingModel = MODELS[name];
+  const { template, vocab: size, picture = '<|image_pad|>', sound }: SeeingModel = MODELS[name];
   const checkpoint = seededCheckpoint(folder);
   const write = (name: string, value: unknown): void =>
     writeFileSync(join(checkpoint.path, name), typeof value === 'string' ? value : JSON.stringify(value));
@@ -99,10 +103,12 @@ export function seeingModel(name: keyof typeof MODELS = 'qwen2_vl'): {
   write('config.json', {
     ...config,
     ...(textKey === undefined ? changes : { [textKey]: { ...config[textKey], ...changes } }),
-    ...(textKey === 'text_config' && {
-      [nameOf('image_token')]: special(picture),
-      [nameOf('video_token')]: special('<|video_pad|>'),
-    }),
+    ...(sound !== undefined && { audio_token_id: special(sound) }),
+    ...(textKey === 'text_config' &&
+      'vision_config' in config && {
+        [nameOf('image_token')]: special(picture),
+        [nameOf('video_token')]: special('<|video_pad|>'),
+      }),
   });
   const recipe: SeededWeights = JSON.parse(readFileSync(join(folder, 'weights.json'), 'utf8'));
   const tensors = Object.entries(recipe.tensors).map(([name, tensor]) => {

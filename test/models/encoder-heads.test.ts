@@ -10,8 +10,11 @@ import { problemsOf } from './config-problems.js';
 
 const HEADS = ['num_heads', 'num_attention_heads', 'encoder_attention_heads'];
 
-const configOf = (name: string): ConfigDict =>
-  JSON.parse(readFileSync(join(VISION_DIR, name, 'config.json'), 'utf8'));
+/** What a case's file says, also where an object of its own says it. */
+function configOf(name: string): ConfigDict {
+  const { thinker_config, ...rest } = JSON.parse(readFileSync(join(VISION_DIR, name, 'config.json'), 'utf8'));
+  return { ...thinker_config, ...rest };
+}
 
 describe('the heads of an encoder', () => {
   before(() => loadModels());

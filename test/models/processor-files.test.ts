@@ -125,6 +125,8 @@ describe('files about processors', () => {
       ['cohere2_vision', { [PICTURES]: { patch_size: 2 } }, 'size must be 56'],
       ['qwen2_audio', { [PICTURES]: { feature_size: 80 } }, 'feature_size must be 32'],
       ['qwen2_audio', { [PICTURES]: { hop_length: 320 } }, 'hop_length must be 160'],
+      ['voxtral', { [PICTURES]: { feature_size: 128 } }, 'feature_size must be 32'],
+      ['qwen3_asr', { [PICTURES]: { n_window: 100 } }, 'n_window must be 50'],
       [
         'qwen2_audio',
         { [BOTH]: { feature_extractor: { sampling_rate: 8000 } } },
@@ -153,5 +155,12 @@ describe('files about processors', () => {
     const file = wavOf(new Uint8Array(2 ** 19).fill(128), 1);
     const pieces = await processor?.process({ kind: 'audio', files: [file] }, 'it', 0, 1);
     expect(countOf(pieces ?? [])).to.equal(750);
+  });
+
+  it('let sound be as long as models are made for, and no longer', async () => {
+    const heard = (samples: number, rate: number) => processed('voxtral', {}, [-1, samples, rate, 1]);
+    expect(await refusal(heard(2401, 1))).to.match(/MEDIA_UNSUPPORTED.*at most 2400 s of sound.*2401 s/);
+    // Stretches of 0.48 s, in each of which six tokens are.
+    expect(countOf(await heard(80_001, 16_000))).to.equal(6 * 11);
   });
 });

@@ -39,6 +39,11 @@ const GLM_EXPERTS = { vocab_size: 151_424, hidden_size: 4096, intermediate_size:
 const GLM_TOWER = { depth: 24, hidden_size: 1536, hidden_act: 'silu', attention_bias: false, attention_dropout: 0, num_heads: 12, in_channels: 3, image_size: 336, patch_size: 14, rms_norm_eps: 1e-5, spatial_merge_size: 2, temporal_patch_size: 2, out_hidden_size: 4096, intermediate_size: 13_696,
   initializer_range: 0.02, rope_parameters: { rope_type: 'axial', rope_theta: 10_000 } };
 
+/** Qwen3ASREncoderConfig of transformers 5.24, but for the size of words. */
+// biome-ignore format: one class a paragraph
+const ASR_ENCODER = { model_type: 'qwen3_asr_encoder', num_mel_bins: 128, encoder_layers: 24, encoder_attention_heads: 16, encoder_ffn_dim: 4096, d_model: 1024, dropout: 0, attention_dropout: 0, activation_function: 'gelu', activation_dropout: 0, scale_embedding: false, initializer_range: 0.02, n_window: 50, n_window_infer: 800,
+  downsample_hidden_size: 480, output_dim: 2048 };
+
 /** Defaults of classes of transformers 5.24, which are those of a published checkpoint each. */
 // biome-ignore format: one class a paragraph
 const CLASSES: Readonly<Record<string, Dict>> = {
@@ -82,6 +87,31 @@ const CLASSES: Readonly<Record<string, Dict>> = {
       num_experts: null, top_k_experts: null, moe_intermediate_size: null, rope_parameters: { sliding_attention: { rope_type: 'default', rope_theta: 10_000 }, full_attention: { rope_type: 'proportional', partial_rotary_factor: 0.25, rope_theta: 1_000_000 } } },
     vision_config: { model_type: 'gemma4_vision', hidden_size: 768, intermediate_size: 3072, num_hidden_layers: 16, num_attention_heads: 12, num_key_value_heads: 12, head_dim: 64, hidden_activation: 'gelu_pytorch_tanh', rms_norm_eps: 1e-6, max_position_embeddings: 131_072, attention_bias: false, attention_dropout: 0,
       rope_parameters: { rope_theta: 100, rope_type: 'axial' }, pooling_kernel_size: 3, patch_size: 16, position_embedding_size: 10_240, use_clipped_linears: true, standardize: false } },
+  voxtral: { model_type: 'voxtral', hidden_size: 3072, audio_token_id: 24, projector_hidden_act: 'gelu',
+    text_config: { model_type: 'llama', vocab_size: 131_072, hidden_size: 3072, intermediate_size: 8192, num_hidden_layers: 30, num_attention_heads: 32, num_key_value_heads: 8, max_position_embeddings: 131_072, rms_norm_eps: 1e-5, use_cache: true, head_dim: 128, hidden_act: 'silu', attention_bias: false, mlp_bias: false,
+      pretraining_tp: 1, bos_token_id: 1, eos_token_id: 2, tie_word_embeddings: false, ...rope(100_000_000) },
+    audio_config: { model_type: 'voxtral_encoder', vocab_size: 51_866, hidden_size: 1280, intermediate_size: 5120, num_hidden_layers: 32, num_attention_heads: 20, scale_embedding: false, activation_function: 'gelu', num_mel_bins: 128, max_source_positions: 1500, initializer_range: 0.02, attention_dropout: 0, dropout: 0, layerdrop: 0, activation_dropout: 0 } },
+  qwen3_asr: { model_type: 'qwen3_asr', audio_token_id: 151_676, timestamp_token_id: 151_705, pad_token_id: 151_645, eos_token_id: [151_643, 151_645], initializer_range: 0.02, tie_word_embeddings: true, token_classification_bias: false,
+    text_config: { model_type: 'qwen3', vocab_size: 151_936, hidden_size: 2048, intermediate_size: 6144, num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 8, head_dim: 128, hidden_act: 'silu', max_position_embeddings: 65_536, rms_norm_eps: 1e-6, use_cache: true, attention_bias: false, tie_word_embeddings: true, ...rope(10_000) },
+    audio_config: { ...ASR_ENCODER, max_position_embeddings: 13 } },
+  // As code of several projects has what the publisher's own files say, of which none is of transformers.
+  'qwen3_asr, within its thinker': { model_type: 'qwen3_asr', support_languages: ['Chinese', 'English'],
+    thinker_config: { dtype: 'bfloat16', audio_start_token_id: 151_669, audio_end_token_id: 151_670, audio_token_id: 151_676, audio_config: { ...ASR_ENCODER, model_type: 'qwen3_asr_audio_encoder', max_source_positions: 1500, conv_chunksize: 500 },
+      text_config: { vocab_size: 151_936, hidden_size: 2048, intermediate_size: 6144, num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 8, head_dim: 128, max_position_embeddings: 65_536, rms_norm_eps: 1e-6, rope_theta: 1_000_000, rope_scaling: { mrope_section: [24, 20, 20], mrope_interleaved: true } } } },
+  audioflamingo3: { model_type: 'audioflamingo3', audio_token_id: 151_669, projector_hidden_act: 'gelu', projector_bias: true,
+    text_config: { model_type: 'qwen2', vocab_size: 151_936, hidden_size: 4096, intermediate_size: 22_016, num_hidden_layers: 32, num_attention_heads: 32, num_key_value_heads: 32, hidden_act: 'silu', max_position_embeddings: 32_768, initializer_range: 0.02, rms_norm_eps: 1e-6, use_cache: true, use_sliding_window: false, sliding_window: 4096,
+      max_window_layers: 28, attention_dropout: 0, tie_word_embeddings: false, ...rope(10_000) },
+    audio_config: { model_type: 'audioflamingo3_encoder', num_mel_bins: 128, num_hidden_layers: 32, num_attention_heads: 20, intermediate_size: 5120, layerdrop: 0, activation_function: 'gelu', hidden_size: 1280, dropout: 0, attention_dropout: 0, activation_dropout: 0, initializer_range: 0.02, scale_embedding: false, max_source_positions: 1500 } },
+  // Frequencies are shared out as in Qwen2.5-VL; the class leaves that to files. Of what speaks one key stands for all.
+  qwen2_5_omni: { model_type: 'qwen2_5_omni', enable_audio_output: true, talker_config: { model_type: 'qwen2_5_omni_talker' }, token2wav_config: { model_type: 'qwen2_5_omni_token2wav' },
+    thinker_config: { model_type: 'qwen2_5_omni_thinker', audio_token_index: 151_646, image_token_index: 151_655, video_token_index: 151_656, position_id_per_seconds: 25, seconds_per_chunk: 2, audio_start_token_id: 151_647, audio_end_token_id: 151_648, user_token_id: 872, vision_start_token_id: 151_652, vision_end_token_id: 151_653,
+      initializer_range: 0.02, tie_word_embeddings: false,
+      text_config: { model_type: 'qwen2_5_omni_text', vocab_size: 152_064, hidden_size: 3584, intermediate_size: 18_944, num_hidden_layers: 28, num_attention_heads: 28, num_key_value_heads: 4, hidden_act: 'silu', max_position_embeddings: 32_768, initializer_range: 0.02, rms_norm_eps: 1e-6, use_cache: true, use_sliding_window: false, sliding_window: 32_768,
+        max_window_layers: 28, attention_dropout: 0, tie_word_embeddings: true, rope_parameters: { rope_type: 'default', rope_theta: 1_000_000, mrope_section: [16, 24, 24] } },
+      vision_config: { model_type: 'qwen2_5_omni_vision_encoder', depth: 32, hidden_size: 3584, hidden_act: 'silu', intermediate_size: 3420, num_heads: 16, in_channels: 3, patch_size: 14, spatial_merge_size: 2, temporal_patch_size: 2, window_size: 112, out_hidden_size: 3584, fullatt_block_indexes: [7, 15, 23, 31], initializer_range: 0.02,
+        rope_parameters: { rope_type: 'axial', rope_theta: 10_000 } },
+      audio_config: { model_type: 'qwen2_5_omni_audio_encoder', num_mel_bins: 128, encoder_layers: 32, encoder_attention_heads: 20, encoder_ffn_dim: 5120, d_model: 1280, dropout: 0, attention_dropout: 0, activation_function: 'gelu', activation_dropout: 0, scale_embedding: false, initializer_range: 0.02, max_source_positions: 1500, n_window: 100,
+        output_dim: 3584 } } },
   // As GLM-4.5V says it beside its class's defaults: text of GLM-4.5-Air.
   glm4v_moe: { model_type: 'glm4v_moe', image_token_id: 151_363, video_token_id: 151_364, image_start_token_id: 151_339, image_end_token_id: 151_340, video_start_token_id: 151_341, video_end_token_id: 151_342,
     text_config: { ...GLM_EXPERTS, model_type: 'glm4v_moe_text' }, vision_config: { ...GLM_TOWER, model_type: 'glm4v_moe_vision' } },
@@ -176,6 +206,16 @@ describe('published sizes that classes of transformers have by default', functio
     'LFM2-VL with another layer',
     { ...CLASSES.lfm2_vl, vision_feature_layer: -2 },
     /vision_feature_layer must be -1/,
+  );
+  itIsRefused(
+    'Voxtral with rows that make no whole tokens',
+    within('voxtral', { intermediate_size: 5000 }, 'audio_config'),
+    /intermediate_size must be a multiple of hidden_size \(1280\).*found 5000/,
+  );
+  itIsRefused(
+    'Qwen3-ASR with stretches of another length',
+    within('qwen3_asr', { n_window: 100 }, 'audio_config'),
+    /audio_config\.n_window must be from 49 to 52.*found 100/,
   );
   itIsRefused(
     'GLM-4.6V with other text',

@@ -26,12 +26,13 @@ import torch
 import transformers
 from PIL import Image
 from safetensors.torch import save_file
-from transformers import CONFIG_MAPPING, AutoModelForImageTextToText, Qwen2AudioForConditionalGeneration
+from transformers import (CONFIG_MAPPING, AudioFlamingo3ForConditionalGeneration, AutoModelForImageTextToText, Qwen2_5OmniThinkerForConditionalGeneration, Qwen2AudioForConditionalGeneration,
+                          Qwen3ASRForConditionalGeneration, VoxtralForConditionalGeneration)
 from transformers.modeling_outputs import MoeCausalLMOutputWithPast
 
 from make_family_fixture import LARGEST, NEW_TOKENS, SEED, rounded, rows_of
-from make_media_fixtures import bounded_processor, canvas_processor, covering_processor, picture, tiling_processor
-from make_sound_fixtures import heard
+from make_media_fixtures import bounded_processor, canvas_processor, covering_processor, picture, sound, tiling_processor
+from make_sound_fixtures import heard, mel_of_wave
 from recording import random_prompt
 from reference import check
 from remote_media import MEDIA_FAMILIES
@@ -121,6 +122,71 @@ CASES["qwen2_audio"] = dict(
                 audio_config=dict(d_model=64, encoder_layers=2, encoder_attention_heads=4, encoder_ffn_dim=96,
                                   num_mel_bins=32)),
     seed=2)
+
+# Stretches of 48 frames, of which four rows become a token; of 28, of which two do.
+CASES["voxtral"] = dict(
+    config=dict(text_config=TEXT | dict(model_type="llama", head_dim=16, rope_theta=10000.0), audio_token_id=IMAGE,
+                audio_config=dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128,
+                                  num_mel_bins=32, max_source_positions=24)),
+    seed=4)
+CASES["voxtral-pairs"] = dict(
+    config=CASES["voxtral"]["config"] | dict(
+        text_config=CASES["voxtral"]["config"]["text_config"] | dict(num_hidden_layers=2, attention_bias=True, mlp_bias=True),
+        audio_config=dict(hidden_size=64, num_hidden_layers=1, num_attention_heads=2, intermediate_size=128,
+                          num_mel_bins=20, max_source_positions=14)),
+    seed=2)
+
+# Stretches of a second, two of which see each other; the last holds fewer frames. Tied, as files of transformers have it.
+CASES["qwen3_asr"] = dict(
+    config=dict(text_config=TEXT | dict(model_type="qwen3", head_dim=16, rope_theta=10000.0), audio_token_id=IMAGE, tie_word_embeddings=True,
+                eos_token_id=2, pad_token_id=0,
+                audio_config=dict(d_model=64, encoder_layers=2, encoder_attention_heads=4, encoder_ffn_dim=96, num_mel_bins=12,
+                                  downsample_hidden_size=16, output_dim=64, n_window=50, n_window_infer=200)),
+    seed=1)
+# With the names and the config.json of published files, of which 5.24 reads neither.
+CASES["qwen3_asr-thinker"] = dict(
+    config=CASES["qwen3_asr"]["config"] | dict(
+        tie_word_embeddings=False,
+        audio_config=dict(d_model=32, encoder_layers=1, encoder_attention_heads=2, encoder_ffn_dim=48, num_mel_bins=9,
+                          downsample_hidden_size=8, output_dim=64, n_window=52, n_window_infer=150)),
+    thinker=[("thinker.model.", "model.language_model."), ("thinker.audio_tower.proj", "model.multi_modal_projector.linear_"),
+             ("thinker.audio_tower.", "model.audio_tower."), ("thinker.", "")],
+    seed=1)
+
+# Sound in windows of 40 frames beside pictures and frames; with the names and the config.json of published files.
+AUDIO, AUDIO_START, AUDIO_END = 117, 116, 115
+OMNI_TOWER = {key: value for key, value in CASES["qwen2_5_vl"]["config"]["vision_config"].items() if key != "tokens_per_second"}
+CASES["qwen2_5_omni"] = dict(
+    config=dict(text_config=TEXT | MROPE, tie_word_embeddings=False, image_token_index=IMAGE, video_token_index=VIDEO,
+                audio_token_index=AUDIO, vision_start_token_id=START, vision_end_token_id=END, audio_start_token_id=AUDIO_START,
+                audio_end_token_id=AUDIO_END, position_id_per_seconds=2, vision_config=OMNI_TOWER,
+                audio_config=dict(d_model=64, encoder_layers=2, encoder_attention_heads=4, encoder_ffn_dim=96, num_mel_bins=32,
+                                  output_dim=64, n_window=20)),
+    model_type="qwen2_5_omni_thinker", thinker=[("thinker.", "")],
+    # With which nothing is generated that begins a picture or a sound.
+    seed=2, merge=2, patch=14)
+# The thinker alone, whose text is tied; wider windows.
+CASES["qwen2_5_omni-alone"] = CASES["qwen2_5_omni"] | dict(
+    config=CASES["qwen2_5_omni"]["config"] | dict(
+        tie_word_embeddings=True, text_config=TEXT | MROPE | dict(num_hidden_layers=2, rms_norm_eps=1e-5),
+        vision_config=OMNI_TOWER | dict(depth=2, fullatt_block_indexes=[0]),
+        audio_config=dict(d_model=32, encoder_layers=1, encoder_attention_heads=2, encoder_ffn_dim=64, num_mel_bins=20,
+                          output_dim=64, n_window=50)),
+    seed=1)
+del CASES["qwen2_5_omni-alone"]["thinker"]
+
+# Stretches of a second, each with a spectrogram of its own; of half a second.
+CASES["audioflamingo3"] = dict(
+    config=dict(text_config=TEXT | dict(model_type="qwen2", rope_theta=10000.0), audio_token_id=IMAGE,
+                audio_config=dict(hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=96,
+                                  num_mel_bins=32, max_source_positions=50)),
+    seed=2)
+CASES["audioflamingo3-plain"] = dict(
+    config=CASES["audioflamingo3"]["config"] | dict(
+        projector_bias=False, text_config=TEXT | dict(model_type="qwen2", rope_theta=10000.0, num_hidden_layers=2),
+        audio_config=dict(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64,
+                          num_mel_bins=20, max_source_positions=25)),
+    seed=4)
 
 CASES["llava"] = dict(
     config=dict(text_config=TEXT | dict(model_type="llama", rope_theta=10000.0), image_token_index=IMAGE,
@@ -398,10 +464,21 @@ SOUNDS = [
     [3, (-1, 3 * 16000, 16000, 4), 2],
 ]
 
+# Pictures, frames and sound in any order; of one sound an odd number of frames.
+OMNI = [
+    [19],
+    [5, (0, 70, 121, 1), 4, (-1, 1121, 16000, 1)],
+    [(-1, 1600, 16000, 2), 7, (0, 64, 64, 4), 3, (-1, 19851, 16000, 3), 6],
+    [3, (3, 84, 56, 5), 2, (-1, 3 * 16000, 16000, 4), 4],
+]
+
 # The class of Llama 4 in 5.24 asks what its model of text gives for something that this does not have.
 MoeCausalLMOutputWithPast.image_outputs = None
 
-CLASSES = {"qwen2_audio": Qwen2AudioForConditionalGeneration}
+CLASSES = {"qwen2_audio": Qwen2AudioForConditionalGeneration, "voxtral": VoxtralForConditionalGeneration,
+           "audioflamingo3": AudioFlamingo3ForConditionalGeneration,
+           "qwen3_asr": Qwen3ASRForConditionalGeneration,
+           "qwen2_5_omni_thinker": Qwen2_5OmniThinkerForConditionalGeneration}
 
 # Text between what is seen; a number: so many random words. Frames, width, height, seed.
 PROMPTS = [
@@ -571,6 +648,85 @@ class SoundPrompt(Prompt):
             return self.texts(more)
         return self.texts(more) | dict(input_features=torch.stack(self.features),
                                        feature_attention_mask=torch.stack(self.masks))
+
+
+class StretchPrompt(Prompt):
+    """Sound in stretches of as many frames as Voxtral's encoder reads."""
+
+    def __init__(self, parts, number, extractor, audio):
+        self.extractor, self.features = extractor, []
+        self.frames = 2 * audio["max_source_positions"]
+        self.count = audio["max_source_positions"] * audio["hidden_size"] // audio["intermediate_size"]
+        super().__init__(parts, number)
+
+    def show(self, kind, samples, rate, seed):
+        mel = torch.tensor(mel_of_wave(self.extractor, samples, seed, -samples % (160 * self.frames)))
+        stretches = mel.reshape(len(mel), -1, self.frames).transpose(0, 1)
+        self.features.append(stretches)
+        self.place((kind, samples, rate, seed), IMAGE, self.count * len(stretches))
+
+    def inputs(self, more=()):
+        return self.texts(more) | (dict(input_features=torch.cat(self.features)) if self.features else {})
+
+    def encoded(self, model):
+        return model.model.get_audio_features(torch.cat(self.features)).pooler_output.float()
+
+
+class WindowPrompt(SoundPrompt):
+    """Sound in windows of as many frames as the encoder reads, each with a spectrogram of its own."""
+
+    def __init__(self, parts, number, extractor, audio):
+        self.frames = 2 * audio["max_source_positions"]
+        super().__init__(parts, number, extractor)
+
+    def show(self, kind, samples, rate, seed):
+        wave = sound(samples, seed).astype(numpy.float32) / 32768
+        before = len(self.masks)
+        for start in range(0, samples, 160 * self.frames):
+            part = wave[start:start + 160 * self.frames]
+            padded = numpy.pad(part, (0, 160 * self.frames - len(part)))
+            self.features.append(torch.tensor(self.extractor._np_extract_fbank_features(padded[None], "cpu")[0]))
+            self.masks.append((torch.arange(self.frames) < -(-len(part) // 160)).long())
+        self.place((kind, samples, rate, seed), IMAGE, sum(self.counts()[before:]))
+
+    def inputs(self, more=()):
+        found = super().inputs(more)
+        if self.masks:
+            found["input_features_mask"] = found.pop("feature_attention_mask")
+        return found
+
+    def encoded(self, model):
+        inputs = self.inputs()
+        return model.model.get_audio_features(inputs["input_features"], inputs["input_features_mask"]).pooler_output.float()
+
+
+class ChunkPrompt(Prompt):
+    """Sound as Qwen3-ASR's extractor gives it, each by itself."""
+
+    def __init__(self, parts, number, extractor, audio):
+        self.extractor, self.stretch, self.sounds = extractor, 2 * audio["n_window"], []
+        super().__init__(parts, number)
+
+    def show(self, kind, samples, rate, seed):
+        mel = torch.tensor(mel_of_wave(self.extractor, samples, seed, max(0, 8000 - samples)))
+        frames = mel.shape[1]
+        rest = frames % self.stretch
+        for _ in range(3):
+            rest = (rest + 1) // 2
+        self.sounds.append(mel)
+        self.place((kind, samples, rate, seed), IMAGE, frames // self.stretch * 13 + rest)
+
+    def inputs(self, more=()):
+        return self.texts(more) | (self.heard() if self.sounds else {})
+
+    def heard(self):
+        longest = max(mel.shape[1] for mel in self.sounds)
+        width = -(-longest // self.stretch) * self.stretch
+        return dict(input_features=torch.stack([torch.nn.functional.pad(mel, (0, width - mel.shape[1])) for mel in self.sounds]),
+                    input_features_mask=torch.tensor([[int(i < mel.shape[1]) for i in range(width)] for mel in self.sounds]))
+
+    def encoded(self, model):
+        return model.model.get_audio_features(**self.heard()).pooler_output.float()
 
 
 class SquarePrompt(Prompt):
@@ -990,6 +1146,53 @@ class PatchPrompt(Prompt):
         return found
 
 
+class OmniPrompt(PatchPrompt):
+    """Pictures and frames as Qwen2.5-VL's, and sound."""
+
+    def __init__(self, parts, number, processor, case, extractor):
+        self.extractor, self.sounds = extractor, []
+        super().__init__(parts, number, processor, case)
+
+    def show(self, *part):
+        if part[0] >= 0:
+            return super().show(*part)
+        mel, mask = heard(self.extractor, part[1], part[3])
+        self.sounds.append((torch.tensor(mel), torch.tensor(mask)))
+        self.add([AUDIO_START])
+        self.place(part, AUDIO, ((int(mask.sum()) - 1) // 2 + 1 - 2) // 2 + 1)
+        self.add([AUDIO_END])
+
+    def inputs(self, more=()):
+        found = super().inputs(more)
+        found.pop("mm_token_type_ids")
+        found["attention_mask"] = torch.ones_like(found["input_ids"])
+        if self.sounds:
+            found["input_features"], found["feature_attention_mask"] = (torch.stack(of) for of in zip(*self.sounds))
+        if self.grids[2]:
+            # Two frames of two a second.
+            found["video_second_per_grid"] = torch.tensor([1.0] * len(self.grids[2]))
+        return found
+
+    def positions(self, model):
+        inputs = self.inputs()
+        lengths = torch.tensor([int(mask.sum()) for _, mask in self.sounds])
+        found, _ = model.model.get_rope_index(inputs["input_ids"], inputs.get("image_grid_thw"), inputs.get("video_grid_thw"),
+                                              inputs["attention_mask"], False, lengths, inputs.get("video_second_per_grid"))
+        return found[:, 0]
+
+    def encoded(self, model):
+        inputs = self.inputs()
+        rows = {"image": [], "video": [], "audio": []}
+        if "pixel_values" in inputs:
+            rows["image"] = list(model.model.get_image_features(inputs["pixel_values"], inputs["image_grid_thw"]).pooler_output)
+        if "pixel_values_videos" in inputs:
+            rows["video"] = list(model.model.get_video_features(inputs["pixel_values_videos"], inputs["video_grid_thw"]).pooler_output)
+        if self.sounds:
+            of = model.model.get_audio_features(inputs["input_features"], inputs["feature_attention_mask"]).last_hidden_state
+            rows["audio"] = list(of.split([((int(mask.sum()) - 1) // 2 + 1 - 2) // 2 + 1 for _, mask in self.sounds]))
+        return torch.cat([rows["audio" if part[0] < 0 else "video" if part[0] else "image"].pop(0) for part in self.media]).float()
+
+
 @torch.no_grad()
 def encoded(model, prompt):
     """What the encoder gives, in the order of the prompt."""
@@ -1029,6 +1232,8 @@ def has(model, name):
 
 
 def positions(model, prompt):
+    if hasattr(prompt, "positions"):
+        return prompt.positions(model)
     if not has(model, "get_rope_index"):
         return None
     inputs = prompt.inputs()
@@ -1106,19 +1311,26 @@ def published(name):
     return name
 
 
+def renamed(name, pairs):
+    """A name whose first part is another one, as the first pair says that fits it."""
+    return next((other + name[len(one):] for one, other in pairs if name.startswith(one)), name)
+
+
 def transformers_checkpoint(case, family, out):
     """Writes config.json and the recipe of a family that transformers has. Returns what loads the model."""
     family = family.partition("-")[0]
+    family = case.get("model_type", family)
     config = CONFIG_MAPPING[family](**case["config"])
     torch.manual_seed(0)
     auto = CLASSES.get(family, AutoModelForImageTextToText)
     made = (auto._from_config if family in CLASSES else auto.from_config)(config, attn_implementation="eager").float().eval()
     model_class = type(made)
-    tensors = {published(name): tensor for name, tensor in saved(made, out).items()}
+    kept = case.get("thinker", [])
+    tensors = {renamed(published(name), [(read, stored) for stored, read in kept]): tensor for name, tensor in saved(made, out).items()}
     raw = json.loads((out / "config.json").read_text())
     (out / "config.json").write_text(json.dumps(raw, indent=2) + "\n")
     (out / "generation_config.json").unlink(missing_ok=True)
-    make = lambda found: put(found, model_class, out, config, "float32")
+    make = lambda found: put(found, model_class, out, config, "float32", lambda name: renamed(name, kept))
     head = next((name for name in tensors if name.endswith("lm_head.weight")), None)
     last = None if head else next(name for name in tensors if name.endswith(("model.norm.weight", "embedding_norm.weight")))
     # Gemma's norms are stored as distances from one.
@@ -1172,7 +1384,7 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     fresh = remote_checkpoint(case, out) if "raw" in case else transformers_checkpoint(case, family, out)
     config = case.get("raw") or case["config"]
-    hears = "audio_config" in config
+    hears = "audio_config" in config and "merge" not in case
     if hears:
         processor = transformers.WhisperFeatureExtractor(feature_size=config["audio_config"]["num_mel_bins"])
     elif "tiles" in case:
@@ -1190,7 +1402,13 @@ def main():
             write_frames(out, dict(patch_size=case["patch"], size=case["frames"], **case.get("processor", {})))
     found = {}
     if hears:
-        prompts = [SoundPrompt(parts, i, processor) for i, parts in enumerate(SOUNDS)]
+        kinds = {"voxtral": StretchPrompt, "qwen3_asr": ChunkPrompt, "audioflamingo3": WindowPrompt}
+        sounding = kinds.get(family.partition("-")[0])
+        audio = [config["audio_config"]] if sounding else []
+        prompts = [(sounding or SoundPrompt)(parts, i, processor, *audio) for i, parts in enumerate(SOUNDS)]
+    elif "audio_config" in config:
+        extractor = transformers.WhisperFeatureExtractor(feature_size=config["audio_config"]["num_mel_bins"])
+        prompts = [OmniPrompt(parts, i, processor, case, extractor) for i, parts in enumerate(OMNI)]
     elif "merge" in case:
         last = VIDEOS if case.get("timed", "words") != "words" else PROMPTS[-1]
         prompts = [PatchPrompt(parts, i, processor, case) for i, parts in enumerate([*PROMPTS[:-1], *[last] * ("pictures" not in case)])]
@@ -1226,6 +1444,10 @@ def main():
     for i, prompt in enumerate(prompts):
         found |= {f"{i}/{name}": value.contiguous() for name, value in record(fresh, prompt).items()}
     (out / "model.safetensors").unlink(missing_ok=True)
+    if "thinker" in case:
+        raw = json.loads((out / "config.json").read_text())
+        whole = {key: raw.pop(key) for key in ("architectures", "transformers_version")} | dict(model_type=family.partition("-")[0])
+        (out / "config.json").write_text(json.dumps(whole | dict(thinker_config=raw), indent=2) + "\n")
     save_reference(out, found, model_type="internvl" if "raw" in case else family.partition("-")[0])
 
 

@@ -4,8 +4,9 @@
 
     make_sound_fixtures.py OUT
 
-Sounds are those of make_media_fixtures.sound. For each length and number of bins: frames that the extractor calls heard,
-and of some frames (numbers first) every eighth bin of the log-mel spectrogram by its numpy path.
+Sounds are those of make_media_fixtures.sound. For each length and number of bins: how many samples are looked at, silence
+among them, how many frames are heard of them, and of some (numbers first) every eighth bin of the log-mel spectrogram by the
+extractor's numpy path.
 """
 
 import json
@@ -30,17 +31,36 @@ def heard(extractor, samples, seed):
     return extractor._np_extract_fbank_features(padded[None], "cpu")[0], out["attention_mask"][0]
 
 
+def mel_of_wave(extractor, samples, seed, silence):
+    """The log-mel spectrogram [bins, frames] of all of a sound and so many samples of silence behind it."""
+    wave = numpy.pad(sound(samples, seed).astype(numpy.float32) / 32768, (0, silence))
+    return extractor._np_extract_fbank_features(wave[None], "cpu")[0]
+
+
 def mel_of(samples, bins):
+    """Of half a minute."""
     mel, mask = heard(WhisperFeatureExtractor(feature_size=bins), samples, samples % 7)
     frames = int(mask.sum())
     rows = sorted({0, 1, frames // 2, frames - 1, min(frames, 2999), min(frames + 1, 2999)})
-    return {"samples": samples, "seed": samples % 7, "bins": bins, "frames": frames, "rows": rows,
+    return written(samples, bins, 480000, mel[:, :min(frames + 2, 3000)], rows)
+
+
+def whole_mel_of(samples, bins, silence):
+    """Of a sound as long as it is, or longer."""
+    mel = mel_of_wave(WhisperFeatureExtractor(feature_size=bins), samples, samples % 7, silence)
+    frames = mel.shape[1]
+    return written(samples, bins, samples + silence, mel, [0, frames // 2, frames - 2, frames - 1])
+
+
+def written(samples, bins, span, mel, rows):
+    return {"samples": samples, "seed": samples % 7, "bins": bins, "span": span, "frames": mel.shape[1], "rows": rows,
             "values": [[round(float(x), 8) for x in mel[::8, row]] for row in rows]}
 
 
 def main():
     (out,) = sys.argv[1:]
     cases = [mel_of(samples, bins) for samples, bins in ((161, 80), (1600, 128), (16001, 80), (35 * 16000, 128))]
+    cases += [whole_mel_of(*of) for of in ((8000, 128, 0), (8123, 80, 0), (20011, 80, 27989))]
     rows = ",\n".join(json.dumps(case, separators=(",", ":")) for case in cases)
     pathlib.Path(out).write_text(f"[\n{rows}\n]\n")
 

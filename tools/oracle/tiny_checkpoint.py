@@ -90,9 +90,9 @@ def draw(tensors, model, tied):
     return out
 
 
-def put(recipe, model_class, folder, config, dtype):
-    """Writes the weights of a recipe and loads them."""
-    tensors = {k: torch.from_numpy(v).to(DTYPES[dtype]) for k, v in recipe_weights(recipe).items()}
+def put(recipe, model_class, folder, config, dtype, read_as=lambda name: name):
+    """Writes the weights of a recipe, under the names that transformers reads, and loads them."""
+    tensors = {read_as(k): torch.from_numpy(v).to(DTYPES[dtype]) for k, v in recipe_weights(recipe).items()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     model, info = model_class.from_pretrained(folder, config=config, dtype=torch.float32, attn_implementation="eager",
                                               output_loading_info=True)

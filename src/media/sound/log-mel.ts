@@ -1,54 +1,58 @@
 /** Whisper's numbers. */
 export const MEL_RATE = 16_000;
 const WINDOW = 400;
-const HOP = 160;
+export const MEL_HOP = 160;
+const HOP = MEL_HOP;
 const BINS = WINDOW / 2 + 1;
 /** Seconds that are looked at: what is longer is cut, what is shorter is followed by silence. */
 export const MAX_MEL_SECONDS = 30;
-export const MAX_MEL_FRAMES = (MAX_MEL_SECONDS * MEL_RATE) / HOP;
 
-/** Log-mel spectrogram. */
-export interface LogMel {
-  /** [frames, bins] in f32, one frame each 10 ms. */
-  readonly data: Float32Array;
-  /** Those that begin within the sound. The two behind them, which a convolution looks at, follow in `data`, as far as 30 s reach. */
+/** How much of a sound is looked at. */
+export interface MelSpan {
+  /** Samples: what is longer is cut, what is shorter is followed by silence. At both ends sound is mirrored. */
+  readonly samples: number;
+  /** Frames that are wanted, one each 10 ms, among them all that are not silent. */
   readonly frames: number;
 }
+
+/** Frames behind those that begin within a sound which hear its end. */
+export const MEL_TAIL = 2;
 
 /**
  * Whisper's log-mel spectrogram of sound at 16 kHz, in f64 (arXiv:2212.04356, section 2.2; transformers 5.24,
  * `WhisperFeatureExtractor`): Hann windows of 25 ms each 10 ms, powers, triangles on Slaney's mel scale, log10 within 8 of
- * the largest, then (x + 4) / 4.
+ * the largest, then (x + 4) / 4. Returns [span.frames, bins] in f32.
  */
-export function logMel(samples: Float32Array, bins: number): LogMel {
-  const length = Math.min(samples.length, MAX_MEL_SECONDS * MEL_RATE);
-  const frames = Math.ceil(length / HOP);
-  const count = Math.min(frames + 2, MAX_MEL_FRAMES);
+export function logMel(samples: Float32Array, bins: number, span: MelSpan): Float32Array {
+  const length = Math.min(samples.length, span.samples);
   const filters = melFilters(bins);
   const dft = new RealDft();
-  const values = new Float64Array(count * bins);
+  const values = new Float64Array(span.frames * bins).fill(Math.log10(FLOOR));
   const frame = new Float64Array(WINDOW);
   const power = new Float64Array(BINS);
   let largest = Number.NEGATIVE_INFINITY;
-  for (let i = 0; i < count; i++) {
+  for (let i = 0; i < span.frames; i++) {
     for (let n = 0; n < WINDOW; n++) {
-      // Before its beginning, sound is mirrored; behind 30 s, too, but no frame that is looked at gets there.
       const at = Math.abs(i * HOP + n - WINDOW / 2);
-      const mirrored = at < MAX_MEL_SECONDS * MEL_RATE ? at : 2 * (MAX_MEL_SECONDS * MEL_RATE - 1) - at;
+      const mirrored = at < span.samples ? at : 2 * (span.samples - 1) - at;
       frame[n] = (mirrored < length ? (samples[mirrored] as number) : 0) * (HANN[n] as number);
     }
+    // Of silence there is nothing to compute.
+    if (frame.every((value) => value === 0)) continue;
     dft.powers(frame, power);
     for (const [mel, { first, weights }] of filters.entries()) {
       let sum = 0;
       for (let k = 0; k < weights.length; k++) sum += (weights[k] as number) * (power[first + k] as number);
-      const value = Math.log10(Math.max(sum, 1e-10));
+      const value = Math.log10(Math.max(sum, FLOOR));
       values[i * bins + mel] = value;
       if (value > largest) largest = value;
     }
   }
-  const data = Float32Array.from(values, (value) => (Math.max(value, largest - 8) + 4) / 4);
-  return { data, frames };
+  return Float32Array.from(values, (value) => (Math.max(value, largest - 8) + 4) / 4);
 }
+
+/** The least power that a frame has. */
+const FLOOR = 1e-10;
 
 /** Of a period, as spectra want it. */
 const HANN = Float64Array.from(

@@ -1,5 +1,5 @@
 import type { AtbGraph, GraphSpec } from '../../graph/atb-graph.js';
-import { DECODER_KINDS, ENCODE, type GraphKind } from '../../graph/graph-kind.js';
+import { DECODER_KINDS, ENCODE, ENCODE_SOUND, type GraphKind } from '../../graph/graph-kind.js';
 import type { BaseConfig, DecoderConfig } from '../../layers/config/index.js';
 import type { Module } from '../../layers/module.js';
 import type { StepInput } from '../../step-inputs/index.js';
@@ -21,11 +21,15 @@ export abstract class FlashWithEncoderATB<
   C extends BaseConfig = DecoderConfig,
 > extends FlashForCausalLMATB<C> {
   protected abstract readonly encoderModule: Encoder;
+  /** Of sound, where the other reads pictures. */
+  protected readonly soundModule: Encoder | undefined = undefined;
 
+  /** Of models with a second encoder one more, ENCODE_SOUND. */
   override readonly graphKinds: readonly GraphKind[] = [...DECODER_KINDS, ENCODE];
 
   override get stepInputs(): readonly StepInput[] {
-    return [...new Set([...this.decoderInputs, ...this.encoderModule.stepInputs])];
+    const encoders = [this.encoderModule, ...(this.soundModule ? [this.soundModule] : [])];
+    return [...new Set([...this.decoderInputs, ...encoders.flatMap(({ stepInputs }) => stepInputs)])];
   }
 
   protected override get decoderInputs(): readonly StepInput[] {
@@ -33,15 +37,16 @@ export abstract class FlashWithEncoderATB<
   }
 
   override getWeights(): TensorRef[] {
-    return uniqueWeights([...this.decoderWeights(), ...this.encoderModule.getWeights()]);
+    const ofSound = this.soundModule?.getWeights() ?? [];
+    return uniqueWeights([...this.decoderWeights(), ...this.encoderModule.getWeights(), ...ofSound]);
   }
 
   override buildGraph(kind: GraphKind): GraphSpec {
-    if (kind !== ENCODE) return super.buildGraph(kind);
-    const { encoderModule } = this;
-    const weights = encoderModule.getWeights().map((weight) => weight.name);
-    return modelGraph(`${this.name}_${kind.name}_graph`, weights, encoderModule.stepInputs, (graph) =>
-      encoderModule.buildGraph(graph, kind),
+    const encoder = kind === ENCODE_SOUND ? this.soundModule : this.encoderModule;
+    if (kind.fillsCache || !encoder) return super.buildGraph(kind);
+    const weights = encoder.getWeights().map((weight) => weight.name);
+    return modelGraph(`${this.name}_${kind.name}_graph`, weights, encoder.stepInputs, (graph) =>
+      encoder.buildGraph(graph, kind),
     );
   }
 

@@ -10,6 +10,7 @@ import {
 } from '../../layers/config/index.js';
 import { BaseMLP } from '../../layers/mlp.js';
 import { BaseRMSNorm } from '../../layers/norms.js';
+import type { QkvNames } from '../../layers/projections.js';
 import { DEFAULT_FPS, type MediaFiles, type MediaPiece, windowsOf } from '../../media/index.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
@@ -26,22 +27,24 @@ import {
 
 const COUNT = integer(1, 10_000);
 
+/** What an encoder that looks through windows has in `vision_config`. */
+export const windowedVision = {
+  ...visionFields(),
+  hiddenSize: field('hidden_size', WIDTH, 3584),
+  intermediateSize: field('intermediate_size', WIDTH, 3420),
+  outSize: field('out_hidden_size', WIDTH, 3584),
+  hiddenAct: activation('hidden_act', 'silu'),
+  windowSize: field('window_size', COUNT, 112),
+  fullAttention: field('fullatt_block_indexes', listOf(integer(0, 10_000), 'layers'), [7, 15, 23, 31]),
+};
+
 /** Defaults of transformers 5.24, Qwen2_5_VLConfig. */
 export const QWEN2_5_VL_CONFIG = defineConfig({
   fields: {
     ...textFields(1_000_000),
     vision: nested(
       'vision_config',
-      {
-        ...visionFields(),
-        hiddenSize: field('hidden_size', WIDTH, 3584),
-        intermediateSize: field('intermediate_size', WIDTH, 3420),
-        outSize: field('out_hidden_size', WIDTH, 3584),
-        hiddenAct: activation('hidden_act', 'silu'),
-        windowSize: field('window_size', COUNT, 112),
-        fullAttention: field('fullatt_block_indexes', listOf(integer(0, 10_000), 'layers'), [7, 15, 23, 31]),
-        tokensPerSecond: field('tokens_per_second', COUNT, 4),
-      },
+      { ...windowedVision, tokensPerSecond: field('tokens_per_second', COUNT, 4) },
       // What patch_size says.
       ['spatial_patch_size'],
     ),
@@ -52,12 +55,14 @@ export type Qwen25vlConfig = ConfigOf<typeof QWEN2_5_VL_CONFIG>;
 
 /** Most layers attend within windows of pixels, some over whole frames; RMSNorm and gated MLPs (arXiv:2502.13923, 2.1.1). */
 export class Qwen25vlVisionTower extends VisionTower {
-  constructor(config: Qwen25vlConfig['vision'], weights: Weights) {
+  /** `qkv`: the names of projections, where they are not packed. */
+  constructor(config: Omit<Qwen25vlConfig['vision'], 'tokensPerSecond'>, weights: Weights, qkv?: QkvNames) {
     const { hiddenSize, mergeSize, patchSize, windowSize, fullAttention } = config;
     const windowBlocks = Math.floor(windowSize / mergeSize / patchSize);
     super(
       {
         ...config,
+        ...(qkv && { qkv }),
         norm: (at) => new BaseRMSNorm(at, hiddenSize, EPSILON),
         mlp: (at) => new BaseMLP({ ...config, mlpBias: true }, at),
         windows: {
@@ -82,7 +87,7 @@ export class FlashQwen25vlForCausalLMATB extends FlashMropeForCausalLMATB<Qwen25
 }
 
 /** Qwen2-VL's, but positions of a video's frames follow its seconds. */
-class Qwen25vlProcessor extends PatchProcessor {
+export class Qwen25vlProcessor extends PatchProcessor {
   constructor(
     { configs, placeholders: { image, video } }: PatchProcessor,
     private readonly tokensPerSecond: number,

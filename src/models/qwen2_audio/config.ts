@@ -1,21 +1,7 @@
-import {
-  activation,
-  defineConfig,
-  encoderHeads,
-  field,
-  flag,
-  integer,
-  nested,
-  only,
-  required,
-  text,
-  tokenField,
-  WIDTH,
-} from '../../layers/config/index.js';
+import { defineConfig, field, flag, nested, required, text, tokenField } from '../../layers/config/index.js';
+import { audioFields, sourcePositions, TRAINED_AUDIO } from '../base/audio/index.js';
 import { aroundText, textWithin } from '../base/text-within.js';
 import { besideText, dtypeBesideText } from '../base/vision/index.js';
-
-const COUNT = integer(1, 10_000);
 
 /** Of Qwen2Config in transformers 5.24, from which published files differ. */
 const QWEN2_7B = {
@@ -37,20 +23,7 @@ export const QWEN2_AUDIO_CONFIG = aroundText(
       dtype: dtypeBesideText,
       tieWordEmbeddings: besideText('tie_word_embeddings', flag, false),
       audioTokenId: tokenField(['audio_token_index', 'audio_token_id'], 151_646),
-      audio: nested(
-        'audio_config',
-        {
-          hiddenSize: field('d_model', WIDTH, 1280),
-          numLayers: field('encoder_layers', COUNT, 32),
-          numHeads: encoderHeads('encoder_attention_heads', 20, { width: 'd_model' }),
-          intermediateSize: field('encoder_ffn_dim', WIDTH, 5120),
-          melBins: field('num_mel_bins', COUNT, 128),
-          maxPositions: field('max_source_positions', COUNT, 1500),
-          hiddenAct: activation('activation_function', 'gelu'),
-          scalesEmbedding: field('scale_embedding', only(false), false),
-        },
-        ['encoder_layerdrop'],
-      ),
+      audio: nested('audio_config', { ...audioFields(), maxPositions: sourcePositions }, TRAINED_AUDIO),
     },
     irrelevant: {
       ignore_index: 'is used in training alone',

@@ -1,2 +1,6 @@
+export * from './config.js';
 export * from './mel-processor.js';
+export * from './plane-front.js';
+export * from './sound-processor.js';
 export * from './tower.js';
+export * from './whisper.js';

@@ -11,6 +11,8 @@ import type { Weights } from '../../../weights/weights.js';
 export interface RowProjectorSizes {
   readonly inSize: number;
   readonly outSize: number;
+  /** Between the two; outSize when absent. */
+  readonly innerSize?: number;
   readonly hasBias: boolean;
   readonly act: ActivationKind;
 }
@@ -22,12 +24,12 @@ export class RowProjector extends Module implements LayerStep {
   private readonly act: ActivationKind;
 
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED, WEIGHT_QUANT_*. */
-  constructor(weights: Weights, { inSize, outSize, hasBias, act }: RowProjectorSizes) {
+  constructor(weights: Weights, { inSize, outSize, innerSize = outSize, hasBias, act }: RowProjectorSizes) {
     super();
-    const linear = (name: string, inFeatures: number): Linear =>
-      Linear.load(weights, { parts: [{ name, outFeatures: outSize }], inFeatures, hasBias });
-    this.up = linear('linear_1', inSize);
-    this.down = linear('linear_2', outSize);
+    const linear = (name: string, inFeatures: number, outFeatures: number): Linear =>
+      Linear.load(weights, { parts: [{ name, outFeatures }], inFeatures, hasBias });
+    this.up = linear('linear_1', inSize, innerSize);
+    this.down = linear('linear_2', innerSize, outSize);
     this.act = act;
   }
 

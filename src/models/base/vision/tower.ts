@@ -9,6 +9,7 @@ import { gatherRows, sumOfRows } from '../../../layers/gather-rows.js';
 import { buildLinear } from '../../../layers/linear-steps.js';
 import { Module } from '../../../layers/module.js';
 import type { BaseNorm, NormStep } from '../../../layers/norms.js';
+import type { QkvNames } from '../../../layers/projections.js';
 import { addResidual } from '../../../layers/residual.js';
 import type { EncoderInput, WindowedPatches } from '../../../media/index.js';
 import {
@@ -129,6 +130,8 @@ export interface VisionParts {
   readonly patchAxes?: readonly number[];
   /** What makes tokens of rows behind the last block, in place of Qwen2-VL's merger. */
   merger?(layerId: number): BaseLayer;
+  /** Names of queries, keys and values; packed as `qkv` when absent. */
+  readonly qkv?: QkvNames;
   /** Whether the embedding of patches has a bias; false when absent. */
   readonly patchBias?: boolean;
   /** Of a square of learned positions along a side; there are none when absent. */
@@ -192,7 +195,7 @@ export class VisionTower extends Module implements Encoder {
       const layer = {
         inputLayernorm: parts.norm(at.at('norm1'), hiddenSize),
         selfAttn: new RotaryAttention(layerId, attention, at.at('attn'), {
-          qkv: { packed: 'qkv', order: 'blocks' },
+          qkv: parts.qkv ?? { packed: 'qkv', order: 'blocks' },
           dense: 'proj',
           ...(isWindowed && { seqLen: WINDOW_LENS }),
         }),
