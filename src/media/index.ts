@@ -26,7 +26,7 @@ export {
   slicePlan,
   slicesOf,
 } from './image/slices.js';
-export { type PixelRange, smartResize, smartResizeFrames } from './image/smart-resize.js';
+export { type PixelRange, smartResize, smartResizeFrames, smartResizeGrown } from './image/smart-resize.js';
 export { type SplitPicture, type SplitSizes, splitsOf } from './image/splits.js';
 export { middleSquare } from './image/square.js';
 export { type TileGrid, type TileSizes, tileGrid, tilesOf } from './image/tiles.js';

@@ -16,6 +16,7 @@ import {
   scanOf,
   smartResize,
   smartResizeFrames,
+  smartResizeGrown,
   splitsOf,
   tilesOf,
   tilingOf,
@@ -180,6 +181,22 @@ describe('pictures', () => {
     for (const [width, height, seed, minPixels, maxPixels, grid, expected] of pictureFixtures.patches) {
       const size = smartResize({ width, height }, { factor: 28, minPixels, maxPixels }, 'it');
       const patches = patchesOf([resize(picture(width, height, seed), size, 'bicubic')], VALUES, SIZES);
+      expect(patches.grid).to.deep.equal(grid);
+      const digest = sha256(new Uint8Array(patches.data.buffer)).slice(0, 16);
+      expect(digest, `${width} x ${height}`).to.equal(expected);
+    }
+  });
+
+  it(`cuts pictures of ${pictureFixtures.grown.length} sizes into the patches of PaddleOCR-VL, bit for bit`, () => {
+    for (const [width, height, seed, minPixels, maxPixels, grid, expected] of pictureFixtures.grown) {
+      const sized = () => smartResizeGrown({ width, height }, { factor: 28, minPixels, maxPixels }, 'it');
+      if (grid === null) {
+        expect(sized).to.throw(AtbError, 'MEDIA_UNSUPPORTED');
+        continue;
+      }
+      // Row by row, as transformers has them.
+      const cut = { patchSize: 14, temporalPatchSize: 1, mergeSize: 1 };
+      const patches = patchesOf([resize(picture(width, height, seed), sized(), 'bicubic')], VALUES, cut);
       expect(patches.grid).to.deep.equal(grid);
       const digest = sha256(new Uint8Array(patches.data.buffer)).slice(0, 16);
       expect(digest, `${width} x ${height}`).to.equal(expected);

@@ -160,6 +160,15 @@ interface PictureFixtures {
     maxPixels: number,
     size: readonly [number, number] | null,
   ][];
+  readonly grown: readonly [
+    width: number,
+    height: number,
+    seed: number,
+    minPixels: number,
+    maxPixels: number,
+    grid: readonly number[] | null,
+    digest: string,
+  ][];
   readonly sizes: readonly [
     width: number,
     height: number,

@@ -102,6 +102,15 @@ const CLASSES: Readonly<Record<string, Dict>> = {
     text_config: { model_type: 'ernie4_5_vl_moe_text', vocab_size: 103_424, hidden_size: 2560, intermediate_size: 12_288, num_hidden_layers: 28, num_attention_heads: 20, num_key_value_heads: 4, hidden_act: 'silu', max_position_embeddings: 131_072, initializer_range: 0.02, rms_norm_eps: 1e-5, use_cache: true, use_bias: false,
       moe_intermediate_size: [1536, 512], moe_k: 6, moe_num_experts: 64, moe_num_shared_experts: 2, moe_norm_min: 1e-12, output_router_logits: false, router_aux_loss_coef: 0.001, mlp_layer_types: ['dense', ...Array(27).fill('sparse')], rope_parameters: { rope_type: 'default', rope_theta: 500_000, mrope_section: [22, 22, 20] } },
     vision_config: { model_type: 'ernie4_5_vl_moe_vision', depth: 32, hidden_size: 1280, hidden_act: 'quick_gelu', intermediate_size: 5120, num_heads: 16, in_channels: 3, patch_size: 14, spatial_merge_size: 2, temporal_merge_size: 2, rms_norm_eps: 1e-6, initializer_range: 0.02, rope_parameters: { rope_type: 'axial', rope_theta: 10_000 } } },
+  // As published, of what the file says of text; the rest is the class's.
+  glm_ocr: { model_type: 'glm_ocr', image_token_id: 59_280, video_token_id: 59_281, image_start_token_id: 59_256, image_end_token_id: 59_257, video_start_token_id: 59_258, video_end_token_id: 59_259, tie_word_embeddings: false,
+    text_config: { model_type: 'glm_ocr_text', pad_token_id: 59_246, vocab_size: 59_392, eos_token_id: [59_246, 59_253], attention_bias: false, attention_dropout: 0, head_dim: 128, hidden_act: 'silu', hidden_size: 1536, initializer_range: 0.02, intermediate_size: 4608, max_position_embeddings: 131_072, num_attention_heads: 16,
+      num_hidden_layers: 16, num_nextn_predict_layers: 1, num_key_value_heads: 8, rms_norm_eps: 1e-5, dtype: 'bfloat16', rope_parameters: { rope_type: 'default', mrope_section: [16, 24, 24], partial_rotary_factor: 1, rope_theta: 10_000 }, tie_word_embeddings: false, use_cache: true },
+    vision_config: { ...GLM_TOWER, model_type: 'glm_ocr_vision', hidden_size: 1024, num_heads: 16, attention_bias: true, intermediate_size: 4096, out_hidden_size: 1536 } },
+  // Flat, as published files have it (what public readers of PaddleOCR-VL 1.5 repeat of it); the rest is the class's.
+  paddleocr_vl: { model_type: 'paddleocr_vl', hidden_size: 1024, num_hidden_layers: 18, num_attention_heads: 16, num_key_value_heads: 2, head_dim: 128, intermediate_size: 3072, vocab_size: 103_424, max_position_embeddings: 131_072, rope_theta: 500_000, rope_scaling: { mrope_section: [16, 24, 24], rope_type: 'default', type: 'default' },
+    rms_norm_eps: 1e-5, hidden_act: 'silu', tie_word_embeddings: false, sliding_window: null, use_bias: false, image_token_id: 100_295, video_token_id: 101_307, vision_start_token_id: 101_305, vision_end_token_id: 101_306, ignored_index: -100, hidden_dropout_prob: 0, pad_token_id: 0, bos_token_id: 1, eos_token_id: 2,
+    vision_config: { model_type: 'paddleocr_vl', hidden_size: 1152, num_hidden_layers: 27, num_attention_heads: 16, intermediate_size: 4304, patch_size: 14, image_size: 384, spatial_merge_size: 2, num_channels: 3, layer_norm_eps: 1e-6, hidden_act: 'gelu_pytorch_tanh', attention_dropout: 0, pad_token_id: 0 } },
   // With what its processor says repeated beside it, as published files of the first generation have it.
   lfm2_vl: { model_type: 'lfm2_vl', image_token_id: 396, projector_hidden_act: 'gelu', projector_hidden_size: 2560, projector_bias: true, projector_use_layernorm: true, downsample_factor: 2, tie_embedding: true, vision_feature_layer: -1, do_image_splitting: true, encoder_patch_size: 16, max_image_tokens: 256,
     max_num_patches: 1024, max_pixels_tolerance: 2, max_tiles: 10, min_image_tokens: 64, min_tiles: 2, tile_size: 512, use_image_special_tokens: true, use_thumbnail: true,
@@ -171,6 +180,11 @@ describe('published sizes that classes of transformers have by default', functio
       'text_config',
     ),
     /mrope_section must have as much height as width, found 20, 24/,
+  );
+  itIsRefused(
+    'GLM-OCR with biases of text, which its class has not',
+    within('glm_ocr', { attention_bias: true }, 'text_config'),
+    /text_config.attention_bias must be .*false.*found true/,
   );
   itIsRefused(
     'LFM2-VL with another layer',

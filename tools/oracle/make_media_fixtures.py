@@ -30,6 +30,8 @@ in the same way. OUT gets
               rim, which one of several pictures is seen as
     covered   for each of 160 random sizes: how many tiles Cohere2Vision's processor makes, resized by Pillow, and the first
               64 bits of the SHA-256 of their pixels (f32, little-endian)
+    grown     for each of 240 random sizes: the grid of PaddleOCR-VL's processor, or null where it refuses, and the first 64 bits
+              of the SHA-256 of the patches (f32, little-endian), row by row
     sizes     for each of 400 random sizes: what smart_resize makes of it, or null where it refuses
     frames    for each of 200 random sizes and lengths of videos: the size to which Qwen3-VL's smart_resize brings its frames,
               or null where it refuses
@@ -69,6 +71,7 @@ from transformers.models.lfm2_vl.image_processing_lfm2_vl import Lfm2VlImageProc
 from transformers.models.llama4.image_processing_llama4 import Llama4ImageProcessor
 from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
 from transformers.models.minicpmv4_6.image_processing_pil_minicpmv4_6 import MiniCPMV4_6ImageProcessorPil
+from transformers.models.paddleocr_vl.image_processing_pil_paddleocr_vl import PaddleOCRVLImageProcessorPil
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil, smart_resize
 from transformers.models.qwen3_vl.video_processing_qwen3_vl import smart_resize as smart_resize_frames
 
@@ -354,6 +357,27 @@ def frames(chance):
     return found
 
 
+def paddle_processor(**sizes):
+    return PaddleOCRVLImageProcessorPil(**sizes)
+
+
+def grown(chance):
+    found = []
+    for i in range(240):
+        # Also narrower than a block, one pixel high, and longer than can be shown.
+        most = chance.choice([(120, 120), (300, 30), (30, 300), (600, 3), (2, 500)])
+        width, height = (chance.randint(1, longest) for longest in most)
+        low, high = chance.choice([(3136, 12544), (784, 50176), (1, 9000)])
+        processor = paddle_processor(size={"shortest_edge": low, "longest_edge": high})
+        try:
+            out = processor(images=[Image.fromarray(picture(width, height, i))], return_tensors="np")
+            grid = out["image_grid_thw"][0].tolist()
+            found.append([width, height, i, low, high, grid, digest(out["pixel_values"].astype("<f4").tobytes())[:16]])
+        except ValueError:
+            found.append([width, height, i, low, high, None, ""])
+    return found
+
+
 def slicer(resolution, most):
     """2.6 resizes to multiples of 14 pixels, 4.6 to so many patches: of 7 pixels, with its smaller merges of two."""
     half = [0.5] * 3
@@ -479,7 +503,7 @@ def main():
               "tiles": tiles(random.Random(2)), "splits": splits(random.Random(6)), "canvases": canvases(random.Random(7)),
               "bounded": bounded(random.Random(8)), "tilings": tilings(random.Random(9)), "scans": scans(random.Random(10)),
               "fitted": fitted(random.Random(7)), "anyres": anyres(random.Random(8)), "rims": rims(random.Random(9)), "covered": covered(random.Random(10)),
-              "frames": frames(random.Random(3)),
+              "frames": frames(random.Random(3)), "grown": grown(random.Random(11)),
               "slices": slices(random.Random(4)), "slice_sizes": slice_sizes(random.Random(5)), "buckets": buckets()}
     lines = ",\n".join(f"{json.dumps(key)}: [\n{rows}\n]" if isinstance(value, list) else f"{json.dumps(key)}: {json.dumps(value)}"
                        for key, value in result.items()

@@ -30,7 +30,7 @@ from transformers import CONFIG_MAPPING, AutoModelForImageTextToText, Qwen2Audio
 from transformers.modeling_outputs import MoeCausalLMOutputWithPast
 
 from make_family_fixture import LARGEST, NEW_TOKENS, SEED, rounded, rows_of
-from make_media_fixtures import bounded_processor, canvas_processor, covering_processor, picture, tiling_processor
+from make_media_fixtures import bounded_processor, canvas_processor, covering_processor, paddle_processor, picture, tiling_processor
 from make_sound_fixtures import heard
 from recording import random_prompt
 from reference import check
@@ -116,6 +116,18 @@ CASES["glm46v"] = CASES["glm4v"] | dict(
 CASES["glm46v-experts"] = CASES["glm46v"] | dict(
     config=CASES["glm46v"]["config"] | dict(text_config=GLM_EXPERTS | dict(
         model_type="glm4v_moe_text", n_shared_experts=2, attention_bias=False)), seed=1)
+# Rotary positions alone; heads of text turn wholly. A layer behind the last, of which nothing is in the reference, is no tensor.
+CASES["glm_ocr"] = CASES["glm4v"] | dict(
+    config=CASES["glm4v"]["config"] | dict(
+        text_config=TEXT | dict(head_dim=16, rope_parameters=dict(rope_type="default", rope_theta=10000.0, mrope_section=[2, 3, 3],
+                                                                  partial_rotary_factor=1.0)),
+        vision_config=dict(depth=2, hidden_size=64, intermediate_size=88, num_heads=4, out_hidden_size=64)),
+    timed="tenths", seed=1)
+# Without biases, heads of which half turns, frames of videos with whole seconds as other files have them.
+CASES["glm_ocr-plain"] = CASES["glm_ocr"] | dict(
+    config=CASES["glm_ocr"]["config"] | dict(
+        tie_word_embeddings=True, text_config=CASES["glm4v"]["config"]["text_config"] | dict(tie_word_embeddings=True),
+        vision_config=CASES["glm_ocr"]["config"]["vision_config"] | dict(attention_bias=False, depth=1, out_hidden_size=64)), seed=3)
 CASES["qwen2_audio"] = dict(
     config=dict(text_config=TEXT | dict(model_type="qwen2", rope_theta=10000.0), audio_token_index=IMAGE,
                 audio_config=dict(d_model=64, encoder_layers=2, encoder_attention_heads=4, encoder_ffn_dim=96,
@@ -330,6 +342,19 @@ CASES["ernie4_5_vl_moe-bias"] = CASES["ernie4_5_vl_moe"] | dict(
     config=CASES["ernie4_5_vl_moe"]["config"] | dict(
         tie_word_embeddings=True, text_config=CASES["ernie4_5_vl_moe"]["config"]["text_config"] | dict(
             use_bias=True, moe_num_shared_experts=0, mlp_layer_types=["sparse", "dense", "sparse"])), seed=1)
+# A square of five by five positions, which pictures are larger and smaller than; all of a head turns, by three axes.
+CASES["paddleocr_vl"] = dict(
+    config=dict(text_config=TEXT | dict(head_dim=16, rope_parameters=dict(rope_type="default", rope_theta=10000.0, mrope_section=[2, 3, 3])),
+                image_token_id=IMAGE, video_token_id=VIDEO, vision_start_token_id=START, vision_end_token_id=END,
+                vision_config=dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, image_size=70)),
+    seed=1, merge=2, patch=14, pictures=True)
+# Biases, a head of its own, and the sections and heads that the class has where nobody says them.
+CASES["paddleocr_vl-bias"] = CASES["paddleocr_vl"] | dict(
+    config=CASES["paddleocr_vl"]["config"] | dict(
+        tie_word_embeddings=False, text_config=TEXT | dict(num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, head_dim=128,
+                                                          use_bias=True, tie_word_embeddings=False,
+                                                          rope_parameters=dict(rope_type="default", rope_theta=10000.0)),
+        vision_config=CASES["paddleocr_vl"]["config"]["vision_config"] | dict(image_size=42, hidden_act="gelu")), seed=1)
 IMAGENET = dict(image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225])
 
 # With code of their own; the tower has a layer whose result nobody takes.
@@ -417,12 +442,14 @@ VIDEOS = [3, (3, 84, 56, 5), 2, (2, 56, 56, 6), 9]
 
 
 def processor_of(case, family):
-    if family.startswith("glm4"):
+    if family.startswith("glm"):
         from transformers.models.glm4v.image_processing_pil_glm4v import Glm4vImageProcessorPil
         return Glm4vImageProcessorPil(size={edge: 2 * pixels for edge, pixels in SIZE.items()})
     if family.startswith("ernie"):
         from transformers.models.ernie4_5_vl_moe.image_processing_pil_ernie4_5_vl_moe import Ernie4_5_VLMoeImageProcessorPil
         return Ernie4_5_VLMoeImageProcessorPil(size=SIZE)
+    if family.startswith("paddleocr"):
+        return paddle_processor(size=SIZE)
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
     return Qwen2VLImageProcessorPil(size=SIZE, patch_size=case["patch"], merge_size=case["merge"], **case.get("processor", {}))
 
@@ -979,7 +1006,7 @@ class PatchPrompt(Prompt):
     def inputs(self, more=()):
         found = dict(input_ids=torch.tensor([self.ids + list(more)]),
                      mm_token_type_ids=torch.tensor([self.types + [0] * len(more)]))
-        if "pictures" in self.case:
+        if "moe_num_experts" in self.case["config"]["text_config"]:
             # As the processor says it of a text, also of tokens that were generated: in 5.24's steps these are words all.
             found["moe_mm_token_type_ids"] = torch.tensor([[int(token in (IMAGE, START, END, VIDEO, VIDEO_START, VIDEO_END))
                                                                    for token in self.ids + list(more)]])
