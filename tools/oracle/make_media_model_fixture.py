@@ -266,6 +266,15 @@ CASES["mistral3"] = dict(
                                    patch_size=14, hidden_act="silu")),
     # With which no placeholder is generated.
     rowed=224, seed=6)
+# The same without words, before text of Qwen 3.
+CASES["lighton_ocr"] = dict(
+    config=dict(text_config=TEXT | dict(model_type="qwen3", head_dim=16), image_token_id=IMAGE,
+                vision_config=CASES["mistral3"]["config"]["vision_config"] | dict(model_type="pixtral")),
+    blocks=224, seed=1)
+# Blocks of nine patches, a head of its own.
+CASES["lighton_ocr-thirds"] = CASES["lighton_ocr"] | dict(
+    config=CASES["lighton_ocr"]["config"] | dict(tie_word_embeddings=False, spatial_merge_size=3, vision_config=CASES["lighton_ocr"]["config"]["vision_config"] | dict(
+        patch_size=8, num_attention_heads=2)), seed=1)
 # Text whose attention is latent and whose MLPs are experts; queries grow within a picture.
 CASES["mistral3-mistral4"] = dict(
     config=CASES["mistral3"]["config"] | dict(
@@ -495,6 +504,8 @@ def paired(frames, grid):
 
 def unit_of(case):
     """Pixels along a side of a block of Pixtral's, of four patches in mistral3."""
+    if "blocks" in case:
+        return case["config"]["vision_config"]["patch_size"] * case["config"].get("spatial_merge_size", 2)
     return case["config"]["vision_config"]["patch_size"] * (2 if "vision_feature_layer" not in case["config"] else 1)
 
 
@@ -524,9 +535,9 @@ def square_processor(case):
         return SiglipImageProcessorPil(size={"height": side, "width": side})
     if "canvas" in case:
         return canvas_processor(case["config"]["vision_config"]["image_size"], case["canvas"])
-    if "rowed" in case:
+    if "rowed" in case or "blocks" in case:
         from transformers.models.pixtral.image_processing_pil_pixtral import PixtralImageProcessorPil
-        return PixtralImageProcessorPil(size={"longest_edge": case["rowed"]}, patch_size={"height": unit_of(case), "width": unit_of(case)})
+        return PixtralImageProcessorPil(size={"longest_edge": case.get("rowed", case.get("blocks"))}, patch_size={"height": unit_of(case), "width": unit_of(case)})
     if "splits" in case:
         from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
         side = case["config"]["vision_config"]["image_size"]
@@ -686,6 +697,17 @@ class RowPrompt(Prompt):
         seen = model.model.get_image_features(inputs["pixel_values"], image_sizes=inputs["image_sizes"]).pooler_output
         rows[ids == IMAGE] = torch.cat(list(seen))
         return rows[(ids == IMAGE) | (ids == START) | (ids == END)].float()
+
+
+class BlockPrompt(RowPrompt):
+    """The same without words."""
+
+    def add(self, ids):
+        super().add([token for token in ids if token not in (START, END)])
+
+    def encoded(self, model):
+        inputs = self.inputs()
+        return torch.cat(list(model.model.get_image_features(inputs["pixel_values"], image_sizes=inputs["image_sizes"]).pooler_output)).float()
 
 
 def token_counter(processor, config):
@@ -1244,10 +1266,10 @@ def main():
         prompts = [AnyresPrompt(parts, i, processor, config) for i, parts in enumerate(ONEVISION if sees_frames else SQUARES)]
     else:
         vision = config["vision_config"]
-        kinds = {"prefix": PrefixPrompt, "canvas": CanvasPrompt, "lines": LinedPrompt, "splits": SplitPrompt, "rowed": RowPrompt}
+        kinds = {"prefix": PrefixPrompt, "canvas": CanvasPrompt, "lines": LinedPrompt, "splits": SplitPrompt, "rowed": RowPrompt, "blocks": BlockPrompt}
         square = next((kind for key, kind in kinds.items() if key in case), SquarePrompt)
         # Of Pixtral's pixels along a block.
-        count = unit_of(case) if "rowed" in case else (vision["image_size"] // vision["patch_size"]) ** 2
+        count = unit_of(case) if "rowed" in case or "blocks" in case else (vision["image_size"] // vision["patch_size"]) ** 2
         count = config.get("mm_tokens_per_image", count // config.get("scale_factor", 1) ** 2)
         prompts = [square(parts, i, processor, count) for i, parts in enumerate(SCANNED if "scan" in case else SQUARES)]
     for i, prompt in enumerate(prompts):

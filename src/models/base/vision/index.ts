@@ -4,6 +4,7 @@ export * from './feature-layer.js';
 export * from './mrope-model-atb.js';
 export * from './pair-processor.js';
 export * from './patch-processor.js';
+export * from './patch-projector.js';
 export * from './picture-config.js';
 export * from './pixtral-config.js';
 export * from './pixtral-processor.js';
