@@ -24,6 +24,8 @@ export const MODEL_TYPE_ALIASES: ReadonlyMap<string, string> = new Map([
   ['iquestcoder', 'llama'],
   // transformers' class is the other one's under another name.
   ['smolvlm', 'idefics3'],
+  // transformers' class is Granite's, which may get vectors of pictures beside its words.
+  ['granite_docling_text', 'granite'],
   // transformers maps it to GPT2Config.
   ['gpt-sw3', 'gpt2'],
   // As their folders and their graphs are called, whose names have no hyphen.

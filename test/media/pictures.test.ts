@@ -10,6 +10,7 @@ import {
   canvasOf,
   decodePicture,
   fitBlocks,
+  pageTiles,
   patchesOf,
   pythonTenths,
   resize,
@@ -18,6 +19,7 @@ import {
   smartResizeFrames,
   smartResizeGrown,
   splitsOf,
+  tileGrid,
   tilesOf,
   tilingOf,
 } from '../../src/media/index.js';
@@ -210,6 +212,21 @@ describe('pictures', () => {
       expect(tiles.length, what).to.equal(count);
       const whole = { patchSize: side, temporalPatchSize: 1, mergeSize: 1 };
       const pixels = tiles.map((tile) => patchesOf([tile], VALUES, whole).data);
+      const bytes = pixels.map((data) => new Uint8Array(data.buffer));
+      expect(sha256(Buffer.concat(bytes)).slice(0, 16), what).to.equal(expected);
+    }
+  });
+
+  it(`cuts pages of ${pictureFixtures.pages.length} sizes into the tiles of GraniteDocling, bit for bit`, () => {
+    for (const [width, height, seed, side, minTiles, maxTiles, splits, ...rest] of pictureFixtures.pages) {
+      const [denseTiles, denseScale, denseRatio, denseMaxRatio, rows, columns, expected] = rest;
+      const dense = { denseTiles, denseScale, denseRatio, denseMaxRatio };
+      const page = picture(width, height, seed);
+      const sizes = pageTiles(page, { side, minTiles, maxTiles, maxAlong: 16, splits, ...dense });
+      const what = `${width} x ${height}, ${minTiles} to ${maxTiles} of ${side}, ${JSON.stringify(dense)}`;
+      expect(tileGrid(page, sizes), what).to.deep.equal({ columns, rows });
+      const whole = { patchSize: side, temporalPatchSize: 1, mergeSize: 1 };
+      const pixels = tilesOf(page, sizes, true).map((tile) => patchesOf([tile], VALUES, whole).data);
       const bytes = pixels.map((data) => new Uint8Array(data.buffer));
       expect(sha256(Buffer.concat(bytes)).slice(0, 16), what).to.equal(expected);
     }

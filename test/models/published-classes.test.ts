@@ -105,6 +105,10 @@ const CLASSES: Readonly<Record<string, Dict>> = {
   lighton_ocr: { model_type: 'lighton_ocr', image_token_id: 151_655, spatial_merge_size: 2, tie_word_embeddings: true,
     text_config: { model_type: 'qwen3', attention_dropout: 0, head_dim: 128, hidden_act: 'silu', hidden_size: 1024, initializer_range: 0.02, intermediate_size: 3072, max_position_embeddings: 40_960, num_attention_heads: 16, num_hidden_layers: 28, num_key_value_heads: 8, rms_norm_eps: 1e-6, rope_theta: 1_000_000, sliding_window: null, use_cache: true, vocab_size: 151_936 },
     vision_config: { model_type: 'pixtral', attention_dropout: 0, head_dim: 64, hidden_act: 'silu', hidden_size: 1024, image_size: 1540, initializer_range: 0.02, intermediate_size: 4096, num_attention_heads: 16, num_channels: 3, num_hidden_layers: 24, patch_size: 14, rope_parameters: { rope_type: 'default', rope_theta: 10_000 } } },
+  granite_docling: { model_type: 'granite_docling', image_token_id: 100_337, tie_word_embeddings: true, use_cache: true, pad_token_id: 100_256, density_router_hidden_size: null, density_router_threshold: 0.4, density_router_loss_weight: 0.1,
+    text_config: { model_type: 'granite_docling_text', vocab_size: 133_800, hidden_size: 1024, intermediate_size: 2048, num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 4, hidden_act: 'silu', max_position_embeddings: 32_768, initializer_range: 0.02, rms_norm_eps: 1e-5, use_cache: true, pad_token_id: 100_256, bos_token_id: 100_257, eos_token_id: 100_257,
+      tie_word_embeddings: true, attention_bias: false, attention_dropout: 0, mlp_bias: false, embedding_multiplier: 12, logits_scaling: 4, residual_multiplier: 0.263, attention_multiplier: 0.015625, rope_parameters: { rope_type: 'default', rope_theta: 10_000 } },
+    vision_config: { model_type: 'granite_docling_vision', hidden_size: 768, intermediate_size: 3072, num_hidden_layers: 12, num_attention_heads: 12, num_channels: 3, image_size: 512, patch_size: 16, hidden_act: 'gelu_pytorch_tanh', layer_norm_eps: 1e-6, attention_dropout: 0, initializer_range: 0.02, out_hidden_size: 1024, scale_factor: 4, deepstack_visual_indexes: [3, 7, 10], use_fine_route: true } },
   // As published, of what the file says of text; the rest is the class's.
   glm_ocr: { model_type: 'glm_ocr', image_token_id: 59_280, video_token_id: 59_281, image_start_token_id: 59_256, image_end_token_id: 59_257, video_start_token_id: 59_258, video_end_token_id: 59_259, tie_word_embeddings: false,
     text_config: { model_type: 'glm_ocr_text', pad_token_id: 59_246, vocab_size: 59_392, eos_token_id: [59_246, 59_253], attention_bias: false, attention_dropout: 0, head_dim: 128, hidden_act: 'silu', hidden_size: 1536, initializer_range: 0.02, intermediate_size: 4608, max_position_embeddings: 131_072, num_attention_heads: 16,
@@ -188,6 +192,11 @@ describe('published sizes that classes of transformers have by default', functio
     'GLM-OCR with biases of text, which its class has not',
     within('glm_ocr', { attention_bias: true }, 'text_config'),
     /text_config.attention_bias must be .*false.*found true/,
+  );
+  itIsRefused(
+    'GraniteDocling with vectors of a layer that its encoder has not',
+    within('granite_docling', { deepstack_visual_indexes: [3, 12] }, 'vision_config'),
+    /deepstack_visual_indexes must be some of 12 layers, first ones first, found 3,12/,
   );
   itIsRefused(
     'LFM2-VL with another layer',

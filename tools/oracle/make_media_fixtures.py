@@ -32,6 +32,8 @@ in the same way. OUT gets
               64 bits of the SHA-256 of their pixels (f32, little-endian)
     grown     for each of 240 random sizes: the grid of PaddleOCR-VL's processor, or null where it refuses, and the first 64 bits
               of the SHA-256 of the patches (f32, little-endian), row by row
+    pages     for each of 200 random sizes: rows and columns of tiles of GraniteDocling's processor, and the first 64 bits of the
+              SHA-256 of the pixels of all of them and of the whole (f32, little-endian)
     sizes     for each of 400 random sizes: what smart_resize makes of it, or null where it refuses
     frames    for each of 200 random sizes and lengths of videos: the size to which Qwen3-VL's smart_resize brings its frames,
               or null where it refuses
@@ -65,6 +67,7 @@ from transformers.models.gemma4.image_processing_pil_gemma4 import Gemma4ImagePr
 from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
 from transformers.models.llava_onevision.image_processing_pil_llava_onevision import LlavaOnevisionImageProcessorPil
 from transformers.models.cohere2_vision.image_processing_cohere2_vision import Cohere2VisionImageProcessor
+from transformers.models.granite_docling.image_processing_pil_granite_docling import GraniteDoclingImageProcessorPil
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 from transformers.models.kimi_k25.image_processing_kimi_k25 import Kimi_K25ImageProcessor
 from transformers.models.lfm2_vl.image_processing_lfm2_vl import Lfm2VlImageProcessor
@@ -357,6 +360,26 @@ def frames(chance):
     return found
 
 
+def page_processor(**sizes):
+    return GraniteDoclingImageProcessorPil(**sizes)
+
+
+def pages(chance):
+    found = []
+    for i in range(200):
+        most = chance.choice([(120, 120), (300, 60), (60, 300), (500, 20), (400, 3)])
+        width, height = (chance.randint(1, longest) for longest in most)
+        side, least, tiles = chance.choice([14, 24]), chance.choice([1, 1, 2]), chance.choice([1, 4, 8, 32])
+        dense, scale, ratio, last = chance.choice([0, 6, 40]), chance.choice([0.0, 0.7, 1.1]), chance.choice([0.0, 1.2]), chance.choice([0.0, 4.0])
+        cuts = chance.random() < 0.9
+        processor = page_processor(size={"height": side, "width": side}, min_patches=least, max_patches=tiles, crop_to_patches=cuts,
+                                   dense_max_patches=dense, dense_max_scale=scale, dense_min_aspect=ratio, dense_max_aspect=last)
+        out = processor(images=[[Image.fromarray(picture(width, height, i))]], return_tensors="np")
+        found.append([width, height, i, side, least, tiles, cuts, dense, scale, ratio, last, out["rows"][0][0], out["cols"][0][0],
+                      digest(out["pixel_values"].astype("<f4").tobytes())[:16]])
+    return found
+
+
 def paddle_processor(**sizes):
     return PaddleOCRVLImageProcessorPil(**sizes)
 
@@ -503,7 +526,7 @@ def main():
               "tiles": tiles(random.Random(2)), "splits": splits(random.Random(6)), "canvases": canvases(random.Random(7)),
               "bounded": bounded(random.Random(8)), "tilings": tilings(random.Random(9)), "scans": scans(random.Random(10)),
               "fitted": fitted(random.Random(7)), "anyres": anyres(random.Random(8)), "rims": rims(random.Random(9)), "covered": covered(random.Random(10)),
-              "frames": frames(random.Random(3)), "grown": grown(random.Random(11)),
+              "frames": frames(random.Random(3)), "grown": grown(random.Random(11)), "pages": pages(random.Random(12)),
               "slices": slices(random.Random(4)), "slice_sizes": slice_sizes(random.Random(5)), "buckets": buckets()}
     lines = ",\n".join(f"{json.dumps(key)}: [\n{rows}\n]" if isinstance(value, list) else f"{json.dumps(key)}: {json.dumps(value)}"
                        for key, value in result.items()

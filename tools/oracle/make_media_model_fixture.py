@@ -30,7 +30,7 @@ from transformers import CONFIG_MAPPING, AutoModelForImageTextToText, Qwen2Audio
 from transformers.modeling_outputs import MoeCausalLMOutputWithPast
 
 from make_family_fixture import LARGEST, NEW_TOKENS, SEED, rounded, rows_of
-from make_media_fixtures import bounded_processor, canvas_processor, covering_processor, paddle_processor, picture, tiling_processor
+from make_media_fixtures import bounded_processor, canvas_processor, covering_processor, paddle_processor, page_processor, picture, tiling_processor
 from make_sound_fixtures import heard
 from recording import random_prompt
 from reference import check
@@ -258,6 +258,23 @@ CASES["idefics3"] = dict(
                 vision_config=dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
                                    image_size=56, patch_size=14)),
     splits=112, seed=1)
+# Squares of 56 pixels, four tokens each; vectors of two layers of the encoder, which come before the first layers of text.
+GRANITE = TEXT | dict(model_type="granite_docling_text", pad_token_id=0, embedding_multiplier=3.0, logits_scaling=0.5, residual_multiplier=0.5,
+                      attention_multiplier=0.3, rope_parameters=dict(rope_type="default", rope_theta=10000.0))
+CASES["granite_docling"] = dict(
+    config=dict(text_config=GRANITE, image_token_id=IMAGE, density_router_hidden_size=16,
+                vision_config=dict(hidden_size=64, intermediate_size=96, num_hidden_layers=3, num_attention_heads=4,
+                                   image_size=56, patch_size=14, out_hidden_size=64, scale_factor=2,
+                                   deepstack_visual_indexes=[0, 2])),
+    pages=dict(max_patches=4), seed=1)
+# More squares for wide pages; vectors of one layer, a head of its own, no other way to see a page.
+CASES["granite_docling-dense"] = CASES["granite_docling"] | dict(
+    config=CASES["granite_docling"]["config"] | dict(
+        text_config=GRANITE | dict(num_hidden_layers=2, attention_bias=True, mlp_bias=True, tie_word_embeddings=False),
+        tie_word_embeddings=False, density_router_hidden_size=None,
+        vision_config=CASES["granite_docling"]["config"]["vision_config"] | dict(
+            patch_size=7, scale_factor=4, deepstack_visual_indexes=[1], use_fine_route=False)),
+    pages=dict(max_patches=2, dense_max_patches=6, dense_max_scale=1.2, dense_min_aspect=1.5, dense_max_aspect=8.0), seed=1)
 # Blocks of 28 pixels, behind whose rows words stand.
 CASES["mistral3"] = dict(
     config=dict(text_config=TEXT | dict(model_type="mistral", head_dim=16, sliding_window=None), image_token_index=IMAGE,
@@ -538,6 +555,9 @@ def square_processor(case):
     if "rowed" in case or "blocks" in case:
         from transformers.models.pixtral.image_processing_pil_pixtral import PixtralImageProcessorPil
         return PixtralImageProcessorPil(size={"longest_edge": case.get("rowed", case.get("blocks"))}, patch_size={"height": unit_of(case), "width": unit_of(case)})
+    if "pages" in case:
+        side = case["config"]["vision_config"]["image_size"]
+        return page_processor(size={"height": side, "width": side}, **case["pages"])
     if "splits" in case:
         from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
         side = case["config"]["vision_config"]["image_size"]
@@ -644,6 +664,35 @@ class SplitPrompt(Prompt):
 
     def inputs(self, more=()):
         return self.texts(more) | (dict(pixel_values=torch.cat(self.pixels)[None]) if self.pixels else {})
+
+
+class PagePrompt(SplitPrompt):
+    """The same of pages; the whole behind them where they are cut, vectors for layers of text behind each row."""
+
+    def show(self, kind, width, height, seed):
+        out = self.processor(images=[[Image.fromarray(picture(width, height, seed))]], return_tensors="pt")
+        self.pixels.append(out["pixel_values"][0])
+        self.media.append([kind, width, height, seed, len(self.ids)])
+        rows, columns = out["rows"][0][0], out["cols"][0][0]
+        for row in range(rows):
+            for column in range(columns):
+                self.add([START, square_at(row, column)] + [IMAGE] * self.count)
+            self.add(letters("\n"))
+        if rows * columns > 1:
+            self.add(letters("\n") + [START, END] + [IMAGE] * self.count + [START])
+
+    def inputs(self, more=()):
+        if not self.pixels:
+            return self.texts(more)
+        pixels = torch.cat(self.pixels)[None]
+        return self.texts(more) | dict(pixel_values=pixels, pixel_attention_mask=torch.ones(pixels.shape[:2], dtype=torch.bool))
+
+    def encoded(self, model):
+        inputs = self.inputs()
+        out = model.model.get_image_features(inputs["pixel_values"], inputs["pixel_attention_mask"])
+        # The model multiplies rows of pictures as it does those of words.
+        rows = out.pooler_output[0] * model.config.text_config.embedding_multiplier
+        return torch.cat([rows, *(level[0] for level in out.deepstack_features)], 1).float()
 
 
 class CanvasPrompt(SquarePrompt):
@@ -1266,11 +1315,11 @@ def main():
         prompts = [AnyresPrompt(parts, i, processor, config) for i, parts in enumerate(ONEVISION if sees_frames else SQUARES)]
     else:
         vision = config["vision_config"]
-        kinds = {"prefix": PrefixPrompt, "canvas": CanvasPrompt, "lines": LinedPrompt, "splits": SplitPrompt, "rowed": RowPrompt, "blocks": BlockPrompt}
+        kinds = {"prefix": PrefixPrompt, "canvas": CanvasPrompt, "lines": LinedPrompt, "splits": SplitPrompt, "pages": PagePrompt, "rowed": RowPrompt, "blocks": BlockPrompt}
         square = next((kind for key, kind in kinds.items() if key in case), SquarePrompt)
         # Of Pixtral's pixels along a block.
         count = unit_of(case) if "rowed" in case or "blocks" in case else (vision["image_size"] // vision["patch_size"]) ** 2
-        count = config.get("mm_tokens_per_image", count // config.get("scale_factor", 1) ** 2)
+        count = config.get("mm_tokens_per_image", count // config.get("scale_factor", vision.get("scale_factor", 1)) ** 2)
         prompts = [square(parts, i, processor, count) for i, parts in enumerate(SCANNED if "scan" in case else SQUARES)]
     for i, prompt in enumerate(prompts):
         found |= {f"{i}/{name}": value.contiguous() for name, value in record(fresh, prompt).items()}

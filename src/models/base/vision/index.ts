@@ -9,6 +9,7 @@ export * from './picture-config.js';
 export * from './pixtral-config.js';
 export * from './pixtral-processor.js';
 export * from './pixtral-tower.js';
+export * from './placed-squares.js';
 export * from './projected-tower.js';
 export * from './row-projector.js';
 export * from './siglip.js';
