@@ -65,6 +65,16 @@ export { insertMaskName, SEEN_KEYS, seenInserts } from './seen-inserts.js';
 export { SINUSOIDS, type SinusoidTable, sinusoids } from './sinusoids.js';
 export { SOUND, sound } from './sound.js';
 export { mergedSquares, SQUARE, squarePictures, squareRotary } from './square-pictures.js';
+export {
+  neighbours,
+  neighboursOf,
+  ofWholePictures,
+  placesAlong,
+  squareDistances,
+  squarePlaces,
+  squareWindows,
+  WINDOWED,
+} from './square-windows.js';
 export { STATE_FROM, STATE_TO, stateBlocks } from './state-blocks.js';
 export type { InsertedRows, Step } from './step.js';
 export type { RunFacts, StepInput, StepSizes } from './step-input.js';

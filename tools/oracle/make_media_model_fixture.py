@@ -275,6 +275,18 @@ CASES["granite_docling-dense"] = CASES["granite_docling"] | dict(
         vision_config=CASES["granite_docling"]["config"]["vision_config"] | dict(
             patch_size=7, scale_factor=4, deepstack_visual_indexes=[1], use_fine_route=False)),
     pages=dict(max_patches=2, dense_max_patches=6, dense_max_scale=1.2, dense_min_aspect=1.5, dense_max_aspect=8.0), seed=1)
+# Squares of 16 x 16 patches, four by four tokens each; windows of 5 x 5, some beyond the edge, before a layer that sees all.
+CASES["got_ocr2"] = dict(
+    config=dict(text_config=TEXT | dict(model_type="qwen2", rope_theta=10000.0), image_token_index=IMAGE, image_seq_length=16,
+                vision_config=dict(hidden_size=64, output_channels=24, num_hidden_layers=2, num_attention_heads=4, image_size=112,
+                                   patch_size=7, window_size=5, global_attn_indexes=[1], mlp_dim=96)),
+    gotten=dict(), seed=2)
+# Tiles and the whole; windows that fit, no biases of queries, keys and values, an odd number of patches behind the first convolution.
+CASES["got_ocr2-tiles"] = CASES["got_ocr2"] | dict(
+    config=CASES["got_ocr2"]["config"] | dict(
+        tie_word_embeddings=False, vision_config=CASES["got_ocr2"]["config"]["vision_config"] | dict(
+            image_size=42, window_size=2, global_attn_indexes=[0], qkv_bias=False)),
+    gotten=dict(crop_to_patches=True, max_patches=3), seed=1)
 # Blocks of 28 pixels, behind whose rows words stand.
 CASES["mistral3"] = dict(
     config=dict(text_config=TEXT | dict(model_type="mistral", head_dim=16, sliding_window=None), image_token_index=IMAGE,
@@ -555,6 +567,10 @@ def square_processor(case):
     if "rowed" in case or "blocks" in case:
         from transformers.models.pixtral.image_processing_pil_pixtral import PixtralImageProcessorPil
         return PixtralImageProcessorPil(size={"longest_edge": case.get("rowed", case.get("blocks"))}, patch_size={"height": unit_of(case), "width": unit_of(case)})
+    if "gotten" in case:
+        from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
+        side = case["config"]["vision_config"]["image_size"]
+        return GotOcr2ImageProcessorPil(size={"height": side, "width": side}, **case["gotten"])
     if "pages" in case:
         side = case["config"]["vision_config"]["image_size"]
         return page_processor(size={"height": side, "width": side}, **case["pages"])
@@ -643,6 +659,15 @@ class SquarePrompt(Prompt):
 
     def inputs(self, more=()):
         return self.texts(more) | (dict(pixel_values=torch.cat(self.pixels)) if self.pixels else {})
+
+
+class GottenPrompt(SquarePrompt):
+    """The same of tiles, where pictures become several."""
+
+    def show(self, kind, width, height, seed):
+        out = self.processor(images=[Image.fromarray(picture(width, height, seed))], return_tensors="pt")
+        self.pixels.append(out["pixel_values"])
+        self.place((kind, width, height, seed), IMAGE, self.count * len(out["pixel_values"]))
 
 
 class SplitPrompt(Prompt):
@@ -1180,8 +1205,10 @@ def recipe_of(tensors, model, seed, tied=False):
             entry["shape"] = [entry["shape"][i] for i in (0, 2, 1)]
         # Rows of their own, and what layers' results are multiplied by.
         if name.endswith(("position_embedding", "position_embeddings", "position_embedding_table", "class_embedding", "cls_token",
-                          "positional_embedding_vlm", "pos_emb.weight")):
+                          "positional_embedding_vlm", "pos_emb.weight", "tower.pos_embed")):
             entry["std"] = 1.0
+        if name.endswith(("rel_pos_h", "rel_pos_w")):
+            entry["std"] = 0.3
         if name.endswith(("lambda_1", "lambda_2", "ls1", "ls2")):
             entry["mean"] = 1.0
         if name.endswith("std_scale"):
@@ -1315,10 +1342,13 @@ def main():
         prompts = [AnyresPrompt(parts, i, processor, config) for i, parts in enumerate(ONEVISION if sees_frames else SQUARES)]
     else:
         vision = config["vision_config"]
-        kinds = {"prefix": PrefixPrompt, "canvas": CanvasPrompt, "lines": LinedPrompt, "splits": SplitPrompt, "pages": PagePrompt, "rowed": RowPrompt, "blocks": BlockPrompt}
+        kinds = {"prefix": PrefixPrompt, "canvas": CanvasPrompt, "lines": LinedPrompt, "splits": SplitPrompt, "pages": PagePrompt, "gotten": GottenPrompt, "rowed": RowPrompt, "blocks": BlockPrompt}
         square = next((kind for key, kind in kinds.items() if key in case), SquarePrompt)
         # Of Pixtral's pixels along a block.
         count = unit_of(case) if "rowed" in case or "blocks" in case else (vision["image_size"] // vision["patch_size"]) ** 2
+        if "gotten" in case:
+            # Each of two convolutions takes every second row and column.
+            count = (-(-vision["image_size"] // vision["patch_size"] // 4)) ** 2
         count = config.get("mm_tokens_per_image", count // config.get("scale_factor", vision.get("scale_factor", 1)) ** 2)
         prompts = [square(parts, i, processor, count) for i, parts in enumerate(SCANNED if "scan" in case else SQUARES)]
     for i, prompt in enumerate(prompts):

@@ -12,6 +12,8 @@ export * from './pixtral-tower.js';
 export * from './placed-squares.js';
 export * from './projected-tower.js';
 export * from './row-projector.js';
+export * from './sam/attention.js';
+export * from './sam/tower.js';
 export * from './siglip.js';
 export * from './square-processor.js';
 export * from './tower.js';
