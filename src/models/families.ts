@@ -134,6 +134,7 @@ export * from './persimmon/index.js';
 export * from './phi/index.js';
 export * from './phi3/index.js';
 export * from './phimoe/index.js';
+export * from './qianfan_ocr/index.js';
 export * from './qwen/index.js';
 export * from './qwen2/index.js';
 export * from './qwen2_5_vl/index.js';

@@ -252,6 +252,16 @@ CASES["internvl"] = dict(
                 vision_config=dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
                                    image_size=[56, 56], patch_size=[14, 14], norm_type="rms_norm", use_qk_norm=True)),
     tiles=12, seed=2)
+# InternVL's under published names, pictures alone.
+CASES["qianfan_ocr"] = dict(
+    config=CASES["internvl"]["config"] | dict(
+        vision_config=CASES["internvl"]["config"]["vision_config"] | dict(norm_type="layer_norm", use_qk_norm=False)),
+    tiles=12, stills=True, seed=1)
+CASES["qianfan_ocr-plain"] = dict(
+    config=CASES["qianfan_ocr"]["config"] | dict(
+        text_config=TEXT | dict(model_type="qwen3", head_dim=16, rope_theta=10000.0, tie_word_embeddings=True), tie_word_embeddings=True,
+        vision_config=CASES["qianfan_ocr"]["config"]["vision_config"] | dict(norm_type="rms_norm", attention_bias=False)),
+    tiles=12, stills=True, seed=1)
 # Tiles of 56 pixels with the whole behind them.
 CASES["idefics3"] = dict(
     config=dict(text_config=TEXT | dict(model_type="llama", rope_theta=10000.0), image_token_id=IMAGE, scale_factor=2,
@@ -1223,8 +1233,9 @@ def recipe_of(tensors, model, seed, tied=False):
 
 
 def published(name):
-    """What 5.24 reads under these names of Kimi-K2.5's files it writes under others, which it does not read."""
-    for wrong, right in (("language_model.model.blocks.", "language_model.model.layers."), ("model.mm_projector.", "mm_projector."),
+    """What 5.24 reads under these names of Kimi-K2.5's and Qianfan-OCR's files it writes under others, which it does not read all."""
+    for wrong, right in (("language_model.model.encoder.layers.", "language_model.model.layers."),
+                         ("language_model.model.blocks.", "language_model.model.layers."), ("model.mm_projector.", "mm_projector."),
                          ("vision_tower.encoder.patch_embed.", "vision_tower.patch_embed.")):
         if name.startswith(wrong):
             return right + name[len(wrong):]
@@ -1302,7 +1313,9 @@ def main():
         processor = transformers.WhisperFeatureExtractor(feature_size=config["audio_config"]["num_mel_bins"])
     elif "tiles" in case:
         processor = frames = tile_processor(56, case["tiles"])
-        if "raw" not in case:
+        if "stills" in case:
+            processor.save_pretrained(out)
+        elif "raw" not in case:
             processor.save_pretrained(out)
             # Files of their own, which say something else.
             channels = dict(image_mean=[0.5] * 3, image_std=[0.25] * 3)
@@ -1320,7 +1333,7 @@ def main():
         last = VIDEOS if case.get("timed", "words") != "words" else PROMPTS[-1]
         prompts = [PatchPrompt(parts, i, processor, case) for i, parts in enumerate([*PROMPTS[:-1], *[last] * ("pictures" not in case)])]
     elif "tiles" in case:
-        prompts = [TilePrompt(parts, i, processor, 4, frames) for i, parts in enumerate([*SQUARES, FRAMES])]
+        prompts = [TilePrompt(parts, i, processor, 4, frames) for i, parts in enumerate([*SQUARES, *[FRAMES] * ("stills" not in case)])]
     elif "tiling" in case:
         prompts = [TilingPrompt(parts, i, processor) for i, parts in enumerate(TILED)]
     elif "bounded" in case:
