@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url';
+import { isObject } from '../is-object.js';
 import {
   discoverModel,
   discoverModels,
@@ -32,6 +33,9 @@ async function loadFamily(modelType: unknown): Promise<void> {
   if (!isKnownModelType(modelType)) await loadModels();
 }
 
+/** Objects of config.json that a model of text may have within one that sees: its family is another one. */
+const TEXTS = ['text_config', 'llm_config'];
+
 /**
  * The router of the checkpoint in a folder: config, model class, tokenizer and input builder.
  * Throws CONFIG_INVALID, ROUTER_UNKNOWN_MODEL, ROUTER_DUPLICATE_MODEL, ROUTER_MODEL_DIR_INVALID.
@@ -44,6 +48,7 @@ export async function getModel(
   if (modelDirs.length > 0) await loadModels(modelDirs);
   const read = await readConfigDict(modelPath, options);
   await loadFamily(read.model_type);
+  for (const text of TEXTS.map((name) => read[name])) if (isObject(text)) await loadFamily(text.model_type);
   const configDict = withModelType(read);
   const Router = getRouter(configDict.model_type);
   return new Router(modelPath, configDict, { allowLinks: options.allowLinks });
