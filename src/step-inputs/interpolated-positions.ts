@@ -16,10 +16,10 @@ export const CORNERS: readonly RowShare[] = [0, 1, 2, 3].map((corner) => ({
 }));
 
 /**
- * Learned positions of a square of `side` x `side`, stretched over a picture of any size: of each patch four rows of the
- * table, i64 [patches] each, and their weights [patches, 1] in the model's dtype (bilinear; transformers 5.24,
- * `get_vision_interpolation_indices_and_weights`). `lies`: whether the middles of the first and the last patch lie on those
- * of the table's, or the edges of the picture on the table's.
+ * Learned positions of a square of `side` x `side`, stretched over a picture of any size: of each patch four rows of
+ * the table, i64 [patches] each, and their weights [patches, 1] in the model's dtype (bilinear; transformers 5.24,
+ * `get_vision_interpolation_indices_and_weights`). `lies`: whether the middles of the first and the last patch lie on
+ * those of the table's, or the edges of the picture on the table's.
  */
 export const interpolatedPositions = (
   side: number,
@@ -68,7 +68,10 @@ const PLACES = {
     Math.fround(Math.fround(Math.fround((at + 0.5) * side) / count) - 0.5),
 };
 
-/** Between which two of `side` places one of `count` lies, and how near to the second. Those beyond an edge are the edge. */
+/**
+ * Between which two of `side` places one of `count` lies, and how near to the second. Those beyond an edge are the
+ * edge.
+ */
 function between(place: number, count: number, side: number, lies: keyof typeof PLACES) {
   const at = PLACES[lies](place, count, side);
   const floor = Math.floor(at);

@@ -18,7 +18,9 @@ export const squarePlaces = (square: string) => ({
   places: `${square}_places`,
 });
 
-/** Numbers for the lines of a square of `side` lines, and as many for its columns, with which kernels can read heads. */
+/**
+ * Numbers for the lines of a square of `side` lines, and as many for its columns, with which kernels can read heads.
+ */
 export function placesAlong(side: number, headDim: number): number {
   let along = side;
   while ((headDim + 2 * along) % 8 !== 0 && along < side + 8) along++;
@@ -38,10 +40,12 @@ export interface SquareDistances {
 /**
  * For squares of `side` x `side` rows, whose lines lie one behind the other (B lines, T rows), N being `placesAlong`:
  *
- * - `<square>_lines` i64 [B, side]: the rows of each line, which come so; `<square>_columns`, the same shape: those of each column;
- * - `<square>_distances` i64 [B, N]: of a line, or column, and each of its square, which row of a table has their distance,
- *   from 1 - side on; 0 behind the last;
- * - `<square>_places` [T, 2 * N] in the model's dtype: of each row sqrt(headDim) at its line and, behind all lines, at its column.
+ * - `<square>_lines` i64 [B, side]: the rows of each line, which come so; `<square>_columns`, the same shape: those
+ *   of each column;
+ * - `<square>_distances` i64 [B, N]: of a line, or column, and each of its square, which row of a table has their
+ *   distance, from 1 - side on; 0 behind the last;
+ * - `<square>_places` [T, 2 * N] in the model's dtype: of each row sqrt(headDim) at its line and, behind all lines,
+ *   at its column.
  */
 export function squareDistances(
   square: string,
@@ -91,9 +95,9 @@ export function squareDistances(
 export const WINDOWED = { into: 'rows_of_windows', back: 'windows_of_rows' } as const;
 
 /**
- * Squares of `side` x `side` rows in windows of `window` x `window`, those beyond their edges being empty: `rows_of_windows`
- * i64 [windows * area], the row at each place of each window, of an empty one the number of all rows; `windows_of_rows` i64
- * [rows], where each row is among those.
+ * Squares of `side` x `side` rows in windows of `window` x `window`, those beyond their edges being empty:
+ * `rows_of_windows` i64 [windows * area], the row at each place of each window, of an empty one the number of all
+ * rows; `windows_of_rows` i64 [rows], where each row is among those.
  */
 export function squareWindows(side: number, window: number): StepInput {
   const [along, area] = [Math.ceil(side / window), window * window];
@@ -136,8 +140,9 @@ export function squareWindows(side: number, window: number): StepInput {
 export const neighboursOf = (side: number, stride: number): string => `neighbours_${side}_${stride}`;
 
 /**
- * `neighbours_<side>_<stride>` i64 [squares * out * out, 9], out being side / stride, rounded up: the rows around each, line by
- * line; of those beyond an edge the number of all rows. `area`: patches of the pictures that the squares are made of.
+ * `neighbours_<side>_<stride>` i64 [squares * out * out, 9], out being side / stride, rounded up: the rows around
+ * each, line by line; of those beyond an edge the number of all rows. `area`: patches of the pictures that the
+ * squares are made of.
  */
 export function neighbours(side: number, stride: number, area: number): StepInput {
   const name = neighboursOf(side, stride);

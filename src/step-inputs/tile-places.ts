@@ -5,8 +5,9 @@ import type { StepInput } from './step-input.js';
 export const TILE_PLACES = 'tile_places';
 
 /**
- * `tile_places` [tokens, width] in the model's dtype, for squares of `side` x `side` tokens, each of `area` patches: a quarter
- * of a row has the sines of a token's column, one the cosines, and two the same of its row (arXiv:2111.06377, appendix A.1).
+ * `tile_places` [tokens, width] in the model's dtype, for squares of `side` x `side` tokens, each of `area` patches:
+ * a quarter of a row has the sines of a token's column, one the cosines, and two the same of its row
+ * (arXiv:2111.06377, appendix A.1).
  */
 export function tilePlaces(side: number, width: number, area: number): StepInput {
   const count = width / 4;

@@ -5,11 +5,11 @@ import { type TileSizes, tileGrid } from './tiles.js';
 export interface PageSizes extends TileSizes {
   /** Whether pages are cut at all. */
   readonly splits: boolean;
-  /** Of a page that is `denseRatio` times as wide as high, or wider, and loses much by being made smaller; 0: of none. */
+  /** Tiles that a dense page may have, one that is wide and would become much smaller; 0: no page is dense. */
   readonly denseTiles: number;
-  /** Such a page becomes narrower by less than this factor; 0: all do. */
+  /** A dense page would become narrower than this share of its width; 0: whatever it would become. */
   readonly denseScale: number;
-  /** Above what ratio of width to height a page is such a one, and up to which; 0: any. */
+  /** Above which ratio of width to height a page is dense, and up to which; 0: any. */
   readonly denseRatio: number;
   readonly denseMaxRatio: number;
 }

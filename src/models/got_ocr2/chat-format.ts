@@ -1,8 +1,8 @@
 import type { ChatFormat } from '../../router/index.js';
 
 /**
- * The conversation that transformers 5.24 writes for it, whose checkpoints have no template: pictures, as pages of one, come
- * before the words of a message. A page is asked for by ` OCR: ` or ` OCR with format: `.
+ * The conversation that transformers 5.24 writes for it, whose checkpoints have no template: pictures, as pages of
+ * one, come before the words of a message. A page is asked for by ` OCR: ` or ` OCR with format: `.
  */
 export const GOT_CHAT: ChatFormat = {
   template: `{%- if messages[0].role != 'system' -%}

@@ -7,7 +7,6 @@ import {
   flag,
   integer,
   keysBecause,
-  listOf,
   nested,
   oneOf,
   only,

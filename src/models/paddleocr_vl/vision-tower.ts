@@ -27,8 +27,8 @@ import type { PaddleOcrVlConfig } from './config.js';
 const EPSILON = 1e-5;
 
 /**
- * SigLIP over pictures in their own shapes, with positions of two kinds: learned ones, drawn out bilinearly, and rotary ones
- * (arXiv:2510.14528, section 2.2). Blocks of patches become tokens.
+ * SigLIP over pictures in their own shapes, with positions of two kinds: learned ones, drawn out bilinearly, and
+ * rotary ones (arXiv:2510.14528, section 2.2). Blocks of patches become tokens.
  */
 export class PaddleOcrTower extends Module implements Encoder {
   readonly stepInputs: readonly StepInput[];

@@ -38,10 +38,10 @@ export function gatherOrZeros(
 }
 
 /**
- * Attention within squares, whose scores are sums: of query and key, of the query and a vector of their distance in lines, of
- * the query and one of their distance in columns (arXiv:2304.02643, appendix A; arXiv:2112.01526, section 3.1). Products of a query with the
- * vectors of all lines, and of all columns, stand behind it; a key has a number where its own line is, and its own column, so
- * that one product of both is the whole sum.
+ * Attention within squares, whose scores are sums: of query and key, of the query and a vector of their distance in
+ * lines, of the query and one of their distance in columns (arXiv:2304.02643, appendix A; arXiv:2112.01526, section
+ * 3.1). Products of a query with the vectors of all lines, and of all columns, stand behind it; a key has a number
+ * where its own line is, and its own column, so that one product of both is the whole sum.
  */
 export class SamAttention extends BaseAttention {
   private readonly ofLines: TensorRef;
@@ -117,7 +117,10 @@ export class SamAttention extends BaseAttention {
     return 'attn_out';
   }
 
-  /** Queries [T, heads * headDim] and a table of distances -> their products with those to each line, or column: [T, heads, N]. */
+  /**
+   * Queries [T, heads * headDim] and a table of distances -> their products with those to each line, or column: [T,
+   * heads, N].
+   */
   private buildScoresGraph(graph: AtbGraph, q: string, along: 'lines' | 'columns', table: TensorRef): string {
     const { numHeads, side, square } = this.sizes;
     const { headDim } = this.config;

@@ -84,7 +84,10 @@ export interface ConvolutionSizes {
   readonly stride: number;
 }
 
-/** A convolution of 3 x 3 without bias over squares of rows, beyond whose edges there are zeros: [rows, in] -> [fewer, out]. */
+/**
+ * A convolution of 3 x 3 without bias over squares of rows, beyond whose edges there are zeros: [rows, in] -> [fewer,
+ * out].
+ */
 export class Convolution extends BaseLayer {
   readonly conv: Linear;
   private readonly zeros: TensorRef;
@@ -115,8 +118,8 @@ export class Convolution extends BaseLayer {
 }
 
 /**
- * SAM's encoder of square pictures (arXiv:2304.02643, section 3): most layers see windows, vectors of distances are parts of
- * scores, and a convolution is behind the layers. [patches, out]
+ * SAM's encoder of square pictures (arXiv:2304.02643, section 3): most layers see windows, vectors of distances are
+ * parts of scores, and a convolution is behind the layers. [patches, out]
  */
 export class SamEncoder extends Module implements Encoder {
   readonly stepInputs: readonly StepInput[];
