@@ -13,6 +13,7 @@ export { boundedPicture, boundedSize, type PatchBounds } from './image/bounded.j
 export { type CanvasSizes, canvasGrid, canvasOf, coveringGrid, coveringTiles } from './image/canvas.js';
 export { decodePicture, PICTURE_LIMITS, type PictureLimits } from './image/decode.js';
 export { fitBlocks, type PatchBudget } from './image/fit.js';
+export { type PageSizes, pageTiles } from './image/pages.js';
 export { type Patches, type PatchSizes, type PixelValues, patchesOf, patchOrder } from './image/patches.js';
 export type { Picture, PictureSize } from './image/picture.js';
 export { type ResamplingFilter, resize } from './image/resample.js';
@@ -26,7 +27,7 @@ export {
   slicePlan,
   slicesOf,
 } from './image/slices.js';
-export { type PixelRange, smartResize, smartResizeFrames } from './image/smart-resize.js';
+export { type PixelRange, smartResize, smartResizeFrames, smartResizeGrown } from './image/smart-resize.js';
 export { type SplitPicture, type SplitSizes, splitsOf } from './image/splits.js';
 export { middleSquare } from './image/square.js';
 export { type TileGrid, type TileSizes, tileGrid, tilesOf } from './image/tiles.js';

@@ -30,6 +30,8 @@ export const MODEL_TYPE_ALIASES: ReadonlyMap<string, string> = new Map([
   ['smolvlm', 'idefics3'],
   // A checkpoint of that part alone, which writes.
   ['qwen2_5_omni_thinker', 'qwen2_5_omni'],
+  // transformers' class is Granite's, which may get vectors of pictures beside its words.
+  ['granite_docling_text', 'granite'],
   // transformers maps it to GPT2Config.
   ['gpt-sw3', 'gpt2'],
   // As their folders and their graphs are called, whose names have no hyphen.

@@ -107,7 +107,10 @@ export abstract class BaseRouter<C extends BaseConfig = BaseConfig> {
   get predictionTensors(): readonly RegExp[] {
     const { numHiddenLayers, predictionLayers = 0 } = this.config;
     const behind = Array.from({ length: predictionLayers }, (_, at) => numHiddenLayers + at);
-    return [/(^|\.)mtp(_\w+)?\./, ...behind.map((layer) => new RegExp(`^model\\.layers\\.${layer}\\.`))];
+    return [
+      /(^|\.)mtp(_\w+)?\./,
+      ...behind.map((layer) => new RegExp(`^model\\.(language_model\\.)?layers\\.${layer}\\.`)),
+    ];
   }
 
   /** What the model class calls its embedding and its head. */

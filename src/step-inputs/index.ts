@@ -72,9 +72,20 @@ export {
 } from './sinusoids.js';
 export { PAIRED_ROWS, pairedRows, SOUND, sound } from './sound.js';
 export { mergedSquares, SQUARE, squarePictures, squareRotary } from './square-pictures.js';
+export {
+  neighbours,
+  neighboursOf,
+  ofWholePictures,
+  placesAlong,
+  squareDistances,
+  squarePlaces,
+  squareWindows,
+  WINDOWED,
+} from './square-windows.js';
 export { STATE_FROM, STATE_TO, stateBlocks } from './state-blocks.js';
 export type { InsertedRows, Step } from './step.js';
 export type { RunFacts, StepInput, StepSizes } from './step-input.js';
+export { TILE_PLACES, tilePlaces } from './tile-places.js';
 export { tokenIds } from './token-ids.js';
 export { tokenTypes } from './token-types.js';
 export { WORDS_AMONG, wordsAmongRows } from './words-among-rows.js';

@@ -16,11 +16,16 @@ export const CORNERS: readonly RowShare[] = [0, 1, 2, 3].map((corner) => ({
 }));
 
 /**
- * Learned positions of a square of `side` x `side`, stretched over a picture of any size, corner on corner: of each patch
- * four rows of the table, i64 [patches] each, and their weights [patches, 1] in the model's dtype (bilinear; transformers
- * 5.24, `get_vision_interpolation_indices_and_weights`).
+ * Learned positions of a square of `side` x `side`, stretched over a picture of any size: of each patch four rows of
+ * the table, i64 [patches] each, and their weights [patches, 1] in the model's dtype (bilinear; transformers 5.24,
+ * `get_vision_interpolation_indices_and_weights`). `lies`: whether the middles of the first and the last patch lie on
+ * those of the table's, or the edges of the picture on the table's.
  */
-export const interpolatedPositions = (side: number, mergeSize: number): StepInput => ({
+export const interpolatedPositions = (
+  side: number,
+  mergeSize: number,
+  lies: keyof typeof PLACES = 'middles',
+): StepInput => ({
   names: CORNERS.flatMap(({ rows, weights }) => [rows, weights]),
   describe: ({ rows: patches, dtype }) =>
     Object.fromEntries(
@@ -37,7 +42,7 @@ export const interpolatedPositions = (side: number, mergeSize: number): StepInpu
       const [frames, rows, columns] = shape;
       for (let frame = 0; frame < frames; frame++)
         for (const { x, y } of patchOrder(rows, columns, mergeSize)) {
-          const [down, right] = [between(y, rows, side), between(x, columns, side)];
+          const [down, right] = [between(y, rows, side, lies), between(x, columns, side, lies)];
           for (const [corner, { rows: places, weights }] of made.entries()) {
             const [v, h] = [corner >> 1, corner & 1] as const;
             places[at] = (v ? down.next : down.first) * side + (h ? right.next : right.first);
@@ -55,9 +60,20 @@ export const interpolatedPositions = (side: number, mergeSize: number): StepInpu
   },
 });
 
-/** Between which two of `side` places one of `count` lies, and how near to the second. */
-function between(place: number, count: number, side: number) {
-  const at = count > 1 ? Math.fround((place * (side - 1)) / (count - 1)) : 0;
-  const first = Math.floor(at);
-  return { first, next: Math.min(first + 1, side - 1), share: at - first };
+/** Where place `at` of `count` lies among `side` places. */
+const PLACES = {
+  middles: (at: number, count: number, side: number) =>
+    count > 1 ? Math.fround((at * (side - 1)) / (count - 1)) : 0,
+  edges: (at: number, count: number, side: number) =>
+    Math.fround(Math.fround(Math.fround((at + 0.5) * side) / count) - 0.5),
+};
+
+/**
+ * Between which two of `side` places one of `count` lies, and how near to the second. Those beyond an edge are the
+ * edge.
+ */
+function between(place: number, count: number, side: number, lies: keyof typeof PLACES) {
+  const at = PLACES[lies](place, count, side);
+  const floor = Math.floor(at);
+  return { first: Math.max(floor, 0), next: Math.min(floor + 1, side - 1), share: at - floor };
 }

@@ -10,13 +10,16 @@ import {
   canvasOf,
   decodePicture,
   fitBlocks,
+  pageTiles,
   patchesOf,
   pythonTenths,
   resize,
   scanOf,
   smartResize,
   smartResizeFrames,
+  smartResizeGrown,
   splitsOf,
+  tileGrid,
   tilesOf,
   tilingOf,
 } from '../../src/media/index.js';
@@ -186,6 +189,22 @@ describe('pictures', () => {
     }
   });
 
+  it(`cuts pictures of ${pictureFixtures.grown.length} sizes into the patches of PaddleOCR-VL, bit for bit`, () => {
+    for (const [width, height, seed, minPixels, maxPixels, grid, expected] of pictureFixtures.grown) {
+      const sized = () => smartResizeGrown({ width, height }, { factor: 28, minPixels, maxPixels }, 'it');
+      if (grid === null) {
+        expect(sized).to.throw(AtbError, 'MEDIA_UNSUPPORTED');
+        continue;
+      }
+      // Row by row, as transformers has them.
+      const cut = { patchSize: 14, temporalPatchSize: 1, mergeSize: 1 };
+      const patches = patchesOf([resize(picture(width, height, seed), sized(), 'bicubic')], VALUES, cut);
+      expect(patches.grid).to.deep.equal(grid);
+      const digest = sha256(new Uint8Array(patches.data.buffer)).slice(0, 16);
+      expect(digest, `${width} x ${height}`).to.equal(expected);
+    }
+  });
+
   it(`cuts pictures of ${pictureFixtures.tiles.length} sizes into the tiles of transformers, bit for bit`, () => {
     for (const [width, height, seed, side, minTiles, maxTiles, count, expected] of pictureFixtures.tiles) {
       const tiles = tilesOf(picture(width, height, seed), { side, minTiles, maxTiles }, true);
@@ -193,6 +212,21 @@ describe('pictures', () => {
       expect(tiles.length, what).to.equal(count);
       const whole = { patchSize: side, temporalPatchSize: 1, mergeSize: 1 };
       const pixels = tiles.map((tile) => patchesOf([tile], VALUES, whole).data);
+      const bytes = pixels.map((data) => new Uint8Array(data.buffer));
+      expect(sha256(Buffer.concat(bytes)).slice(0, 16), what).to.equal(expected);
+    }
+  });
+
+  it(`cuts pages of ${pictureFixtures.pages.length} sizes into the tiles of GraniteDocling, bit for bit`, () => {
+    for (const [width, height, seed, side, minTiles, maxTiles, splits, ...rest] of pictureFixtures.pages) {
+      const [denseTiles, denseScale, denseRatio, denseMaxRatio, rows, columns, expected] = rest;
+      const dense = { denseTiles, denseScale, denseRatio, denseMaxRatio };
+      const page = picture(width, height, seed);
+      const sizes = pageTiles(page, { side, minTiles, maxTiles, maxAlong: 16, splits, ...dense });
+      const what = `${width} x ${height}, ${minTiles} to ${maxTiles} of ${side}, ${JSON.stringify(dense)}`;
+      expect(tileGrid(page, sizes), what).to.deep.equal({ columns, rows });
+      const whole = { patchSize: side, temporalPatchSize: 1, mergeSize: 1 };
+      const pixels = tilesOf(page, sizes, true).map((tile) => patchesOf([tile], VALUES, whole).data);
       const bytes = pixels.map((data) => new Uint8Array(data.buffer));
       expect(sha256(Buffer.concat(bytes)).slice(0, 16), what).to.equal(expected);
     }

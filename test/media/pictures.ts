@@ -160,6 +160,31 @@ interface PictureFixtures {
     maxPixels: number,
     size: readonly [number, number] | null,
   ][];
+  readonly grown: readonly [
+    width: number,
+    height: number,
+    seed: number,
+    minPixels: number,
+    maxPixels: number,
+    grid: readonly number[] | null,
+    digest: string,
+  ][];
+  readonly pages: readonly [
+    width: number,
+    height: number,
+    seed: number,
+    side: number,
+    minTiles: number,
+    maxTiles: number,
+    splits: boolean,
+    denseTiles: number,
+    denseScale: number,
+    denseRatio: number,
+    denseMaxRatio: number,
+    rows: number,
+    columns: number,
+    digest: string,
+  ][];
   readonly sizes: readonly [
     width: number,
     height: number,

@@ -132,6 +132,30 @@ const CLASSES: Readonly<Record<string, Dict>> = {
     text_config: { model_type: 'ernie4_5_vl_moe_text', vocab_size: 103_424, hidden_size: 2560, intermediate_size: 12_288, num_hidden_layers: 28, num_attention_heads: 20, num_key_value_heads: 4, hidden_act: 'silu', max_position_embeddings: 131_072, initializer_range: 0.02, rms_norm_eps: 1e-5, use_cache: true, use_bias: false,
       moe_intermediate_size: [1536, 512], moe_k: 6, moe_num_experts: 64, moe_num_shared_experts: 2, moe_norm_min: 1e-12, output_router_logits: false, router_aux_loss_coef: 0.001, mlp_layer_types: ['dense', ...Array(27).fill('sparse')], rope_parameters: { rope_type: 'default', rope_theta: 500_000, mrope_section: [22, 22, 20] } },
     vision_config: { model_type: 'ernie4_5_vl_moe_vision', depth: 32, hidden_size: 1280, hidden_act: 'quick_gelu', intermediate_size: 5120, num_heads: 16, in_channels: 3, patch_size: 14, spatial_merge_size: 2, temporal_merge_size: 2, rms_norm_eps: 1e-6, initializer_range: 0.02, rope_parameters: { rope_type: 'axial', rope_theta: 10_000 } } },
+  lighton_ocr: { model_type: 'lighton_ocr', image_token_id: 151_655, spatial_merge_size: 2, tie_word_embeddings: true,
+    text_config: { model_type: 'qwen3', attention_dropout: 0, head_dim: 128, hidden_act: 'silu', hidden_size: 1024, initializer_range: 0.02, intermediate_size: 3072, max_position_embeddings: 40_960, num_attention_heads: 16, num_hidden_layers: 28, num_key_value_heads: 8, rms_norm_eps: 1e-6, rope_theta: 1_000_000, sliding_window: null, use_cache: true, vocab_size: 151_936 },
+    vision_config: { model_type: 'pixtral', attention_dropout: 0, head_dim: 64, hidden_act: 'silu', hidden_size: 1024, image_size: 1540, initializer_range: 0.02, intermediate_size: 4096, num_attention_heads: 16, num_channels: 3, num_hidden_layers: 24, patch_size: 14, rope_parameters: { rope_type: 'default', rope_theta: 10_000 } } },
+  got_ocr2: { model_type: 'got_ocr2', image_token_index: 151_859, image_seq_length: 576, tie_word_embeddings: true,
+    text_config: { model_type: 'qwen2', vocab_size: 151_860, hidden_size: 1024, intermediate_size: 2816, num_hidden_layers: 24, num_attention_heads: 16, num_key_value_heads: 16, hidden_act: 'silu', max_position_embeddings: 32_768, initializer_range: 0.02, rms_norm_eps: 1e-6, use_cache: true, tie_word_embeddings: true, rope_theta: 1_000_000,
+      use_sliding_window: false, sliding_window: 4096, max_window_layers: 21, attention_dropout: 0 },
+    vision_config: { model_type: 'got_ocr2_vision', hidden_size: 768, output_channels: 256, num_hidden_layers: 12, num_attention_heads: 12, num_channels: 3, image_size: 1024, patch_size: 16, hidden_act: 'gelu', layer_norm_eps: 1e-6, attention_dropout: 0, initializer_range: 1e-10, qkv_bias: true, use_abs_pos: true, use_rel_pos: true, window_size: 14, global_attn_indexes: [2, 5, 8, 11], mlp_dim: 3072 } },
+  qianfan_ocr: { model_type: 'qianfan_ocr', image_token_id: 151_667, image_seq_length: 256, downsample_ratio: 0.5, projector_hidden_act: 'gelu', vision_feature_layer: -1, vision_feature_select_strategy: 'default', tie_word_embeddings: false,
+    text_config: llama('qwen3', [4096, 22_016, 32, 32, 32, 151_936, 32_768], { head_dim: 128, rms_norm_eps: 1e-6, attention_bias: false, use_sliding_window: false, sliding_window: null, max_window_layers: 28, tie_word_embeddings: false, layer_types: layerTypes(32, 1, 0), ...rope(10_000) }),
+    vision_config: { model_type: 'qianfan_ocr_vision', hidden_size: 1024, num_hidden_layers: 24, num_attention_heads: 16, attention_bias: true, use_qk_norm: false, intermediate_size: 4096, hidden_act: 'gelu', hidden_dropout_prob: 0, attention_dropout: 0, projection_dropout: 0, drop_path_rate: 0.1, initializer_range: 0.02, norm_type: 'layer_norm', layer_norm_eps: 1e-6,
+      image_size: [448, 448], patch_size: [14, 14], num_channels: 3, use_mask_token: false, use_absolute_position_embeddings: true, layer_scale_init_value: 0.1, use_mean_pooling: true } },
+  granite_docling: { model_type: 'granite_docling', image_token_id: 100_337, tie_word_embeddings: true, use_cache: true, pad_token_id: 100_256, density_router_hidden_size: null, density_router_threshold: 0.4, density_router_loss_weight: 0.1,
+    text_config: { model_type: 'granite_docling_text', vocab_size: 133_800, hidden_size: 1024, intermediate_size: 2048, num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 4, hidden_act: 'silu', max_position_embeddings: 32_768, initializer_range: 0.02, rms_norm_eps: 1e-5, use_cache: true, pad_token_id: 100_256, bos_token_id: 100_257, eos_token_id: 100_257,
+      tie_word_embeddings: true, attention_bias: false, attention_dropout: 0, mlp_bias: false, embedding_multiplier: 12, logits_scaling: 4, residual_multiplier: 0.263, attention_multiplier: 0.015625, rope_parameters: { rope_type: 'default', rope_theta: 10_000 } },
+    vision_config: { model_type: 'granite_docling_vision', hidden_size: 768, intermediate_size: 3072, num_hidden_layers: 12, num_attention_heads: 12, num_channels: 3, image_size: 512, patch_size: 16, hidden_act: 'gelu_pytorch_tanh', layer_norm_eps: 1e-6, attention_dropout: 0, initializer_range: 0.02, out_hidden_size: 1024, scale_factor: 4, deepstack_visual_indexes: [3, 7, 10], use_fine_route: true } },
+  // As published, of what the file says of text; the rest is the class's.
+  glm_ocr: { model_type: 'glm_ocr', image_token_id: 59_280, video_token_id: 59_281, image_start_token_id: 59_256, image_end_token_id: 59_257, video_start_token_id: 59_258, video_end_token_id: 59_259, tie_word_embeddings: false,
+    text_config: { model_type: 'glm_ocr_text', pad_token_id: 59_246, vocab_size: 59_392, eos_token_id: [59_246, 59_253], attention_bias: false, attention_dropout: 0, head_dim: 128, hidden_act: 'silu', hidden_size: 1536, initializer_range: 0.02, intermediate_size: 4608, max_position_embeddings: 131_072, num_attention_heads: 16,
+      num_hidden_layers: 16, num_nextn_predict_layers: 1, num_key_value_heads: 8, rms_norm_eps: 1e-5, dtype: 'bfloat16', rope_parameters: { rope_type: 'default', mrope_section: [16, 24, 24], partial_rotary_factor: 1, rope_theta: 10_000 }, tie_word_embeddings: false, use_cache: true },
+    vision_config: { ...GLM_TOWER, model_type: 'glm_ocr_vision', hidden_size: 1024, num_heads: 16, attention_bias: true, intermediate_size: 4096, out_hidden_size: 1536 } },
+  // Flat, as published files have it (what public readers of PaddleOCR-VL 1.5 repeat of it); the rest is the class's.
+  paddleocr_vl: { model_type: 'paddleocr_vl', hidden_size: 1024, num_hidden_layers: 18, num_attention_heads: 16, num_key_value_heads: 2, head_dim: 128, intermediate_size: 3072, vocab_size: 103_424, max_position_embeddings: 131_072, rope_theta: 500_000, rope_scaling: { mrope_section: [16, 24, 24], rope_type: 'default', type: 'default' },
+    rms_norm_eps: 1e-5, hidden_act: 'silu', tie_word_embeddings: false, sliding_window: null, use_bias: false, image_token_id: 100_295, video_token_id: 101_307, vision_start_token_id: 101_305, vision_end_token_id: 101_306, ignored_index: -100, hidden_dropout_prob: 0, pad_token_id: 0, bos_token_id: 1, eos_token_id: 2,
+    vision_config: { model_type: 'paddleocr_vl', hidden_size: 1152, num_hidden_layers: 27, num_attention_heads: 16, intermediate_size: 4304, patch_size: 14, image_size: 384, spatial_merge_size: 2, num_channels: 3, layer_norm_eps: 1e-6, hidden_act: 'gelu_pytorch_tanh', attention_dropout: 0, pad_token_id: 0 } },
   // With what its processor says repeated beside it, as published files of the first generation have it.
   lfm2_vl: { model_type: 'lfm2_vl', image_token_id: 396, projector_hidden_act: 'gelu', projector_hidden_size: 2560, projector_bias: true, projector_use_layernorm: true, downsample_factor: 2, tie_embedding: true, vision_feature_layer: -1, do_image_splitting: true, encoder_patch_size: 16, max_image_tokens: 256,
     max_num_patches: 1024, max_pixels_tolerance: 2, max_tiles: 10, min_image_tokens: 64, min_tiles: 2, tile_size: 512, use_image_special_tokens: true, use_thumbnail: true,
@@ -201,6 +225,16 @@ describe('published sizes that classes of transformers have by default', functio
       'text_config',
     ),
     /mrope_section must have as much height as width, found 20, 24/,
+  );
+  itIsRefused(
+    'GLM-OCR with biases of text, which its class has not',
+    within('glm_ocr', { attention_bias: true }, 'text_config'),
+    /text_config.attention_bias must be .*false.*found true/,
+  );
+  itIsRefused(
+    'GraniteDocling with vectors of a layer that its encoder has not',
+    within('granite_docling', { deepstack_visual_indexes: [3, 12] }, 'vision_config'),
+    /deepstack_visual_indexes must be some of 12 layers, first ones first, found 3,12/,
   );
   itIsRefused(
     'LFM2-VL with another layer',

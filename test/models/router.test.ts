@@ -76,6 +76,15 @@ describe('getModel', () => {
     expect(child.stdout, child.stderr).to.equal('llama\n');
   });
 
+  it('reads that of the text within a model that sees, too', () => {
+    const code = `
+      import { getModel } from '${src}models/get-model.js';
+      for (const name of ['internvl', 'internvl_chat', 'lighton_ocr', 'granite_docling'])
+        console.log((await getModel('test/fixtures/media-models/' + name)).config.textKind);`;
+    const child = spawnSync(process.execPath, ['--input-type=module', '-e', code], { encoding: 'utf8' });
+    expect(child.stdout, child.stderr).to.equal('qwen3\ninternlm2\nqwen3\ngranite_docling_text\n');
+  });
+
   it('takes no model_type for a path', async () => {
     for (const modelType of ['../weights', '.', 'base', '/etc', 'llama/../qwen3']) {
       const error = await rejection(getModel(checkpoint({ ...SMALL, model_type: modelType })));

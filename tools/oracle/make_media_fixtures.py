@@ -30,6 +30,10 @@ in the same way. OUT gets
               rim, which one of several pictures is seen as
     covered   for each of 160 random sizes: how many tiles Cohere2Vision's processor makes, resized by Pillow, and the first
               64 bits of the SHA-256 of their pixels (f32, little-endian)
+    grown     for each of 240 random sizes: the grid of PaddleOCR-VL's processor, or null where it refuses, and the first 64 bits
+              of the SHA-256 of the patches (f32, little-endian), row by row
+    pages     for each of 200 random sizes: rows and columns of tiles of GraniteDocling's processor, and the first 64 bits of the
+              SHA-256 of the pixels of all of them and of the whole (f32, little-endian)
     sizes     for each of 400 random sizes: what smart_resize makes of it, or null where it refuses
     frames    for each of 200 random sizes and lengths of videos: the size to which Qwen3-VL's smart_resize brings its frames,
               or null where it refuses
@@ -63,12 +67,14 @@ from transformers.models.gemma4.image_processing_pil_gemma4 import Gemma4ImagePr
 from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
 from transformers.models.llava_onevision.image_processing_pil_llava_onevision import LlavaOnevisionImageProcessorPil
 from transformers.models.cohere2_vision.image_processing_cohere2_vision import Cohere2VisionImageProcessor
+from transformers.models.granite_docling.image_processing_pil_granite_docling import GraniteDoclingImageProcessorPil
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 from transformers.models.kimi_k25.image_processing_kimi_k25 import Kimi_K25ImageProcessor
 from transformers.models.lfm2_vl.image_processing_lfm2_vl import Lfm2VlImageProcessor
 from transformers.models.llama4.image_processing_llama4 import Llama4ImageProcessor
 from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
 from transformers.models.minicpmv4_6.image_processing_pil_minicpmv4_6 import MiniCPMV4_6ImageProcessorPil
+from transformers.models.paddleocr_vl.image_processing_pil_paddleocr_vl import PaddleOCRVLImageProcessorPil
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil, smart_resize
 from transformers.models.qwen3_vl.video_processing_qwen3_vl import smart_resize as smart_resize_frames
 
@@ -354,6 +360,47 @@ def frames(chance):
     return found
 
 
+def page_processor(**sizes):
+    return GraniteDoclingImageProcessorPil(**sizes)
+
+
+def pages(chance):
+    found = []
+    for i in range(200):
+        most = chance.choice([(120, 120), (300, 60), (60, 300), (500, 20), (400, 3)])
+        width, height = (chance.randint(1, longest) for longest in most)
+        side, least, tiles = chance.choice([14, 24]), chance.choice([1, 1, 2]), chance.choice([1, 4, 8, 32])
+        dense, scale, ratio, last = chance.choice([0, 6, 40]), chance.choice([0.0, 0.7, 1.1]), chance.choice([0.0, 1.2]), chance.choice([0.0, 4.0])
+        cuts = chance.random() < 0.9
+        processor = page_processor(size={"height": side, "width": side}, min_patches=least, max_patches=tiles, crop_to_patches=cuts,
+                                   dense_max_patches=dense, dense_max_scale=scale, dense_min_aspect=ratio, dense_max_aspect=last)
+        out = processor(images=[[Image.fromarray(picture(width, height, i))]], return_tensors="np")
+        found.append([width, height, i, side, least, tiles, cuts, dense, scale, ratio, last, out["rows"][0][0], out["cols"][0][0],
+                      digest(out["pixel_values"].astype("<f4").tobytes())[:16]])
+    return found
+
+
+def paddle_processor(**sizes):
+    return PaddleOCRVLImageProcessorPil(**sizes)
+
+
+def grown(chance):
+    found = []
+    for i in range(240):
+        # Also narrower than a block, one pixel high, and longer than can be shown.
+        most = chance.choice([(120, 120), (300, 30), (30, 300), (600, 3), (2, 500)])
+        width, height = (chance.randint(1, longest) for longest in most)
+        low, high = chance.choice([(3136, 12544), (784, 50176), (1, 9000)])
+        processor = paddle_processor(size={"shortest_edge": low, "longest_edge": high})
+        try:
+            out = processor(images=[Image.fromarray(picture(width, height, i))], return_tensors="np")
+            grid = out["image_grid_thw"][0].tolist()
+            found.append([width, height, i, low, high, grid, digest(out["pixel_values"].astype("<f4").tobytes())[:16]])
+        except ValueError:
+            found.append([width, height, i, low, high, None, ""])
+    return found
+
+
 def slicer(resolution, most):
     """2.6 resizes to multiples of 14 pixels, 4.6 to so many patches: of 7 pixels, with its smaller merges of two."""
     half = [0.5] * 3
@@ -479,7 +526,7 @@ def main():
               "tiles": tiles(random.Random(2)), "splits": splits(random.Random(6)), "canvases": canvases(random.Random(7)),
               "bounded": bounded(random.Random(8)), "tilings": tilings(random.Random(9)), "scans": scans(random.Random(10)),
               "fitted": fitted(random.Random(7)), "anyres": anyres(random.Random(8)), "rims": rims(random.Random(9)), "covered": covered(random.Random(10)),
-              "frames": frames(random.Random(3)),
+              "frames": frames(random.Random(3)), "grown": grown(random.Random(11)), "pages": pages(random.Random(12)),
               "slices": slices(random.Random(4)), "slice_sizes": slice_sizes(random.Random(5)), "buckets": buckets()}
     lines = ",\n".join(f"{json.dumps(key)}: [\n{rows}\n]" if isinstance(value, list) else f"{json.dumps(key)}: {json.dumps(value)}"
                        for key, value in result.items()

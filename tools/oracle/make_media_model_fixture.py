@@ -31,7 +31,8 @@ from transformers import (CONFIG_MAPPING, AudioFlamingo3ForConditionalGeneration
 from transformers.modeling_outputs import MoeCausalLMOutputWithPast
 
 from make_family_fixture import LARGEST, NEW_TOKENS, SEED, rounded, rows_of
-from make_media_fixtures import bounded_processor, canvas_processor, covering_processor, picture, sound, tiling_processor
+from make_media_fixtures import (bounded_processor, canvas_processor, covering_processor, paddle_processor, page_processor,
+                                 picture, sound, tiling_processor)
 from make_sound_fixtures import heard, mel_of_wave
 from recording import random_prompt
 from reference import check
@@ -117,6 +118,18 @@ CASES["glm46v"] = CASES["glm4v"] | dict(
 CASES["glm46v-experts"] = CASES["glm46v"] | dict(
     config=CASES["glm46v"]["config"] | dict(text_config=GLM_EXPERTS | dict(
         model_type="glm4v_moe_text", n_shared_experts=2, attention_bias=False)), seed=1)
+# Rotary positions alone; heads of text turn wholly. A layer behind the last, of which nothing is in the reference, is no tensor.
+CASES["glm_ocr"] = CASES["glm4v"] | dict(
+    config=CASES["glm4v"]["config"] | dict(
+        text_config=TEXT | dict(head_dim=16, rope_parameters=dict(rope_type="default", rope_theta=10000.0, mrope_section=[2, 3, 3],
+                                                                  partial_rotary_factor=1.0)),
+        vision_config=dict(depth=2, hidden_size=64, intermediate_size=88, num_heads=4, out_hidden_size=64)),
+    timed="tenths", seed=1)
+# Without biases, heads of which half turns, frames of videos with whole seconds as other files have them.
+CASES["glm_ocr-plain"] = CASES["glm_ocr"] | dict(
+    config=CASES["glm_ocr"]["config"] | dict(
+        tie_word_embeddings=True, text_config=CASES["glm4v"]["config"]["text_config"] | dict(tie_word_embeddings=True),
+        vision_config=CASES["glm_ocr"]["config"]["vision_config"] | dict(attention_bias=False, depth=1, out_hidden_size=64)), seed=3)
 CASES["qwen2_audio"] = dict(
     config=dict(text_config=TEXT | dict(model_type="qwen2", rope_theta=10000.0), audio_token_index=IMAGE,
                 audio_config=dict(d_model=64, encoder_layers=2, encoder_attention_heads=4, encoder_ffn_dim=96,
@@ -306,12 +319,51 @@ CASES["internvl"] = dict(
                 vision_config=dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
                                    image_size=[56, 56], patch_size=[14, 14], norm_type="rms_norm", use_qk_norm=True)),
     tiles=12, seed=2)
+# InternVL's under published names, pictures alone.
+CASES["qianfan_ocr"] = dict(
+    config=CASES["internvl"]["config"] | dict(
+        vision_config=CASES["internvl"]["config"]["vision_config"] | dict(norm_type="layer_norm", use_qk_norm=False)),
+    tiles=12, stills=True, seed=1)
+CASES["qianfan_ocr-plain"] = dict(
+    config=CASES["qianfan_ocr"]["config"] | dict(
+        text_config=TEXT | dict(model_type="qwen3", head_dim=16, rope_theta=10000.0, tie_word_embeddings=True), tie_word_embeddings=True,
+        vision_config=CASES["qianfan_ocr"]["config"]["vision_config"] | dict(norm_type="rms_norm", attention_bias=False)),
+    tiles=12, stills=True, seed=1)
 # Tiles of 56 pixels with the whole behind them.
 CASES["idefics3"] = dict(
     config=dict(text_config=TEXT | dict(model_type="llama", rope_theta=10000.0), image_token_id=IMAGE, scale_factor=2,
                 vision_config=dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
                                    image_size=56, patch_size=14)),
     splits=112, seed=1)
+# Squares of 56 pixels, four tokens each; vectors of two layers of the encoder, which come before the first layers of text.
+GRANITE = TEXT | dict(model_type="granite_docling_text", pad_token_id=0, embedding_multiplier=3.0, logits_scaling=0.5, residual_multiplier=0.5,
+                      attention_multiplier=0.3, rope_parameters=dict(rope_type="default", rope_theta=10000.0))
+CASES["granite_docling"] = dict(
+    config=dict(text_config=GRANITE, image_token_id=IMAGE, density_router_hidden_size=16,
+                vision_config=dict(hidden_size=64, intermediate_size=96, num_hidden_layers=3, num_attention_heads=4,
+                                   image_size=56, patch_size=14, out_hidden_size=64, scale_factor=2,
+                                   deepstack_visual_indexes=[0, 2])),
+    pages=dict(max_patches=4), seed=1)
+# More squares for wide pages; vectors of one layer, a head of its own, no other way to see a page.
+CASES["granite_docling-dense"] = CASES["granite_docling"] | dict(
+    config=CASES["granite_docling"]["config"] | dict(
+        text_config=GRANITE | dict(num_hidden_layers=2, attention_bias=True, mlp_bias=True, tie_word_embeddings=False),
+        tie_word_embeddings=False, density_router_hidden_size=None,
+        vision_config=CASES["granite_docling"]["config"]["vision_config"] | dict(
+            patch_size=7, scale_factor=4, deepstack_visual_indexes=[1], use_fine_route=False)),
+    pages=dict(max_patches=2, dense_max_patches=6, dense_max_scale=1.2, dense_min_aspect=1.5, dense_max_aspect=8.0), seed=1)
+# Squares of 16 x 16 patches, four by four tokens each; windows of 5 x 5, some beyond the edge, before a layer that sees all.
+CASES["got_ocr2"] = dict(
+    config=dict(text_config=TEXT | dict(model_type="qwen2", rope_theta=10000.0), image_token_index=IMAGE, image_seq_length=16,
+                vision_config=dict(hidden_size=64, output_channels=24, num_hidden_layers=2, num_attention_heads=4, image_size=112,
+                                   patch_size=7, window_size=5, global_attn_indexes=[1], mlp_dim=96)),
+    gotten=dict(), seed=2)
+# Tiles and the whole; windows that fit, no biases of queries, keys and values, an odd number of patches behind the first convolution.
+CASES["got_ocr2-tiles"] = CASES["got_ocr2"] | dict(
+    config=CASES["got_ocr2"]["config"] | dict(
+        tie_word_embeddings=False, vision_config=CASES["got_ocr2"]["config"]["vision_config"] | dict(
+            image_size=42, window_size=2, global_attn_indexes=[0], qkv_bias=False)),
+    gotten=dict(crop_to_patches=True, max_patches=3), seed=1)
 # Blocks of 28 pixels, behind whose rows words stand.
 CASES["mistral3"] = dict(
     config=dict(text_config=TEXT | dict(model_type="mistral", head_dim=16, sliding_window=None), image_token_index=IMAGE,
@@ -320,6 +372,15 @@ CASES["mistral3"] = dict(
                                    patch_size=14, hidden_act="silu")),
     # With which no placeholder is generated.
     rowed=224, seed=6)
+# The same without words, before text of Qwen 3.
+CASES["lighton_ocr"] = dict(
+    config=dict(text_config=TEXT | dict(model_type="qwen3", head_dim=16), image_token_id=IMAGE,
+                vision_config=CASES["mistral3"]["config"]["vision_config"] | dict(model_type="pixtral")),
+    blocks=224, seed=1)
+# Blocks of nine patches, a head of its own.
+CASES["lighton_ocr-thirds"] = CASES["lighton_ocr"] | dict(
+    config=CASES["lighton_ocr"]["config"] | dict(tie_word_embeddings=False, spatial_merge_size=3, vision_config=CASES["lighton_ocr"]["config"]["vision_config"] | dict(
+        patch_size=8, num_attention_heads=2)), seed=1)
 # Text whose attention is latent and whose MLPs are experts; queries grow within a picture.
 CASES["mistral3-mistral4"] = dict(
     config=CASES["mistral3"]["config"] | dict(
@@ -396,6 +457,19 @@ CASES["ernie4_5_vl_moe-bias"] = CASES["ernie4_5_vl_moe"] | dict(
     config=CASES["ernie4_5_vl_moe"]["config"] | dict(
         tie_word_embeddings=True, text_config=CASES["ernie4_5_vl_moe"]["config"]["text_config"] | dict(
             use_bias=True, moe_num_shared_experts=0, mlp_layer_types=["sparse", "dense", "sparse"])), seed=1)
+# A square of five by five positions, which pictures are larger and smaller than; all of a head turns, by three axes.
+CASES["paddleocr_vl"] = dict(
+    config=dict(text_config=TEXT | dict(head_dim=16, rope_parameters=dict(rope_type="default", rope_theta=10000.0, mrope_section=[2, 3, 3])),
+                image_token_id=IMAGE, video_token_id=VIDEO, vision_start_token_id=START, vision_end_token_id=END,
+                vision_config=dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, image_size=70)),
+    seed=1, merge=2, patch=14, pictures=True)
+# Biases, a head of its own, and the sections and heads that the class has where nobody says them.
+CASES["paddleocr_vl-bias"] = CASES["paddleocr_vl"] | dict(
+    config=CASES["paddleocr_vl"]["config"] | dict(
+        tie_word_embeddings=False, text_config=TEXT | dict(num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, head_dim=128,
+                                                          use_bias=True, tie_word_embeddings=False,
+                                                          rope_parameters=dict(rope_type="default", rope_theta=10000.0)),
+        vision_config=CASES["paddleocr_vl"]["config"]["vision_config"] | dict(image_size=42, hidden_act="gelu")), seed=1)
 IMAGENET = dict(image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225])
 
 # With code of their own; the tower has a layer whose result nobody takes.
@@ -494,12 +568,14 @@ VIDEOS = [3, (3, 84, 56, 5), 2, (2, 56, 56, 6), 9]
 
 
 def processor_of(case, family):
-    if family.startswith("glm4"):
+    if family.startswith("glm"):
         from transformers.models.glm4v.image_processing_pil_glm4v import Glm4vImageProcessorPil
         return Glm4vImageProcessorPil(size={edge: 2 * pixels for edge, pixels in SIZE.items()})
     if family.startswith("ernie"):
         from transformers.models.ernie4_5_vl_moe.image_processing_pil_ernie4_5_vl_moe import Ernie4_5_VLMoeImageProcessorPil
         return Ernie4_5_VLMoeImageProcessorPil(size=SIZE)
+    if family.startswith("paddleocr"):
+        return paddle_processor(size=SIZE)
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
     return Qwen2VLImageProcessorPil(size=SIZE, patch_size=case["patch"], merge_size=case["merge"], **case.get("processor", {}))
 
@@ -545,6 +621,8 @@ def paired(frames, grid):
 
 def unit_of(case):
     """Pixels along a side of a block of Pixtral's, of four patches in mistral3."""
+    if "blocks" in case:
+        return case["config"]["vision_config"]["patch_size"] * case["config"].get("spatial_merge_size", 2)
     return case["config"]["vision_config"]["patch_size"] * (2 if "vision_feature_layer" not in case["config"] else 1)
 
 
@@ -574,9 +652,16 @@ def square_processor(case):
         return SiglipImageProcessorPil(size={"height": side, "width": side})
     if "canvas" in case:
         return canvas_processor(case["config"]["vision_config"]["image_size"], case["canvas"])
-    if "rowed" in case:
+    if "rowed" in case or "blocks" in case:
         from transformers.models.pixtral.image_processing_pil_pixtral import PixtralImageProcessorPil
-        return PixtralImageProcessorPil(size={"longest_edge": case["rowed"]}, patch_size={"height": unit_of(case), "width": unit_of(case)})
+        return PixtralImageProcessorPil(size={"longest_edge": case.get("rowed", case.get("blocks"))}, patch_size={"height": unit_of(case), "width": unit_of(case)})
+    if "gotten" in case:
+        from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
+        side = case["config"]["vision_config"]["image_size"]
+        return GotOcr2ImageProcessorPil(size={"height": side, "width": side}, **case["gotten"])
+    if "pages" in case:
+        side = case["config"]["vision_config"]["image_size"]
+        return page_processor(size={"height": side, "width": side}, **case["pages"])
     if "splits" in case:
         from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
         side = case["config"]["vision_config"]["image_size"]
@@ -743,6 +828,15 @@ class SquarePrompt(Prompt):
         return self.texts(more) | (dict(pixel_values=torch.cat(self.pixels)) if self.pixels else {})
 
 
+class GottenPrompt(SquarePrompt):
+    """The same of tiles, where pictures become several."""
+
+    def show(self, kind, width, height, seed):
+        out = self.processor(images=[Image.fromarray(picture(width, height, seed))], return_tensors="pt")
+        self.pixels.append(out["pixel_values"])
+        self.place((kind, width, height, seed), IMAGE, self.count * len(out["pixel_values"]))
+
+
 class SplitPrompt(Prompt):
     def __init__(self, parts, number, processor, count):
         self.processor, self.count, self.pixels = processor, count, []
@@ -762,6 +856,35 @@ class SplitPrompt(Prompt):
 
     def inputs(self, more=()):
         return self.texts(more) | (dict(pixel_values=torch.cat(self.pixels)[None]) if self.pixels else {})
+
+
+class PagePrompt(SplitPrompt):
+    """The same of pages; the whole behind them where they are cut, vectors for layers of text behind each row."""
+
+    def show(self, kind, width, height, seed):
+        out = self.processor(images=[[Image.fromarray(picture(width, height, seed))]], return_tensors="pt")
+        self.pixels.append(out["pixel_values"][0])
+        self.media.append([kind, width, height, seed, len(self.ids)])
+        rows, columns = out["rows"][0][0], out["cols"][0][0]
+        for row in range(rows):
+            for column in range(columns):
+                self.add([START, square_at(row, column)] + [IMAGE] * self.count)
+            self.add(letters("\n"))
+        if rows * columns > 1:
+            self.add(letters("\n") + [START, END] + [IMAGE] * self.count + [START])
+
+    def inputs(self, more=()):
+        if not self.pixels:
+            return self.texts(more)
+        pixels = torch.cat(self.pixels)[None]
+        return self.texts(more) | dict(pixel_values=pixels, pixel_attention_mask=torch.ones(pixels.shape[:2], dtype=torch.bool))
+
+    def encoded(self, model):
+        inputs = self.inputs()
+        out = model.model.get_image_features(inputs["pixel_values"], inputs["pixel_attention_mask"])
+        # The model multiplies rows of pictures as it does those of words.
+        rows = out.pooler_output[0] * model.config.text_config.embedding_multiplier
+        return torch.cat([rows, *(level[0] for level in out.deepstack_features)], 1).float()
 
 
 class CanvasPrompt(SquarePrompt):
@@ -815,6 +938,17 @@ class RowPrompt(Prompt):
         seen = model.model.get_image_features(inputs["pixel_values"], image_sizes=inputs["image_sizes"]).pooler_output
         rows[ids == IMAGE] = torch.cat(list(seen))
         return rows[(ids == IMAGE) | (ids == START) | (ids == END)].float()
+
+
+class BlockPrompt(RowPrompt):
+    """The same without words."""
+
+    def add(self, ids):
+        super().add([token for token in ids if token not in (START, END)])
+
+    def encoded(self, model):
+        inputs = self.inputs()
+        return torch.cat(list(model.model.get_image_features(inputs["pixel_values"], image_sizes=inputs["image_sizes"]).pooler_output)).float()
 
 
 def token_counter(processor, config):
@@ -1135,7 +1269,7 @@ class PatchPrompt(Prompt):
     def inputs(self, more=()):
         found = dict(input_ids=torch.tensor([self.ids + list(more)]),
                      mm_token_type_ids=torch.tensor([self.types + [0] * len(more)]))
-        if "pictures" in self.case:
+        if "moe_num_experts" in self.case["config"]["text_config"]:
             # As the processor says it of a text, also of tokens that were generated: in 5.24's steps these are words all.
             found["moe_mm_token_type_ids"] = torch.tensor([[int(token in (IMAGE, START, END, VIDEO, VIDEO_START, VIDEO_END))
                                                                    for token in self.ids + list(more)]])
@@ -1287,8 +1421,10 @@ def recipe_of(tensors, model, seed, tied=False):
             entry["shape"] = [entry["shape"][i] for i in (0, 2, 1)]
         # Rows of their own, and what layers' results are multiplied by.
         if name.endswith(("position_embedding", "position_embeddings", "position_embedding_table", "class_embedding", "cls_token",
-                          "positional_embedding_vlm", "pos_emb.weight")):
+                          "positional_embedding_vlm", "pos_emb.weight", "tower.pos_embed")):
             entry["std"] = 1.0
+        if name.endswith(("rel_pos_h", "rel_pos_w")):
+            entry["std"] = 0.3
         if name.endswith(("lambda_1", "lambda_2", "ls1", "ls2")):
             entry["mean"] = 1.0
         if name.endswith("std_scale"):
@@ -1303,8 +1439,9 @@ def recipe_of(tensors, model, seed, tied=False):
 
 
 def published(name):
-    """What 5.24 reads under these names of Kimi-K2.5's files it writes under others, which it does not read."""
-    for wrong, right in (("language_model.model.blocks.", "language_model.model.layers."), ("model.mm_projector.", "mm_projector."),
+    """What 5.24 reads under these names of Kimi-K2.5's and Qianfan-OCR's files it writes under others, which it does not read all."""
+    for wrong, right in (("language_model.model.encoder.layers.", "language_model.model.layers."),
+                         ("language_model.model.blocks.", "language_model.model.layers."), ("model.mm_projector.", "mm_projector."),
                          ("vision_tower.encoder.patch_embed.", "vision_tower.patch_embed.")):
         if name.startswith(wrong):
             return right + name[len(wrong):]
@@ -1389,7 +1526,9 @@ def main():
         processor = transformers.WhisperFeatureExtractor(feature_size=config["audio_config"]["num_mel_bins"])
     elif "tiles" in case:
         processor = frames = tile_processor(56, case["tiles"])
-        if "raw" not in case:
+        if "stills" in case:
+            processor.save_pretrained(out)
+        elif "raw" not in case:
             processor.save_pretrained(out)
             # Files of their own, which say something else.
             channels = dict(image_mean=[0.5] * 3, image_std=[0.25] * 3)
@@ -1413,7 +1552,7 @@ def main():
         last = VIDEOS if case.get("timed", "words") != "words" else PROMPTS[-1]
         prompts = [PatchPrompt(parts, i, processor, case) for i, parts in enumerate([*PROMPTS[:-1], *[last] * ("pictures" not in case)])]
     elif "tiles" in case:
-        prompts = [TilePrompt(parts, i, processor, 4, frames) for i, parts in enumerate([*SQUARES, FRAMES])]
+        prompts = [TilePrompt(parts, i, processor, 4, frames) for i, parts in enumerate([*SQUARES, *[FRAMES] * ("stills" not in case)])]
     elif "tiling" in case:
         prompts = [TilingPrompt(parts, i, processor) for i, parts in enumerate(TILED)]
     elif "bounded" in case:
@@ -1435,11 +1574,14 @@ def main():
         prompts = [AnyresPrompt(parts, i, processor, config) for i, parts in enumerate(ONEVISION if sees_frames else SQUARES)]
     else:
         vision = config["vision_config"]
-        kinds = {"prefix": PrefixPrompt, "canvas": CanvasPrompt, "lines": LinedPrompt, "splits": SplitPrompt, "rowed": RowPrompt}
+        kinds = {"prefix": PrefixPrompt, "canvas": CanvasPrompt, "lines": LinedPrompt, "splits": SplitPrompt, "pages": PagePrompt, "gotten": GottenPrompt, "rowed": RowPrompt, "blocks": BlockPrompt}
         square = next((kind for key, kind in kinds.items() if key in case), SquarePrompt)
         # Of Pixtral's pixels along a block.
-        count = unit_of(case) if "rowed" in case else (vision["image_size"] // vision["patch_size"]) ** 2
-        count = config.get("mm_tokens_per_image", count // config.get("scale_factor", 1) ** 2)
+        count = unit_of(case) if "rowed" in case or "blocks" in case else (vision["image_size"] // vision["patch_size"]) ** 2
+        if "gotten" in case:
+            # Each of two convolutions takes every second row and column.
+            count = (-(-vision["image_size"] // vision["patch_size"] // 4)) ** 2
+        count = config.get("mm_tokens_per_image", count // config.get("scale_factor", vision.get("scale_factor", 1)) ** 2)
         prompts = [square(parts, i, processor, count) for i, parts in enumerate(SCANNED if "scan" in case else SQUARES)]
     for i, prompt in enumerate(prompts):
         found |= {f"{i}/{name}": value.contiguous() for name, value in record(fresh, prompt).items()}

@@ -46,6 +46,19 @@ export function smartResize(
 }
 
 /**
+ * The same where sides shorter than `factor` grow to it first, the longer one with the shorter (transformers 5.24,
+ * `smart_resize` of PaddleOCR-VL).
+ * @throws MEDIA_UNSUPPORTED as for a picture, of the size that it has then
+ */
+export function smartResizeGrown(size: PictureSize, range: PixelRange, what: string): PictureSize {
+  const { factor } = range;
+  let { width, height } = size;
+  if (height < factor) [width, height] = [pythonRound((width * factor) / height), factor];
+  if (width < factor) [width, height] = [factor, pythonRound((height * factor) / width)];
+  return smartResize({ width, height }, range, what);
+}
+
+/**
  * The same for `frames` of a video, of which `pairSize` share their patches: sides shorter than `factor` grow to it first
  * (transformers 5.24, `smart_resize` of Qwen3-VL).
  * @throws MEDIA_UNSUPPORTED as for a picture, and for fewer frames than share their patches

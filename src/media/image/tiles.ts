@@ -8,6 +8,8 @@ export interface TileSizes {
   readonly side: number;
   readonly minTiles: number;
   readonly maxTiles: number;
+  /** As many tiles as there may be along a side; all when absent. */
+  readonly maxAlong?: number;
 }
 
 /** Tiles side by side and below each other. */
@@ -21,10 +23,14 @@ export interface TileGrid {
  * picture has more than half the pixels (transformers 5.24, `get_optimal_tiled_canvas` of GOT-OCR2; `dynamic_preprocess`
  * of InternVL).
  */
-export function tileGrid({ width, height }: PictureSize, { side, minTiles, maxTiles }: TileSizes): TileGrid {
+export function tileGrid(
+  { width, height }: PictureSize,
+  { side, minTiles, maxTiles, maxAlong = maxTiles }: TileSizes,
+): TileGrid {
   const grids: TileGrid[] = [];
-  for (let columns = 1; columns <= maxTiles; columns++)
-    for (let rows = 1; columns * rows <= maxTiles; rows++)
+  const most = Math.min(maxTiles, maxAlong);
+  for (let columns = 1; columns <= most; columns++)
+    for (let rows = 1; rows <= most && columns * rows <= maxTiles; rows++)
       if (columns * rows >= minTiles) grids.push({ columns, rows });
   grids.sort((a, b) => a.columns * a.rows - b.columns * b.rows);
   let [best, least] = [{ columns: 1, rows: 1 }, Number.POSITIVE_INFINITY];

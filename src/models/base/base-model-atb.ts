@@ -8,6 +8,7 @@ import { Module } from '../../layers/module.js';
 import { addScaled } from '../../layers/residual.js';
 import { type RotaryTables, rotaryTables, slidingRotaryTables } from '../../step-inputs/index.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
+import { buildDeepGraph } from './insert-steps.js';
 
 /** What a model is made of between its token ids and its head. */
 export interface ModelParts {
@@ -72,10 +73,16 @@ export class BaseModelATB extends Module {
     return this.buildLayersGraph(graph, kind, this.buildInputGraph(graph, kind));
   }
 
-  /** Adds the layers and the last norm: `input` [tokens, hidden] -> the normalised hidden states, the same shape. */
-  buildLayersGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
+  /**
+   * Adds the layers and the last norm: `input` [tokens, hidden] -> the normalised hidden states, the same shape.
+   * `deepLevels`: behind how many of the first layers vectors of an encoder are added.
+   */
+  buildLayersGraph(graph: AtbGraph, kind: GraphKind, input: string, deepLevels = 0): string {
     let hidden = input;
-    for (const layer of this.layers) hidden = layer.buildGraph(graph, kind, hidden);
+    for (const [level, layer] of this.layers.entries()) {
+      hidden = layer.buildGraph(graph, kind, hidden);
+      if (level < deepLevels) hidden = buildDeepGraph(graph, kind, hidden, level);
+    }
     return this.norm.buildGraph(graph, hidden);
   }
 

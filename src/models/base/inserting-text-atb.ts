@@ -2,7 +2,7 @@ import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import type { DecoderConfig } from '../../layers/config/index.js';
 import { Module } from '../../layers/module.js';
-import { insertedRows, type StepInput, seenInserts } from '../../step-inputs/index.js';
+import { deepRows, insertedRows, type StepInput, seenInserts } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from './base-model-atb.js';
 import { FlashForCausalLMATB, type HeadOptions } from './flash-for-causal-lm-atb.js';
@@ -12,14 +12,24 @@ import { headNamesWithin, type TextWithin, textRouter } from './text-within.js';
 
 /** A model of text among whose embeddings are some that an encoder made; each takes a position like a word. */
 export class InsertingModelATB extends Module {
-  constructor(readonly text: BaseModelATB) {
+  /** `deepLevels`: see `BaseModelATB`. */
+  constructor(
+    readonly text: BaseModelATB,
+    private readonly deepLevels = 0,
+  ) {
     super();
   }
 
   buildGraph(graph: AtbGraph, kind: GraphKind): string {
     const hidden = buildInsertGraph(graph, kind, this.text.buildWordEmbeddingGraph(graph));
-    return this.text.buildLayersGraph(graph, kind, this.text.buildInputGraph(graph, kind, hidden));
+    const input = this.text.buildInputGraph(graph, kind, hidden);
+    return this.text.buildLayersGraph(graph, kind, input, this.deepLevels);
   }
+}
+
+/** Layers of text behind which vectors of the encoder are added; 0 when absent. */
+interface DeepLevels {
+  readonly deepLevels?: number;
 }
 
 /** What a step brings of what encoders made. */
@@ -27,24 +37,27 @@ export const insertInputs = ({
   hiddenSize,
   seesInserts,
   slidingWindows,
-}: Pick<DecoderConfig, 'hiddenSize' | 'seesInserts' | 'slidingWindows'>): readonly StepInput[] => [
+  deepLevels = 0,
+}: Pick<DecoderConfig, 'hiddenSize' | 'seesInserts' | 'slidingWindows'> &
+  DeepLevels): readonly StepInput[] => [
   insertedRows(hiddenSize),
+  ...(deepLevels > 0 ? [deepRows(hiddenSize, deepLevels)] : []),
   ...(seesInserts ? seenInserts(slidingWindows) : []),
 ];
 
 /** A model of text within a checkpoint, beside an encoder. */
-export abstract class FlashInsertingATB<C extends TextWithin> extends FlashWithEncoderATB<C> {
+export abstract class FlashInsertingATB<C extends TextWithin & DeepLevels> extends FlashWithEncoderATB<C> {
   protected readonly model: InsertingModelATB;
 
   /** `root`: what the checkpoint's names of the model of text begin with; `head`: what its head does to logits. */
-  constructor(config: C, weights: Weights, root: string, head: Pick<HeadOptions, 'softcap'> = {}) {
+  constructor(config: C, weights: Weights, root: string, head: Pick<HeadOptions, 'scale' | 'softcap'> = {}) {
     super(config, weights, { ...head, names: headNamesWithin(config.textKind, root) });
     const { modelClass } = textRouter(config.textKind);
     const Text = modelClass as unknown as new (config: C, weights: Weights) => object;
     const text = new Text(config, weights.at(root));
     const body = text instanceof FlashForCausalLMATB ? text.body : undefined;
     if (!(body instanceof BaseModelATB)) throw new TypeError(`${Text.name} has nothing to insert rows into`);
-    this.model = new InsertingModelATB(body);
+    this.model = new InsertingModelATB(body, config.deepLevels);
   }
 
   protected override get decoderInputs(): readonly StepInput[] {

@@ -16,6 +16,7 @@ import '../deepseek_v3/index.js';
 import '../gemma/index.js';
 import '../gemma2/index.js';
 import '../gemma3_text/index.js';
+import '../granite/index.js';
 import '../internlm2/index.js';
 import '../lfm2/index.js';
 import '../llama/index.js';
@@ -37,6 +38,7 @@ const TEXT_KINDS = [
   'gemma',
   'gemma2',
   'gemma3_text',
+  'granite_docling_text',
   'internlm2',
   'kimi_k2',
   'lfm2',

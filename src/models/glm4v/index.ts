@@ -5,6 +5,7 @@ import {
   decoder,
   defineConfig,
   encoderHeads,
+  type Field,
   field,
   flag,
   fullAttention,
@@ -36,30 +37,59 @@ import { Glm4vProcessor } from './processor.js';
 import { Glm4vVisionTower } from './vision-tower.js';
 
 export { Glm4vProcessor } from './processor.js';
-export { Glm4vVisionTower } from './vision-tower.js';
+export { GLM_ATTENTION, Glm4vVisionTower, GlmVisionTower } from './vision-tower.js';
 
-/** What stands beside text, with defaults of transformers 5.24; `tokens`: of pictures and videos. */
-export const glm4vFields = (tokens: { readonly image: number; readonly video: number }) => ({
+/** What a class of the kind has where files are silent. */
+interface GlmTokens {
+  readonly image: number;
+  readonly video: number;
+  /** Before and behind each picture. */
+  readonly start: number;
+  readonly end: number;
+}
+
+/** What stands beside text in all of the kind, with `vision` and with defaults of transformers 5.24. */
+export const besideGlmText = <V>(vision: Field<V>, { image, video, start, end }: GlmTokens) => ({
   modelType: field('model_type', text, required),
   dtype: dtypeBesideText,
   tieWordEmbeddings: besideText('tie_word_embeddings', flag, false),
-  imageTokenId: tokenField('image_token_id', tokens.image),
-  videoTokenId: tokenField('video_token_id', tokens.video),
-  imageStartId: tokenField('image_start_token_id', 151_339),
-  imageEndId: tokenField('image_end_token_id', 151_340),
-  vision: nested('vision_config', {
-    ...visionFields(),
-    depth: field('depth', WIDTH, 24),
-    numHeads: encoderHeads('num_heads', 12, { multiple: 4 }),
-    hiddenSize: field('hidden_size', WIDTH, 1536),
-    outSize: field('out_hidden_size', WIDTH, 4096),
-    intermediateSize: field('intermediate_size', WIDTH, 13_696),
-    hiddenAct: activation('hidden_act', 'silu'),
-    epsilon: field('rms_norm_eps', positive(1), 1e-5),
-    qkvBias: field('attention_bias', flag, false),
-    imageSize: field('image_size', WIDTH, 336),
-  }),
+  imageTokenId: tokenField('image_token_id', image),
+  videoTokenId: tokenField('video_token_id', video),
+  imageStartId: tokenField('image_start_token_id', start),
+  imageEndId: tokenField('image_end_token_id', end),
+  vision,
 });
+
+/** `vision_config` of the kind, with a class's sizes where files are silent. */
+export const glmVisionFields = (sizes: {
+  readonly hiddenSize: number;
+  readonly numHeads: number;
+  readonly outSize: number;
+  readonly intermediateSize: number;
+  readonly hasBias: boolean;
+}) => ({
+  ...visionFields(),
+  depth: field('depth', WIDTH, 24),
+  numHeads: encoderHeads('num_heads', sizes.numHeads, { multiple: 4 }),
+  hiddenSize: field('hidden_size', WIDTH, sizes.hiddenSize),
+  outSize: field('out_hidden_size', WIDTH, sizes.outSize),
+  intermediateSize: field('intermediate_size', WIDTH, sizes.intermediateSize),
+  hiddenAct: activation('hidden_act', 'silu'),
+  epsilon: field('rms_norm_eps', positive(1), 1e-5),
+  qkvBias: field('attention_bias', flag, sizes.hasBias),
+});
+
+/** The same of GLM-4.1V; `tokens`: of pictures and videos. */
+export const glm4vFields = (tokens: Pick<GlmTokens, 'image' | 'video'>) =>
+  besideGlmText(
+    nested('vision_config', {
+      ...glmVisionFields({
+        ...{ hiddenSize: 1536, numHeads: 12, outSize: 4096, intermediateSize: 13_696, hasBias: false },
+      }),
+      imageSize: field('image_size', WIDTH, 336),
+    }),
+    { ...tokens, start: 151_339, end: 151_340 },
+  );
 
 export const GLM4V_IRRELEVANT = keysBecause(
   'stands in the chat template',
@@ -67,18 +97,19 @@ export const GLM4V_IRRELEVANT = keysBecause(
   'video_end_token_id',
 );
 
-/** The text's part of config.json. */
-export const GLM4V_TEXT = within('text_config', {
+/** The text's part of config.json. `qkvBias`: whether its class has biases; `numKeyValueHeads`: where files are silent. */
+export const glm4vText = (qkvBias: boolean, numKeyValueHeads: number) => ({
   ...decoder({
     ...LLAMA_DEFAULTS,
-    numKeyValueHeads: 2,
+    numKeyValueHeads,
     rmsNormEps: 1e-5,
     rotary: { factor: 1, interleaved: true },
   }),
-  ...biases({ qkv: field('attention_bias', only(true), true), dense: false, mlp: false }),
+  ...biases({ qkv: field('attention_bias', only(qkvBias), qkvBias), dense: false, mlp: false }),
   slidingWindows: fullAttention,
   sections: mropeSections,
 });
+export const GLM4V_TEXT = within('text_config', glm4vText(true, 2));
 
 /** Defaults of transformers 5.24, Glm4vConfig. */
 const GLM4V_CONFIG = defineConfig({
@@ -90,6 +121,12 @@ export type Glm4vConfig = ConfigOf<typeof GLM4V_CONFIG>;
 /** A decoder whose positions have three axes, behind the tower. */
 export type SeeingGlmConfig = MropeConfig & Pick<Glm4vConfig, 'vision'>;
 
+/** GLM-4's layers, which are those of text. */
+export const glm4Layers =
+  (config: MropeConfig): MakeLayer =>
+  (layerId, at) =>
+    new Glm4Layer(layerId, config, at);
+
 /** GLM-4 that sees pictures of any size (arXiv:2507.01006). */
 export class FlashGlm4vForCausalLMATB<
   C extends SeeingGlmConfig = Glm4vConfig,
@@ -98,11 +135,7 @@ export class FlashGlm4vForCausalLMATB<
   protected readonly encoderModule: Glm4vVisionTower;
 
   /** `layer`: of text, GLM-4's when absent. */
-  constructor(
-    config: C,
-    weights: Weights,
-    layer: MakeLayer = (layerId, at) => new Glm4Layer(layerId, config, at),
-  ) {
+  constructor(config: C, weights: Weights, layer: MakeLayer = glm4Layers(config)) {
     super(config, weights, { layer });
     this.encoderModule = new Glm4vVisionTower(config.vision, weights.at(rootsOf(weights).vision));
   }

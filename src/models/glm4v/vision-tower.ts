@@ -2,9 +2,9 @@ import { type ActivationKind, CommonOpBuilderManager } from '../../common-op-bui
 import { type AtbGraph, BaseOperation, dim } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { RotaryAttention } from '../../layers/attention-orders.js';
-import { encoderAttention } from '../../layers/base-attention.js';
+import { type AttentionOptions, encoderAttention } from '../../layers/base-attention.js';
 import { BaseLayer } from '../../layers/base-layer.js';
-import { PreNormLayer } from '../../layers/decoder-layers.js';
+import { type LayerStep, PreNormLayer } from '../../layers/decoder-layers.js';
 import { gatherRows } from '../../layers/gather-rows.js';
 import { buildLinear } from '../../layers/linear-steps.js';
 import { BaseMLP } from '../../layers/mlp.js';
@@ -29,20 +29,15 @@ import { PatchEmbedding } from '../base/vision/index.js';
 /** Of torch's LayerNorm, where nobody says. */
 const MERGER_EPSILON = 1e-5;
 
-/** What the encoder is told by the configuration. */
-export interface Glm4vVision {
+/** What encoders of GLM's kind are told by the configuration. */
+export interface GlmVision {
   readonly depth: number;
   readonly numHeads: number;
   readonly hiddenSize: number;
-  /** Of tokens, and between the projections of its layers' MLPs. */
+  /** Of tokens. */
   readonly outSize: number;
-  /** Between the projections of the merger's MLP. */
-  readonly intermediateSize: number;
   readonly hiddenAct: ActivationKind;
   readonly epsilon: number;
-  readonly qkvBias: boolean;
-  /** Pixels along a side of the square that it has positions for. */
-  readonly imageSize: number;
   readonly inChannels: number;
   readonly patchSize: number;
   readonly temporalPatchSize: number;
@@ -50,6 +45,24 @@ export interface Glm4vVision {
   readonly mergeSize: number;
   /** Of the rotary positions' frequencies. */
   readonly theta: number;
+}
+
+/** The same of GLM-4.1V's. */
+export interface Glm4vVision extends GlmVision {
+  /** Between the projections of the merger's MLP; those of its layers' MLPs have `outSize` between them. */
+  readonly intermediateSize: number;
+  readonly qkvBias: boolean;
+  /** Pixels along a side of the square that it has positions for. */
+  readonly imageSize: number;
+}
+
+/** In what encoders of GLM's kind differ. */
+export interface GlmTowerParts {
+  /** `weights` is the layer's own window. */
+  attention(layerId: number, weights: Weights): LayerStep;
+  mlp(weights: Weights): LayerStep;
+  /** Between the projections of the merger's MLP. */
+  readonly mergerSize: number;
 }
 
 /**
@@ -63,9 +76,9 @@ class Glm4vMerger extends BaseLayer {
   readonly projNorm: BaseLayerNorm;
   readonly mlp: BaseMLP;
 
-  constructor(weights: Weights, vision: Glm4vVision) {
+  constructor(weights: Weights, vision: GlmVision, intermediateSize: number) {
     super(vision.depth, weights, 'merger');
-    const { hiddenSize, outSize, mergeSize, epsilon, intermediateSize, hiddenAct } = vision;
+    const { hiddenSize, outSize, mergeSize, epsilon, hiddenAct } = vision;
     const merger = weights.at('merger');
     this.norm = new BaseRMSNorm(weights.at('post_layernorm'), hiddenSize, epsilon);
     this.downsample = Linear.load(weights, {
@@ -98,63 +111,89 @@ class Glm4vMerger extends BaseLayer {
   }
 }
 
-/** GLM-4.1V's encoder: learned positions drawn out to any size beside rotary ones (arXiv:2507.01006, section 2.1). */
-export class Glm4vVisionTower extends Module implements Encoder {
+/** GLM's encoder of pictures of any size: rotary positions, a convolution over each block. */
+export class GlmVisionTower extends Module implements Encoder {
   readonly stepInputs: readonly StepInput[];
   readonly patchEmbedding: PatchEmbedding;
-  readonly patchNorm: BaseRMSNorm;
-  readonly positions: Linear;
   readonly blocks: readonly PreNormLayer[];
   readonly merger: Glm4vMerger;
 
-  /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
-  constructor(vision: Glm4vVision, weights: Weights) {
+  /** `more`: step inputs of its front. Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
+  constructor(
+    vision: GlmVision,
+    weights: Weights,
+    { attention, mlp, mergerSize }: GlmTowerParts,
+    more: readonly StepInput[] = [],
+  ) {
     super();
-    const { hiddenSize, numHeads, mergeSize, theta, epsilon, patchSize, hiddenAct, outSize } = vision;
-    const headDim = hiddenSize / numHeads;
-    const side = Math.floor(vision.imageSize / patchSize);
+    const { hiddenSize, numHeads, mergeSize, theta, epsilon, patchSize } = vision;
     const kernel = [vision.inChannels, vision.temporalPatchSize, patchSize, patchSize];
     this.stepInputs = [
       patches(kernel.reduce((product, size) => product * size, 1)),
-      axialRotary({ theta, headDim, mergeSize }),
+      axialRotary({ theta, headDim: hiddenSize / numHeads, mergeSize }),
       lengths,
       mergedPatches(mergeSize * mergeSize),
-      sampledPositions(side, mergeSize),
+      ...more,
     ];
-    const norm = (at: Weights) => new BaseRMSNorm(at, hiddenSize, epsilon);
     this.patchEmbedding = new PatchEmbedding(weights.at('patch_embed'), hiddenSize, kernel, true);
-    this.patchNorm = norm(weights.at('post_conv_layernorm'));
-    this.positions = Linear.load(weights, {
-      parts: [{ name: 'embeddings.position_embedding', outFeatures: hiddenSize, transposed: true }],
-      inFeatures: side * side,
-    });
-    const attention = encoderAttention({
-      hiddenSize,
-      numHeads,
-      qkvBias: vision.qkvBias,
-      denseBias: false,
-    });
-    const mlp = { hiddenSize, intermediateSize: outSize, hiddenAct, mlpBias: false };
+    const norm = (at: Weights) => new BaseRMSNorm(at, hiddenSize, epsilon);
     this.blocks = Array.from({ length: vision.depth }, (_, layerId) => {
       const at = weights.at('blocks').at(layerId);
       return new PreNormLayer(layerId, at, {
         inputLayernorm: norm(at.at('norm1')),
-        selfAttn: new RotaryAttention(layerId, attention, at.at('attn'), {
-          qkv: { packed: 'qkv', order: 'blocks' },
-          dense: 'proj',
-        }),
+        selfAttn: attention(layerId, at.at('attn')),
         postAttentionLayernorm: norm(at.at('norm2')),
-        mlp: new BaseMLP(mlp, at.at('mlp')),
+        mlp: mlp(at.at('mlp')),
       });
     });
-    this.merger = new Glm4vMerger(weights, vision);
+    this.merger = new Glm4vMerger(weights, vision, mergerSize);
   }
 
   buildGraph(graph: AtbGraph, kind: GraphKind): string {
-    const embedded = this.patchNorm.buildGraph(graph, this.patchEmbedding.buildGraph(graph));
-    const places = buildLinear(graph, this.positions, POSITION_SHARES, 'position_embedding_out');
-    let hidden = addResidual(graph, embedded, places, 'positioned_patches');
+    let hidden = this.buildFrontGraph(graph, this.patchEmbedding.buildGraph(graph));
     for (const block of this.blocks) hidden = block.buildGraph(graph, kind, hidden);
     return this.merger.buildGraph(graph, kind, hidden);
+  }
+
+  /** What becomes of embedded patches, [patches, hidden], before the first layer. */
+  protected buildFrontGraph(_graph: AtbGraph, embedded: string): string {
+    return embedded;
+  }
+}
+
+/** The checkpoint's names of its attention's projections. */
+export const GLM_ATTENTION: AttentionOptions = { qkv: { packed: 'qkv', order: 'blocks' }, dense: 'proj' };
+
+/** GLM-4.1V's encoder: learned positions drawn out to any size beside rotary ones (arXiv:2507.01006, section 2.1). */
+export class Glm4vVisionTower extends GlmVisionTower {
+  readonly patchNorm: BaseRMSNorm;
+  readonly positions: Linear;
+
+  /** Throws what `GlmVisionTower` throws. */
+  constructor(vision: Glm4vVision, weights: Weights) {
+    const { hiddenSize, outSize, hiddenAct, patchSize, mergeSize, numHeads, qkvBias } = vision;
+    const side = Math.floor(vision.imageSize / patchSize);
+    const attention = encoderAttention({ hiddenSize, numHeads, qkvBias, denseBias: false });
+    const mlp = { hiddenSize, intermediateSize: outSize, hiddenAct, mlpBias: false };
+    super(
+      vision,
+      weights,
+      {
+        attention: (layerId, at) => new RotaryAttention(layerId, attention, at, GLM_ATTENTION),
+        mlp: (at) => new BaseMLP(mlp, at),
+        mergerSize: vision.intermediateSize,
+      },
+      [sampledPositions(side, mergeSize)],
+    );
+    this.patchNorm = new BaseRMSNorm(weights.at('post_conv_layernorm'), hiddenSize, vision.epsilon);
+    this.positions = Linear.load(weights, {
+      parts: [{ name: 'embeddings.position_embedding', outFeatures: hiddenSize, transposed: true }],
+      inFeatures: side * side,
+    });
+  }
+
+  protected override buildFrontGraph(graph: AtbGraph, embedded: string): string {
+    const places = buildLinear(graph, this.positions, POSITION_SHARES, 'position_embedding_out');
+    return addResidual(graph, this.patchNorm.buildGraph(graph, embedded), places, 'positioned_patches');
   }
 }

@@ -1,15 +1,13 @@
 import { defineConfig, type Field, field, flag, integer } from '../../layers/config/index.js';
-import {
-  beside,
-  decodePicture,
-  type EncodeWords,
-  type MediaFiles,
-  type MediaPiece,
-  type MediaProcessor,
-  mediaKey,
-} from '../../media/index.js';
+import { beside, type EncodeWords, type Picture } from '../../media/index.js';
 import { type ModelFolder, readProcessorConfig } from '../base/processor-files.js';
-import { LANCZOS, pixelFields, requireSide, squareInput } from '../base/vision/index.js';
+import {
+  LANCZOS,
+  type PlacedSquares,
+  PlacedSquaresProcessor,
+  pixelFields,
+  requireSide,
+} from '../base/vision/index.js';
 import type { Idefics3Config } from './config.js';
 
 const longestEdge = (name: string, fallback: number): Field<number> => ({
@@ -28,20 +26,14 @@ const IDEFICS3_PICTURES = defineConfig({
 });
 type PictureConfig = ReturnType<(typeof IDEFICS3_PICTURES)['read']>;
 
-/** What stands before each square, and behind the last. */
-const AROUND = '<fake_token_around_image>';
-const WHOLE = '<global-img>';
-
-/** Pictures as squares, which say where they were, and the whole as one more (arXiv:2408.12637, section 3.1). */
-export class Idefics3Processor implements MediaProcessor {
-  readonly placeholders: MediaProcessor['placeholders'];
-
-  constructor(
+/** Idefics 3's: squares of pictures that are drawn to a longest side. */
+export class Idefics3Processor extends PlacedSquaresProcessor {
+  private constructor(
     private readonly pictures: PictureConfig,
-    private readonly model: Idefics3Config,
-    private readonly encode: EncodeWords,
+    model: Idefics3Config,
+    encode: EncodeWords,
   ) {
-    this.placeholders = model.imageTokenId === undefined ? {} : { image: model.imageTokenId };
+    super(pictures, model, encode);
   }
 
   /** @throws CONFIG_INVALID, REQUEST_INVALID for squares of another size than the encoder's */
@@ -56,26 +48,7 @@ export class Idefics3Processor implements MediaProcessor {
     return new Idefics3Processor(config, model, encode);
   }
 
-  /** @throws MEDIA_* */
-  async process(media: MediaFiles, what: string): Promise<readonly MediaPiece[]> {
-    const {
-      vision: { patchSize },
-      mergeSize,
-    } = this.model;
-    const [file = new Uint8Array()] = media.files;
-    const picture = await decodePicture(file, what);
-    const { squares, whole, columns } = await beside('splitsOf', picture, this.pictures, what);
-    const tokensOf = (patches: number): number => patches / mergeSize ** 2;
-    const pieces: MediaPiece[] = [];
-    for (const [index, square] of [...squares, whole].entries()) {
-      const isWhole = square === whole;
-      const [row, column] = isWhole ? [] : [Math.floor(index / columns), index % columns];
-      // Rows end with a line, and one more stands before the whole.
-      const lines = index === 0 ? '' : isWhole ? '\n\n' : column === 0 ? '\n' : '';
-      const place = row === undefined ? WHOLE : `<row_${row + 1}_col_${(column ?? 0) + 1}>`;
-      const sizes = { patchSize, tokensOf, key: mediaKey(media, index), hasFirst: false };
-      pieces.push(this.encode(lines + AROUND + place), await squareInput(square, this.pictures, sizes));
-    }
-    return [...pieces, this.encode(AROUND)];
+  protected override cut(picture: Picture, what: string): Promise<PlacedSquares> {
+    return beside('splitsOf', picture, this.pictures, what);
   }
 }

@@ -7,7 +7,6 @@ import {
   flag,
   integer,
   keysBecause,
-  listOf,
   nested,
   oneOf,
   only,
@@ -17,7 +16,7 @@ import {
   tokenField,
   WIDTH,
 } from '../../layers/config/index.js';
-import { aroundText, textWithin } from '../base/text-within.js';
+import { aroundText, type TextDefaults, textWithin } from '../base/text-within.js';
 import { besideText, dtypeBesideText, layersUpTo, sideOfSquare } from '../base/vision/index.js';
 
 const COUNT = integer(1, 10_000);
@@ -66,39 +65,53 @@ export type InternvlNorm = 'layer_norm' | 'rms_norm';
 const normType = (fallback: InternvlNorm): Field<InternvlNorm> =>
   field('norm_type', oneOf('layer_norm', 'rms_norm'), fallback);
 
+/** What a class of the kind has where files are silent. */
+interface InternvlDefaults {
+  readonly texts: readonly TextDefaults[];
+  readonly tieWordEmbeddings: boolean;
+  readonly qkvBias: boolean;
+}
+
+/** Configurations as transformers writes them, with its defaults of InternVLConfig beside a class's own. */
+export const internvlConfig = ({ texts, tieWordEmbeddings, qkvBias }: InternvlDefaults) =>
+  aroundText(
+    defineConfig({
+      fields: {
+        text: textWithin('text_config', ...texts),
+        modelType: field('model_type', text, required),
+        dtype: dtypeBesideText,
+        tieWordEmbeddings: besideText('tie_word_embeddings', flag, tieWordEmbeddings),
+        imageTokenId: tokenField('image_token_id', 151_667),
+        computedLayers: layersUpTo('vision_feature_layer', -1),
+        select: field('vision_feature_select_strategy', only('default'), 'default'),
+        projectorAct: field('projector_hidden_act', only('gelu'), 'gelu'),
+        mergeSize,
+        vision: nested(
+          'vision_config',
+          {
+            ...sizes([1024, 4096, 24, 16, 448]),
+            qkvBias: field('attention_bias', flag, qkvBias),
+            normsQk: field('use_qk_norm', flag, false),
+            norm: normType('layer_norm'),
+            hasPositions: field('use_absolute_position_embeddings', only(true), true),
+            // Otherwise a norm would follow the last layer.
+            poolsByMean: field('use_mean_pooling', only(true), true),
+          },
+          [
+            ...['drop_path_rate', 'initializer_factor', 'layer_scale_init_value', 'projection_dropout'],
+            'use_mask_token',
+          ],
+        ),
+      },
+      irrelevant: {
+        image_seq_length: 'follows from the size of tiles',
+        vocab_size: 'repeats that of text_config',
+      },
+    }),
+  );
+
 /** Defaults of transformers 5.24, InternVLConfig. */
-export const INTERNVL_CONFIG = aroundText(
-  defineConfig({
-    fields: {
-      text: textWithin('text_config'),
-      modelType: field('model_type', text, required),
-      dtype: dtypeBesideText,
-      tieWordEmbeddings: besideText('tie_word_embeddings', flag, true),
-      imageTokenId: tokenField('image_token_id', 151_667),
-      computedLayers: layersUpTo('vision_feature_layer', -1),
-      select: field('vision_feature_select_strategy', only('default'), 'default'),
-      projectorAct: field('projector_hidden_act', only('gelu'), 'gelu'),
-      mergeSize,
-      vision: nested(
-        'vision_config',
-        {
-          ...sizes([1024, 4096, 24, 16, 448]),
-          qkvBias: field('attention_bias', flag, false),
-          normsQk: field('use_qk_norm', flag, false),
-          norm: normType('layer_norm'),
-          hasPositions: field('use_absolute_position_embeddings', only(true), true),
-          // Otherwise a norm would follow the last layer.
-          poolsByMean: field('use_mean_pooling', only(true), true),
-        },
-        ['initializer_factor', 'layer_scale_init_value', 'projection_dropout', 'use_mask_token'],
-      ),
-    },
-    irrelevant: {
-      image_seq_length: 'follows from the size of tiles',
-      vocab_size: 'repeats that of text_config',
-    },
-  }),
-);
+export const INTERNVL_CONFIG = internvlConfig({ texts: [], tieWordEmbeddings: true, qkvBias: false });
 export type InternvlConfig = ReturnType<(typeof INTERNVL_CONFIG)['read']>;
 
 /** Defaults of the published configuration_internvl_chat.py and configuration_intern_vit.py. */

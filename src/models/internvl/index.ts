@@ -1,5 +1,5 @@
 import { defineConfig, field, integer } from '../../layers/config/index.js';
-import type { EncodeWords, PixelValues } from '../../media/index.js';
+import type { EncodeWords, MediaProcessor, PixelValues } from '../../media/index.js';
 import { BaseRouter, type HeadNames, type ModelAbout, RegisterRouter } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashInsertingATB } from '../base/inserting-text-atb.js';
@@ -16,7 +16,8 @@ import { INTERNVL_CHAT_NAMES, INTERNVL_NAMES, type InternvlNames } from './names
 import { type TileConfig, TileProcessor } from './tile-processor.js';
 import { InternvlTower, type InternvlVision } from './vision-tower.js';
 
-export { INTERNVL_CHAT_CONFIG, INTERNVL_CONFIG } from './config.js';
+export { INTERNVL_CHAT_CONFIG, INTERNVL_CONFIG, type InternvlConfig, internvlConfig } from './config.js';
+export { INTERNVL_CHAT_NAMES } from './names.js';
 export { TileProcessor } from './tile-processor.js';
 export { InternvlTower } from './vision-tower.js';
 
@@ -31,7 +32,7 @@ const TEXT = 'language_model';
 
 /** A model of text that sees pictures by tiles (arXiv:2404.16821). MindIE's name of it. */
 export class FlashInternvlForCausalLMATB extends FlashInsertingATB<SeeingConfig> {
-  readonly name = 'internvl';
+  readonly name: string = 'internvl';
   protected readonly encoderModule: InternvlTower;
 
   constructor(config: SeeingConfig, weights: Weights, names: InternvlNames = INTERNVL_NAMES) {
@@ -117,14 +118,16 @@ abstract class SeeingRouter<C extends SeeingConfig> extends BaseRouter<C> {
 /** As transformers writes checkpoints. */
 @RegisterRouter('internvl')
 export class InternvlRouter extends SeeingRouter<InternvlConfig> {
-  protected readonly names = INTERNVL_NAMES;
+  protected readonly names: InternvlNames = INTERNVL_NAMES;
 
   override get about(): ModelAbout {
     return { kind: 'media', features: FEATURES, reference: 'transformers' };
   }
 
   /** Its processor cuts whatever `crop_to_patches` says. */
-  override async getMediaProcessor(encode: EncodeWords): Promise<TileProcessor> {
+  override async getMediaProcessor(
+    encode: EncodeWords,
+  ): Promise<MediaProcessor & Pick<TileProcessor, 'partTexts'>> {
     const { imageTokenId } = this.config;
     const pictures = await readProcessorConfig(this.folder, TILE_PICTURES);
     const frames = await readProcessorConfig(this.folder, frameSquares(pictures.side), 'video_processor');

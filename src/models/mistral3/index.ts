@@ -2,9 +2,8 @@ import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashInsertingATB } from '../base/inserting-text-atb.js';
 import { headNamesWithin } from '../base/text-within.js';
-import { PixtralProcessor, PixtralTower } from '../base/vision/index.js';
+import { PatchProjector, PixtralProcessor, PixtralTower } from '../base/vision/index.js';
 import { MISTRAL3_CONFIG, type Mistral3Config } from './config.js';
-import { PatchProjector } from './projector.js';
 
 const TEXT = 'language_model';
 

@@ -1,7 +1,7 @@
 import type { ActivationKind } from '../../../common-op-builders/index.js';
 import { type AtbGraph, BaseOperation, dim } from '../../../graph/atb-graph.js';
 import type { GraphKind } from '../../../graph/graph-kind.js';
-import { PositionFreeAttention } from '../../../layers/attention-orders.js';
+import { PositionFreeAttention, type RotaryAttention } from '../../../layers/attention-orders.js';
 import { encoderAttention } from '../../../layers/base-attention.js';
 import { BaseLayer } from '../../../layers/base-layer.js';
 import { PreNormLayer } from '../../../layers/decoder-layers.js';
@@ -41,10 +41,14 @@ export interface ClipSizes extends ClipLayerSizes {
   readonly count: number;
 }
 
-/** The layers of CLIP, and of SigLIP, under their names in checkpoints: attention that sees all, and an MLP without a gate. */
+/**
+ * The layers of CLIP, and of SigLIP, under their names in checkpoints: attention that sees all, and an MLP without a gate.
+ * `Attention`: whether it is turned by positions.
+ */
 export function clipLayers(
   weights: Weights,
   { hiddenSize, intermediateSize, numHeads, numLayers, layerNormEps, hiddenAct }: ClipLayerSizes,
+  Attention: typeof PositionFreeAttention | typeof RotaryAttention = PositionFreeAttention,
 ): readonly PreNormLayer[] {
   const attention = encoderAttention({
     hiddenSize,
@@ -57,7 +61,7 @@ export function clipLayers(
     const at = weights.at(layerId);
     return new PreNormLayer(layerId, at, {
       inputLayernorm: norm(at.at('layer_norm1')),
-      selfAttn: new PositionFreeAttention(layerId, attention, at.at('self_attn'), { dense: 'out_proj' }),
+      selfAttn: new Attention(layerId, attention, at.at('self_attn'), { dense: 'out_proj' }),
       postAttentionLayernorm: norm(at.at('layer_norm2')),
       mlp: new UngatedMLP({ hiddenSize, intermediateSize, hiddenAct, mlpBias: true }, at.at('mlp'), {
         names: { up: 'fc1', down: 'fc2' },

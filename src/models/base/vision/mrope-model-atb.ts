@@ -8,7 +8,7 @@ import type { Weights } from '../../../weights/weights.js';
 import { LlamaLayer, type MakeLayer } from '../../llama/index.js';
 import { BaseModelATB, type LastStep } from '../base-model-atb.js';
 import { FlashWithEncoderATB } from '../flash-with-encoder-atb.js';
-import { buildDeepGraph, buildInsertGraph, buildMropeGraph } from '../insert-steps.js';
+import { buildInsertGraph, buildMropeGraph } from '../insert-steps.js';
 
 /** A decoder whose positions have three axes, by sections of frequencies. */
 export interface MropeConfig extends DecoderConfig {
@@ -46,12 +46,7 @@ export class MropeModelATB extends BaseModelATB {
   }
 
   override buildGraph(graph: AtbGraph, kind: GraphKind): string {
-    let hidden = this.buildInputGraph(graph, kind);
-    for (const [level, layer] of this.layers.entries()) {
-      hidden = layer.buildGraph(graph, kind, hidden);
-      if (level < (this.mrope.deepLevels ?? 0)) hidden = buildDeepGraph(graph, kind, hidden, level);
-    }
-    return this.norm.buildGraph(graph, hidden);
+    return this.buildLayersGraph(graph, kind, this.buildInputGraph(graph, kind), this.mrope.deepLevels);
   }
 
   override buildInputGraph(graph: AtbGraph, kind: GraphKind): string {

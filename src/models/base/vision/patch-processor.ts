@@ -57,11 +57,15 @@ export async function readPatchConfigs(
 ): Promise<PatchConfigs> {
   const pictures = await readProcessorConfig(folder, definitions.pictures);
   const frames = await readProcessorConfig(folder, definitions.frames, 'video_processor');
-  for (const config of [pictures, frames])
-    for (const [size, name] of Object.entries(SIZES) as [keyof PatchSizes, string][])
-      if (config[size] !== vision[size])
-        refuseRequest(name, `${vision[size]}, as vision_config says`, config[size]);
+  for (const config of [pictures, frames]) requirePatches(config, vision);
   return { pictures, frames };
+}
+
+/** Refuses patches that are not the encoder's. @throws REQUEST_INVALID */
+export function requirePatches(config: PatchSizes, vision: PatchSizes): void {
+  for (const [size, name] of Object.entries(SIZES) as [keyof PatchSizes, string][])
+    if (config[size] !== vision[size])
+      refuseRequest(name, `${vision[size]}, as vision_config says`, config[size]);
 }
 
 /** Ids of the tokens that stand for pictures and videos; undefined in models that know none. */

@@ -30,7 +30,7 @@ export class PixtralProcessor implements MediaProcessor {
 
   constructor(
     private readonly pictures: PictureConfig,
-    private readonly model: PixtralModel,
+    protected readonly model: PixtralModel,
     private readonly encode: EncodeWords,
   ) {
     this.placeholders = model.imageTokenId === undefined ? {} : { image: model.imageTokenId };
@@ -42,7 +42,7 @@ export class PixtralProcessor implements MediaProcessor {
     model: PixtralModel,
     encode: EncodeWords,
   ): Promise<PixtralProcessor> {
-    return new PixtralProcessor(await readProcessorConfig(folder, PIXTRAL_PICTURES), model, encode);
+    return new this(await readProcessorConfig(folder, PIXTRAL_PICTURES), model, encode);
   }
 
   /** @throws MEDIA_* */
@@ -50,7 +50,6 @@ export class PixtralProcessor implements MediaProcessor {
     const {
       vision: { patchSize },
       mergeSize,
-      imageTokenId = -1,
     } = this.model;
     const [file = new Uint8Array()] = media.files;
     const picture = await decodePicture(file, what);
@@ -58,22 +57,27 @@ export class PixtralProcessor implements MediaProcessor {
     const cut = { patchSize, temporalPatchSize: 1, mergeSize };
     const { data, grid } = await beside('patchesOf', [resized], this.pictures, cut);
     const [, rows, columns] = grid;
-    const row = Array<number>(columns / mergeSize).fill(imageTokenId);
-    const lines = rows / mergeSize;
-    const tokens = Array.from({ length: lines }, (_, line) => [
-      ...row,
-      ...this.encode(line < lines - 1 ? BREAK : END),
-    ]).flat();
+    const tokens = this.tokensOf(rows / mergeSize, columns / mergeSize);
     return [
       {
         data,
         rows: rows * columns,
         count: tokens.length,
         shape: grid,
-        tokens: Int32Array.from(tokens),
+        tokens,
         key: mediaKey(media),
       },
     ];
+  }
+
+  /** What stands in a prompt for a picture of so many blocks. */
+  protected tokensOf(lines: number, columns: number): Int32Array {
+    const row = Array<number>(columns).fill(this.model.imageTokenId ?? -1);
+    const tokens = Array.from({ length: lines }, (_, line) => [
+      ...row,
+      ...this.encode(line < lines - 1 ? BREAK : END),
+    ]).flat();
+    return Int32Array.from(tokens);
   }
 
   /** No side is longer than the longest, and each is cut into whole blocks. */

@@ -21,6 +21,7 @@ import type { TensorRef, Weights } from '../../../weights/weights.js';
 import type { Encoder } from '../flash-with-encoder-atb.js';
 import { patchLinear } from './clip-tower.js';
 import type { PixtralVision } from './pixtral-config.js';
+import { ProjectedTower } from './projected-tower.js';
 import { buildWordsAmongGraph, type WordTable } from './words-among.js';
 
 /** Of its norms. */
@@ -34,35 +35,21 @@ export interface PixtralModel {
   readonly imageTokenId: number | undefined;
 }
 
-/** Pixtral's encoder of pictures of any size (arXiv:2410.07073, section 2.2), with embeddings of the words between its rows. */
-export class PixtralTower extends Module implements Encoder {
+/** Pixtral's encoder of pictures of any size (arXiv:2410.07073, section 2.2): [patches, hidden]. */
+export class PixtralEncoder extends Module implements Encoder {
   readonly stepInputs: readonly StepInput[];
   readonly patchEmbedding: Linear;
   readonly patchNorm: BaseRMSNorm;
   readonly layers: readonly PreNormLayer[];
-  readonly projector: LayerStep;
-  private readonly words: WordTable;
 
-  /**
-   * `projector` may read `merged_patches`; `words`: of the model of text. Throws WEIGHT_NOT_FOUND,
-   * WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED.
-   */
-  constructor(
-    config: PixtralModel,
-    tower: Weights,
-    projector: LayerStep,
-    { embedTokens, embeddingScale }: WordTable,
-  ) {
+  /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
+  constructor({ vision, mergeSize }: Omit<PixtralModel, 'imageTokenId'>, tower: Weights) {
     super();
-    const { vision, mergeSize, imageTokenId = -1 } = config;
     const { hiddenSize, numHeads, numLayers, patchSize, theta } = vision;
-    const headDim = hiddenSize / numHeads;
     this.stepInputs = [
       patches(3 * patchSize * patchSize),
-      axialRotary({ theta, headDim, mergeSize, xShift: 0.5 }),
+      axialRotary({ theta, headDim: hiddenSize / numHeads, mergeSize, xShift: 0.5 }),
       lengths,
-      mergedPatches(mergeSize * mergeSize),
-      wordsAmongRows(imageTokenId),
     ];
     this.patchEmbedding = patchLinear(tower, 'patch_conv', hiddenSize, patchSize);
     const norm = (at: Weights) => new BaseRMSNorm(at, hiddenSize, EPSILON);
@@ -77,7 +64,30 @@ export class PixtralTower extends Module implements Encoder {
         mlp: new BaseMLP({ ...vision, mlpBias: false }, at.at('feed_forward')),
       });
     });
-    this.projector = projector;
+  }
+
+  buildGraph(graph: AtbGraph, kind: GraphKind): string {
+    const embedded = buildLinear(graph, this.patchEmbedding, PATCHES, 'patch_embedding_out');
+    let hidden = this.patchNorm.buildGraph(graph, embedded);
+    for (const layer of this.layers) hidden = layer.buildGraph(graph, kind, hidden);
+    return hidden;
+  }
+}
+
+/** The same, blocks of whose patches a projector makes tokens of, with embeddings of the words between its rows. */
+export class PixtralTower extends ProjectedTower {
+  private readonly words: WordTable;
+
+  /** `projector` may read `merged_patches`; `words`: of the model of text. Throws what `PixtralEncoder` throws. */
+  constructor(
+    config: PixtralModel,
+    tower: Weights,
+    projector: LayerStep,
+    { embedTokens, embeddingScale }: WordTable,
+  ) {
+    const { mergeSize, imageTokenId = -1 } = config;
+    const more = [mergedPatches(mergeSize * mergeSize), wordsAmongRows(imageTokenId)];
+    super(new PixtralEncoder(config, tower), projector, more);
     this.words = { embedTokens, embeddingScale };
   }
 
@@ -85,11 +95,7 @@ export class PixtralTower extends Module implements Encoder {
     return [...super.getWeights(), this.words.embedTokens];
   }
 
-  buildGraph(graph: AtbGraph, kind: GraphKind): string {
-    const embedded = buildLinear(graph, this.patchEmbedding, PATCHES, 'patch_embedding_out');
-    let hidden = this.patchNorm.buildGraph(graph, embedded);
-    for (const layer of this.layers) hidden = layer.buildGraph(graph, kind, hidden);
-    const rows = this.projector.buildGraph(graph, kind, hidden);
-    return buildWordsAmongGraph(graph, rows, this.words);
+  override buildGraph(graph: AtbGraph, kind: GraphKind): string {
+    return buildWordsAmongGraph(graph, super.buildGraph(graph, kind), this.words);
   }
 }

@@ -70,11 +70,20 @@ export class SiglipEncoder extends Module implements Encoder {
 
   /** Returns the name of the rows. */
   buildGraph(graph: AtbGraph, kind: GraphKind): string {
+    return this.buildRowsGraphs(graph, kind).rows;
+  }
+
+  /** Returns the names of the rows, and of what each layer gives. */
+  buildRowsGraphs(graph: AtbGraph, kind: GraphKind): { readonly rows: string; readonly ofLayers: string[] } {
     const rows = gatherRows(graph, this.positions.name, BUCKETED_POSITIONS, 'position_rows');
     const embedded = buildLinear(graph, this.patchEmbedding, PATCHES, 'patch_embedding_out');
     let hidden = addResidual(graph, embedded, rows, 'positioned_patches');
-    for (const layer of this.layers) hidden = layer.buildGraph(graph, kind, hidden);
-    return this.norm.buildGraph(graph, hidden);
+    const ofLayers: string[] = [];
+    for (const layer of this.layers) {
+      hidden = layer.buildGraph(graph, kind, hidden);
+      ofLayers.push(hidden);
+    }
+    return { rows: this.norm.buildGraph(graph, hidden), ofLayers };
   }
 }
 

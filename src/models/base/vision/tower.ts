@@ -106,6 +106,14 @@ export class PatchMerger extends BaseLayer {
   }
 }
 
+/** Rows and, behind each, those of further vectors for layers of text, which have as many: [tokens, (1 + deep) * out]. */
+export const besideRows = (graph: AtbGraph, rows: string, deep: readonly string[]): string =>
+  deep.reduce((all, more, level) => {
+    const name = `deep_embeddings_${level}`;
+    graph.addOperation(new BaseOperation('Concat', { concatDim: 1 }, name), [all, more], [name]);
+    return name;
+  }, rows);
+
 /** What a vision transformer is made of; what its families have in common is in the class. */
 export interface VisionParts {
   readonly depth: number;
@@ -228,11 +236,7 @@ export class VisionTower extends Module implements Encoder {
       if (level >= 0) deep[level] = this.deepMergers[level]?.buildGraph(graph, kind, hidden) ?? hidden;
     }
     const merged = this.merger.buildGraph(graph, kind, hidden);
-    return deep.reduce((rows, more, level) => {
-      const name = `deep_embeddings_${level}`;
-      graph.addOperation(new BaseOperation('Concat', { concatDim: 1 }, name), [rows, more], [name]);
-      return name;
-    }, merged);
+    return besideRows(graph, merged, deep);
   }
 
   /** Adds learned positions, where there are any. */

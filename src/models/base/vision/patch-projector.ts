@@ -1,14 +1,24 @@
-import { type AtbGraph, BaseOperation, dim } from '../../graph/atb-graph.js';
-import type { GraphKind } from '../../graph/graph-kind.js';
-import { BaseLayer } from '../../layers/base-layer.js';
-import { gatherRows } from '../../layers/gather-rows.js';
-import { buildLinear } from '../../layers/linear-steps.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
-import { MERGED_PATCHES } from '../../step-inputs/index.js';
-import { Linear } from '../../weights/linear.js';
-import type { Weights } from '../../weights/weights.js';
-import { RowProjector } from '../base/vision/index.js';
-import type { Mistral3Config } from './config.js';
+import { type AtbGraph, BaseOperation, dim } from '../../../graph/atb-graph.js';
+import type { GraphKind } from '../../../graph/graph-kind.js';
+import { BaseLayer } from '../../../layers/base-layer.js';
+import { gatherRows } from '../../../layers/gather-rows.js';
+import { buildLinear } from '../../../layers/linear-steps.js';
+import { BaseRMSNorm } from '../../../layers/norms.js';
+import { MERGED_PATCHES } from '../../../step-inputs/index.js';
+import { Linear } from '../../../weights/linear.js';
+import type { Weights } from '../../../weights/weights.js';
+import type { PixtralModel } from './pixtral-tower.js';
+import { RowProjector, type RowProjectorSizes } from './row-projector.js';
+
+/** What `PatchProjector` is told. */
+export interface PatchProjectorSizes extends Pick<PixtralModel, 'vision' | 'mergeSize'> {
+  /** Of words. */
+  readonly hiddenSize: number;
+  /** Of its norm. */
+  readonly rmsNormEps: number;
+  readonly projectorBias: boolean;
+  readonly projectorAct: RowProjectorSizes['act'];
+}
 
 /** Patches of a block become one, and come to the size of words: [patches, hidden] -> [tokens, out]. */
 export class PatchProjector extends BaseLayer {
@@ -16,7 +26,7 @@ export class PatchProjector extends BaseLayer {
   readonly merge: Linear;
   readonly projector: RowProjector;
 
-  constructor(config: Mistral3Config, weights: Weights) {
+  constructor(config: PatchProjectorSizes, weights: Weights) {
     const { vision, mergeSize, hiddenSize: outSize, rmsNormEps, projectorBias: hasBias } = config;
     const { hiddenSize, numLayers } = vision;
     super(numLayers, weights, 'projector');

@@ -1,0 +1,189 @@
+import type { ActivationKind } from '../../../../common-op-builders/index.js';
+import { type AtbGraph, BaseOperation, dim } from '../../../../graph/atb-graph.js';
+import type { GraphKind } from '../../../../graph/graph-kind.js';
+import { BaseLayer } from '../../../../layers/base-layer.js';
+import { PreNormLayer } from '../../../../layers/decoder-layers.js';
+import { gatherRows } from '../../../../layers/gather-rows.js';
+import { buildLinear } from '../../../../layers/linear-steps.js';
+import { UngatedMLP } from '../../../../layers/mlp.js';
+import { Module } from '../../../../layers/module.js';
+import { BaseLayerNorm } from '../../../../layers/norms.js';
+import { addResidual } from '../../../../layers/residual.js';
+import {
+  BUCKETED_POSITIONS,
+  gridPositions,
+  lengths,
+  neighbours,
+  neighboursOf,
+  ofWholePictures,
+  PATCHES,
+  patches,
+  type StepInput,
+  squareDistances,
+  squareWindows,
+  windowLens,
+} from '../../../../step-inputs/index.js';
+import { Linear } from '../../../../weights/linear.js';
+import type { TensorRef, Weights } from '../../../../weights/weights.js';
+import type { Encoder } from '../../flash-with-encoder-atb.js';
+import { patchLinear } from '../clip-tower.js';
+import { gatherOrZeros, SamAttention, zeroRow } from './attention.js';
+
+/** Of the norms behind the layers: the class has it so. */
+const EPSILON = 1e-6;
+
+/** What SAM's encoder is told by the configuration. */
+export interface SamSizes {
+  readonly hiddenSize: number;
+  readonly intermediateSize: number;
+  /** Of what it gives. */
+  readonly outSize: number;
+  readonly numLayers: number;
+  readonly numHeads: number;
+  readonly imageSize: number;
+  readonly patchSize: number;
+  readonly epsilon: number;
+  readonly hiddenAct: ActivationKind;
+  readonly qkvBias: boolean;
+  /** Patches along a side of a window; layers that see whole pictures instead. */
+  readonly windowSize: number;
+  readonly wholeLayers: readonly number[];
+}
+
+/** Patches and their learned positions: [patches, hidden]. */
+class SamFront extends BaseLayer {
+  readonly proj: Linear;
+  private readonly positions: TensorRef;
+
+  constructor(tower: Weights, { hiddenSize, patchSize }: SamSizes, side: number) {
+    // Its result comes before that of layer 0.
+    super(-1, tower, 'front');
+    this.proj = patchLinear(tower, 'patch_embed.projection', hiddenSize, patchSize, true);
+    this.positions = tower.get('pos_embed', [1, side, side, hiddenSize]);
+  }
+
+  override getWeights(): TensorRef[] {
+    return [...super.getWeights(), this.positions];
+  }
+
+  protected buildLayerGraph(graph: AtbGraph, _kind: GraphKind, input: string): string {
+    const embedded = buildLinear(graph, this.proj, input, 'patch_embedding_out');
+    graph.addReshape(this.positions.name, 'position_table', [dim(0, 1, 2), dim(3)]);
+    const rows = gatherRows(graph, 'position_table', BUCKETED_POSITIONS, 'position_rows');
+    return addResidual(graph, embedded, rows, 'positioned_patches');
+  }
+}
+
+/** Where a convolution is, and what it makes of what. */
+export interface ConvolutionSizes {
+  readonly name: string;
+  readonly inSize: number;
+  readonly outSize: number;
+  /** Rows along a side of a square, of which it takes every so manieth. */
+  readonly side: number;
+  readonly stride: number;
+}
+
+/**
+ * A convolution of 3 x 3 without bias over squares of rows, beyond whose edges there are zeros: [rows, in] -> [fewer,
+ * out].
+ */
+export class Convolution extends BaseLayer {
+  readonly conv: Linear;
+  private readonly zeros: TensorRef;
+  private readonly wanted: string;
+
+  constructor(layerId: number, weights: Weights, { name, inSize, outSize, side, stride }: ConvolutionSizes) {
+    super(layerId, weights, name);
+    this.conv = Linear.load(weights, {
+      parts: [{ name, outFeatures: outSize, kernel: [inSize, 3, 3] }],
+      inFeatures: inSize * 9,
+    });
+    this.zeros = zeroRow(weights.at(name), inSize);
+    this.wanted = neighboursOf(side, stride);
+  }
+
+  override getWeights(): TensorRef[] {
+    return [...super.getWeights(), this.zeros];
+  }
+
+  protected buildLayerGraph(graph: AtbGraph, _kind: GraphKind, input: string): string {
+    const around = gatherOrZeros(graph, input, this.zeros, this.wanted, 'around');
+    // The checkpoint's kernel is [channels, rows, columns].
+    const transpose = new BaseOperation('Transpose', { perm: [0, 2, 1] }, 'around_transpose');
+    graph.addOperation(transpose, [around], ['around_transposed']);
+    graph.addReshape('around_transposed', 'around_rows', [dim(0), dim(1, 2)]);
+    return buildLinear(graph, this.conv, 'around_rows', 'convolved');
+  }
+}
+
+/**
+ * SAM's encoder of square pictures (arXiv:2304.02643, section 3): most layers see windows, vectors of distances are
+ * parts of scores, and a convolution is behind the layers. [patches, out]
+ */
+export class SamEncoder extends Module implements Encoder {
+  readonly stepInputs: readonly StepInput[];
+  readonly front: SamFront;
+  readonly layers: readonly PreNormLayer[];
+  readonly conv1: Linear;
+  readonly norm1: BaseLayerNorm;
+  readonly conv2: Convolution;
+  readonly norm2: BaseLayerNorm;
+
+  /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
+  constructor(sizes: SamSizes, tower: Weights) {
+    super();
+    const { hiddenSize, outSize, numLayers, numHeads, patchSize, windowSize, wholeLayers, epsilon } = sizes;
+    const side = Math.floor(sizes.imageSize / patchSize);
+    const windows = Math.ceil(side / windowSize) ** 2;
+    const headDim = hiddenSize / numHeads;
+    const isWhole = (layer: number): boolean => wholeLayers.includes(layer);
+    const all = Array.from({ length: numLayers }, (_, layer) => isWhole(layer));
+    const area = side * side;
+    this.stepInputs = ofWholePictures(area, [
+      patches(3 * patchSize * patchSize),
+      gridPositions(side),
+      lengths,
+      ...(all.includes(true) ? [squareDistances('whole', { side, each: 1, patches: area, headDim })] : []),
+      ...(all.includes(false)
+        ? [
+            squareWindows(side, windowSize),
+            windowLens(() => new Int32Array(windows).fill(windowSize ** 2)),
+            squareDistances('window', { side: windowSize, each: windows, patches: area, headDim }),
+          ]
+        : []),
+      neighbours(side, 1, area),
+    ]);
+    this.front = new SamFront(tower, sizes, side);
+    const mlp = { ...sizes, mlpBias: true };
+    this.layers = all.map((sees, layerId) => {
+      const at = tower.at('layers').at(layerId);
+      const square = sees
+        ? { side, square: 'whole', isWindowed: false }
+        : { side: windowSize, square: 'window', isWindowed: true };
+      const parts = {
+        inputLayernorm: new BaseLayerNorm(at.at('layer_norm1'), hiddenSize, epsilon),
+        selfAttn: new SamAttention(layerId, { ...sizes, ...square }, at.at('attn')),
+        postAttentionLayernorm: new BaseLayerNorm(at.at('layer_norm2'), hiddenSize, epsilon),
+        mlp: new UngatedMLP(mlp, at.at('mlp'), { names: { up: 'lin1', down: 'lin2' } }),
+      };
+      return new PreNormLayer(layerId, at, parts, sees ? '' : 'window');
+    });
+    const neck = tower.at('neck');
+    this.conv1 = Linear.load(neck, {
+      parts: [{ name: 'conv1', outFeatures: outSize, kernel: [hiddenSize, 1, 1] }],
+      inFeatures: hiddenSize,
+    });
+    this.norm1 = new BaseLayerNorm(neck.at('layer_norm1'), outSize, EPSILON);
+    const conv2 = { name: 'conv2', inSize: outSize, outSize, side, stride: 1 };
+    this.conv2 = new Convolution(numLayers, neck, conv2);
+    this.norm2 = new BaseLayerNorm(neck.at('layer_norm2'), outSize, EPSILON);
+  }
+
+  buildGraph(graph: AtbGraph, kind: GraphKind): string {
+    let hidden = this.front.buildGraph(graph, kind, PATCHES);
+    for (const layer of this.layers) hidden = layer.buildGraph(graph, kind, hidden);
+    const narrow = this.norm1.buildGraph(graph, buildLinear(graph, this.conv1, hidden, 'neck_conv1_out'));
+    return this.norm2.buildGraph(graph, this.conv2.buildGraph(graph, kind, narrow));
+  }
+}

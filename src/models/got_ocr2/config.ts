@@ -1,0 +1,68 @@
+import {
+  activation,
+  defineConfig,
+  encoderHeads,
+  field,
+  flag,
+  integer,
+  keysBecause,
+  listOf,
+  nested,
+  only,
+  positive,
+  required,
+  text,
+  tokenField,
+  WIDTH,
+} from '../../layers/config/index.js';
+import { aroundText, textWithin } from '../base/text-within.js';
+import { besideText, dtypeBesideText, sideOfSquare } from '../base/vision/index.js';
+
+const COUNT = integer(1, 10_000);
+
+/** Text of GOT-OCR 2.0, as transformers 5.24 has it in GotOcr2Config. */
+const QWEN2 = {
+  model_type: 'qwen2',
+  vocab_size: 151_860,
+  hidden_size: 1024,
+  intermediate_size: 2816,
+  num_hidden_layers: 24,
+  num_attention_heads: 16,
+  num_key_value_heads: 16,
+  max_position_embeddings: 32_768,
+  rms_norm_eps: 1e-6,
+  rope_theta: 1_000_000,
+  use_sliding_window: false,
+} as const;
+
+/** Defaults of transformers 5.24, GotOcr2Config and GotOcr2VisionConfig. */
+export const GOT_OCR2_CONFIG = aroundText(
+  defineConfig({
+    fields: {
+      text: textWithin('text_config', QWEN2),
+      modelType: field('model_type', text, required),
+      dtype: dtypeBesideText,
+      tieWordEmbeddings: besideText('tie_word_embeddings', flag, true),
+      imageTokenId: tokenField(['image_token_index', 'image_token_id'], 151_859),
+      vision: nested('vision_config', {
+        hiddenSize: field('hidden_size', WIDTH, 768),
+        intermediateSize: field('mlp_dim', WIDTH, 3072),
+        outSize: field('output_channels', WIDTH, 256),
+        numLayers: field('num_hidden_layers', COUNT, 12),
+        numHeads: encoderHeads('num_attention_heads', 12),
+        channels: field('num_channels', only(3), 3),
+        imageSize: sideOfSquare('image_size', 1024),
+        patchSize: sideOfSquare('patch_size', 16),
+        hiddenAct: activation('hidden_act', 'gelu'),
+        epsilon: field('layer_norm_eps', positive(1), 1e-6),
+        qkvBias: field('qkv_bias', flag, true),
+        hasPositions: field('use_abs_pos', only(true), true),
+        hasDistances: field('use_rel_pos', only(true), true),
+        windowSize: field('window_size', COUNT, 14),
+        wholeLayers: field('global_attn_indexes', listOf(integer(0, 10_000), 'layers'), [2, 5, 8, 11]),
+      }),
+    },
+    irrelevant: keysBecause('follows from the sizes of pictures', 'image_seq_length'),
+  }),
+);
+export type GotOcrConfig = ReturnType<(typeof GOT_OCR2_CONFIG)['read']>;
