@@ -153,6 +153,7 @@ export * from './stablelm/index.js';
 export * from './starcoder2/index.js';
 export * from './telechat/index.js';
 export * from './vaultgemma/index.js';
+export * from './vipllava/index.js';
 export * from './xglm/index.js';
 export * from './xlm_roberta_xl/index.js';
 export * from './youtu/index.js';

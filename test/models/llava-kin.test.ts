@@ -3,10 +3,12 @@ import { AtbError } from '../../src/errors.js';
 import { AYA_VISION_CONFIG } from '../../src/models/aya_vision/index.js';
 import { COHERE2_VISION_CONFIG } from '../../src/models/cohere2_vision/index.js';
 import { getModel, loadModels } from '../../src/models/get-model.js';
+import { LLAVA_CONFIG } from '../../src/models/llava/index.js';
 import { LLAVA_NEXT_CONFIG } from '../../src/models/llava_next/index.js';
 import { LLAVA_ONEVISION_CONFIG } from '../../src/models/llava_onevision/index.js';
 import { PALIGEMMA_CHAT } from '../../src/models/paligemma/chat-format.js';
 import { PALIGEMMA_CONFIG } from '../../src/models/paligemma/index.js';
+import { VIPLLAVA_CONFIG } from '../../src/models/vipllava/index.js';
 import { type ChatMessage, ChatTemplate } from '../../src/tokenizer/chat-template.js';
 import { encodeWords, visionCheckpoint } from '../oracle/vision.js';
 import { problemsOf } from './config-problems.js';
@@ -27,6 +29,17 @@ const NEXT = {
   vision_config: { model_type: 'clip_vision_model' },
   vision_feature_layer: -2,
   vision_feature_select_strategy: 'default',
+};
+/** Of VipLlavaConfig, with the older name of its layers. */
+const VIP = {
+  model_type: 'vipllava',
+  image_token_index: 32_000,
+  projector_hidden_act: 'gelu',
+  projector_layernorm_eps: 1e-5,
+  image_seq_length: 576,
+  text_config: { model_type: 'llama' },
+  vision_config: { model_type: 'clip_vision_model', projection_dim: 768, vocab_size: 32_000 },
+  vision_feature_layers: [-2, -5, -8, -11, 6],
 };
 const ONEVISION = { model_type: 'llava_onevision', text_config: { model_type: 'qwen2' }, vision_config: {} };
 const GEMMA = {
@@ -63,6 +76,45 @@ describe('configurations of the kin of LLaVA', () => {
     });
     expect([rest.computedLayers, rest.select, canvases.length]).to.deep.equal([23, 'default', 5]);
     expect(canvases[3]).to.deep.equal({ height: 1008, width: 336 });
+  });
+
+  it('take several layers of an encoder: Granite Vision and ViP-LLaVA', () => {
+    // Encoder and layers of granite-vision-3.2-2b as llama.cpp's guide to it prints them; text of GraniteConfig.
+    const vision_config = {
+      model_type: 'siglip_vision_model',
+      hidden_size: 1152,
+      intermediate_size: 4304,
+      num_attention_heads: 16,
+      num_hidden_layers: 27,
+      image_size: 384,
+      patch_size: 14,
+    };
+    const granite = LLAVA_NEXT_CONFIG.read({
+      ...NEXT,
+      text_config: { model_type: 'granite' },
+      vision_config,
+      image_grid_pinpoints: [
+        [384, 3840],
+        [1152, 1152],
+      ],
+      vision_feature_layer: [-24, -20, -12, -1],
+      vision_feature_select_strategy: 'full',
+    });
+    expect([granite.takenLayers, granite.computedLayers, granite.textKind, granite.unreadKeys]).to.deep.equal(
+      [[4, 8, 16, 27], 27, 'granite', []],
+    );
+    const vip = (changes: object) => VIPLLAVA_CONFIG.read({ ...VIP, ...changes });
+    const { takenLayers, computedLayers, projectorBias, projectorEps, unreadKeys, vision } = vip({});
+    expect([takenLayers, computedLayers, projectorBias, projectorEps, unreadKeys]).to.deep.equal([
+      [23, 20, 17, 14, 6],
+      23,
+      true,
+      1e-5,
+      [],
+    ]);
+    expect(vision).to.include({ hiddenSize: 1024, numLayers: 24, imageSize: 336 });
+    expect(vip({ vision_feature_layers: undefined }).takenLayers).to.deep.equal(takenLayers);
+    expect(vip({ vision_feature_layers: -1 }).takenLayers).to.deep.equal([24]);
   });
 
   it('take what files leave out from the classes: LLaVA-OneVision', () => {
@@ -185,9 +237,26 @@ describe('configurations of the kin of LLaVA', () => {
       /vision_feature_select_strategy must be "default"/,
     ],
     [
-      'several layers',
-      () => LLAVA_NEXT_CONFIG.read({ ...NEXT, vision_feature_layer: [-2, -1] }),
-      /vision_feature_layer must be an integer/,
+      'no layers',
+      () => LLAVA_NEXT_CONFIG.read({ ...NEXT, vision_feature_layer: [] }),
+      /vision_feature_layer must name a layer/,
+    ],
+    [
+      'layers that an encoder does not have',
+      () => LLAVA_NEXT_CONFIG.read({ ...NEXT, vision_feature_layer: [-1, 25] }),
+      /vision_feature_layer must be that of one of 24 layers, found 25/,
+    ],
+    [
+      "several layers of Pixtral's encoder",
+      () =>
+        LLAVA_CONFIG.read({
+          ...NEXT,
+          model_type: 'llava',
+          vision_config: { model_type: 'pixtral' },
+          vision_feature_layer: [-2, -1],
+          vision_feature_select_strategy: 'full',
+        }),
+      /vision_feature_layer must be one layer of pixtral, found 2/,
     ],
     [
       'another way to shrink canvases',

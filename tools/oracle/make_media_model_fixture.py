@@ -159,6 +159,15 @@ CASES["llava_next-mistral"] = dict(
         text_config=CASES["llava-pixtral"]["config"]["text_config"], vision_feature_layer=-1,
         vision_feature_select_strategy="full", vision_config=CASES["llava-siglip"]["config"]["vision_config"] | dict(image_size=56)),
     anyres=True, seed=1)
+# Granite Vision: what goes into the first layer and what comes of two later ones, side by side; rows of pictures are scaled as words.
+CASES["llava_next-granite"] = dict(
+    config=CASES["llava_next-mistral"]["config"] | dict(
+        text_config=TEXT | dict(model_type="granite", embedding_multiplier=3.0, attention_multiplier=0.3, residual_multiplier=0.6,
+                                logits_scaling=4.0, tie_word_embeddings=True),
+        vision_feature_layer=[-3, -2, -1], tie_word_embeddings=True),
+    anyres=True, seed=1)
+CASES["vipllava"] = dict(
+    config={key: value for key, value in CASES["llava"]["config"].items()} | dict(vision_feature_layer=[-2, -1, 1]), seed=1)
 # Squares of 5 x 5 patches; canvases of more than one tile shrink to the rows of one and a little.
 CASES["llava_onevision"] = dict(
     config=CASES["llava-siglip"]["config"] | dict(

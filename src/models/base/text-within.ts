@@ -21,6 +21,7 @@ const TEXT_KINDS = [
   'gemma',
   'gemma2',
   'gemma3_text',
+  'granite',
   'internlm2',
   'kimi_k2',
   'lfm2',
