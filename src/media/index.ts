@@ -40,11 +40,13 @@ export {
   type InsertGrid,
   insertsWithin,
 } from './insert.js';
+export { numberWords } from './number-words.js';
 export { type ProcessedMedia, placeInserts } from './place-inserts.js';
 export {
   DEFAULT_FPS,
   type EncodeWords,
   joinedKey,
+  joinedWords,
   type MediaFiles,
   type MediaKind,
   type MediaPiece,

@@ -148,6 +148,7 @@ export * from './sarvam_mla/index.js';
 export * from './sarvam_moe/index.js';
 export * from './seed_oss/index.js';
 export * from './smollm3/index.js';
+export * from './smolvlm/index.js';
 export * from './solar_open/index.js';
 export * from './stablelm/index.js';
 export * from './starcoder2/index.js';

@@ -22,8 +22,6 @@ export const MODEL_TYPE_ALIASES: ReadonlyMap<string, string> = new Map([
   ['granitemoeshared', 'granitemoe'],
   // transformers maps it to its Llama, and refuses what its published files do not ask for.
   ['iquestcoder', 'llama'],
-  // transformers' class is the other one's under another name.
-  ['smolvlm', 'idefics3'],
   // transformers maps it to GPT2Config.
   ['gpt-sw3', 'gpt2'],
   // As their folders and their graphs are called, whose names have no hyphen.

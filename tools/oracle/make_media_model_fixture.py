@@ -255,6 +255,9 @@ CASES["idefics3"] = dict(
                 vision_config=dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
                                    image_size=56, patch_size=14)),
     splits=112, seed=1)
+# The same with frames, which are a square each.
+CASES["smolvlm"] = CASES["idefics3"] | dict(config=CASES["idefics3"]["config"] | dict(text_config=TEXT | dict(model_type="llama", tie_word_embeddings=True)),
+                                            clocked=True, seed=3)
 # Blocks of 28 pixels, behind whose rows words stand.
 CASES["mistral3"] = dict(
     config=dict(text_config=TEXT | dict(model_type="mistral", head_dim=16, sliding_window=None), image_token_index=IMAGE,
@@ -387,6 +390,9 @@ TILED = [
 
 # Four frames and one more, then two that are smaller than a block.
 BOUNDED_FRAMES = [3, (5, 84, 56, 5), 2, (0, 60, 30, 4), (2, 20, 13, 6), 9]
+
+# Upright frames, and one behind a picture.
+CLOCKED = [[19], [1, (2, 60, 121, 1), 2], [(0, 120, 3, 2), 2, (1, 90, 3, 2), 1]]
 
 # One picture is seen otherwise than several; frames beside them.
 ONEVISION = [
@@ -615,6 +621,25 @@ class SplitPrompt(Prompt):
 
     def inputs(self, more=()):
         return self.texts(more) | (dict(pixel_values=torch.cat(self.pixels)[None]) if self.pixels else {})
+
+
+class ClockedPrompt(SplitPrompt):
+    """The same, and frames as squares, each behind the second at which it is, at two a second."""
+
+    def show(self, *part):
+        frames, width, height, seed = part
+        if frames == 0:
+            return super().show(*part)
+        self.media.append([*part, len(self.ids)])
+        count, last = {1: "one", 2: "two"}[frames], (frames - 1) // 2
+        self.add(letters(f"You are provided the following series of {count} frames from a 0:00:{last:02d} [H:MM:SS] video.\n"))
+        whole = type(self.processor)(size=self.processor.size, max_image_size=self.processor.max_image_size, do_image_splitting=False,
+                                     **FRAME_CHANNELS)
+        for i in range(frames):
+            out = whole(images=[Image.fromarray(picture(width, height, seed + i))], return_tensors="pt")
+            self.pixels.append(out["pixel_values"][0])
+            self.add(letters(f"\nFrame from 00:{i // 2:02d}:") + [START, END] + [IMAGE] * self.count + [START])
+        self.add(letters("\n\n"))
 
 
 class CanvasPrompt(SquarePrompt):
@@ -1226,12 +1251,15 @@ def main():
         prompts = [AnyresPrompt(parts, i, processor, config) for i, parts in enumerate(ONEVISION if sees_frames else SQUARES)]
     else:
         vision = config["vision_config"]
-        kinds = {"prefix": PrefixPrompt, "canvas": CanvasPrompt, "lines": LinedPrompt, "splits": SplitPrompt, "rowed": RowPrompt}
+        kinds = {"prefix": PrefixPrompt, "canvas": CanvasPrompt, "lines": LinedPrompt, "clocked": ClockedPrompt, "splits": SplitPrompt, "rowed": RowPrompt}
         square = next((kind for key, kind in kinds.items() if key in case), SquarePrompt)
         # Of Pixtral's pixels along a block.
         count = unit_of(case) if "rowed" in case else (vision["image_size"] // vision["patch_size"]) ** 2
         count = config.get("mm_tokens_per_image", count // config.get("scale_factor", 1) ** 2)
-        prompts = [square(parts, i, processor, count) for i, parts in enumerate(SCANNED if "scan" in case else SQUARES)]
+        if "clocked" in case:
+            write_frames(out, dict(size={"longest_edge": case["splits"]}, max_image_size={"longest_edge": vision["image_size"]},
+                                   **FRAME_CHANNELS))
+        prompts = [square(parts, i, processor, count) for i, parts in enumerate(CLOCKED if "clocked" in case else SCANNED if "scan" in case else SQUARES)]
     for i, prompt in enumerate(prompts):
         found |= {f"{i}/{name}": value.contiguous() for name, value in record(fresh, prompt).items()}
     (out / "model.safetensors").unlink(missing_ok=True)
