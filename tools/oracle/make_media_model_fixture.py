@@ -109,6 +109,13 @@ CASES["glm4v"] = dict(
 GLM_EXPERTS = CASES["glm4v"]["config"]["text_config"] | dict(
     num_hidden_layers=2, head_dim=16, n_routed_experts=4, num_experts_per_tok=4, moe_intermediate_size=32, n_shared_experts=1, routed_scaling_factor=1.5)
 CASES["glm4v_moe"] = CASES["glm4v"] | dict(config=CASES["glm4v"]["config"] | dict(text_config=GLM_EXPERTS), seed=5)
+# Layers of experts alone, whose weights do not sum to one; no biases.
+CASES["glm4v_moe-plain"] = CASES["glm4v_moe"] | dict(
+    config=CASES["glm4v_moe"]["config"] | dict(
+        tie_word_embeddings=True,
+        text_config=GLM_EXPERTS | dict(first_k_dense_replace=0, norm_topk_prob=False, attention_bias=False, n_shared_experts=2,
+                                       tie_word_embeddings=True)),
+    seed=1)
 # Times of frames to tenths of a second.
 CASES["glm46v"] = CASES["glm4v"] | dict(
     config=CASES["glm4v"]["config"] | dict(text_config=CASES["glm4v"]["config"]["text_config"] | dict(model_type="glm4v_text")),
@@ -315,6 +322,13 @@ CASES["kimi_k25"] = dict(
                 vision_config=dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
                                    pos_emb_height=5, pos_emb_width=5)),
     bounded=True, seed=2)
+# Layers of experts alone, positions that pictures are all larger than.
+CASES["kimi_k25-plain"] = CASES["kimi_k25"] | dict(
+    config=CASES["kimi_k25"]["config"] | dict(
+        tie_word_embeddings=True,
+        text_config=TEXT | LATENT | dict(first_k_dense_replace=0, n_shared_experts=2, norm_topk_prob=False, tie_word_embeddings=True),
+        vision_config=CASES["kimi_k25"]["config"]["vision_config"] | dict(pos_emb_height=2, pos_emb_width=2)),
+    seed=3)
 # Tiles of 32 pixels, four by four tokens each, and the whole behind them; a square of positions that is larger than small
 # pictures and smaller than large ones.
 CASES["lfm2_vl"] = dict(
