@@ -4,6 +4,7 @@ import type { BesideReply, BesideRequest } from './beside.js';
 import { anyresOf, paddedSquare } from './image/anyres.js';
 import { boundedPicture } from './image/bounded.js';
 import { canvasOf, coveringTiles } from './image/canvas.js';
+import { fittedTiles } from './image/fitted-tiles.js';
 import { patchesOf } from './image/patches.js';
 import { resize } from './image/resample.js';
 import { scanOf } from './image/scan.js';
@@ -29,6 +30,7 @@ const WORK = {
   paddedSquare,
   canvasOf,
   coveringTiles,
+  fittedTiles,
   slicesOf,
   splitsOf,
   tilesOf,

@@ -13,6 +13,7 @@ export { boundedPicture, boundedSize, type PatchBounds } from './image/bounded.j
 export { type CanvasSizes, canvasGrid, canvasOf, coveringGrid, coveringTiles } from './image/canvas.js';
 export { decodePicture, PICTURE_LIMITS, type PictureLimits } from './image/decode.js';
 export { fitBlocks, type PatchBudget } from './image/fit.js';
+export { fittedGrid, fittedTiles } from './image/fitted-tiles.js';
 export { type Patches, type PatchSizes, type PixelValues, patchesOf, patchOrder } from './image/patches.js';
 export type { Picture, PictureSize } from './image/picture.js';
 export { type ResamplingFilter, resize } from './image/resample.js';

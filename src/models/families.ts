@@ -125,6 +125,7 @@ export * from './openai_gpt/index.js';
 export * from './opt/index.js';
 export * from './orion/index.js';
 export * from './paligemma/index.js';
+export * from './perception_lm/index.js';
 export * from './persimmon/index.js';
 export * from './phi/index.js';
 export * from './phi3/index.js';

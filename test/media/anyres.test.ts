@@ -3,6 +3,7 @@ import {
   anyresOf,
   coveredPart,
   coveringTiles,
+  fittedTiles,
   paddedSquare,
   patchesOf,
   pythonFloorDivision,
@@ -11,6 +12,7 @@ import {
 } from '../../src/media/index.js';
 import { picture, pictureFixtures, sha256 } from './pictures.js';
 
+const HALF = [0.5, 0.5, 0.5];
 const CLIP_STD = [0.26862954, 0.26130258, 0.27577711];
 const CLIP = { rescale: 1 / 255, mean: [0.48145466, 0.4578275, 0.40821073], std: CLIP_STD };
 
@@ -73,18 +75,22 @@ describe('pictures on the canvas that fits them best', () => {
     }
   });
 
-  it(`covers pictures of ${pictureFixtures.covered.length} sizes with the tiles of transformers, bit for bit`, () => {
-    for (const [width, height, seed, side, maxTiles, count, expected] of pictureFixtures.covered) {
-      const tiles = coveringTiles(picture(width, height, seed), { side, maxTiles });
-      const what = `${width} x ${height}, at most ${maxTiles} of ${side}`;
-      expect(tiles.length, what).to.equal(count);
-      const cut = { patchSize: side, temporalPatchSize: 1, mergeSize: 1 };
-      const bytes = tiles.map(
-        (tile) => new Uint8Array(patchesOf([tile], { ...CLIP, isFused: true }, cut).data.buffer),
-      );
-      expect(sha256(Buffer.concat(bytes)).slice(0, 16), what).to.equal(expected);
-    }
-  });
+  for (const [of, cases, tilesFor, values] of [
+    ['Cohere2Vision', pictureFixtures.covered, coveringTiles, CLIP],
+    ['PerceptionLM', pictureFixtures.fitting, fittedTiles, { ...CLIP, mean: HALF, std: HALF }],
+  ] as const)
+    it(`cuts pictures of ${cases.length} sizes into the tiles of ${of} of transformers, bit for bit`, () => {
+      for (const [width, height, seed, side, maxTiles, count, expected] of cases) {
+        const tiles = tilesFor(picture(width, height, seed), { side, maxTiles });
+        const what = `${width} x ${height}, at most ${maxTiles} of ${side}`;
+        expect(tiles.length, what).to.equal(count);
+        const cut = { patchSize: side, temporalPatchSize: 1, mergeSize: 1 };
+        const bytes = tiles.map(
+          (tile) => new Uint8Array(patchesOf([tile], { ...values, isFused: true }, cut).data.buffer),
+        );
+        expect(sha256(Buffer.concat(bytes)).slice(0, 16), what).to.equal(expected);
+      }
+    });
 
   it('divides as Python does where the quotient is rounded up to an integer', () => {
     // 1.0 // 0.1 is 9.0 there, for 0.1 is a little more than a tenth.

@@ -16,7 +16,9 @@ describe('frames of SmolVLM', () => {
     // A vocabulary of words with the blank before them, in which two line feeds are one token where a text ends.
     const texts = [' ', 'You', ' You', '\n', '\n\n', 'Why', '<fake_token_around_image>'];
     const idsOf = (words: string): number[] =>
-      (words.match(/<fake\w+>|[<>]| ?\w+| (?!\w)|\n(?=\n?\w)|\n\n/g) ?? []).map((text) => texts.indexOf(text));
+      (words.match(/<fake\w+>|[<>]| ?\w+| (?!\w)|\n(?=\n?\w)|\n\n/g) ?? []).map((text) =>
+        texts.indexOf(text),
+      );
     const encode: EncodeWords = Object.assign(
       (words: string) => {
         asked.push(words);

@@ -102,6 +102,7 @@ interface PictureFixtures {
     tokens: number,
     digest: string,
   ][];
+  readonly fitting: PictureFixtures['covered'];
   readonly covered: readonly [
     width: number,
     height: number,

@@ -8,6 +8,7 @@ import { LLAVA_NEXT_CONFIG } from '../../src/models/llava_next/index.js';
 import { LLAVA_ONEVISION_CONFIG } from '../../src/models/llava_onevision/index.js';
 import { PALIGEMMA_CHAT } from '../../src/models/paligemma/chat-format.js';
 import { PALIGEMMA_CONFIG } from '../../src/models/paligemma/index.js';
+import { PERCEPTION_LM_CONFIG } from '../../src/models/perception_lm/index.js';
 import { VIPLLAVA_CONFIG } from '../../src/models/vipllava/index.js';
 import { type ChatMessage, ChatTemplate } from '../../src/tokenizer/chat-template.js';
 import { encodeWords, visionCheckpoint } from '../oracle/vision.js';
@@ -182,6 +183,52 @@ describe('configurations of the kin of LLaVA', () => {
       problemsOf(() => AYA_VISION_CONFIG.read({ ...files, ...changes })).join();
     expect(refusal({ vision_config: {} })).to.match(/num_attention_heads must cut hidden_size \(1152\)/);
     expect(refusal({ vision_feature_select_strategy: 'default' })).to.match(/must be full/);
+  });
+
+  it('take what files leave out from the classes: PerceptionLM', () => {
+    // Of PerceptionLMConfig, and of the encoder as timm has it under that name.
+    const encoder = (architecture: string, model_args: object = {}) => ({
+      model_type: 'perception_lm',
+      text_config: { model_type: 'llama' },
+      projector_pooling_ratio: 2,
+      vision_config: {
+        model_type: 'timm_wrapper',
+        architecture,
+        do_pooling: true,
+        model_args: {
+          img_size: [448, 448],
+          ref_feat_shape: [32, 32],
+          global_pool: '',
+          init_values: 0.1,
+          ...model_args,
+        },
+      },
+    });
+    const large = PERCEPTION_LM_CONFIG.read(encoder('vit_pe_lang_large_patch14_448'));
+    const { sizes } = large.vision;
+    expect([sizes.hiddenSize, sizes.numLayers, sizes.intermediateSize, sizes.hasFirst]).to.deep.equal([
+      1024,
+      23,
+      4096,
+      true,
+    ]);
+    expect([large.mergeSize, large.imageTokenId, large.unreadKeys]).to.deep.equal([2, 128_002, []]);
+    const gigantic = { ...encoder('vit_pe_lang_gigantic_patch14_448'), vision_use_cls_token: false };
+    const { vision } = PERCEPTION_LM_CONFIG.read(gigantic);
+    expect([vision.sizes.hiddenSize, vision.sizes.intermediateSize]).to.deep.equal([1536, 8960]);
+    const refusal = (dict: object) => problemsOf(() => PERCEPTION_LM_CONFIG.read({ ...dict })).join();
+    expect(refusal(encoder('vit_pe_core_base_patch16_224'))).to.match(
+      /architecture must be one of vit_pe_lang/,
+    );
+    expect(refusal({ ...gigantic, vision_use_cls_token: true })).to.match(
+      /vision_use_cls_token must be false/,
+    );
+    expect(refusal({ ...gigantic, projector_pooling_ratio: 3 })).to.match(
+      /projector_pooling_ratio must cut 32/,
+    );
+    expect(refusal(encoder('vit_pe_lang_large_patch14_448', { img_size: 224 }))).to.match(
+      /ref_feat_shape must be that of 16 patches a side, found 32/,
+    );
   });
 
   it('let templates of Aya Vision print a token for a picture, whether <image> is one or not', async () => {

@@ -4,7 +4,7 @@
 
     make_media_model_fixture.py FAMILY OUT        # FAMILY: one of CASES
 
-Needs torchvision beside tools/oracle/requirements.txt. Pictures and sound are those of make_media_fixtures. OUT
+Needs torchvision beside tools/oracle/requirements.txt, and timm for perception_lm. Pictures and sound are those of make_media_fixtures. OUT
 gets config.json, preprocessor_config.json, perhaps video_preprocessor_config.json, weights.json (the recipe of the weights) and
 
     reference.safetensors    for each prompt i
@@ -30,7 +30,7 @@ from transformers import CONFIG_MAPPING, AutoModelForImageTextToText, Qwen2Audio
 from transformers.modeling_outputs import MoeCausalLMOutputWithPast
 
 from make_family_fixture import LARGEST, NEW_TOKENS, SEED, rounded, rows_of
-from make_media_fixtures import bounded_processor, canvas_processor, covering_processor, picture, tiling_processor
+from make_media_fixtures import bounded_processor, canvas_processor, covering_processor, fitting_processor, picture, tiling_processor
 from make_sound_fixtures import heard
 from recording import random_prompt
 from reference import check
@@ -265,6 +265,22 @@ CASES["idefics3"] = dict(
 # The same with frames, which are a square each.
 CASES["smolvlm"] = CASES["idefics3"] | dict(config=CASES["idefics3"]["config"] | dict(text_config=TEXT | dict(model_type="llama", tie_word_embeddings=True)),
                                             clocked=True, seed=3)
+# A row before those of pictures, means of blocks of patches; the same without, and with another MLP.
+CASES["perception_lm"] = dict(
+    config=dict(text_config=TEXT | dict(model_type="llama", rope_theta=10000.0), image_token_id=IMAGE, video_token_id=VIDEO,
+                projector_pooling_ratio=2, vision_use_cls_token=True,
+                vision_config=dict(model_type="timm_wrapper", architecture="vit_pe_lang_large_patch14_448",
+                                   model_args=dict(embed_dim=64, depth=2, num_heads=4, img_size=[56, 56], ref_feat_shape=[4, 4], global_pool="",
+                                                   use_post_transformer_norm=False, init_values=0.1))),
+    fitting=6, seed=2)
+CASES["perception_lm-gigantic"] = CASES["perception_lm"] | dict(
+    config=CASES["perception_lm"]["config"] | dict(
+        tie_word_embeddings=True, text_config=TEXT | dict(model_type="llama", rope_theta=10000.0, tie_word_embeddings=True),
+        projector_pooling_ratio=1, vision_use_cls_token=False,
+        vision_config=dict(model_type="timm_wrapper", architecture="vit_pe_lang_gigantic_patch14_448",
+                           model_args=dict(embed_dim=64, depth=2, num_heads=4, img_size=[28, 28], ref_feat_shape=[2, 2], global_pool="",
+                                           mlp_ratio=1.6))),
+    seed=1)
 # Blocks of 28 pixels, behind whose rows words stand.
 CASES["mistral3"] = dict(
     config=dict(text_config=TEXT | dict(model_type="mistral", head_dim=16, sliding_window=None), image_token_index=IMAGE,
@@ -509,6 +525,8 @@ def square_processor(case):
         return bounded_processor(max_patches=30, size=dict(max_height=12, max_width=12))
     if "numbered" in case:
         return tile_processor(case["config"]["vision_config"]["image_size"], case["numbered"], {})
+    if "fitting" in case:
+        return fitting_processor(case["config"]["vision_config"]["model_args"]["img_size"][0], case["fitting"])
     if "covered" in case:
         return covering_processor(case["config"]["vision_config"]["image_size"], case["covered"], patch_size=2)
     if "anyres" in case:
@@ -969,6 +987,32 @@ class CoveredPrompt(Prompt):
         return self.texts(more) | (dict(pixel_values=torch.cat(self.pixels)) if self.pixels else {})
 
 
+class FittingPrompt(Prompt):
+    """The whole, then tiles, nothing between them; frames as a square each."""
+
+    def __init__(self, parts, number, processor, count):
+        self.processor, self.count, self.pixels = processor, count, {IMAGE: [], VIDEO: []}
+        super().__init__(parts, number)
+
+    def show(self, *part):
+        frames, width, height, seed = part
+        token = VIDEO if frames else IMAGE
+        how = dict(vision_input_type="vanilla", **FRAME_CHANNELS) if frames else {}
+        shown = [Image.fromarray(picture(width, height, seed + i)) for i in range(max(frames, 1))]
+        outs = [self.processor(images=[one], return_tensors="pt", **how)["pixel_values"][0] for one in shown]
+        self.pixels[token].append(torch.cat(outs))
+        self.place(part, token, self.count * len(self.pixels[token][-1]))
+
+    def inputs(self, more=()):
+        names = {IMAGE: "pixel_values", VIDEO: "pixel_values_videos"}
+        return self.texts(more) | {names[token]: torch.cat(shown)[None] for token, shown in self.pixels.items() if shown}
+
+    def encoded(self, model):
+        rows = {token: [model.model.get_image_features(one[None]).pooler_output.flatten(0, 1) for one in shown]
+                for token, shown in self.pixels.items()}
+        return torch.cat([rows[VIDEO if frames else IMAGE].pop(0) for frames, *_ in self.media]).float()
+
+
 class NumberedPrompt(CoveredPrompt):
     """Tiles behind their numbers, then the whole."""
 
@@ -1130,9 +1174,9 @@ def recipe_of(tensors, model, seed, tied=False):
             entry["shape"] = [entry["shape"][i] for i in (0, 2, 1)]
         # Rows of their own, and what layers' results are multiplied by.
         if name.endswith(("position_embedding", "position_embeddings", "position_embedding_table", "class_embedding", "cls_token",
-                          "positional_embedding_vlm", "pos_emb.weight")):
+                          "positional_embedding_vlm", "pos_emb.weight", "pos_embed")):
             entry["std"] = 1.0
-        if name.endswith(("lambda_1", "lambda_2", "ls1", "ls2")):
+        if name.endswith(("lambda_1", "lambda_2", "ls1", "ls2", "gamma_1", "gamma_2")):
             entry["mean"] = 1.0
         if name.endswith("std_scale"):
             entry["mean"] = 1.0
@@ -1256,6 +1300,12 @@ def main():
         prompts = [FittedPrompt(parts, i, processor) for i, parts in enumerate(FITTED)]
     elif "numbered" in case:
         prompts = [NumberedPrompt(parts, i, processor, 4) for i, parts in enumerate(SQUARES)]
+    elif "fitting" in case:
+        args = config["vision_config"]["model_args"]
+        side = args["img_size"][0]
+        write_frames(out, dict(size=dict(height=side, width=side), **FRAME_CHANNELS))
+        count = (side // 14 // config["projector_pooling_ratio"]) ** 2
+        prompts = [FittingPrompt(parts, i, processor, count) for i, parts in enumerate([*SQUARES, FRAMES])]
     elif "covered" in case:
         prompts = [CoveredPrompt(parts, i, processor, 4) for i, parts in enumerate(SQUARES)]
     elif "anyres" in case:
