@@ -11,6 +11,7 @@ export {
 } from './image/anyres.js';
 export { boundedPicture, boundedSize, type PatchBounds } from './image/bounded.js';
 export { type CanvasSizes, canvasGrid, canvasOf, coveringGrid, coveringTiles } from './image/canvas.js';
+export { type AreaSizes, areaTiles, coveringAreaGrid } from './image/covering-area.js';
 export { decodePicture, PICTURE_LIMITS, type PictureLimits } from './image/decode.js';
 export { fitBlocks, type PatchBudget } from './image/fit.js';
 export { fittedGrid, fittedTiles } from './image/fitted-tiles.js';

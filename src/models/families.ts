@@ -124,6 +124,7 @@ export * from './olmoe/index.js';
 export * from './openai_gpt/index.js';
 export * from './opt/index.js';
 export * from './orion/index.js';
+export * from './ovis2/index.js';
 export * from './paligemma/index.js';
 export * from './perception_lm/index.js';
 export * from './persimmon/index.js';

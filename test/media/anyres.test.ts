@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import {
   anyresOf,
+  areaTiles,
   coveredPart,
   coveringTiles,
   fittedTiles,
@@ -91,6 +92,29 @@ describe('pictures on the canvas that fits them best', () => {
         expect(sha256(Buffer.concat(bytes)).slice(0, 16), what).to.equal(expected);
       }
     });
+
+  it(`covers pictures of ${pictureFixtures.worded.length} sizes with the tiles of Ovis2 of transformers, bit for bit`, () => {
+    for (const [
+      width,
+      height,
+      seed,
+      side,
+      maxTiles,
+      byArea,
+      down,
+      across,
+      expected,
+    ] of pictureFixtures.worded) {
+      const sizes = { side, minTiles: 1, maxTiles, byArea };
+      const what = `${width} x ${height}, at most ${maxTiles} of ${side}`;
+      // Its processor cuts nothing where one tile is all that there may be, which is the same.
+      const { rows, columns, squares } = areaTiles(picture(width, height, seed), sizes);
+      expect([rows, columns], what).to.deep.equal([down, across]);
+      const cut = { patchSize: side, temporalPatchSize: 1, mergeSize: 1 };
+      const bytes = squares.map((tile) => new Uint8Array(patchesOf([tile], CLIP, cut).data.buffer));
+      expect(sha256(Buffer.concat(bytes)).slice(0, 16), what).to.equal(expected);
+    }
+  });
 
   it('divides as Python does where the quotient is rounded up to an integer', () => {
     // 1.0 // 0.1 is 9.0 there, for 0.1 is a little more than a tenth.

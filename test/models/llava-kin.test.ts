@@ -6,12 +6,13 @@ import { getModel, loadModels } from '../../src/models/get-model.js';
 import { LLAVA_CONFIG } from '../../src/models/llava/index.js';
 import { LLAVA_NEXT_CONFIG } from '../../src/models/llava_next/index.js';
 import { LLAVA_ONEVISION_CONFIG } from '../../src/models/llava_onevision/index.js';
+import { OVIS2_CONFIG } from '../../src/models/ovis2/index.js';
 import { PALIGEMMA_CHAT } from '../../src/models/paligemma/chat-format.js';
 import { PALIGEMMA_CONFIG } from '../../src/models/paligemma/index.js';
 import { PERCEPTION_LM_CONFIG } from '../../src/models/perception_lm/index.js';
 import { VIPLLAVA_CONFIG } from '../../src/models/vipllava/index.js';
 import { type ChatMessage, ChatTemplate } from '../../src/tokenizer/chat-template.js';
-import { encodeWords, visionCheckpoint } from '../oracle/vision.js';
+import { encodeWords, mediaFiles, visionCheckpoint } from '../oracle/vision.js';
 import { problemsOf } from './config-problems.js';
 
 // Files of these families say in what they differ from their classes in transformers 5.24: what is not said here is of
@@ -229,6 +230,42 @@ describe('configurations of the kin of LLaVA', () => {
     expect(refusal(encoder('vit_pe_lang_large_patch14_448', { img_size: 224 }))).to.match(
       /ref_feat_shape must be that of 16 patches a side, found 32/,
     );
+  });
+
+  it('take what files leave out from the classes: Ovis2', async () => {
+    // Of Ovis2Config and Ovis2VisionConfig.
+    const files = { model_type: 'ovis2', text_config: { model_type: 'qwen2' }, vision_config: {} };
+    const { vision, indicatorIds, imageTokenId, tieWordEmbeddings, unreadKeys } = OVIS2_CONFIG.read({
+      ...files,
+      vocab_size: 151_643,
+      hidden_size: 1536,
+    });
+    expect(vision).to.include({ hiddenSize: 1024, intermediateSize: 2816, numHeads: 8, imageSize: 224 });
+    expect(vision).to.include({ vocabSize: 16_384, mergeSize: 1, epsilon: 1e-5, qkvBias: false });
+    expect([indicatorIds, imageTokenId, tieWordEmbeddings, unreadKeys]).to.deep.equal([
+      [151_666, 151_667, 151_668, 151_669, 151_670],
+      151_665,
+      true,
+      [],
+    ]);
+    const refusal = (changes: object) => problemsOf(() => OVIS2_CONFIG.read({ ...files, ...changes })).join();
+    expect(refusal({ vision_config: { hidden_stride: 3 } })).to.match(
+      /hidden_stride must cut 16 patches a side/,
+    );
+    expect(refusal({ vision_config: { tokenize_function: 'st_argmax' } })).to.match(
+      /tokenize_function .*softmax.*found "st_argmax"/,
+    );
+    expect(refusal({ visual_indicator_token_ids: [1, 2] })).to.match(/must be 5 tokens, found 2/);
+    // A tokenizer whose words about tiles are not those that config.json names.
+    const { path, remove } = visionCheckpoint('ovis2');
+    const processor = await (await getModel(path)).getMediaProcessor((words) => [words.length]);
+    const shown = processor?.process(await mediaFiles(0, 20, 20, 1), 'it', 0, 1);
+    const error = await shown?.catch((thrown: unknown) => thrown);
+    remove();
+    expect(error)
+      .to.be.instanceOf(AtbError)
+      .with.property('message')
+      .that.contains('the token of <IMG_START>');
   });
 
   it('let templates of Aya Vision print a token for a picture, whether <image> is one or not', async () => {

@@ -42,7 +42,7 @@ VOCAB = 131
 IMAGE, VIDEO, START, END = 120, 121, 122, 123
 VIDEO_START, VIDEO_END = 118, 119
 # What stands for a picture in texts, and what parts its squares.
-WHOLE, BESIDE, BELOW = 121, 124, 125
+WHOLE, BESIDE, BELOW, UNDER = 121, 124, 125, 126
 TEXT = dict(vocab_size=VOCAB, hidden_size=64, intermediate_size=96, num_hidden_layers=3, num_attention_heads=4,
             num_key_value_heads=2, max_position_embeddings=256, bos_token_id=1, eos_token_id=2)
 MROPE = dict(rope_parameters=dict(rope_type="default", rope_theta=10000.0, mrope_section=[2, 3, 3]))
@@ -265,6 +265,19 @@ CASES["idefics3"] = dict(
 # The same with frames, which are a square each.
 CASES["smolvlm"] = CASES["idefics3"] | dict(config=CASES["idefics3"]["config"] | dict(text_config=TEXT | dict(model_type="llama", tie_word_embeddings=True)),
                                             clocked=True, seed=3)
+# Blocks of two by two patches become mixtures of 43 words; five others stand around tiles.
+AIMV2 = dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, image_size=56, patch_size=14,
+             vocab_size=48, hidden_stride=2)
+CASES["ovis2"] = dict(
+    config=dict(text_config=TEXT | dict(model_type="qwen2", rope_theta=10000.0), image_token_id=IMAGE, hidden_size=64, vocab_size=VOCAB,
+                visual_indicator_token_ids=[START, END, BESIDE, UNDER, VIDEO_END], tie_word_embeddings=False, vision_config=AIMV2),
+    ovis=dict(crop_to_patches=True, max_patches=6), seed=1)
+# Each patch is a token; biases; tiles as GOT-OCR2 chooses them. With its seed no token about tiles is generated.
+CASES["ovis2-plain"] = dict(
+    config=CASES["ovis2"]["config"] | dict(
+        text_config=TEXT | dict(model_type="llama", rope_theta=10000.0, tie_word_embeddings=True), tie_word_embeddings=True,
+        vision_config=AIMV2 | dict(image_size=28, hidden_stride=1, qkv_bias=True, mlp_bias=True, vocab_size=37)),
+    ovis=dict(crop_to_patches=True, max_patches=4, use_covering_area_grid=False), seed=4)
 # A row before those of pictures, means of blocks of patches; the same without, and with another MLP.
 CASES["perception_lm"] = dict(
     config=dict(text_config=TEXT | dict(model_type="llama", rope_theta=10000.0), image_token_id=IMAGE, video_token_id=VIDEO,
@@ -525,6 +538,10 @@ def square_processor(case):
         return bounded_processor(max_patches=30, size=dict(max_height=12, max_width=12))
     if "numbered" in case:
         return tile_processor(case["config"]["vision_config"]["image_size"], case["numbered"], {})
+    if "ovis" in case:
+        from transformers.models.ovis2.image_processing_pil_ovis2 import Ovis2ImageProcessorPil
+        side = case["config"]["vision_config"]["image_size"]
+        return Ovis2ImageProcessorPil(size={"height": side, "width": side}, **case["ovis"])
     if "fitting" in case:
         return fitting_processor(case["config"]["vision_config"]["model_args"]["img_size"][0], case["fitting"])
     if "covered" in case:
@@ -987,6 +1004,38 @@ class CoveredPrompt(Prompt):
         return self.texts(more) | (dict(pixel_values=torch.cat(self.pixels)) if self.pixels else {})
 
 
+class WordedPrompt(Prompt):
+    """The whole and its tiles, with visual words around and between them."""
+
+    def __init__(self, parts, number, processor, count):
+        self.processor, self.count, self.pixels, self.kinds = processor, count, [], []
+        super().__init__(parts, number)
+
+    def show(self, *part):
+        _, width, height, seed = part
+        self.media.append([*part, len(self.ids)])
+        out = self.processor(images=[Image.fromarray(picture(width, height, seed))], return_tensors="pt")
+        self.pixels.append(out["pixel_values"])
+        rows, columns = out["grids"][0].tolist()
+        ids = [START] + [IMAGE] * self.count + [END]
+        for row in range(rows if rows * columns > 1 else 0):
+            for column in range(columns):
+                ids += [IMAGE] * self.count + [BESIDE] * (column + 1 < columns)
+            ids += [UNDER] * (row + 1 < rows)
+        self.add(ids + [VIDEO_END])
+        self.kinds += ids + [VIDEO_END]
+
+    def inputs(self, more=()):
+        return self.texts(more) | (dict(pixel_values=torch.cat(self.pixels)) if self.pixels else {})
+
+    def encoded(self, model):
+        """Of all tokens of pictures, words included."""
+        seen = model.model.get_image_features(torch.cat(self.pixels))
+        rows = iter(seen.pooler_output.flatten(0, 1))
+        words = dict(zip(model.config.visual_indicator_token_ids, seen.visual_indicator_features))
+        return torch.stack([next(rows) if kind == IMAGE else words[kind] for kind in self.kinds]).float()
+
+
 class FittingPrompt(Prompt):
     """The whole, then tiles, nothing between them; frames as a square each."""
 
@@ -1300,6 +1349,10 @@ def main():
         prompts = [FittedPrompt(parts, i, processor) for i, parts in enumerate(FITTED)]
     elif "numbered" in case:
         prompts = [NumberedPrompt(parts, i, processor, 4) for i, parts in enumerate(SQUARES)]
+    elif "ovis" in case:
+        vision = config["vision_config"]
+        count = (vision["image_size"] // vision["patch_size"] // vision["hidden_stride"]) ** 2
+        prompts = [WordedPrompt(parts, i, processor, count) for i, parts in enumerate(SQUARES)]
     elif "fitting" in case:
         args = config["vision_config"]["model_args"]
         side = args["img_size"][0]
