@@ -90,6 +90,7 @@ export * from './llama4/index.js';
 export * from './llama4_text/index.js';
 export * from './llava/index.js';
 export * from './llava_next/index.js';
+export * from './llava_next_video/index.js';
 export * from './llava_onevision/index.js';
 export * from './longcat_flash/index.js';
 export * from './mamba/index.js';

@@ -26,7 +26,7 @@ export {
   slidingMasks,
 } from './masks.js';
 export { MROPE_IDS, MROPE_TABLES, mrope, turnsInThrees } from './mrope.js';
-export { PACKED_ROWS, packedRows } from './packed-rows.js';
+export { LINE_ROWS, lineRows, PACKED_ROWS, packedRows } from './packed-rows.js';
 export { paging } from './paging.js';
 export {
   type AxialRotary,

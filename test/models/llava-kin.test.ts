@@ -5,6 +5,7 @@ import { COHERE2_VISION_CONFIG } from '../../src/models/cohere2_vision/index.js'
 import { getModel, loadModels } from '../../src/models/get-model.js';
 import { LLAVA_CONFIG } from '../../src/models/llava/index.js';
 import { LLAVA_NEXT_CONFIG } from '../../src/models/llava_next/index.js';
+import { LLAVA_NEXT_VIDEO_CONFIG } from '../../src/models/llava_next_video/index.js';
 import { LLAVA_ONEVISION_CONFIG } from '../../src/models/llava_onevision/index.js';
 import { OVIS2_CONFIG } from '../../src/models/ovis2/index.js';
 import { PALIGEMMA_CHAT } from '../../src/models/paligemma/chat-format.js';
@@ -229,6 +230,39 @@ describe('configurations of the kin of LLaVA', () => {
     );
     expect(refusal(encoder('vit_pe_lang_large_patch14_448', { img_size: 224 }))).to.match(
       /ref_feat_shape must be that of 16 patches a side, found 32/,
+    );
+  });
+
+  it('take what files leave out from the classes: LLaVA-NeXT-Video', () => {
+    // Of LlavaNextVideoConfig.
+    const files = {
+      ...NEXT,
+      model_type: 'llava_next_video',
+      image_token_index: 32_001,
+      video_token_index: 32_000,
+      text_config: { model_type: 'llama' },
+      ...{
+        spatial_pool_mode: 'average',
+        spatial_pool_stride: 2,
+        image_seq_length: 576,
+        video_seq_length: 288,
+      },
+    };
+    const { canvases, imageTokenId, videoTokenId, computedLayers, unreadKeys } =
+      LLAVA_NEXT_VIDEO_CONFIG.read(files);
+    expect([canvases.length, imageTokenId, videoTokenId, computedLayers, unreadKeys]).to.deep.equal([
+      5,
+      32_001,
+      32_000,
+      23,
+      [],
+    ]);
+    const refusal = (changes: object) =>
+      problemsOf(() => LLAVA_NEXT_VIDEO_CONFIG.read({ ...files, ...changes })).join();
+    expect(refusal({ spatial_pool_mode: 'max' })).to.match(/spatial_pool_mode .*average.*found "max"/);
+    const vision_config = { model_type: 'clip_vision_model', image_size: 350 };
+    expect(refusal({ vision_config, image_grid_pinpoints: [[350, 350]] })).to.match(
+      /spatial_pool_stride must cut 25 patches a side/,
     );
   });
 

@@ -175,6 +175,14 @@ CASES["llava_next-granite"] = dict(
     anyres=True, seed=1)
 CASES["vipllava"] = dict(
     config={key: value for key, value in CASES["llava"]["config"].items()} | dict(vision_feature_layer=[-2, -1, 1]), seed=1)
+# The same with frames, of which each block of 2 x 2 patches becomes a token.
+CASES["llava_next_video"] = dict(
+    config=CASES["llava_next"]["config"] | dict(video_token_index=VIDEO), anyres=True, seed=1)
+CASES["llava_next_video-qwen2"] = dict(
+    config=CASES["llava_next_video"]["config"] | dict(
+        text_config=TEXT | dict(model_type="qwen2", rope_theta=10000.0), multimodal_projector_bias=False,
+        vision_feature_layer=[-1, 1], vision_feature_select_strategy="full",
+        vision_config=CASES["llava-siglip"]["config"]["vision_config"] | dict(image_size=56)), anyres=True, seed=1)
 # Squares of 5 x 5 patches; canvases of more than one tile shrink to the rows of one and a little.
 CASES["llava_onevision"] = dict(
     config=CASES["llava-siglip"]["config"] | dict(
@@ -549,7 +557,7 @@ def square_processor(case):
     if "anyres" in case:
         side = case["config"]["vision_config"]["image_size"]
         canvases = case["config"]["image_grid_pinpoints"]
-        if "video_token_index" in case["config"]:
+        if sees_several(case["config"]):
             from transformers.models.llava_onevision.image_processing_pil_llava_onevision import LlavaOnevisionImageProcessorPil
             return LlavaOnevisionImageProcessorPil(size={"height": side, "width": side}, image_grid_pinpoints=canvases)
         from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
@@ -744,11 +752,16 @@ class RowPrompt(Prompt):
         return rows[(ids == IMAGE) | (ids == START) | (ids == END)].float()
 
 
+def sees_several(config):
+    """Whether a picture beside others is seen otherwise than alone: LLaVA-OneVision."""
+    return "vision_aspect_ratio" in config
+
+
 def token_counter(processor, config):
     """What says how many tokens a picture has: transformers' processor of the family, without a tokenizer."""
-    from transformers import LlavaNextProcessor, LlavaOnevisionProcessor
+    from transformers import LlavaNextProcessor, LlavaNextVideoProcessor, LlavaOnevisionProcessor
     vision = config["vision_config"]
-    counter = object.__new__(LlavaOnevisionProcessor if "video_token_index" in config else LlavaNextProcessor)
+    counter = object.__new__(LlavaOnevisionProcessor if sees_several(config) else LlavaNextVideoProcessor if "video_token_index" in config else LlavaNextProcessor)
     counter.image_processor, counter.image_token, counter.video_token = processor, ".", "."
     counter.patch_size, counter.num_image_tokens = vision["patch_size"], (vision["image_size"] // vision["patch_size"])**2
     counter.vision_feature_select_strategy = config.get("vision_feature_select_strategy", "default")
@@ -764,7 +777,7 @@ class AnyresPrompt(Prompt):
         self.processor, self.counter, self.videos = processor, token_counter(processor, config), []
         self.shown = [Image.fromarray(picture(*part[1:])) for part in parts if not isinstance(part, int) and part[0] == 0]
         # Of LLaVA-OneVision pictures of one prompt are one list.
-        images = [self.shown] if "video_token_index" in config else self.shown
+        images = [self.shown] if sees_several(config) else self.shown
         self.out = processor(images=images, return_tensors="pt") if self.shown else {}
         super().__init__(parts, number)
 
@@ -800,6 +813,10 @@ FRAME_CHANNELS = dict(image_mean=[0.5] * 3, image_std=[0.25] * 3)
 
 
 def frame_processor(processor):
+    if processor.do_center_crop:
+        from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+        side = processor.crop_size["height"]
+        return CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size={"height": side, "width": side}, **FRAME_CHANNELS)
     from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
     return SiglipImageProcessorPil(size=dict(height=processor.size.height, width=processor.size.width), **FRAME_CHANNELS)
 
@@ -1364,7 +1381,10 @@ def main():
     elif "anyres" in case:
         sees_frames = "video_token_index" in config
         if sees_frames:
-            write_frames(out, dict(size=dict(height=processor.size.height, width=processor.size.width), **FRAME_CHANNELS))
+            side = config["vision_config"]["image_size"]
+            square = dict(height=side, width=side)
+            of_next = dict(size=dict(shortest_edge=side), crop_size=square)
+            write_frames(out, (dict(size=square) if sees_several(config) else of_next) | FRAME_CHANNELS)
         prompts = [AnyresPrompt(parts, i, processor, config) for i, parts in enumerate(ONEVISION if sees_frames else SQUARES)]
     else:
         vision = config["vision_config"]

@@ -23,7 +23,7 @@ import {
 import { aroundText, headNamesWithin } from '../base/text-within.js';
 
 /** Of LlavaNextConfig: heights and widths. */
-const CANVASES = [
+export const NEXT_CANVASES = [
   [336, 672],
   [672, 336],
   [672, 672],
@@ -46,7 +46,7 @@ export const LLAVA_NEXT_CONFIG = aroundText(
         select: 'default',
       }),
       select: patchesAlone('default'),
-      canvases: canvasesOr(CANVASES),
+      canvases: canvasesOr(NEXT_CANVASES),
     },
     irrelevant: {
       ...LLAVA_IRRELEVANT,
