@@ -33,6 +33,7 @@ export * from './eurobert/index.js';
 export * from './exaone/index.js';
 export * from './exaone_moe/index.js';
 export * from './exaone4/index.js';
+export * from './exaone4_5/index.js';
 export * from './falcon/index.js';
 export * from './falcon_h1/index.js';
 export * from './falcon_mamba/index.js';

@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { AtbError } from '../../src/errors.js';
 import { AYA_VISION_CONFIG } from '../../src/models/aya_vision/index.js';
 import { COHERE2_VISION_CONFIG } from '../../src/models/cohere2_vision/index.js';
+import { EXAONE4_5_CONFIG } from '../../src/models/exaone4_5/index.js';
 import { getModel, loadModels } from '../../src/models/get-model.js';
 import { LLAVA_CONFIG } from '../../src/models/llava/index.js';
 import { LLAVA_NEXT_CONFIG } from '../../src/models/llava_next/index.js';
@@ -230,6 +231,29 @@ describe('configurations of the kin of LLaVA', () => {
     );
     expect(refusal(encoder('vit_pe_lang_large_patch14_448', { img_size: 224 }))).to.match(
       /ref_feat_shape must be that of 16 patches a side, found 32/,
+    );
+  });
+
+  it('take what files leave out from the classes: EXAONE 4.5', () => {
+    // Of Exaone4_5_Config, Exaone4_5_VisionConfig and Exaone4Config; text under the name of the first files.
+    const text_config = {
+      model_type: 'exaone4_5_text',
+      ...{ vocab_size: 102_400, hidden_size: 4096, intermediate_size: 16_384, num_hidden_layers: 32 },
+      ...{ num_attention_heads: 32, num_key_value_heads: 32, max_position_embeddings: 2048 },
+    };
+    const files = { model_type: 'exaone4_5', text_config, vision_config: { model_type: 'exaone4_5_vision' } };
+    const { vision, textKind, imageTokenId, videoTokenId, unreadKeys } = EXAONE4_5_CONFIG.read(files);
+    expect(vision).to.include({
+      depth: 32,
+      hiddenSize: 3584,
+      numHeads: 16,
+      numKeyValueHeads: 8,
+      windowSize: 112,
+    });
+    expect([textKind, imageTokenId, videoTokenId, unreadKeys]).to.deep.equal(['exaone4', 67, 68, []]);
+    const odd = { ...files, vision_config: { num_key_value_heads: 3 } };
+    expect(problemsOf(() => EXAONE4_5_CONFIG.read(odd)).join()).to.match(
+      /must divide num_heads \(16\), found 3/,
     );
   });
 

@@ -63,6 +63,23 @@ CASES = {
         seed=2, merge=2, patch=14),
 }
 
+# The same tower with fewer heads of keys; tokens of pictures have positions of text. Layers without a window know none.
+CASES["exaone4_5"] = dict(
+    config=dict(text_config=TEXT | dict(model_type="exaone4", head_dim=16, sliding_window=12, sliding_window_pattern=3,
+                                        layer_types=["sliding_attention", "sliding_attention", "full_attention"],
+                                        rope_parameters=dict(rope_type="default", rope_theta=10000.0)),
+                tie_word_embeddings=False, **IDS,
+                vision_config=dict(depth=3, hidden_size=64, intermediate_size=88, num_heads=4, num_key_value_heads=2, out_hidden_size=64,
+                                   window_size=56, fullatt_block_indexes=[1])),
+    seed=5, merge=2, patch=14)
+CASES["exaone4_5-full"] = CASES["exaone4_5"] | dict(
+    config=CASES["exaone4_5"]["config"] | dict(
+        text_config=TEXT | dict(model_type="exaone4", head_dim=16, sliding_window=None, tie_word_embeddings=True,
+                                layer_types=["full_attention"] * 3, rope_parameters=dict(rope_type="default", rope_theta=10000.0)),
+        tie_word_embeddings=True,
+        vision_config=CASES["exaone4_5"]["config"]["vision_config"] | dict(num_key_value_heads=1, fullatt_block_indexes=[0, 2])),
+    seed=1)
+
 CASES["qwen3_vl"] = dict(
     config=dict(text_config=TEXT | dict(head_dim=16, rope_parameters=dict(rope_type="default", rope_theta=10000.0,
                                         mrope_section=[4, 2, 2], mrope_interleaved=True)),
@@ -1187,7 +1204,7 @@ def has(model, name):
 
 
 def positions(model, prompt):
-    if not has(model, "get_rope_index"):
+    if not has(model, "get_rope_index") or model.config.model_type == "exaone4_5":
         return None
     inputs = prompt.inputs()
     found, _ = model.model.get_rope_index(inputs["input_ids"], inputs["mm_token_type_ids"],

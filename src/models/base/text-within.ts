@@ -18,6 +18,7 @@ const TEXT_KINDS = [
   'cohere2',
   'cohere2_moe',
   'deepseek_v3',
+  'exaone4',
   'gemma',
   'gemma2',
   'gemma3_text',
@@ -34,6 +35,9 @@ const TEXT_KINDS = [
   'qwen3',
 ] as const;
 export type TextKind = (typeof TEXT_KINDS)[number];
+
+/** What the first files of some models call a family. */
+const OLDER_NAMES: Readonly<Record<string, TextKind>> = { exaone4_5_text: 'exaone4' };
 
 /** The configuration of a model that has one of text within it. */
 export interface TextWithin extends DecoderConfig {
@@ -62,8 +66,9 @@ export const textWithout = (
 ): Field<TextWithin> => ({
   read(json) {
     const within = json.section(section) ?? json.missing(section);
-    const textKind =
-      within.value('model_type', oneOf(...TEXT_KINDS)) ?? all[0]?.model_type ?? within.missing('model_type');
+    const older = OLDER_NAMES[`${within.raw('model_type')}`];
+    const named = older ?? within.value('model_type', oneOf(...TEXT_KINDS));
+    const textKind = named ?? all[0]?.model_type ?? within.missing('model_type');
     for (const key of Object.keys(within.dict)) within.raw(key);
     const defaults: ConfigDict = all.find(({ model_type }) => model_type === textKind) ?? {};
     // Null stands for a default, and so for these where they are.

@@ -26,6 +26,17 @@ import {
 
 const COUNT = integer(1, 10_000);
 
+/** What an encoder that looks through windows is told. Defaults of transformers 5.24, Qwen2_5_VLVisionConfig. */
+export const WINDOWED_VISION = {
+  ...visionFields(),
+  hiddenSize: field('hidden_size', WIDTH, 3584),
+  intermediateSize: field('intermediate_size', WIDTH, 3420),
+  outSize: field('out_hidden_size', WIDTH, 3584),
+  hiddenAct: activation('hidden_act', 'silu'),
+  windowSize: field('window_size', COUNT, 112),
+  fullAttention: field('fullatt_block_indexes', listOf(integer(0, 10_000), 'layers'), [7, 15, 23, 31]),
+};
+
 /** Defaults of transformers 5.24, Qwen2_5_VLConfig. */
 export const QWEN2_5_VL_CONFIG = defineConfig({
   fields: {
@@ -33,13 +44,7 @@ export const QWEN2_5_VL_CONFIG = defineConfig({
     vision: nested(
       'vision_config',
       {
-        ...visionFields(),
-        hiddenSize: field('hidden_size', WIDTH, 3584),
-        intermediateSize: field('intermediate_size', WIDTH, 3420),
-        outSize: field('out_hidden_size', WIDTH, 3584),
-        hiddenAct: activation('hidden_act', 'silu'),
-        windowSize: field('window_size', COUNT, 112),
-        fullAttention: field('fullatt_block_indexes', listOf(integer(0, 10_000), 'layers'), [7, 15, 23, 31]),
+        ...WINDOWED_VISION,
         tokensPerSecond: field('tokens_per_second', COUNT, 4),
       },
       // What patch_size says.
@@ -52,7 +57,10 @@ export type Qwen25vlConfig = ConfigOf<typeof QWEN2_5_VL_CONFIG>;
 
 /** Most layers attend within windows of pixels, some over whole frames; RMSNorm and gated MLPs (arXiv:2502.13923, 2.1.1). */
 export class Qwen25vlVisionTower extends VisionTower {
-  constructor(config: Qwen25vlConfig['vision'], weights: Weights) {
+  constructor(
+    config: Omit<Qwen25vlConfig['vision'], 'tokensPerSecond'> & { readonly numKeyValueHeads?: number },
+    weights: Weights,
+  ) {
     const { hiddenSize, mergeSize, patchSize, windowSize, fullAttention } = config;
     const windowBlocks = Math.floor(windowSize / mergeSize / patchSize);
     super(
