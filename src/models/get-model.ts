@@ -23,13 +23,17 @@ export async function loadModels(modelDirs: readonly string[] = []): Promise<voi
 
 /**
  * Registers the family of a `model_type` alone, which takes a fraction of the time, where a folder is called so; else all.
+ * So it does for families that see or hear: which family their text is of, only they know.
  */
 async function loadFamily(modelType: unknown): Promise<void> {
   const named = typeof modelType === 'string' ? modelType : '';
   const folder = (MODEL_TYPE_ALIASES.get(named) ?? named).replaceAll('-', '_');
   // Whatever a config.json says is no path to a folder elsewhere.
   if (/^\w+$/.test(folder)) await discoverModel(FAMILIES, folder);
-  if (!isKnownModelType(modelType)) await loadModels();
+  const isAlone =
+    isKnownModelType(modelType) &&
+    new (getRouter(modelType))('', { model_type: modelType }).about.kind !== 'media';
+  if (!isAlone) await loadModels();
 }
 
 /**

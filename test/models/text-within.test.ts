@@ -1,9 +1,12 @@
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import type { BaseConfig } from '../../src/layers/config/index.js';
 import { loadModels } from '../../src/models/get-model.js';
 import { INTERNVL_CHAT_CONFIG, INTERNVL_CONFIG } from '../../src/models/internvl/index.js';
 import { LLAVA_CONFIG } from '../../src/models/llava/index.js';
 import { QWEN3_VL_CONFIG } from '../../src/models/qwen3_vl/index.js';
+import { VISION_DIR } from '../oracle/vision.js';
 import { problemsOf } from './config-problems.js';
 
 const QWEN2 = {
@@ -227,5 +230,13 @@ describe('a text_config of qwen3_vl', () => {
     expect(() => configOf({}, [5, 24])).to.throw(
       /deepstack_visual_indexes must name layers below depth \(24\), found 24/,
     );
+  });
+
+  it('find the family of their text in a process that has read no other', () => {
+    const code = `const { getModel } = await import(process.argv[1]);
+      console.log((await getModel(process.argv[2])).config.textKind);`;
+    const module = new URL('../../src/models/get-model.js', import.meta.url).href;
+    const args = ['--input-type=module', '-e', code, module, join(VISION_DIR, 'llava-qwen2')];
+    expect(execFileSync(process.execPath, args, { encoding: 'utf8' }).trim()).to.equal('qwen2');
   });
 });
