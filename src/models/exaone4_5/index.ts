@@ -9,7 +9,6 @@ import {
   text,
   tokenField,
 } from '../../layers/config/index.js';
-import type { MediaFiles, MediaPiece } from '../../media/index.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashInsertingATB } from '../base/inserting-text-atb.js';
@@ -61,18 +60,9 @@ export class FlashExaone45ForCausalLMATB extends FlashInsertingATB<Exaone45Confi
   }
 }
 
-/** Qwen2-VL's, whose tokens have no positions of three axes. */
-class LinedPatchProcessor extends PatchProcessor {
-  override async process(media: MediaFiles, what: string): Promise<readonly MediaPiece[]> {
-    const pieces = await super.process(media, what);
-    return pieces.map((piece) => ('grid' in piece ? { ...piece, grid: undefined } : piece));
-  }
-}
-
 export const Exaone45Router = routerOf(EXAONE4_5_CONFIG, FlashExaone45ForCausalLMATB, {
   headNames: { embedding: `${TEXT}.embed_tokens`, head: 'lm_head' },
-  mediaProcessor: async (folder, config) =>
-    new LinedPatchProcessor((await PatchProcessor.load(folder, config)).configs, config),
+  mediaProcessor: (folder, config) => PatchProcessor.load(folder, config),
   about: {
     kind: 'media',
     features: ['pictures and frames as qwen2_5_vl', 'positions as text', 'text of exaone4'],
