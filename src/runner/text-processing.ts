@@ -41,7 +41,8 @@ export async function loadTextProcessing(
   const tokenizer = loadTokenizer ? await router.getTokenizer(generation) : undefined;
   for (const warning of tokenizer?.warnings ?? []) onWarning?.(warning);
   const encode = (words: string) => tokenizer?.encode(words, { addSpecialTokens: false }) ?? [];
-  const textOf = (id: number) => tokenizer?.decode([id], { skipSpecialTokens: false, cleansUpSpaces: false }) ?? '';
+  const textOf = (id: number) =>
+    tokenizer?.decode([id], { skipSpecialTokens: false, cleansUpSpaces: false }) ?? '';
   const media = await router.getMediaProcessor(Object.assign(encode, tokenizer && { textOf }));
   const { partTexts, templateTexts } = media ?? {};
   // One that a caller names holds for all dialogues.
