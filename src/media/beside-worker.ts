@@ -4,6 +4,8 @@ import type { BesideReply, BesideRequest } from './beside.js';
 import { anyresOf, paddedSquare } from './image/anyres.js';
 import { boundedPicture } from './image/bounded.js';
 import { canvasOf, coveringTiles } from './image/canvas.js';
+import { areaTiles } from './image/covering-area.js';
+import { fittedTiles } from './image/fitted-tiles.js';
 import { patchesOf } from './image/patches.js';
 import { resize } from './image/resample.js';
 import { scanOf } from './image/scan.js';
@@ -27,8 +29,10 @@ const WORK = {
   scanOf,
   anyresOf,
   paddedSquare,
+  areaTiles,
   canvasOf,
   coveringTiles,
+  fittedTiles,
   slicesOf,
   splitsOf,
   tilesOf,

@@ -11,8 +11,10 @@ export {
 } from './image/anyres.js';
 export { boundedPicture, boundedSize, type PatchBounds } from './image/bounded.js';
 export { type CanvasSizes, canvasGrid, canvasOf, coveringGrid, coveringTiles } from './image/canvas.js';
+export { type AreaSizes, areaTiles, coveringAreaGrid } from './image/covering-area.js';
 export { decodePicture, PICTURE_LIMITS, type PictureLimits } from './image/decode.js';
 export { fitBlocks, type PatchBudget } from './image/fit.js';
+export { fittedGrid, fittedTiles } from './image/fitted-tiles.js';
 export { type PageSizes, pageTiles } from './image/pages.js';
 export { type Patches, type PatchSizes, type PixelValues, patchesOf, patchOrder } from './image/patches.js';
 export type { Picture, PictureSize } from './image/picture.js';
@@ -41,11 +43,13 @@ export {
   type InsertGrid,
   insertsWithin,
 } from './insert.js';
+export { numberWords } from './number-words.js';
 export { type ProcessedMedia, placeInserts } from './place-inserts.js';
 export {
   DEFAULT_FPS,
   type EncodeWords,
   joinedKey,
+  joinedWords,
   type MediaFiles,
   type MediaKind,
   type MediaPiece,

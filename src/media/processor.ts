@@ -5,12 +5,23 @@ import type { EncoderInput, ExpandedPrompt } from './insert.js';
 export type MediaPiece = readonly number[] | EncoderInput;
 
 /** Ids of words, among which texts of special tokens are these. */
-export type EncodeWords = (text: string) => readonly number[];
+export interface EncodeWords {
+  (text: string): readonly number[];
+  /** The text of an id, also of a special token; absent where there is no tokenizer. */
+  readonly textOf?: (id: number) => string;
+}
 
 /** The token that a text is; undefined for a text that is none or several. */
 export function tokenOf(text: string, encode: EncodeWords): number | undefined {
   const [token, ...others] = encode(text);
   return others.length === 0 ? token : undefined;
+}
+
+/** What two neighbours are in one text: their ids, or those of the words that they are together. */
+export function joinedWords(left: number, right: number, encode: EncodeWords): readonly number[] | undefined {
+  const text = encode.textOf && encode.textOf(left) + encode.textOf(right);
+  // Of a part of a letter nothing can be told.
+  return text === undefined || text.includes('\u{FFFD}') ? undefined : encode(text);
 }
 
 /** What prompts may hold beside text. */
@@ -41,6 +52,8 @@ export interface MediaProcessor {
    * text of a token takes the place of each.
    */
   readonly templateTexts?: Readonly<Record<string, string>>;
+  /** Templates by which dialogues with such things are written in place of those of the files. */
+  readonly templates?: Readonly<Partial<Record<MediaKind, string>>>;
   /** The tokens that two neighbours would be in one text, of the words before a thing or behind it and what it brings. */
   joins?(left: number, right: number): readonly number[] | undefined;
   /** For models that read all of a prompt as one thing where it shows something: the same tokens, with one insert. */

@@ -26,8 +26,6 @@ export const MODEL_TYPE_ALIASES: ReadonlyMap<string, string> = new Map([
   ['granitemoeshared', 'granitemoe'],
   // transformers maps it to its Llama, and refuses what its published files do not ask for.
   ['iquestcoder', 'llama'],
-  // transformers' class is the other one's under another name.
-  ['smolvlm', 'idefics3'],
   // A checkpoint of that part alone, which writes.
   ['qwen2_5_omni_thinker', 'qwen2_5_omni'],
   // transformers' class is Granite's, which may get vectors of pictures beside its words.

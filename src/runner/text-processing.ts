@@ -40,14 +40,18 @@ export async function loadTextProcessing(
   for (const warning of generation.warnings) onWarning?.(warning);
   const tokenizer = loadTokenizer ? await router.getTokenizer(generation) : undefined;
   for (const warning of tokenizer?.warnings ?? []) onWarning?.(warning);
-  const media = await router.getMediaProcessor(
-    (words) => tokenizer?.encode(words, { addSpecialTokens: false }) ?? [],
-  );
+  const encode = (words: string) => tokenizer?.encode(words, { addSpecialTokens: false }) ?? [];
+  const textOf = (id: number) =>
+    tokenizer?.decode([id], { skipSpecialTokens: false, cleansUpSpaces: false }) ?? '';
+  const media = await router.getMediaProcessor(Object.assign(encode, tokenizer && { textOf }));
   const { partTexts, templateTexts } = media ?? {};
+  // One that a caller names holds for all dialogues.
+  const partTemplates = chatTemplate === undefined ? media?.templates : undefined;
   return {
     tokenizer,
     inputBuilder:
-      tokenizer && (await router.getInputBuilder(tokenizer, { chatTemplate, partTexts, templateTexts })),
+      tokenizer &&
+      (await router.getInputBuilder(tokenizer, { chatTemplate, partTexts, templateTexts, partTemplates })),
     postprocessor: router.getPostprocessor(tokenizer, generation),
     media,
     allowedLocalMediaPath,

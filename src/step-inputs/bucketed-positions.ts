@@ -1,3 +1,4 @@
+import { patchOrder } from '../media/index.js';
 import { int64 } from './integers.js';
 import type { StepInput } from './step-input.js';
 
@@ -24,19 +25,25 @@ export const bucketedPositions = (side: number): StepInput => ({
   }),
 });
 
-/** The same of pictures that are all `side` patches wide and high: each patch takes the row of its own place. */
-export const gridPositions = (side: number): StepInput => ({
-  ...bucketedPositions(side),
-  make: ({ encoderInputs = [] }) => ({
-    [BUCKETED_POSITIONS]: int64(
-      Int32Array.from(
-        encoderInputs.flatMap(({ rows }) =>
-          Array.from({ length: rows }, (_, patch) => patch % (side * side)),
+/**
+ * The same of pictures that are all `side` patches wide and high: each patch takes the row of its own place. Patches come
+ * block by block of `mergeSize` a side.
+ */
+export function gridPositions(side: number, mergeSize = 1): StepInput {
+  const places = [...patchOrder(side, side, mergeSize)].map(({ x, y }) => y * side + x);
+  return {
+    ...bucketedPositions(side),
+    make: ({ encoderInputs = [] }) => ({
+      [BUCKETED_POSITIONS]: int64(
+        Int32Array.from(
+          encoderInputs.flatMap(({ rows }) =>
+            Array.from({ length: rows }, (_, patch) => places[patch % places.length] ?? 0),
+          ),
         ),
       ),
-    ),
-  }),
-});
+    }),
+  };
+}
 
 /** What `torch.arange` computes at once. */
 const RUN = 8;

@@ -47,21 +47,24 @@ export interface SquareRotary {
   readonly theta: number;
   readonly headDim: number;
   readonly side: number;
+  /** Whether a row that is no patch comes before those of each picture; true when absent. */
+  readonly hasFirst?: boolean;
 }
 
 /**
  * `cos_embedding` and `sin_embedding` [rows, headDim] in f32, of the rows that `squarePictures` orders: half a row is
- * [x frequencies, y frequencies], places being counted from 1, and both halves are equal; the row before a picture's
- * patches does not turn (transformers 5.24, `Llama4VisionRotaryEmbedding`).
+ * [x frequencies, y frequencies], and both halves are equal; the row before a picture's patches does not turn, and where
+ * there is one places are counted from 1 (transformers 5.24, `Llama4VisionRotaryEmbedding`).
  */
-export function squareRotary({ theta, headDim, side }: SquareRotary): StepInput {
+export function squareRotary({ theta, headDim, side, hasFirst = true }: SquareRotary): StepInput {
   const names = { cos: 'cos_embedding', sin: 'sin_embedding' };
-  const [perAxis, each] = [headDim / 4, side * side + 1];
+  const first = hasFirst ? 1 : 0;
+  const [perAxis, each] = [headDim / 4, side * side + first];
   const inverse = Float32Array.from({ length: perAxis }, (_, i) => 1 / Math.fround(theta ** (i / perAxis)));
   const angles = Float32Array.from({ length: each * headDim }, (_, at) => {
-    const [place, i] = [Math.floor(at / headDim) - 1, at % (headDim / 2)];
+    const [place, i] = [Math.floor(at / headDim) - first, at % (headDim / 2)];
     const along = i < perAxis ? place % side : Math.floor(place / side);
-    return place < 0 ? 0 : (along + 1) * (inverse[i % perAxis] ?? 0);
+    return place < 0 ? 0 : (along + first) * (inverse[i % perAxis] ?? 0);
   });
   return {
     names: Object.values(names),

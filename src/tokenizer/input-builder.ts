@@ -45,6 +45,8 @@ export interface InputBuilderOptions extends ChatTemplateChoice {
   readonly partTexts?: Readonly<Record<string, string>> | undefined;
   /** Texts of templates, and what stands in the place of each. */
   readonly templateTexts?: Readonly<Record<string, string>> | undefined;
+  /** Templates of dialogues with a part of that type, in place of all others. */
+  readonly partTemplates?: Readonly<Record<string, string>> | undefined;
 }
 
 /** A rendered conversation. Where `mark` stands before a special token's text, that is mere text. */
@@ -52,6 +54,10 @@ interface Prompt {
   readonly text: string;
   readonly mark: string | undefined;
 }
+
+const hasPart = ({ content }: ChatMessage, type: string): boolean =>
+  Array.isArray(content) &&
+  content.some((part: unknown) => (part as { type?: unknown } | null)?.type === type);
 
 const DEFAULT_MAX_LENGTH = 2048;
 const SYSTEM = 'system';
@@ -62,6 +68,7 @@ export class InputBuilder {
   readonly #tokenizer: HfTokenizer;
   readonly #sources: ChatTemplateSources;
   readonly #compiled = new Map<string, ChatTemplate>();
+  readonly #ofParts: readonly { readonly type: string; readonly source: string }[];
   readonly #looked: readonly string[];
   readonly #maxLength: number;
   readonly #partTexts: Readonly<Record<string, string>>;
@@ -83,11 +90,17 @@ export class InputBuilder {
   constructor(
     tokenizer: HfTokenizer,
     sources: ChatTemplateSources,
-    { maxLength = DEFAULT_MAX_LENGTH, partTexts = {}, templateTexts = {} }: InputBuilderOptions = {},
+    {
+      maxLength = DEFAULT_MAX_LENGTH,
+      partTexts = {},
+      templateTexts = {},
+      partTemplates = {},
+    }: InputBuilderOptions = {},
     looked: readonly string[] = ['tokenizer_config.json'],
   ) {
     this.#tokenizer = tokenizer;
     this.#sources = sources;
+    this.#ofParts = Object.entries(partTemplates).map(([type, source]) => ({ type, source }));
     this.#maxLength = maxLength;
     this.#partTexts = partTexts;
     this.#templateTexts = templateTexts;
@@ -223,6 +236,7 @@ export class InputBuilder {
     checkKwargs(chatTemplateKwargs);
     const template = this.#template(
       tools !== undefined && this.#sources.has('tool_use') ? 'tool_use' : 'default',
+      this.#ofParts.find(({ type }) => messages.some((message) => hasPart(message, type))),
     );
     const copy = (field: string, value: unknown): unknown => copyJson(value, field, mapText);
     const variables = {
@@ -252,10 +266,12 @@ export class InputBuilder {
     return continueFinalMessage ? cutAtTag(text) : text;
   }
 
-  #template(name: string): ChatTemplate {
+  /** `ofPart`: one that takes its place. */
+  #template(ofFiles: string, ofPart?: { readonly type: string; readonly source: string }): ChatTemplate {
+    const name = ofPart ? `for ${ofPart.type}` : ofFiles;
     const known = this.#compiled.get(name);
     if (known !== undefined) return known;
-    const found = this.#sources.get(name);
+    const found = ofPart ? { name, source: ofPart.source } : this.#sources.get(name);
     if (found === undefined)
       throw new AtbError('TEMPLATE_MISSING', { looked: this.#looked, names: [...this.#sources.keys()] });
     const source = Object.entries(this.#templateTexts).reduce(

@@ -1,8 +1,10 @@
 import { expect } from 'chai';
 import {
   anyresOf,
+  areaTiles,
   coveredPart,
   coveringTiles,
+  fittedTiles,
   paddedSquare,
   patchesOf,
   pythonFloorDivision,
@@ -11,6 +13,7 @@ import {
 } from '../../src/media/index.js';
 import { picture, pictureFixtures, sha256 } from './pictures.js';
 
+const HALF = [0.5, 0.5, 0.5];
 const CLIP_STD = [0.26862954, 0.26130258, 0.27577711];
 const CLIP = { rescale: 1 / 255, mean: [0.48145466, 0.4578275, 0.40821073], std: CLIP_STD };
 
@@ -73,15 +76,42 @@ describe('pictures on the canvas that fits them best', () => {
     }
   });
 
-  it(`covers pictures of ${pictureFixtures.covered.length} sizes with the tiles of transformers, bit for bit`, () => {
-    for (const [width, height, seed, side, maxTiles, count, expected] of pictureFixtures.covered) {
-      const tiles = coveringTiles(picture(width, height, seed), { side, maxTiles });
+  for (const [of, cases, tilesFor, values] of [
+    ['Cohere2Vision', pictureFixtures.covered, coveringTiles, CLIP],
+    ['PerceptionLM', pictureFixtures.fitting, fittedTiles, { ...CLIP, mean: HALF, std: HALF }],
+  ] as const)
+    it(`cuts pictures of ${cases.length} sizes into the tiles of ${of} of transformers, bit for bit`, () => {
+      for (const [width, height, seed, side, maxTiles, count, expected] of cases) {
+        const tiles = tilesFor(picture(width, height, seed), { side, maxTiles });
+        const what = `${width} x ${height}, at most ${maxTiles} of ${side}`;
+        expect(tiles.length, what).to.equal(count);
+        const cut = { patchSize: side, temporalPatchSize: 1, mergeSize: 1 };
+        const bytes = tiles.map(
+          (tile) => new Uint8Array(patchesOf([tile], { ...values, isFused: true }, cut).data.buffer),
+        );
+        expect(sha256(Buffer.concat(bytes)).slice(0, 16), what).to.equal(expected);
+      }
+    });
+
+  it(`covers pictures of ${pictureFixtures.worded.length} sizes with the tiles of Ovis2 of transformers, bit for bit`, () => {
+    for (const [
+      width,
+      height,
+      seed,
+      side,
+      maxTiles,
+      byArea,
+      down,
+      across,
+      expected,
+    ] of pictureFixtures.worded) {
+      const sizes = { side, minTiles: 1, maxTiles, byArea };
       const what = `${width} x ${height}, at most ${maxTiles} of ${side}`;
-      expect(tiles.length, what).to.equal(count);
+      // Its processor cuts nothing where one tile is all that there may be, which is the same.
+      const { rows, columns, squares } = areaTiles(picture(width, height, seed), sizes);
+      expect([rows, columns], what).to.deep.equal([down, across]);
       const cut = { patchSize: side, temporalPatchSize: 1, mergeSize: 1 };
-      const bytes = tiles.map(
-        (tile) => new Uint8Array(patchesOf([tile], { ...CLIP, isFused: true }, cut).data.buffer),
-      );
+      const bytes = squares.map((tile) => new Uint8Array(patchesOf([tile], CLIP, cut).data.buffer));
       expect(sha256(Buffer.concat(bytes)).slice(0, 16), what).to.equal(expected);
     }
   });

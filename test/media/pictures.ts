@@ -102,6 +102,18 @@ interface PictureFixtures {
     tokens: number,
     digest: string,
   ][];
+  readonly worded: readonly [
+    width: number,
+    height: number,
+    seed: number,
+    side: number,
+    maxTiles: number,
+    byArea: boolean,
+    rows: number,
+    columns: number,
+    digest: string,
+  ][];
+  readonly fitting: PictureFixtures['covered'];
   readonly covered: readonly [
     width: number,
     height: number,

@@ -25,13 +25,15 @@ describe('the heads of an encoder', () => {
       const dict = configOf(name);
       const part = ['vision_config', 'audio_config'].find((key) => isObject(dict[key])) as string;
       const encoder = dict[part] as Record<string, unknown>;
-      const key = HEADS.find((one) => one in encoder) ?? 'num_attention_heads';
-      const problemsWith = (heads: number) =>
-        problemsOf(
-          () =>
-            new (getRouter(String(dict.model_type)))('', { ...dict, [part]: { ...encoder, [key]: heads } })
-              .config,
-        );
+      // What timm is told lies deeper.
+      const args = isObject(encoder.model_args) ? encoder.model_args : undefined;
+      const own = HEADS.find((one) => one in (args ?? encoder)) ?? 'num_attention_heads';
+      const key = args ? `model_args.${own}` : own;
+      const problemsWith = (heads: number) => {
+        const changed = args ? { model_args: { ...args, [own]: heads } } : { [own]: heads };
+        const config = { ...dict, [part]: { ...encoder, ...changed } };
+        return problemsOf(() => new (getRouter(String(dict.model_type)))('', config).config);
+      };
       expect(problemsWith(4), 'the heads of the case').to.deep.equal([]);
       const [problem = ''] = problemsWith(7);
       expect(problem).to.match(

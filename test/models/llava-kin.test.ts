@@ -2,13 +2,19 @@ import { expect } from 'chai';
 import { AtbError } from '../../src/errors.js';
 import { AYA_VISION_CONFIG } from '../../src/models/aya_vision/index.js';
 import { COHERE2_VISION_CONFIG } from '../../src/models/cohere2_vision/index.js';
+import { EXAONE4_5_CONFIG } from '../../src/models/exaone4_5/index.js';
 import { getModel, loadModels } from '../../src/models/get-model.js';
+import { LLAVA_CONFIG } from '../../src/models/llava/index.js';
 import { LLAVA_NEXT_CONFIG } from '../../src/models/llava_next/index.js';
+import { LLAVA_NEXT_VIDEO_CONFIG } from '../../src/models/llava_next_video/index.js';
 import { LLAVA_ONEVISION_CONFIG } from '../../src/models/llava_onevision/index.js';
+import { OVIS2_CONFIG } from '../../src/models/ovis2/index.js';
 import { PALIGEMMA_CHAT } from '../../src/models/paligemma/chat-format.js';
 import { PALIGEMMA_CONFIG } from '../../src/models/paligemma/index.js';
+import { PERCEPTION_LM_CONFIG } from '../../src/models/perception_lm/index.js';
+import { VIPLLAVA_CONFIG } from '../../src/models/vipllava/index.js';
 import { type ChatMessage, ChatTemplate } from '../../src/tokenizer/chat-template.js';
-import { encodeWords, visionCheckpoint } from '../oracle/vision.js';
+import { encodeWords, mediaFiles, visionCheckpoint } from '../oracle/vision.js';
 import { problemsOf } from './config-problems.js';
 
 // Files of these families say in what they differ from their classes in transformers 5.24: what is not said here is of
@@ -27,6 +33,17 @@ const NEXT = {
   vision_config: { model_type: 'clip_vision_model' },
   vision_feature_layer: -2,
   vision_feature_select_strategy: 'default',
+};
+/** Of VipLlavaConfig, with the older name of its layers. */
+const VIP = {
+  model_type: 'vipllava',
+  image_token_index: 32_000,
+  projector_hidden_act: 'gelu',
+  projector_layernorm_eps: 1e-5,
+  image_seq_length: 576,
+  text_config: { model_type: 'llama' },
+  vision_config: { model_type: 'clip_vision_model', projection_dim: 768, vocab_size: 32_000 },
+  vision_feature_layers: [-2, -5, -8, -11, 6],
 };
 const ONEVISION = { model_type: 'llava_onevision', text_config: { model_type: 'qwen2' }, vision_config: {} };
 const GEMMA = {
@@ -63,6 +80,45 @@ describe('configurations of the kin of LLaVA', () => {
     });
     expect([rest.computedLayers, rest.select, canvases.length]).to.deep.equal([23, 'default', 5]);
     expect(canvases[3]).to.deep.equal({ height: 1008, width: 336 });
+  });
+
+  it('take several layers of an encoder: Granite Vision and ViP-LLaVA', () => {
+    // Encoder and layers of granite-vision-3.2-2b as llama.cpp's guide to it prints them; text of GraniteConfig.
+    const vision_config = {
+      model_type: 'siglip_vision_model',
+      hidden_size: 1152,
+      intermediate_size: 4304,
+      num_attention_heads: 16,
+      num_hidden_layers: 27,
+      image_size: 384,
+      patch_size: 14,
+    };
+    const granite = LLAVA_NEXT_CONFIG.read({
+      ...NEXT,
+      text_config: { model_type: 'granite' },
+      vision_config,
+      image_grid_pinpoints: [
+        [384, 3840],
+        [1152, 1152],
+      ],
+      vision_feature_layer: [-24, -20, -12, -1],
+      vision_feature_select_strategy: 'full',
+    });
+    expect([granite.takenLayers, granite.computedLayers, granite.textKind, granite.unreadKeys]).to.deep.equal(
+      [[4, 8, 16, 27], 27, 'granite', []],
+    );
+    const vip = (changes: object) => VIPLLAVA_CONFIG.read({ ...VIP, ...changes });
+    const { takenLayers, computedLayers, projectorBias, projectorEps, unreadKeys, vision } = vip({});
+    expect([takenLayers, computedLayers, projectorBias, projectorEps, unreadKeys]).to.deep.equal([
+      [23, 20, 17, 14, 6],
+      23,
+      true,
+      1e-5,
+      [],
+    ]);
+    expect(vision).to.include({ hiddenSize: 1024, numLayers: 24, imageSize: 336 });
+    expect(vip({ vision_feature_layers: undefined }).takenLayers).to.deep.equal(takenLayers);
+    expect(vip({ vision_feature_layers: -1 }).takenLayers).to.deep.equal([24]);
   });
 
   it('take what files leave out from the classes: LLaVA-OneVision', () => {
@@ -132,6 +188,144 @@ describe('configurations of the kin of LLaVA', () => {
     expect(refusal({ vision_feature_select_strategy: 'default' })).to.match(/must be full/);
   });
 
+  it('take what files leave out from the classes: PerceptionLM', () => {
+    // Of PerceptionLMConfig, and of the encoder as timm has it under that name.
+    const encoder = (architecture: string, model_args: object = {}) => ({
+      model_type: 'perception_lm',
+      text_config: { model_type: 'llama' },
+      projector_pooling_ratio: 2,
+      vision_config: {
+        model_type: 'timm_wrapper',
+        architecture,
+        do_pooling: true,
+        model_args: {
+          img_size: [448, 448],
+          ref_feat_shape: [32, 32],
+          global_pool: '',
+          init_values: 0.1,
+          ...model_args,
+        },
+      },
+    });
+    const large = PERCEPTION_LM_CONFIG.read(encoder('vit_pe_lang_large_patch14_448'));
+    const { sizes } = large.vision;
+    expect([sizes.hiddenSize, sizes.numLayers, sizes.intermediateSize, sizes.hasFirst]).to.deep.equal([
+      1024,
+      23,
+      4096,
+      true,
+    ]);
+    expect([large.mergeSize, large.imageTokenId, large.unreadKeys]).to.deep.equal([2, 128_002, []]);
+    const gigantic = { ...encoder('vit_pe_lang_gigantic_patch14_448'), vision_use_cls_token: false };
+    const { vision } = PERCEPTION_LM_CONFIG.read(gigantic);
+    expect([vision.sizes.hiddenSize, vision.sizes.intermediateSize]).to.deep.equal([1536, 8960]);
+    const refusal = (dict: object) => problemsOf(() => PERCEPTION_LM_CONFIG.read({ ...dict })).join();
+    expect(refusal(encoder('vit_pe_core_base_patch16_224'))).to.match(
+      /architecture must be one of vit_pe_lang/,
+    );
+    expect(refusal({ ...gigantic, vision_use_cls_token: true })).to.match(
+      /vision_use_cls_token must be false/,
+    );
+    expect(refusal({ ...gigantic, projector_pooling_ratio: 3 })).to.match(
+      /projector_pooling_ratio must cut 32/,
+    );
+    expect(refusal(encoder('vit_pe_lang_large_patch14_448', { img_size: 224 }))).to.match(
+      /ref_feat_shape must be that of 16 patches a side, found 32/,
+    );
+  });
+
+  it('take what files leave out from the classes: EXAONE 4.5', () => {
+    // Of Exaone4_5_Config, Exaone4_5_VisionConfig and Exaone4Config; text under the name of the first files.
+    const text_config = {
+      model_type: 'exaone4_5_text',
+      ...{ vocab_size: 102_400, hidden_size: 4096, intermediate_size: 16_384, num_hidden_layers: 32 },
+      ...{ num_attention_heads: 32, num_key_value_heads: 32, max_position_embeddings: 2048 },
+    };
+    const files = { model_type: 'exaone4_5', text_config, vision_config: { model_type: 'exaone4_5_vision' } };
+    const { vision, textKind, imageTokenId, videoTokenId, unreadKeys } = EXAONE4_5_CONFIG.read(files);
+    expect(vision).to.include({
+      depth: 32,
+      hiddenSize: 3584,
+      numHeads: 16,
+      numKeyValueHeads: 8,
+      windowSize: 112,
+    });
+    expect([textKind, imageTokenId, videoTokenId, unreadKeys]).to.deep.equal(['exaone4', 67, 68, []]);
+    const odd = { ...files, vision_config: { num_key_value_heads: 3 } };
+    expect(problemsOf(() => EXAONE4_5_CONFIG.read(odd)).join()).to.match(
+      /must divide num_heads \(16\), found 3/,
+    );
+  });
+
+  it('take what files leave out from the classes: LLaVA-NeXT-Video', () => {
+    // Of LlavaNextVideoConfig.
+    const files = {
+      ...NEXT,
+      model_type: 'llava_next_video',
+      image_token_index: 32_001,
+      video_token_index: 32_000,
+      text_config: { model_type: 'llama' },
+      ...{
+        spatial_pool_mode: 'average',
+        spatial_pool_stride: 2,
+        image_seq_length: 576,
+        video_seq_length: 288,
+      },
+    };
+    const { canvases, imageTokenId, videoTokenId, computedLayers, unreadKeys } =
+      LLAVA_NEXT_VIDEO_CONFIG.read(files);
+    expect([canvases.length, imageTokenId, videoTokenId, computedLayers, unreadKeys]).to.deep.equal([
+      5,
+      32_001,
+      32_000,
+      23,
+      [],
+    ]);
+    const refusal = (changes: object) =>
+      problemsOf(() => LLAVA_NEXT_VIDEO_CONFIG.read({ ...files, ...changes })).join();
+    expect(refusal({ spatial_pool_mode: 'max' })).to.match(/spatial_pool_mode .*average.*found "max"/);
+    const vision_config = { model_type: 'clip_vision_model', image_size: 350 };
+    expect(refusal({ vision_config, image_grid_pinpoints: [[350, 350]] })).to.match(
+      /spatial_pool_stride must cut 25 patches a side/,
+    );
+  });
+
+  it('take what files leave out from the classes: Ovis2', async () => {
+    // Of Ovis2Config and Ovis2VisionConfig.
+    const files = { model_type: 'ovis2', text_config: { model_type: 'qwen2' }, vision_config: {} };
+    const { vision, indicatorIds, imageTokenId, tieWordEmbeddings, unreadKeys } = OVIS2_CONFIG.read({
+      ...files,
+      vocab_size: 151_643,
+      hidden_size: 1536,
+    });
+    expect(vision).to.include({ hiddenSize: 1024, intermediateSize: 2816, numHeads: 8, imageSize: 224 });
+    expect(vision).to.include({ vocabSize: 16_384, mergeSize: 1, epsilon: 1e-5, qkvBias: false });
+    expect([indicatorIds, imageTokenId, tieWordEmbeddings, unreadKeys]).to.deep.equal([
+      [151_666, 151_667, 151_668, 151_669, 151_670],
+      151_665,
+      true,
+      [],
+    ]);
+    const refusal = (changes: object) => problemsOf(() => OVIS2_CONFIG.read({ ...files, ...changes })).join();
+    expect(refusal({ vision_config: { hidden_stride: 3 } })).to.match(
+      /hidden_stride must cut 16 patches a side/,
+    );
+    expect(refusal({ vision_config: { tokenize_function: 'st_argmax' } })).to.match(
+      /tokenize_function .*softmax.*found "st_argmax"/,
+    );
+    expect(refusal({ visual_indicator_token_ids: [1, 2] })).to.match(/must be 5 tokens, found 2/);
+    // A tokenizer whose words about tiles are not those that config.json names.
+    const { path, remove } = visionCheckpoint('ovis2');
+    const processor = await (await getModel(path)).getMediaProcessor((words) => [words.length]);
+    const shown = processor?.process(await mediaFiles(0, 20, 20, 1), 'it', 0, 1);
+    const error = await shown?.catch((thrown: unknown) => thrown);
+    remove();
+    expect(error)
+      .to.be.instanceOf(AtbError)
+      .with.property('message')
+      .that.contains('the token of <IMG_START>');
+  });
+
   it('let templates of Aya Vision print a token for a picture, whether <image> is one or not', async () => {
     const { path, remove } = visionCheckpoint('aya_vision');
     const router = await getModel(path);
@@ -185,9 +379,26 @@ describe('configurations of the kin of LLaVA', () => {
       /vision_feature_select_strategy must be "default"/,
     ],
     [
-      'several layers',
-      () => LLAVA_NEXT_CONFIG.read({ ...NEXT, vision_feature_layer: [-2, -1] }),
-      /vision_feature_layer must be an integer/,
+      'no layers',
+      () => LLAVA_NEXT_CONFIG.read({ ...NEXT, vision_feature_layer: [] }),
+      /vision_feature_layer must name a layer/,
+    ],
+    [
+      'layers that an encoder does not have',
+      () => LLAVA_NEXT_CONFIG.read({ ...NEXT, vision_feature_layer: [-1, 25] }),
+      /vision_feature_layer must be that of one of 24 layers, found 25/,
+    ],
+    [
+      "several layers of Pixtral's encoder",
+      () =>
+        LLAVA_CONFIG.read({
+          ...NEXT,
+          model_type: 'llava',
+          vision_config: { model_type: 'pixtral' },
+          vision_feature_layer: [-2, -1],
+          vision_feature_select_strategy: 'full',
+        }),
+      /vision_feature_layer must be one layer of pixtral, found 2/,
     ],
     [
       'another way to shrink canvases',

@@ -141,8 +141,6 @@ describe('files about processors', () => {
     const [named] = await processed('llava', files, [...picture], { vision_feature_layer: [-2] });
     const [plain] = await processed('llava', files, [...picture]);
     expect(named).to.deep.equal(plain);
-    const two = processed('llava', files, [...picture], { vision_feature_layer: [-2, -1] });
-    expect(await refusal(two)).to.contain('vision_feature_layer');
     const other = processed('llava', files, [...picture], { image_token_id: 7 });
     expect(await refusal(other)).to.contain('image_token_index and image_token_id contradict each other');
   });

@@ -261,6 +261,18 @@ describe('InputBuilder', () => {
     expect(printing.renderChatTemplate(messages)).to.equal('<|im_start|><image>?');
   });
 
+  it('writes dialogues with parts of a type by a template of their own', () => {
+    const written = new InputBuilder(tokenizer, new Map([['default', { source: 'plain', name: 'x' }]]), {
+      partTemplates: { video: '{{ messages | length }} with frames' },
+    });
+    const video = user([{ type: 'video' }]);
+    expect(
+      [[user('?')], [user('?'), video], [user([{ type: 'image' }])]].map((all) =>
+        written.renderChatTemplate(all),
+      ),
+    ).to.deep.equal(['plain', '2 with frames', 'plain']);
+  });
+
   it('joins text parts unless the template looks into them itself', () => {
     const parts = [
       user([

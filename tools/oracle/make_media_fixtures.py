@@ -28,6 +28,8 @@ in the same way. OUT gets
               tokens the picture has there, and the first 64 bits of the SHA-256 of the pixels (f32, little-endian)
     rims      for each of 100 random sizes: the first 64 bits of the SHA-256 of the pixels of LLaVA-OneVision's square with a
               rim, which one of several pictures is seen as
+    worded    for each of 160 random sizes: rows and columns of Ovis2's tiles, and the same
+    fitting   the same of PerceptionLM's processor
     covered   for each of 160 random sizes: how many tiles Cohere2Vision's processor makes, resized by Pillow, and the first
               64 bits of the SHA-256 of their pixels (f32, little-endian)
     grown     for each of 240 random sizes: the grid of PaddleOCR-VL's processor, or null where it refuses, and the first 64 bits
@@ -75,6 +77,8 @@ from transformers.models.llama4.image_processing_llama4 import Llama4ImageProces
 from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
 from transformers.models.minicpmv4_6.image_processing_pil_minicpmv4_6 import MiniCPMV4_6ImageProcessorPil
 from transformers.models.paddleocr_vl.image_processing_pil_paddleocr_vl import PaddleOCRVLImageProcessorPil
+from transformers.models.ovis2.image_processing_pil_ovis2 import Ovis2ImageProcessorPil
+from transformers.models.perception_lm.image_processing_perception_lm import PerceptionLMImageProcessor
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil, smart_resize
 from transformers.models.qwen3_vl.video_processing_qwen3_vl import smart_resize as smart_resize_frames
 
@@ -166,6 +170,38 @@ def covered(chance):
         out = covering_processor(side, tiles)(images=[Image.fromarray(picture(width, height, i))], return_tensors="np")
         pixels = out["pixel_values"].astype("<f4").tobytes()
         found.append([width, height, i, side, tiles, int(out["num_patches"][0]), digest(pixels)[:16]])
+    return found
+
+
+def fitting_processor(side, tiles, **more):
+    # Its own method of that name asks its parent's.
+    by_pillow_within = type("PerceptionLMImageProcessor", (PerceptionLMImageProcessor, PillowResize), {})
+    return by_pillow_within(tile_size=side, max_num_tiles=tiles, size={"height": side, "width": side}, **more)
+
+
+def fitting(chance):
+    found = []
+    for i in range(160):
+        most = chance.choice([(120, 120), (120, 120), (120, 9), (9, 120), (60, 60), (300, 1)])
+        width, height = (chance.randint(1, longest) for longest in most)
+        side, tiles = chance.choice([14, 28]), chance.choice([1, 4, 6, 12, 36])
+        out = fitting_processor(side, tiles)(images=[Image.fromarray(picture(width, height, i))], return_tensors="np")
+        pixels = out["pixel_values"][0].astype("<f4").tobytes()
+        found.append([width, height, i, side, tiles, len(out["pixel_values"][0]), digest(pixels)[:16]])
+    return found
+
+
+def worded(chance):
+    found = []
+    for i in range(160):
+        most = chance.choice([(120, 120), (120, 120), (120, 9), (9, 120), (60, 60), (300, 1)])
+        width, height = (chance.randint(1, longest) for longest in most)
+        side, tiles, by_area = chance.choice([14, 28]), chance.choice([1, 4, 9, 12]), chance.random() < 0.8
+        processor = Ovis2ImageProcessorPil(size={"height": side, "width": side}, crop_to_patches=True, max_patches=tiles,
+                                           use_covering_area_grid=by_area)
+        out = processor(images=[Image.fromarray(picture(width, height, i))], return_tensors="np")
+        pixels = out["pixel_values"].astype("<f4").tobytes()
+        found.append([width, height, i, side, tiles, by_area, *out["grids"][0].tolist(), digest(pixels)[:16]])
     return found
 
 
@@ -526,6 +562,7 @@ def main():
               "tiles": tiles(random.Random(2)), "splits": splits(random.Random(6)), "canvases": canvases(random.Random(7)),
               "bounded": bounded(random.Random(8)), "tilings": tilings(random.Random(9)), "scans": scans(random.Random(10)),
               "fitted": fitted(random.Random(7)), "anyres": anyres(random.Random(8)), "rims": rims(random.Random(9)), "covered": covered(random.Random(10)),
+              "fitting": fitting(random.Random(11)), "worded": worded(random.Random(12)),
               "frames": frames(random.Random(3)), "grown": grown(random.Random(11)), "pages": pages(random.Random(12)),
               "slices": slices(random.Random(4)), "slice_sizes": slice_sizes(random.Random(5)), "buckets": buckets()}
     lines = ",\n".join(f"{json.dumps(key)}: [\n{rows}\n]" if isinstance(value, list) else f"{json.dumps(key)}: {json.dumps(value)}"

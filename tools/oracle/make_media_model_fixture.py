@@ -4,7 +4,7 @@
 
     make_media_model_fixture.py FAMILY OUT        # FAMILY: one of CASES
 
-Needs torchvision beside tools/oracle/requirements.txt. Pictures and sound are those of make_media_fixtures. OUT
+Needs torchvision beside tools/oracle/requirements.txt, and timm for perception_lm. Pictures and sound are those of make_media_fixtures. OUT
 gets config.json, preprocessor_config.json, perhaps video_preprocessor_config.json, weights.json (the recipe of the weights) and
 
     reference.safetensors    for each prompt i
@@ -31,8 +31,8 @@ from transformers import (CONFIG_MAPPING, AudioFlamingo3ForConditionalGeneration
 from transformers.modeling_outputs import MoeCausalLMOutputWithPast
 
 from make_family_fixture import LARGEST, NEW_TOKENS, SEED, rounded, rows_of
-from make_media_fixtures import (bounded_processor, canvas_processor, covering_processor, paddle_processor, page_processor,
-                                 picture, sound, tiling_processor)
+from make_media_fixtures import (bounded_processor, canvas_processor, covering_processor, fitting_processor, paddle_processor,
+                                 page_processor, picture, sound, tiling_processor)
 from make_sound_fixtures import heard, mel_of_wave
 from recording import random_prompt
 from reference import check
@@ -44,7 +44,7 @@ VOCAB = 131
 IMAGE, VIDEO, START, END = 120, 121, 122, 123
 VIDEO_START, VIDEO_END = 118, 119
 # What stands for a picture in texts, and what parts its squares.
-WHOLE, BESIDE, BELOW = 121, 124, 125
+WHOLE, BESIDE, BELOW, UNDER = 121, 124, 125, 126
 TEXT = dict(vocab_size=VOCAB, hidden_size=64, intermediate_size=96, num_hidden_layers=3, num_attention_heads=4,
             num_key_value_heads=2, max_position_embeddings=256, bos_token_id=1, eos_token_id=2)
 MROPE = dict(rope_parameters=dict(rope_type="default", rope_theta=10000.0, mrope_section=[2, 3, 3]))
@@ -64,6 +64,23 @@ CASES = {
         # With which no placeholder is generated: transformers would look for its picture.
         seed=2, merge=2, patch=14),
 }
+
+# The same tower with fewer heads of keys; tokens of pictures have positions of text. Layers without a window know none.
+CASES["exaone4_5"] = dict(
+    config=dict(text_config=TEXT | dict(model_type="exaone4", head_dim=16, sliding_window=12, sliding_window_pattern=3,
+                                        layer_types=["sliding_attention", "sliding_attention", "full_attention"],
+                                        rope_parameters=dict(rope_type="default", rope_theta=10000.0)),
+                tie_word_embeddings=False, **IDS,
+                vision_config=dict(depth=3, hidden_size=64, intermediate_size=88, num_heads=4, num_key_value_heads=2, out_hidden_size=64,
+                                   window_size=56, fullatt_block_indexes=[1])),
+    seed=5, merge=2, patch=14)
+CASES["exaone4_5-full"] = CASES["exaone4_5"] | dict(
+    config=CASES["exaone4_5"]["config"] | dict(
+        text_config=TEXT | dict(model_type="exaone4", head_dim=16, sliding_window=None, tie_word_embeddings=True,
+                                layer_types=["full_attention"] * 3, rope_parameters=dict(rope_type="default", rope_theta=10000.0)),
+        tie_word_embeddings=True,
+        vision_config=CASES["exaone4_5"]["config"]["vision_config"] | dict(num_key_value_heads=1, fullatt_block_indexes=[0, 2])),
+    seed=1)
 
 CASES["qwen3_vl"] = dict(
     config=dict(text_config=TEXT | dict(head_dim=16, rope_parameters=dict(rope_type="default", rope_theta=10000.0,
@@ -111,6 +128,13 @@ CASES["glm4v"] = dict(
 GLM_EXPERTS = CASES["glm4v"]["config"]["text_config"] | dict(
     num_hidden_layers=2, head_dim=16, n_routed_experts=4, num_experts_per_tok=4, moe_intermediate_size=32, n_shared_experts=1, routed_scaling_factor=1.5)
 CASES["glm4v_moe"] = CASES["glm4v"] | dict(config=CASES["glm4v"]["config"] | dict(text_config=GLM_EXPERTS), seed=5)
+# Layers of experts alone, whose weights do not sum to one; no biases.
+CASES["glm4v_moe-plain"] = CASES["glm4v_moe"] | dict(
+    config=CASES["glm4v_moe"]["config"] | dict(
+        tie_word_embeddings=True,
+        text_config=GLM_EXPERTS | dict(first_k_dense_replace=0, norm_topk_prob=False, attention_bias=False, n_shared_experts=2,
+                                       tie_word_embeddings=True)),
+    seed=1)
 # Times of frames to tenths of a second.
 CASES["glm46v"] = CASES["glm4v"] | dict(
     config=CASES["glm4v"]["config"] | dict(text_config=CASES["glm4v"]["config"]["text_config"] | dict(model_type="glm4v_text")),
@@ -238,6 +262,23 @@ CASES["llava_next-mistral"] = dict(
         text_config=CASES["llava-pixtral"]["config"]["text_config"], vision_feature_layer=-1,
         vision_feature_select_strategy="full", vision_config=CASES["llava-siglip"]["config"]["vision_config"] | dict(image_size=56)),
     anyres=True, seed=1)
+# Granite Vision: what goes into the first layer and what comes of two later ones, side by side; rows of pictures are scaled as words.
+CASES["llava_next-granite"] = dict(
+    config=CASES["llava_next-mistral"]["config"] | dict(
+        text_config=TEXT | dict(model_type="granite", embedding_multiplier=3.0, attention_multiplier=0.3, residual_multiplier=0.6,
+                                logits_scaling=4.0, tie_word_embeddings=True),
+        vision_feature_layer=[-3, -2, -1], tie_word_embeddings=True),
+    anyres=True, seed=1)
+CASES["vipllava"] = dict(
+    config={key: value for key, value in CASES["llava"]["config"].items()} | dict(vision_feature_layer=[-2, -1, 1]), seed=1)
+# The same with frames, of which each block of 2 x 2 patches becomes a token.
+CASES["llava_next_video"] = dict(
+    config=CASES["llava_next"]["config"] | dict(video_token_index=VIDEO), anyres=True, seed=1)
+CASES["llava_next_video-qwen2"] = dict(
+    config=CASES["llava_next_video"]["config"] | dict(
+        text_config=TEXT | dict(model_type="qwen2", rope_theta=10000.0), multimodal_projector_bias=False,
+        vision_feature_layer=[-1, 1], vision_feature_select_strategy="full",
+        vision_config=CASES["llava-siglip"]["config"]["vision_config"] | dict(image_size=56)), anyres=True, seed=1)
 # Squares of 5 x 5 patches; canvases of more than one tile shrink to the rows of one and a little.
 CASES["llava_onevision"] = dict(
     config=CASES["llava-siglip"]["config"] | dict(
@@ -364,6 +405,38 @@ CASES["got_ocr2-tiles"] = CASES["got_ocr2"] | dict(
         tie_word_embeddings=False, vision_config=CASES["got_ocr2"]["config"]["vision_config"] | dict(
             image_size=42, window_size=2, global_attn_indexes=[0], qkv_bias=False)),
     gotten=dict(crop_to_patches=True, max_patches=3), seed=1)
+# The same with frames, which are a square each.
+CASES["smolvlm"] = CASES["idefics3"] | dict(config=CASES["idefics3"]["config"] | dict(text_config=TEXT | dict(model_type="llama", tie_word_embeddings=True)),
+                                            clocked=True, seed=3)
+# Blocks of two by two patches become mixtures of 43 words; five others stand around tiles.
+AIMV2 = dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, image_size=56, patch_size=14,
+             vocab_size=48, hidden_stride=2)
+CASES["ovis2"] = dict(
+    config=dict(text_config=TEXT | dict(model_type="qwen2", rope_theta=10000.0), image_token_id=IMAGE, hidden_size=64, vocab_size=VOCAB,
+                visual_indicator_token_ids=[START, END, BESIDE, UNDER, VIDEO_END], tie_word_embeddings=False, vision_config=AIMV2),
+    ovis=dict(crop_to_patches=True, max_patches=6), seed=1)
+# Each patch is a token; biases; tiles as GOT-OCR2 chooses them. With its seed no token about tiles is generated.
+CASES["ovis2-plain"] = dict(
+    config=CASES["ovis2"]["config"] | dict(
+        text_config=TEXT | dict(model_type="llama", rope_theta=10000.0, tie_word_embeddings=True), tie_word_embeddings=True,
+        vision_config=AIMV2 | dict(image_size=28, hidden_stride=1, qkv_bias=True, mlp_bias=True, vocab_size=37)),
+    ovis=dict(crop_to_patches=True, max_patches=4, use_covering_area_grid=False), seed=4)
+# A row before those of pictures, means of blocks of patches; the same without, and with another MLP.
+CASES["perception_lm"] = dict(
+    config=dict(text_config=TEXT | dict(model_type="llama", rope_theta=10000.0), image_token_id=IMAGE, video_token_id=VIDEO,
+                projector_pooling_ratio=2, vision_use_cls_token=True,
+                vision_config=dict(model_type="timm_wrapper", architecture="vit_pe_lang_large_patch14_448",
+                                   model_args=dict(embed_dim=64, depth=2, num_heads=4, img_size=[56, 56], ref_feat_shape=[4, 4], global_pool="",
+                                                   use_post_transformer_norm=False, init_values=0.1))),
+    fitting=6, seed=2)
+CASES["perception_lm-gigantic"] = CASES["perception_lm"] | dict(
+    config=CASES["perception_lm"]["config"] | dict(
+        tie_word_embeddings=True, text_config=TEXT | dict(model_type="llama", rope_theta=10000.0, tie_word_embeddings=True),
+        projector_pooling_ratio=1, vision_use_cls_token=False,
+        vision_config=dict(model_type="timm_wrapper", architecture="vit_pe_lang_gigantic_patch14_448",
+                           model_args=dict(embed_dim=64, depth=2, num_heads=4, img_size=[28, 28], ref_feat_shape=[2, 2], global_pool="",
+                                           mlp_ratio=1.6))),
+    seed=1)
 # Blocks of 28 pixels, behind whose rows words stand.
 CASES["mistral3"] = dict(
     config=dict(text_config=TEXT | dict(model_type="mistral", head_dim=16, sliding_window=None), image_token_index=IMAGE,
@@ -430,6 +503,13 @@ CASES["kimi_k25"] = dict(
                 vision_config=dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
                                    pos_emb_height=5, pos_emb_width=5)),
     bounded=True, seed=2)
+# Layers of experts alone, positions that pictures are all larger than.
+CASES["kimi_k25-plain"] = CASES["kimi_k25"] | dict(
+    config=CASES["kimi_k25"]["config"] | dict(
+        tie_word_embeddings=True,
+        text_config=TEXT | LATENT | dict(first_k_dense_replace=0, n_shared_experts=2, norm_topk_prob=False, tie_word_embeddings=True),
+        vision_config=CASES["kimi_k25"]["config"]["vision_config"] | dict(pos_emb_height=2, pos_emb_width=2)),
+    seed=3)
 # Tiles of 32 pixels, four by four tokens each, and the whole behind them; a square of positions that is larger than small
 # pictures and smaller than large ones.
 CASES["lfm2_vl"] = dict(
@@ -518,6 +598,9 @@ TILED = [
 
 # Four frames and one more, then two that are smaller than a block.
 BOUNDED_FRAMES = [3, (5, 84, 56, 5), 2, (0, 60, 30, 4), (2, 20, 13, 6), 9]
+
+# Upright frames, and one behind a picture.
+CLOCKED = [[19], [1, (2, 60, 121, 1), 2], [(0, 120, 3, 2), 2, (1, 90, 3, 2), 1]]
 
 # One picture is seen otherwise than several; frames beside them.
 ONEVISION = [
@@ -635,12 +718,18 @@ def square_processor(case):
         return bounded_processor(max_patches=30, size=dict(max_height=12, max_width=12))
     if "numbered" in case:
         return tile_processor(case["config"]["vision_config"]["image_size"], case["numbered"], {})
+    if "ovis" in case:
+        from transformers.models.ovis2.image_processing_pil_ovis2 import Ovis2ImageProcessorPil
+        side = case["config"]["vision_config"]["image_size"]
+        return Ovis2ImageProcessorPil(size={"height": side, "width": side}, **case["ovis"])
+    if "fitting" in case:
+        return fitting_processor(case["config"]["vision_config"]["model_args"]["img_size"][0], case["fitting"])
     if "covered" in case:
         return covering_processor(case["config"]["vision_config"]["image_size"], case["covered"], patch_size=2)
     if "anyres" in case:
         side = case["config"]["vision_config"]["image_size"]
         canvases = case["config"]["image_grid_pinpoints"]
-        if "video_token_index" in case["config"]:
+        if sees_several(case["config"]):
             from transformers.models.llava_onevision.image_processing_pil_llava_onevision import LlavaOnevisionImageProcessorPil
             return LlavaOnevisionImageProcessorPil(size={"height": side, "width": side}, image_grid_pinpoints=canvases)
         from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
@@ -887,6 +976,25 @@ class PagePrompt(SplitPrompt):
         return torch.cat([rows, *(level[0] for level in out.deepstack_features)], 1).float()
 
 
+class ClockedPrompt(SplitPrompt):
+    """The same, and frames as squares, each behind the second at which it is, at two a second."""
+
+    def show(self, *part):
+        frames, width, height, seed = part
+        if frames == 0:
+            return super().show(*part)
+        self.media.append([*part, len(self.ids)])
+        count, last = {1: "one", 2: "two"}[frames], (frames - 1) // 2
+        self.add(letters(f"You are provided the following series of {count} frames from a 0:00:{last:02d} [H:MM:SS] video.\n"))
+        whole = type(self.processor)(size=self.processor.size, max_image_size=self.processor.max_image_size, do_image_splitting=False,
+                                     **FRAME_CHANNELS)
+        for i in range(frames):
+            out = whole(images=[Image.fromarray(picture(width, height, seed + i))], return_tensors="pt")
+            self.pixels.append(out["pixel_values"][0])
+            self.add(letters(f"\nFrame from 00:{i // 2:02d}:") + [START, END] + [IMAGE] * self.count + [START])
+        self.add(letters("\n\n"))
+
+
 class CanvasPrompt(SquarePrompt):
     """Squares of a canvas, and the whole behind a token of its own."""
 
@@ -951,11 +1059,16 @@ class BlockPrompt(RowPrompt):
         return torch.cat(list(model.model.get_image_features(inputs["pixel_values"], image_sizes=inputs["image_sizes"]).pooler_output)).float()
 
 
+def sees_several(config):
+    """Whether a picture beside others is seen otherwise than alone: LLaVA-OneVision."""
+    return "vision_aspect_ratio" in config
+
+
 def token_counter(processor, config):
     """What says how many tokens a picture has: transformers' processor of the family, without a tokenizer."""
-    from transformers import LlavaNextProcessor, LlavaOnevisionProcessor
+    from transformers import LlavaNextProcessor, LlavaNextVideoProcessor, LlavaOnevisionProcessor
     vision = config["vision_config"]
-    counter = object.__new__(LlavaOnevisionProcessor if "video_token_index" in config else LlavaNextProcessor)
+    counter = object.__new__(LlavaOnevisionProcessor if sees_several(config) else LlavaNextVideoProcessor if "video_token_index" in config else LlavaNextProcessor)
     counter.image_processor, counter.image_token, counter.video_token = processor, ".", "."
     counter.patch_size, counter.num_image_tokens = vision["patch_size"], (vision["image_size"] // vision["patch_size"])**2
     counter.vision_feature_select_strategy = config.get("vision_feature_select_strategy", "default")
@@ -971,7 +1084,7 @@ class AnyresPrompt(Prompt):
         self.processor, self.counter, self.videos = processor, token_counter(processor, config), []
         self.shown = [Image.fromarray(picture(*part[1:])) for part in parts if not isinstance(part, int) and part[0] == 0]
         # Of LLaVA-OneVision pictures of one prompt are one list.
-        images = [self.shown] if "video_token_index" in config else self.shown
+        images = [self.shown] if sees_several(config) else self.shown
         self.out = processor(images=images, return_tensors="pt") if self.shown else {}
         super().__init__(parts, number)
 
@@ -1007,6 +1120,10 @@ FRAME_CHANNELS = dict(image_mean=[0.5] * 3, image_std=[0.25] * 3)
 
 
 def frame_processor(processor):
+    if processor.do_center_crop:
+        from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+        side = processor.crop_size["height"]
+        return CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size={"height": side, "width": side}, **FRAME_CHANNELS)
     from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
     return SiglipImageProcessorPil(size=dict(height=processor.size.height, width=processor.size.width), **FRAME_CHANNELS)
 
@@ -1211,6 +1328,64 @@ class CoveredPrompt(Prompt):
         return self.texts(more) | (dict(pixel_values=torch.cat(self.pixels)) if self.pixels else {})
 
 
+class WordedPrompt(Prompt):
+    """The whole and its tiles, with visual words around and between them."""
+
+    def __init__(self, parts, number, processor, count):
+        self.processor, self.count, self.pixels, self.kinds = processor, count, [], []
+        super().__init__(parts, number)
+
+    def show(self, *part):
+        _, width, height, seed = part
+        self.media.append([*part, len(self.ids)])
+        out = self.processor(images=[Image.fromarray(picture(width, height, seed))], return_tensors="pt")
+        self.pixels.append(out["pixel_values"])
+        rows, columns = out["grids"][0].tolist()
+        ids = [START] + [IMAGE] * self.count + [END]
+        for row in range(rows if rows * columns > 1 else 0):
+            for column in range(columns):
+                ids += [IMAGE] * self.count + [BESIDE] * (column + 1 < columns)
+            ids += [UNDER] * (row + 1 < rows)
+        self.add(ids + [VIDEO_END])
+        self.kinds += ids + [VIDEO_END]
+
+    def inputs(self, more=()):
+        return self.texts(more) | (dict(pixel_values=torch.cat(self.pixels)) if self.pixels else {})
+
+    def encoded(self, model):
+        """Of all tokens of pictures, words included."""
+        seen = model.model.get_image_features(torch.cat(self.pixels))
+        rows = iter(seen.pooler_output.flatten(0, 1))
+        words = dict(zip(model.config.visual_indicator_token_ids, seen.visual_indicator_features))
+        return torch.stack([next(rows) if kind == IMAGE else words[kind] for kind in self.kinds]).float()
+
+
+class FittingPrompt(Prompt):
+    """The whole, then tiles, nothing between them; frames as a square each."""
+
+    def __init__(self, parts, number, processor, count):
+        self.processor, self.count, self.pixels = processor, count, {IMAGE: [], VIDEO: []}
+        super().__init__(parts, number)
+
+    def show(self, *part):
+        frames, width, height, seed = part
+        token = VIDEO if frames else IMAGE
+        how = dict(vision_input_type="vanilla", **FRAME_CHANNELS) if frames else {}
+        shown = [Image.fromarray(picture(width, height, seed + i)) for i in range(max(frames, 1))]
+        outs = [self.processor(images=[one], return_tensors="pt", **how)["pixel_values"][0] for one in shown]
+        self.pixels[token].append(torch.cat(outs))
+        self.place(part, token, self.count * len(self.pixels[token][-1]))
+
+    def inputs(self, more=()):
+        names = {IMAGE: "pixel_values", VIDEO: "pixel_values_videos"}
+        return self.texts(more) | {names[token]: torch.cat(shown)[None] for token, shown in self.pixels.items() if shown}
+
+    def encoded(self, model):
+        rows = {token: [model.model.get_image_features(one[None]).pooler_output.flatten(0, 1) for one in shown]
+                for token, shown in self.pixels.items()}
+        return torch.cat([rows[VIDEO if frames else IMAGE].pop(0) for frames, *_ in self.media]).float()
+
+
 class NumberedPrompt(CoveredPrompt):
     """Tiles behind their numbers, then the whole."""
 
@@ -1368,7 +1543,7 @@ def has(model, name):
 def positions(model, prompt):
     if hasattr(prompt, "positions"):
         return prompt.positions(model)
-    if not has(model, "get_rope_index"):
+    if not has(model, "get_rope_index") or model.config.model_type == "exaone4_5":
         return None
     inputs = prompt.inputs()
     found, _ = model.model.get_rope_index(inputs["input_ids"], inputs["mm_token_type_ids"],
@@ -1421,11 +1596,11 @@ def recipe_of(tensors, model, seed, tied=False):
             entry["shape"] = [entry["shape"][i] for i in (0, 2, 1)]
         # Rows of their own, and what layers' results are multiplied by.
         if name.endswith(("position_embedding", "position_embeddings", "position_embedding_table", "class_embedding", "cls_token",
-                          "positional_embedding_vlm", "pos_emb.weight", "tower.pos_embed")):
+                          "positional_embedding_vlm", "pos_emb.weight", "pos_embed")):
             entry["std"] = 1.0
         if name.endswith(("rel_pos_h", "rel_pos_w")):
             entry["std"] = 0.3
-        if name.endswith(("lambda_1", "lambda_2", "ls1", "ls2")):
+        if name.endswith(("lambda_1", "lambda_2", "ls1", "ls2", "gamma_1", "gamma_2")):
             entry["mean"] = 1.0
         if name.endswith("std_scale"):
             entry["mean"] = 1.0
@@ -1565,16 +1740,29 @@ def main():
         prompts = [FittedPrompt(parts, i, processor) for i, parts in enumerate(FITTED)]
     elif "numbered" in case:
         prompts = [NumberedPrompt(parts, i, processor, 4) for i, parts in enumerate(SQUARES)]
+    elif "ovis" in case:
+        vision = config["vision_config"]
+        count = (vision["image_size"] // vision["patch_size"] // vision["hidden_stride"]) ** 2
+        prompts = [WordedPrompt(parts, i, processor, count) for i, parts in enumerate(SQUARES)]
+    elif "fitting" in case:
+        args = config["vision_config"]["model_args"]
+        side = args["img_size"][0]
+        write_frames(out, dict(size=dict(height=side, width=side), **FRAME_CHANNELS))
+        count = (side // 14 // config["projector_pooling_ratio"]) ** 2
+        prompts = [FittingPrompt(parts, i, processor, count) for i, parts in enumerate([*SQUARES, FRAMES])]
     elif "covered" in case:
         prompts = [CoveredPrompt(parts, i, processor, 4) for i, parts in enumerate(SQUARES)]
     elif "anyres" in case:
         sees_frames = "video_token_index" in config
         if sees_frames:
-            write_frames(out, dict(size=dict(height=processor.size.height, width=processor.size.width), **FRAME_CHANNELS))
+            side = config["vision_config"]["image_size"]
+            square = dict(height=side, width=side)
+            of_next = dict(size=dict(shortest_edge=side), crop_size=square)
+            write_frames(out, (dict(size=square) if sees_several(config) else of_next) | FRAME_CHANNELS)
         prompts = [AnyresPrompt(parts, i, processor, config) for i, parts in enumerate(ONEVISION if sees_frames else SQUARES)]
     else:
         vision = config["vision_config"]
-        kinds = {"prefix": PrefixPrompt, "canvas": CanvasPrompt, "lines": LinedPrompt, "splits": SplitPrompt, "pages": PagePrompt, "gotten": GottenPrompt, "rowed": RowPrompt, "blocks": BlockPrompt}
+        kinds = {"prefix": PrefixPrompt, "canvas": CanvasPrompt, "lines": LinedPrompt, "clocked": ClockedPrompt, "splits": SplitPrompt, "pages": PagePrompt, "gotten": GottenPrompt, "rowed": RowPrompt, "blocks": BlockPrompt}
         square = next((kind for key, kind in kinds.items() if key in case), SquarePrompt)
         # Of Pixtral's pixels along a block.
         count = unit_of(case) if "rowed" in case or "blocks" in case else (vision["image_size"] // vision["patch_size"]) ** 2
@@ -1582,7 +1770,10 @@ def main():
             # Each of two convolutions takes every second row and column.
             count = (-(-vision["image_size"] // vision["patch_size"] // 4)) ** 2
         count = config.get("mm_tokens_per_image", count // config.get("scale_factor", vision.get("scale_factor", 1)) ** 2)
-        prompts = [square(parts, i, processor, count) for i, parts in enumerate(SCANNED if "scan" in case else SQUARES)]
+        if "clocked" in case:
+            write_frames(out, dict(size={"longest_edge": case["splits"]}, max_image_size={"longest_edge": vision["image_size"]},
+                                   **FRAME_CHANNELS))
+        prompts = [square(parts, i, processor, count) for i, parts in enumerate(CLOCKED if "clocked" in case else SCANNED if "scan" in case else SQUARES)]
     for i, prompt in enumerate(prompts):
         found |= {f"{i}/{name}": value.contiguous() for name, value in record(fresh, prompt).items()}
     (out / "model.safetensors").unlink(missing_ok=True)

@@ -13,6 +13,7 @@ import { renamed, type Weights } from '../../weights/weights.js';
 import '../cohere2/index.js';
 import '../cohere2_moe/index.js';
 import '../deepseek_v3/index.js';
+import '../exaone4/index.js';
 import '../gemma/index.js';
 import '../gemma2/index.js';
 import '../gemma3_text/index.js';
@@ -35,9 +36,11 @@ const TEXT_KINDS = [
   'cohere2',
   'cohere2_moe',
   'deepseek_v3',
+  'exaone4',
   'gemma',
   'gemma2',
   'gemma3_text',
+  'granite',
   'granite_docling_text',
   'internlm2',
   'kimi_k2',
@@ -51,6 +54,9 @@ const TEXT_KINDS = [
   'qwen3',
 ] as const;
 export type TextKind = (typeof TEXT_KINDS)[number];
+
+/** What the first files of some models call a family. */
+const OLDER_NAMES: Readonly<Record<string, TextKind>> = { exaone4_5_text: 'exaone4' };
 
 /** The configuration of a model that has one of text within it. */
 export interface TextWithin extends DecoderConfig {
@@ -79,8 +85,9 @@ export const textWithout = (
 ): Field<TextWithin> => ({
   read(json) {
     const within = json.section(section) ?? json.missing(section);
-    const textKind =
-      within.value('model_type', oneOf(...TEXT_KINDS)) ?? all[0]?.model_type ?? within.missing('model_type');
+    const older = OLDER_NAMES[`${within.raw('model_type')}`];
+    const named = older ?? within.value('model_type', oneOf(...TEXT_KINDS));
+    const textKind = named ?? all[0]?.model_type ?? within.missing('model_type');
     for (const key of Object.keys(within.dict)) within.raw(key);
     const defaults: ConfigDict = all.find(({ model_type }) => model_type === textKind) ?? {};
     // Null stands for a default, and so for these where they are.

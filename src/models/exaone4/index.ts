@@ -20,8 +20,11 @@ import { type NormedHeadsConfig, qwen3Norms } from '../qwen3/index.js';
 const globalLayers: Field<number> = {
   read(json) {
     const pattern = json.raw('sliding_window_pattern');
-    if (typeof pattern !== 'string')
-      return json.check('sliding_window_pattern', pattern, integer(1, 1000)) ?? 4;
+    if (typeof pattern !== 'string') {
+      // Without windows transformers writes 0.
+      const least = json.isNull('sliding_window') ? 0 : 1;
+      return json.check('sliding_window_pattern', pattern, integer(least, 1000)) ?? 4;
+    }
     if (json.isAbsent('layer_types'))
       json.problem(`layer_types is missing beside sliding_window_pattern ${JSON.stringify(pattern)}`);
     return 1;

@@ -1,13 +1,11 @@
-import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
+import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { BaseLayer } from '../../layers/base-layer.js';
-import { gatherRows } from '../../layers/gather-rows.js';
 import { buildLinear } from '../../layers/linear-steps.js';
 import { OffsetRMSNorm } from '../../layers/norms.js';
-import { addScaled } from '../../layers/residual.js';
-import { MERGED_PATCHES } from '../../step-inputs/index.js';
 import { Linear } from '../../weights/linear.js';
 import type { Weights } from '../../weights/weights.js';
+import { buildBlockMean } from '../base/vision/index.js';
 import type { Gemma3VisionConfig } from './config-gemma3.js';
 
 /** A tensor whose name does not end as those of linears do. */
@@ -36,10 +34,7 @@ export class PooledProjector extends BaseLayer {
   private readonly area: number;
 
   protected buildLayerGraph(graph: AtbGraph, _kind: GraphKind, hidden: string): string {
-    const blocks = gatherRows(graph, hidden, MERGED_PATCHES, 'merged_hidden');
-    const sum = new BaseOperation('Reduce', { reduceType: 'REDUCE_SUM', axis: [1] }, 'block_sum');
-    graph.addOperation(sum, [blocks], ['block_sum']);
-    const mean = addScaled(graph, 'block_sum', 1 / this.area, 'block_mean');
+    const mean = buildBlockMean(graph, hidden, this.area);
     return buildLinear(graph, this.proj, this.norm.buildGraph(graph, mean), 'projector_out');
   }
 }

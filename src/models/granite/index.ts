@@ -1,3 +1,5 @@
+import type { AtbGraph } from '../../graph/atb-graph.js';
+import type { GraphKind } from '../../graph/graph-kind.js';
 import {
   biases,
   type ConfigOf,
@@ -9,6 +11,7 @@ import {
   positive,
 } from '../../layers/config/index.js';
 import { BaseMLP } from '../../layers/mlp.js';
+import { addScaled } from '../../layers/residual.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
@@ -30,6 +33,27 @@ export const GRANITE_FIELDS = {
 const GRANITE_CONFIG = defineConfig({ fields: GRANITE_FIELDS });
 type GraniteConfig = ConfigOf<typeof GRANITE_CONFIG>;
 
+/** Llama whose embeddings are scaled, also those that no word has. */
+class GraniteModelATB extends LlamaModelATB {
+  constructor(
+    config: GraniteConfig,
+    weights: Weights,
+    layer: MakeLayer,
+    private readonly multiplier: number,
+  ) {
+    super(config, weights, layer);
+  }
+
+  override buildInputGraph(
+    graph: AtbGraph,
+    kind: GraphKind,
+    embeddings: string = this.buildWordEmbeddingGraph(graph),
+  ): string {
+    const scaled = addScaled(graph, embeddings, this.multiplier, 'scaled_hidden_states');
+    return super.buildInputGraph(graph, kind, scaled);
+  }
+}
+
 /** Llama with scales for embeddings, scores, residuals and logits. */
 export class FlashGraniteForCausalLMATB extends FlashForCausalLMATB<GraniteConfig> {
   readonly name: string = 'granite';
@@ -43,7 +67,7 @@ export class FlashGraniteForCausalLMATB extends FlashForCausalLMATB<GraniteConfi
       const mlp = new BaseMLP(config, at.at('mlp'), { outputScale });
       return new LlamaLayer(layerId, config, at, { selfAttn, mlp });
     };
-    this.model = new LlamaModelATB(config, weights.at('model'), layer, embeddingMultiplier);
+    this.model = new GraniteModelATB(config, weights.at('model'), layer, embeddingMultiplier);
   }
 }
 

@@ -6,7 +6,10 @@ import { besideHead } from '../base/text-within.js';
 import { SquareSiglipTower } from '../base/vision/index.js';
 import { IDEFICS3_CONFIG, type Idefics3Config } from './config.js';
 import { Connector } from './connector.js';
-import { Idefics3Processor } from './processor.js';
+import { Idefics3Processor, readIdefics3Pictures } from './processor.js';
+
+export { IDEFICS3_CONFIG, type Idefics3Config } from './config.js';
+export { Idefics3Processor, longestEdge, readIdefics3Pictures } from './processor.js';
 
 const TEXT = 'model.text_model';
 
@@ -25,9 +28,13 @@ export class FlashIdefics3ForCausalLMATB extends FlashInsertingATB<Idefics3Confi
   }
 }
 
+/** What models of this kind are told beside how pictures are processed. */
+export const IDEFICS3_PARTS = { headNames: { embedding: `${TEXT}.embed_tokens`, head: 'lm_head' } };
+
 export const Idefics3Router = routerOf(IDEFICS3_CONFIG, FlashIdefics3ForCausalLMATB, {
-  headNames: { embedding: `${TEXT}.embed_tokens`, head: 'lm_head' },
-  mediaProcessor: (folder, config, encode) => Idefics3Processor.load(folder, config, encode),
+  ...IDEFICS3_PARTS,
+  mediaProcessor: async (folder, config, encode) =>
+    new Idefics3Processor(await readIdefics3Pictures(folder, config), config, encode),
   about: {
     kind: 'media',
     features: ['pictures as squares and the whole', 'SigLIP, blocks of patches', 'text of llama'],

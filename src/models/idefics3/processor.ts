@@ -10,7 +10,7 @@ import {
 } from '../base/vision/index.js';
 import type { Idefics3Config } from './config.js';
 
-const longestEdge = (name: string, fallback: number): Field<number> => ({
+export const longestEdge = (name: string, fallback: number): Field<number> => ({
   read: (json) => json.section(name)?.value('longest_edge', integer(1, 4096)) ?? fallback,
 });
 
@@ -26,26 +26,24 @@ const IDEFICS3_PICTURES = defineConfig({
 });
 type PictureConfig = ReturnType<(typeof IDEFICS3_PICTURES)['read']>;
 
+/** What the files say. @throws CONFIG_INVALID, REQUEST_INVALID for squares of another size than the encoder's */
+export async function readIdefics3Pictures(
+  folder: ModelFolder,
+  { vision }: Idefics3Config,
+): Promise<PictureConfig> {
+  const config = await readProcessorConfig(folder, IDEFICS3_PICTURES);
+  requireSide('max_image_size', config.side, vision.imageSize);
+  return config;
+}
+
 /** Idefics 3's: squares of pictures that are drawn to a longest side. */
 export class Idefics3Processor extends PlacedSquaresProcessor {
-  private constructor(
+  constructor(
     private readonly pictures: PictureConfig,
     model: Idefics3Config,
     encode: EncodeWords,
   ) {
     super(pictures, model, encode);
-  }
-
-  /** @throws CONFIG_INVALID, REQUEST_INVALID for squares of another size than the encoder's */
-  static async load(
-    folder: ModelFolder,
-    model: Idefics3Config,
-    encode: EncodeWords,
-  ): Promise<Idefics3Processor> {
-    const config = await readProcessorConfig(folder, IDEFICS3_PICTURES);
-    const { imageSize } = model.vision;
-    requireSide('max_image_size', config.side, imageSize);
-    return new Idefics3Processor(config, model, encode);
   }
 
   protected override cut(picture: Picture, what: string): Promise<PlacedSquares> {

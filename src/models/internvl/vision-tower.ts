@@ -1,12 +1,13 @@
 import type { ActivationKind } from '../../common-op-builders/index.js';
-import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
+import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { NormedAttention, projectionNorms } from '../../layers/attention-orders.js';
 import { encoderAttention } from '../../layers/base-attention.js';
-import { type LayerStep, PreNormLayer } from '../../layers/decoder-layers.js';
+import { PreNormLayer } from '../../layers/decoder-layers.js';
 import { UngatedMLP } from '../../layers/mlp.js';
 import { Module } from '../../layers/module.js';
 import { BaseLayerNorm, type BaseNorm, BaseRMSNorm, NoNorm } from '../../layers/norms.js';
+import { ScaledStep } from '../../layers/scaled-step.js';
 import {
   lengths,
   mergedSquares,
@@ -15,7 +16,7 @@ import {
   type StepInput,
   squarePictures,
 } from '../../step-inputs/index.js';
-import type { TensorRef, Weights } from '../../weights/weights.js';
+import type { Weights } from '../../weights/weights.js';
 import type { Encoder } from '../base/flash-with-encoder-atb.js';
 import { PatchMerger, patchLinear, SquareFront } from '../base/vision/index.js';
 import type { InternvlNorm } from './config.js';
@@ -48,28 +49,6 @@ export interface InternvlProjector {
   /** Patches along a side of a block. */
   readonly mergeSize: number;
   readonly outSize: number;
-}
-
-/** A step whose result is multiplied by a learned factor for each channel (arXiv:2103.17239, section 2.3). */
-class ScaledStep extends Module implements LayerStep {
-  constructor(
-    readonly step: LayerStep,
-    private readonly factors: TensorRef,
-  ) {
-    super();
-  }
-
-  override getWeights(): TensorRef[] {
-    return [...super.getWeights(), this.factors];
-  }
-
-  buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
-    const result = this.step.buildGraph(graph, kind, input);
-    const scaled = `scaled_${result}`;
-    const multiply = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_MUL' }, `${scaled}_mul`);
-    graph.addOperation(multiply, [result, this.factors.name], [scaled]);
-    return scaled;
-  }
 }
 
 /** InternViT over square tiles, of whose patches blocks become tokens (arXiv:2404.16821, section 3). */

@@ -1,4 +1,4 @@
-import { defineConfig } from '../../layers/config/index.js';
+import { defineConfig, type Field } from '../../layers/config/index.js';
 import type { EncodeWords, MediaProcessor } from '../../media/index.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
@@ -20,6 +20,7 @@ import {
 import type { ModelFolder } from '../base/processor-files.js';
 import { aroundText, headNamesWithin } from '../base/text-within.js';
 import {
+  layersTaken,
   PixtralProcessor,
   PixtralTower,
   ProjectedTower,
@@ -30,16 +31,33 @@ import {
 
 const KINDS = { clip_vision_model: clipVision, siglip_vision_model: siglipVision(), pixtral: pixtralVision };
 
+const taken = layersTaken(['vision_feature_layer'], [-2]);
+
+/** Results of several layers stand side by side, but for Pixtral's encoder, of which nobody takes several. */
+const oneOfPixtral: Field<
+  readonly number[],
+  { readonly vision: { readonly kind: string; readonly numLayers: number } }
+> = {
+  read(json, { vision }) {
+    const found = taken.read(json, { vision });
+    if (found.length === 1 || vision.kind !== 'pixtral') return found;
+    return json.fail(`vision_feature_layer must be one layer of pixtral, found ${found.length}`);
+  },
+};
+
 /** Defaults of transformers 5.24, LlavaConfig. */
 export const LLAVA_CONFIG = aroundText(
   defineConfig({
-    fields: llavaFields({
-      vision: visionOf('clip_vision_model', KINDS),
-      texts: [LLAMA_7B, MISTRAL_7B, QWEN2_7B],
-      imageTokenId: 32_000,
-      featureLayer: -2,
-      select: 'default',
-    }),
+    fields: {
+      ...llavaFields({
+        vision: visionOf('clip_vision_model', KINDS),
+        texts: [LLAMA_7B, MISTRAL_7B, QWEN2_7B],
+        imageTokenId: 32_000,
+        featureLayer: -2,
+        select: 'default',
+      }),
+      takenLayers: oneOfPixtral,
+    },
     irrelevant: LLAVA_IRRELEVANT,
   }),
 );

@@ -8,6 +8,7 @@ import {
   anyresTower,
   canvasesOr,
   clipVision,
+  GRANITE_8B,
   LLAMA_7B,
   LLAVA_IRRELEVANT,
   llavaFields,
@@ -22,7 +23,7 @@ import {
 import { aroundText, headNamesWithin } from '../base/text-within.js';
 
 /** Of LlavaNextConfig: heights and widths. */
-const CANVASES = [
+export const NEXT_CANVASES = [
   [336, 672],
   [672, 336],
   [672, 672],
@@ -39,13 +40,13 @@ export const LLAVA_NEXT_CONFIG = aroundText(
           clip_vision_model: clipVision,
           siglip_vision_model: siglipVision(),
         }),
-        texts: [LLAMA_7B, MISTRAL_7B, QWEN2_7B],
+        texts: [LLAMA_7B, GRANITE_8B, MISTRAL_7B, QWEN2_7B],
         imageTokenId: 32_000,
         featureLayer: -2,
         select: 'default',
       }),
       select: patchesAlone('default'),
-      canvases: canvasesOr(CANVASES),
+      canvases: canvasesOr(NEXT_CANVASES),
     },
     irrelevant: {
       ...LLAVA_IRRELEVANT,
@@ -78,7 +79,8 @@ export const LlavaNextRouter = routerOf(LLAVA_NEXT_CONFIG, FlashLlavaNextForCaus
     features: [
       'pictures as one square and as tiles, line by line',
       'CLIP or SigLIP',
-      'text of internlm2, llama, mistral, qwen2, qwen3',
+      'one layer of an encoder, or several side by side (Granite Vision)',
+      'text of granite, internlm2, llama, mistral, qwen2, qwen3',
     ],
     reference: 'transformers',
   },

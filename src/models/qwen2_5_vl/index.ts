@@ -27,7 +27,7 @@ import {
 
 const COUNT = integer(1, 10_000);
 
-/** What an encoder that looks through windows has in `vision_config`. */
+/** What an encoder that looks through windows is told. Defaults of transformers 5.24, Qwen2_5_VLVisionConfig. */
 export const windowedVision = {
   ...visionFields(),
   hiddenSize: field('hidden_size', WIDTH, 3584),
@@ -56,7 +56,11 @@ export type Qwen25vlConfig = ConfigOf<typeof QWEN2_5_VL_CONFIG>;
 /** Most layers attend within windows of pixels, some over whole frames; RMSNorm and gated MLPs (arXiv:2502.13923, 2.1.1). */
 export class Qwen25vlVisionTower extends VisionTower {
   /** `qkv`: the names of projections, where they are not packed. */
-  constructor(config: Omit<Qwen25vlConfig['vision'], 'tokensPerSecond'>, weights: Weights, qkv?: QkvNames) {
+  constructor(
+    config: Omit<Qwen25vlConfig['vision'], 'tokensPerSecond'> & { readonly numKeyValueHeads?: number },
+    weights: Weights,
+    qkv?: QkvNames,
+  ) {
     const { hiddenSize, mergeSize, patchSize, windowSize, fullAttention } = config;
     const windowBlocks = Math.floor(windowSize / mergeSize / patchSize);
     super(

@@ -17,8 +17,9 @@ import {
 import { type TextDefaults, textWithin } from '../text-within.js';
 import {
   besideText,
+  deepestTaken,
   dtypeBesideText,
-  layersUpTo,
+  layersTaken,
   type SiglipDefaults,
   siglipFields,
 } from '../vision/index.js';
@@ -124,7 +125,8 @@ export const llavaFields = <V extends { readonly kind: string; readonly numLayer
   dtype: dtypeBesideText,
   tieWordEmbeddings: tied,
   imageTokenId: tokenField(['image_token_index', 'image_token_id'], imageTokenId),
-  computedLayers: layersUpTo('vision_feature_layer', featureLayer),
+  takenLayers: layersTaken(['vision_feature_layer'], [featureLayer]),
+  computedLayers: deepestTaken,
   select: selected(select),
   projectorAct: activation('projector_hidden_act', 'gelu'),
   projectorBias: field('multimodal_projector_bias', flag, true),
@@ -140,7 +142,7 @@ export const LLAVA_IRRELEVANT: Readonly<Record<string, string>> = {
 };
 
 /**
- * Of LlamaConfig, MistralConfig and Qwen2Config in transformers 5.24, from which files of text of these kinds differ.
+ * Of LlamaConfig, GraniteConfig, MistralConfig and Qwen2Config in transformers 5.24, from which files of text of these kinds differ.
  */
 export const LLAMA_7B = {
   model_type: 'llama',
@@ -151,6 +153,7 @@ export const LLAMA_7B = {
   vocab_size: 32_000,
   max_position_embeddings: 2048,
 } as const;
+export const GRANITE_8B = { ...LLAMA_7B, model_type: 'granite' } as const;
 export const MISTRAL_7B = {
   ...LLAMA_7B,
   model_type: 'mistral',

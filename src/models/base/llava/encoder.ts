@@ -16,8 +16,9 @@ import { PackedProjector } from './packed-projector.js';
 
 /** What an encoder of a family of LLaVA is told by the configuration. */
 export interface LlavaVision extends TextWithin {
-  /** How many layers of the encoder are computed. */
+  /** How many layers of the encoder are computed, and which of their results are taken. */
   readonly computedLayers: number;
+  readonly takenLayers: readonly number[];
   readonly projectorAct: ActivationKind;
   readonly projectorBias: boolean;
   readonly select: 'default' | 'full';
@@ -30,19 +31,22 @@ export interface SquareLlava extends LlavaVision {
 }
 
 /** CLIP or SigLIP up to the layer that is taken, without the norm behind the last: [tokens, hidden]. */
-export function squareEncoder({ vision, computedLayers, select }: SquareLlava, weights: Weights): Encoder {
+export function squareEncoder(
+  { vision, computedLayers, takenLayers: taken, select }: SquareLlava,
+  weights: Weights,
+): Encoder {
   const sizes = { ...vision, numLayers: computedLayers };
   const tower = visionTower(weights);
   if (vision.kind === 'siglip_vision_model')
-    return new SiglipEncoder(sizes, tower, { positions: gridPositions, hasNorm: false });
+    return new SiglipEncoder(sizes, tower, { positions: gridPositions, hasNorm: false, taken });
   const count = Math.floor(vision.imageSize / vision.patchSize) ** 2;
-  return new ClipEncoder({ ...sizes, count }, tower, select === 'full');
+  return new ClipEncoder({ ...sizes, count, taken }, tower, select === 'full');
 }
 
 /** The two linears behind an encoder. */
 export const llavaProjector = (config: LlavaVision, weights: Weights): RowProjector =>
   new RowProjector(weights.at('multi_modal_projector'), {
-    inSize: config.vision.hiddenSize,
+    inSize: config.vision.hiddenSize * config.takenLayers.length,
     outSize: config.hiddenSize,
     hasBias: config.projectorBias,
     act: config.projectorAct,

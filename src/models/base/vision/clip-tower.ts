@@ -22,6 +22,7 @@ import {
 import { Linear } from '../../../weights/linear.js';
 import type { TensorRef, Weights } from '../../../weights/weights.js';
 import type { Encoder } from '../flash-with-encoder-atb.js';
+import { buildEachLayer, takenOf } from './feature-layer.js';
 
 /** What the layers of an encoder like CLIP's are told by the configuration. */
 export interface ClipLayerSizes {
@@ -39,6 +40,8 @@ export interface ClipSizes extends ClipLayerSizes {
   readonly patchSize: number;
   /** Patches of a picture. */
   readonly count: number;
+  /** See `takenOf`. */
+  readonly taken: readonly number[];
 }
 
 /**
@@ -148,11 +151,12 @@ export class ClipEncoder extends Module implements Encoder {
   readonly stepInputs: readonly StepInput[];
   readonly front: SquareFront;
   readonly layers: readonly PreNormLayer[];
+  private readonly taken: readonly number[];
 
   /** `keepsFirst`: whether the row that stands for a picture becomes a token, too. */
   constructor(sizes: ClipSizes, tower: Weights, keepsFirst: boolean) {
     super();
-    const { hiddenSize, patchSize, count, layerNormEps } = sizes;
+    const { hiddenSize, patchSize, count, layerNormEps, taken } = sizes;
     this.stepInputs = [patches(3 * patchSize * patchSize), lengths, squarePictures(count, keepsFirst)];
     const embeddings = tower.at('embeddings');
     this.front = new SquareFront(tower, {
@@ -162,11 +166,12 @@ export class ClipEncoder extends Module implements Encoder {
       norm: new BaseLayerNorm(tower.at('pre_layrnorm'), hiddenSize, layerNormEps, { hasBias: true }),
     });
     this.layers = clipLayers(tower.at('encoder.layers'), sizes);
+    this.taken = taken;
   }
 
   buildGraph(graph: AtbGraph, kind: GraphKind): string {
-    let hidden = this.front.buildGraph(graph, kind, PATCHES);
-    for (const layer of this.layers) hidden = layer.buildGraph(graph, kind, hidden);
+    const rows = this.front.buildGraph(graph, kind, PATCHES);
+    const hidden = takenOf(graph, buildEachLayer(graph, kind, this.layers, rows), this.taken);
     return gatherRows(graph, hidden, SQUARE.kept, 'kept_hidden');
   }
 }

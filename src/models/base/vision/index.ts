@@ -1,3 +1,4 @@
+export * from './block-mean.js';
 export * from './clip-tower.js';
 export * from './config.js';
 export * from './feature-layer.js';

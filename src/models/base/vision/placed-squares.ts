@@ -1,5 +1,6 @@
 import {
   decodePicture,
+  type EncoderInput,
   type EncodeWords,
   type MediaFiles,
   type MediaPiece,
@@ -11,8 +12,8 @@ import {
 import { squareInput } from './square-processor.js';
 
 /** What stands before each square, and behind the last. */
-const AROUND = '<fake_token_around_image>';
-const WHOLE = '<global-img>';
+export const AROUND = '<fake_token_around_image>';
+export const WHOLE = '<global-img>';
 
 /** A picture as squares, row by row, and the whole as one more, where there is one. */
 export interface PlacedSquares {
@@ -36,20 +37,15 @@ export abstract class PlacedSquaresProcessor implements MediaProcessor {
   constructor(
     private readonly values: PixelValues,
     private readonly model: SquaresModel,
-    private readonly encode: EncodeWords,
+    protected readonly encode: EncodeWords,
   ) {
     this.placeholders = model.imageTokenId === undefined ? {} : { image: model.imageTokenId };
   }
 
   /** @throws MEDIA_* */
   async process(media: MediaFiles, what: string): Promise<readonly MediaPiece[]> {
-    const {
-      vision: { patchSize },
-      mergeSize,
-    } = this.model;
     const [file = new Uint8Array()] = media.files;
     const { squares, whole, columns } = await this.cut(await decodePicture(file, what), what);
-    const tokensOf = (patches: number): number => patches / mergeSize ** 2;
     const pieces: MediaPiece[] = [];
     for (const [index, square] of [...squares, ...(whole ? [whole] : [])].entries()) {
       const isWhole = square === whole;
@@ -57,10 +53,18 @@ export abstract class PlacedSquaresProcessor implements MediaProcessor {
       // Rows end with a line, and one more stands before the whole.
       const lines = index === 0 ? '' : isWhole ? '\n\n' : column === 0 ? '\n' : '';
       const place = row === undefined ? WHOLE : `<row_${row + 1}_col_${(column ?? 0) + 1}>`;
-      const sizes = { patchSize, tokensOf, key: mediaKey(media, index), hasFirst: false };
-      pieces.push(this.encode(lines + AROUND + place), await squareInput(square, this.values, sizes));
+      pieces.push(this.encode(lines + AROUND + place), await this.inputOf(square, mediaKey(media, index)));
     }
     return [...pieces, this.encode(whole ? AROUND : '\n')];
+  }
+
+  protected inputOf(square: Picture, key: Int32Array, values = this.values): Promise<EncoderInput> {
+    const {
+      vision: { patchSize },
+      mergeSize,
+    } = this.model;
+    const tokensOf = (patches: number): number => patches / mergeSize ** 2;
+    return squareInput(square, values, { patchSize, tokensOf, key, hasFirst: false });
   }
 
   /** @throws MEDIA_UNSUPPORTED */

@@ -20,6 +20,7 @@ import type { Linear } from '../../../weights/linear.js';
 import type { TensorRef, Weights } from '../../../weights/weights.js';
 import type { Encoder } from '../flash-with-encoder-atb.js';
 import { type ClipLayerSizes, clipLayers, patchLinear } from './clip-tower.js';
+import { buildEachLayer, takenOf } from './feature-layer.js';
 import { ProjectedTower } from './projected-tower.js';
 
 /** What SigLIP's encoder is told by the configuration. */
@@ -35,6 +36,8 @@ export interface SiglipParts {
   readonly positions?: (side: number) => StepInput;
   /** Whether a norm follows the last of the layers that are computed; true when absent. */
   readonly hasNorm?: boolean;
+  /** See `takenOf`. */
+  readonly taken?: readonly number[] | undefined;
 }
 
 /** SigLIP over patches of pictures of any shape, with learned positions (arXiv:2303.15343): [patches, hidden]. */
@@ -44,12 +47,13 @@ export class SiglipEncoder extends Module implements Encoder {
   readonly layers: readonly PreNormLayer[];
   readonly norm: NormStep;
   private readonly positions: TensorRef;
+  private readonly taken: readonly number[] | undefined;
 
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
   constructor(
     sizes: SiglipSizes,
     tower: Weights,
-    { positions: positionsOf = bucketedPositions, hasNorm = true }: SiglipParts = {},
+    { positions: positionsOf = bucketedPositions, hasNorm = true, taken }: SiglipParts = {},
   ) {
     super();
     const { hiddenSize, patchSize, imageSize, layerNormEps } = sizes;
@@ -62,6 +66,7 @@ export class SiglipEncoder extends Module implements Encoder {
     this.norm = hasNorm
       ? new BaseLayerNorm(tower.at('post_layernorm'), hiddenSize, layerNormEps, { hasBias: true })
       : new NoNorm();
+    this.taken = taken;
   }
 
   override getWeights(): TensorRef[] {
@@ -77,13 +82,10 @@ export class SiglipEncoder extends Module implements Encoder {
   buildRowsGraphs(graph: AtbGraph, kind: GraphKind): { readonly rows: string; readonly ofLayers: string[] } {
     const rows = gatherRows(graph, this.positions.name, BUCKETED_POSITIONS, 'position_rows');
     const embedded = buildLinear(graph, this.patchEmbedding, PATCHES, 'patch_embedding_out');
-    let hidden = addResidual(graph, embedded, rows, 'positioned_patches');
-    const ofLayers: string[] = [];
-    for (const layer of this.layers) {
-      hidden = layer.buildGraph(graph, kind, hidden);
-      ofLayers.push(hidden);
-    }
-    return { rows: this.norm.buildGraph(graph, hidden), ofLayers };
+    const placed = addResidual(graph, embedded, rows, 'positioned_patches');
+    const [input, ...ofLayers] = buildEachLayer(graph, kind, this.layers, placed);
+    const taken = takenOf(graph, [input, ...ofLayers], this.taken);
+    return { rows: this.norm.buildGraph(graph, taken), ofLayers };
   }
 }
 

@@ -118,6 +118,8 @@ export const besideRows = (graph: AtbGraph, rows: string, deep: readonly string[
 export interface VisionParts {
   readonly depth: number;
   readonly numHeads: number;
+  /** Heads of keys and values; as many as of queries when absent. */
+  readonly numKeyValueHeads?: number;
   readonly hiddenSize: number;
   readonly outSize: number;
   readonly inChannels: number;
@@ -181,12 +183,11 @@ export class VisionTower extends Module implements Encoder {
       ...(windows ? [windowLens((input) => windows.of(input).lens)] : []),
       ...(positionSide === undefined ? [] : [interpolatedPositions(positionSide, mergeSize)]),
     ];
-    const attention = encoderAttention({
-      hiddenSize,
-      numHeads,
-      qkvBias: true,
-      denseBias: true,
-    });
+    const { numKeyValueHeads = numHeads } = parts;
+    const attention = {
+      ...encoderAttention({ hiddenSize, numHeads, qkvBias: true, denseBias: true }),
+      numKeyValueHeads,
+    };
     this.patchEmbedding = new PatchEmbedding(
       weights.at('patch_embed'),
       hiddenSize,
