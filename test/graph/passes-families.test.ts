@@ -189,6 +189,8 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     ['ernie4_5_moe'],
   'RmsNorm Elewise Linear Softmax Elewise Sort Gather VectorNorm Elewise Activation Elewise Elewise FusedExperts Elewise':
     ['ernie4_5_moe-interval'],
+  'RmsNorm Elewise Linear Sigmoid Sort VectorNorm Elewise FusedExperts Linear Elewise Elewise': ['flint'],
+  'RmsNorm Elewise Linear Sigmoid Sort FusedExperts Linear Elewise Elewise': ['flint-biases'],
   'RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise':
     ['exaone_moe', 'glm4_moe', 'hy_v3', 'sarvam_moe', 'solar_open'],
   'RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather FusedExperts Linear Elewise Elewise':
