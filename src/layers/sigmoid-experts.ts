@@ -26,7 +26,7 @@ export interface SigmoidExpertNames {
 
 /**
  * Experts that corrected sigmoids choose, beside an MLP that all tokens pass through (arXiv:2412.19437, section 2.1.2).
- * `weights` is the window of the MLP. Throws what `ExpertRouter` and `Experts` throw.
+ * `weights` is the cursor of the MLP. Throws what `ExpertRouter` and `Experts` throw.
  */
 export const sigmoidExperts = (
   config: SigmoidExpertsConfig,

@@ -112,7 +112,7 @@ export class Weights {
     return name === '' ? this.prefix : `${this.prefix}.${name}`;
   }
 
-  /** The last part of the window's own name: `input_layernorm`. */
+  /** The last part of the cursor's own name: `input_layernorm`. */
   get name(): string {
     return this.prefix.slice(this.prefix.lastIndexOf('.') + 1);
   }

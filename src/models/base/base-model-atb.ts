@@ -11,7 +11,7 @@ import type { TensorRef, Weights } from '../../weights/weights.js';
 
 /** What a model is made of between its token ids and its head. */
 export interface ModelParts {
-  /** Makes one layer; `weights` is its own window. */
+  /** Makes one layer; `weights` is its own cursor. */
   layer(layerId: number, weights: Weights): BaseLayer;
   readonly norm: LastStep;
   /** The checkpoint's names of the embedding and of the list of layers. */
