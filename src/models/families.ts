@@ -2,6 +2,7 @@
 export * from './afmoe/index.js';
 export * from './apertus/index.js';
 export * from './arcee/index.js';
+export * from './axk1/index.js';
 export * from './aya_vision/index.js';
 export * from './baichuan/index.js';
 export * from './bamba/index.js';

@@ -102,6 +102,8 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     'olmo_hybrid-rotary',
   ],
   [LATENT]: [
+    'axk1',
+    'axk1-corrected',
     'deepseek_v2',
     'deepseek_v2-lite',
     'deepseek_v3',
@@ -115,6 +117,11 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   ],
   [`${LATENT} RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise`]:
     ['deepseek_v3'],
+  [`${LATENT} RmsNorm Elewise Linear Sigmoid Elewise GroupTopk Elewise Elewise Fill Sort VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise RmsNorm`]:
+    ['axk1'],
+  [`${LATENT} RmsNorm Elewise Linear Sigmoid Sort Elewise FusedExperts Linear Elewise RmsNorm`]: [
+    'axk1-corrected',
+  ],
   [`${LATENT} RmsNorm Elewise Linear Sigmoid Elewise Sort Gather FusedExperts Linear Elewise Elewise`]: [
     'deepseek_v3-half',
   ],
