@@ -5,7 +5,6 @@ import { DECODER_KINDS, ENCODE } from '../graph/graph-kind.js';
 import type { PassSelection } from '../graph/passes/index.js';
 import { isObject } from '../is-object.js';
 import { KV_QUANT_MODES } from '../kv-cache/kv-quant.js';
-import { KERNEL_TABLES } from '../native/kernel-tables.js';
 import { QUANTIZED_FORMATS } from '../runner/quantized-layouts.js';
 import { parseWritten } from '../tokenizer/written-numbers.js';
 import { GROUP_SIZES, QUANTIZE_MODES } from '../weights/quantization.js';
@@ -105,7 +104,7 @@ const SAMPLING = {
   presence_penalty: number('presencePenalty', 'off once where a token came (0)'),
   seed: number('seed', 'of draws; prompt i: seed + i'),
   stop: text('stop', 'strings that end an answer', { array: true }),
-  ignore_eos: boolean('ignoreEos', 'go on to the most tokens of an answer whatever comes', {
+  ignore_eos: boolean('ignoreEos', 'do not end with the text', {
     default: false,
   }),
   logprobs: number('logprobs', 'of each token and of this many best', { needs: 'json' }),
@@ -154,7 +153,7 @@ const LIMITS = {
 const ENGINE = {
   threads: number('threads', 'compute threads (all cores)', { read: within(1, 1024) }),
   kw_args: text('kwArgs', 'more flags as a JSON object', { default: '', mayBeEmpty: true }),
-  isa: text('isa', KERNEL_TABLES.join(', ')),
+  isa: text('isa', 'kernels, as doctor lists them'),
   passes: text('passes', 'all (run-pa), none (graph), or names', { read: parsePasses }),
 };
 

@@ -9,6 +9,22 @@ import {
 } from '../../layers/config/index.js';
 import { getRouter, type HeadNames, type Router } from '../../router/index.js';
 import { renamed, type Weights } from '../../weights/weights.js';
+// A family is read when a config.json is called so; these are called by others, within which they stand.
+import '../cohere2/index.js';
+import '../cohere2_moe/index.js';
+import '../deepseek_v3/index.js';
+import '../gemma/index.js';
+import '../gemma2/index.js';
+import '../gemma3_text/index.js';
+import '../internlm2/index.js';
+import '../lfm2/index.js';
+import '../llama/index.js';
+import '../llama4_text/index.js';
+import '../ministral3/index.js';
+import '../mistral/index.js';
+import '../mistral4/index.js';
+import '../qwen2/index.js';
+import '../qwen3/index.js';
 
 /**
  * Families of text that may stand in a checkpoint beside an encoder. What is done to logits, the class of the whole
