@@ -4,7 +4,7 @@ import { type ChatMessage, LLM } from '../src/index.js';
 
 /**
  * Lets a model choose a tool, runs it, and hands back what it found: `node dist/examples/tools.js [DIR [QUESTION]]`. A model
- * that was trained for tools says by itself when it wants one (`AnswerParser`, `answerFormat`); here it must, and a schema
+ * that was trained for tools says by itself when it wants one (`answerFormat`, `answerReader`); here it must, and a schema
  * makes sure that the call can be read.
  */
 const [

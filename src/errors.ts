@@ -116,6 +116,9 @@ const MESSAGES = {
     d.names?.length
       ? `no chat template in ${d.looked.join(', ')} is the one to take; choose one of ${d.names.join(', ')} with --chat_template`
       : `no chat template in ${d.looked.join(', ')}; give one with --chat_template, or send plain text instead of messages`,
+  /** `names`: of the checkpoint's own templates. */
+  TEMPLATE_UNKNOWN: (d: { option: string; names: readonly string[] }) =>
+    `--chat_template ${describeValue(d.option)} is neither a template (it has no {{ or {%), nor a file, nor the name of a template of the checkpoint, which ${d.names.length > 0 ? `has ${d.names.join(', ')}` : 'has none'}`,
   CHAT_TEMPLATE_NEEDED: (d: { directory: string }) =>
     `${d.directory} has no chat template, so nobody can talk with it: have it go on with a text by \`atb-models generate\`, or give a template with --chat_template`,
   TEMPLATE_INVALID: (d: { source: string; reason: string }) =>
@@ -127,7 +130,7 @@ const MESSAGES = {
   TEMPLATE_FAILED: (d: { source: string; reason: string }) => `${d.source} failed: ${d.reason}`,
   // Requests and options
   REQUEST_INVALID: (d: { field: string; expected: string; found: unknown }) =>
-    `${d.field} must be ${d.expected}, found ${describeValue(d.found)}`,
+    `${d.field} must be ${d.expected}, found ${d.found === undefined ? 'nothing' : describeValue(d.found)}`,
   REQUEST_TOO_LONG: (d: {
     promptLen: number;
     maxTokens: number;
@@ -148,7 +151,7 @@ const MESSAGES = {
     `the request failed while ${d.during}: ${d.reason}`,
   OUTPUT_ABORTED: (d: { file: string }) => `${d.file} was not written, because the work was stopped`,
   REQUEST_NOT_FINITE: (d: { step: number }) =>
-    `the model's logits are not finite at generated token ${d.step}; the checkpoint or its dtype is at fault`,
+    `the model's logits are not finite at generated token ${d.step}: the dtype is too narrow for this checkpoint, which --dtype f32 would show, or its files hold such numbers`,
   // Guided output
   GUIDE_INVALID: (d: { what: string; problem: string }) => `${d.what}: ${d.problem}`,
   GUIDE_UNSUPPORTED: (d: { what: string; found: string }) =>

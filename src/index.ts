@@ -88,17 +88,9 @@ export type { Guide } from './guided/index.js';
 export { BlockManager, BlockTable } from './kv-cache/block-manager.js';
 export type { KvQuantMode } from './kv-cache/kv-quant.js';
 export { AdaptedAttention, AdaptedMLP, type Adapters } from './layers/adapted-steps.js';
+export * from './layers/altup.js';
 export { AttentionExperts, type AttentionExpertsConfig } from './layers/attention-experts.js';
-export {
-  NormedRotaryAttention,
-  PositionFreeAttention,
-  type ProjectionNorms,
-  projectionNorms,
-  RotaryAttention,
-  RotaryNormedAttention,
-  ScaledPositionFreeAttention,
-  ScaledRotaryAttention,
-} from './layers/attention-orders.js';
+export * from './layers/attention-orders.js';
 export {
   type AttentionConfig,
   type AttentionOptions,
@@ -117,22 +109,9 @@ export {
   SplitConv,
   stateTensors,
 } from './layers/causal-conv.js';
+export * from './layers/clipped-linear.js';
 export * from './layers/config/index.js';
-export {
-  type LayerStep,
-  NormedResidualLayer,
-  NormedResultLayer,
-  type NormedResultParts,
-  ParallelLayer,
-  type ParallelParts,
-  PostNormLayer,
-  PreNormLayer,
-  type PreNormParts,
-  SandwichLayer,
-  type SandwichParts,
-  SingleStepLayer,
-  SumOfSteps,
-} from './layers/decoder-layers.js';
+export * from './layers/decoder-layers.js';
 export { DifferentialAttention, type DifferentialConfig } from './layers/differential-attention.js';
 export {
   DISTANCE_VECTORS,
@@ -154,44 +133,45 @@ export {
 export { GatedAttention, type GatePart } from './layers/gated-attention.js';
 export { type DeltaNetConfig, type DeltaNetParts, GatedDeltaNet } from './layers/gated-delta-net.js';
 export { GatedLruBlock, type GatedLruConfig } from './layers/gated-lru.js';
+export * from './layers/gather-rows.js';
 export { type HeadedMambaConfig, HeadedMambaMixer } from './layers/headed-mamba.js';
 export { HybridLayer, type HybridParts, wideAttention } from './layers/hybrid-layer.js';
 export { Indexer, type IndexerConfig } from './layers/indexer.js';
 export { KimiDeltaAttention, type KimiDeltaConfig } from './layers/kimi-delta-attention.js';
 export { LatentAttention, type LatentAttentionConfig } from './layers/latent-attention.js';
 export * from './layers/learned-positions.js';
+export * from './layers/lent-keys.js';
 export { LightningAttention, type LightningConfig } from './layers/lightning-attention.js';
 export { type AdapterSizes, LowRankAdapter } from './layers/low-rank-adapter.js';
+export * from './layers/low-rank-residual.js';
 export { type MambaConfig, MambaMixer, type ScanNorm } from './layers/mamba.js';
 export { type Mamba2Config, Mamba2Mixer, type Mamba2Options, type Mamba2Scales } from './layers/mamba2.js';
 export * from './layers/mlp.js';
 export { Module } from './layers/module.js';
 export { NormedProjection } from './layers/normed-projection.js';
-export {
-  BaseLayerNorm,
-  BaseNorm,
-  BaseRMSNorm,
-  HeadNorm,
-  LayerNormOfHead,
-  NoNorm,
-  type NormedHeads,
-  type NormStep,
-  OffsetRMSNorm,
-  PerHeadLayerNorm,
-} from './layers/norms.js';
+export * from './layers/norms.js';
+export * from './layers/per-layer-inputs.js';
+export * from './layers/per-layer-sandwich.js';
 export { type QkvNames, rotaryOrder } from './layers/projections.js';
 export * from './layers/relative-score-bias.js';
 export { addResidual, addScaled } from './layers/residual.js';
 export * from './layers/row-heads.js';
+export * from './layers/seen-experts.js';
+export * from './layers/shortcut.js';
 export { sigmoidExperts } from './layers/sigmoid-experts.js';
 export { addSoftcap } from './layers/softcap.js';
 export { addSoftplus } from './layers/softplus.js';
+export * from './layers/sparse-gates.js';
 export {
   indexerVariant,
   type SparseAttentionConfig,
   SparseLatentAttention,
 } from './layers/sparse-latent-attention.js';
+export * from './layers/streamed-layer.js';
+export { StreamsBegin, StreamsEnd } from './layers/streams.js';
+export * from './layers/value-normed-attention.js';
 export { HighestLogitRouter, WeightedTokenExperts } from './layers/weighted-experts.js';
+export * from './layers/zero-experts.js';
 export * from './media/index.js';
 export * from './models/base/audio/index.js';
 export {

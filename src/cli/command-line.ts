@@ -31,13 +31,14 @@ const FLAG = /^--([a-z][a-z0-9_-]*)(?:=|$)/;
 /**
  * Arguments as yargs takes them. Underscore names are the original's; the same names with dashes are accepted too. A text
  * that begins with a dash belongs to the list flag before it: `--input_texts "- a list"`.
- * @throws REQUEST_INVALID for a flag that is given twice and takes one value, of which yargs makes a list or a sum
+ * @throws REQUEST_INVALID for a flag that is given twice and takes one value, of which yargs makes a list or a sum, and for
+ *   what is no number where one must stand, of which it makes NaN, or 0 of nothing
  */
 export function underscored(args: readonly string[]): string[] {
   const result: string[] = [];
   const seen = new Set<string>();
   let list = '';
-  for (const arg of args) {
+  for (const [index, arg] of args.entries()) {
     const [given, name = ''] = FLAG.exec(arg) ?? [];
     if (given !== undefined) {
       const said = name.replaceAll('-', '_');
@@ -46,6 +47,7 @@ export function underscored(args: readonly string[]): string[] {
       list = takesTexts(flag) ? flag : '';
       if (seen.has(flag) && !isList(flag)) refuseRequest(`--${flag}`, 'given once', 'twice');
       seen.add(flag);
+      checkNumber(flag, arg === given ? args[index + 1] : arg.slice(given.length));
       // The only dash that yargs itself gives a meaning.
       result.push(`--${isNegated ? 'no-' : ''}${flag}${arg.slice(name.length + 2)}`);
     } else if (list !== '' && arg.startsWith('-') && arg !== '--') {
@@ -55,6 +57,12 @@ export function underscored(args: readonly string[]): string[] {
     } else result.push(arg);
   }
   return result;
+}
+
+/** `value`: what stands behind the flag; undefined where nothing does, and a flag where its value is missing. */
+function checkNumber(name: string, value: string | undefined): void {
+  if (flagOf(name)?.type !== 'number' || value === undefined || FLAG.test(value)) return;
+  if (value.trim() === '' || !Number.isFinite(Number(value))) refuseRequest(`--${name}`, 'a number', value);
 }
 
 const flagOf = (name: string): Flag | undefined =>
@@ -120,6 +128,19 @@ export function helpOf(name: FlagName, all: readonly FlagName[]): string {
   return `${describe}${choices ? `: ${choices.join(', ')}` : ''}${notes.map((note) => ` (${note})`).join('')}`;
 }
 
+/** What other programs call flags of ours, of which a command may have one or the other. */
+const ELSEWHERE: Readonly<Record<string, readonly FlagName[]>> = {
+  max_new_tokens: ['max_output_length', 'max_tokens'],
+  max_tokens: ['max_output_length'],
+  max_output_length: ['max_tokens'],
+  max_seq_len: ['max_model_len', 'max_input_length'],
+  model: ['model_path'],
+  model_name_or_path: ['model_path'],
+  num_threads: ['threads'],
+  prompt: ['input_texts'],
+  prompts: ['input_texts'],
+};
+
 /** What yargs itself puts beside the flags. */
 export const YARGS_KEYS = ['_', '$0', 'help', 'h', 'version'];
 
@@ -128,7 +149,8 @@ export function refuseUnknown(parsed: Parsed, { command, flags, alsoKnown = [] }
   const known = [...flags, ...alsoKnown];
   const unknown = Object.keys(parsed).find((name) => !YARGS_KEYS.includes(name) && !known.includes(name));
   if (unknown === undefined) return;
-  const nearest = nearestName(unknown, flags);
+  const meant = Object.hasOwn(ELSEWHERE, unknown) ? ELSEWHERE[unknown] : undefined;
+  const nearest = meant?.find((name) => flags.includes(name)) ?? nearestName(unknown, flags);
   throw new AtbError('OPTION_UNKNOWN', {
     option: `--${unknown.slice(0, 64)}`,
     nearest: nearest && `--${nearest}`,
@@ -162,7 +184,9 @@ export function optionsOf<N extends FlagName>(parsed: Parsed, names: readonly N[
   return Object.fromEntries(entries) as OptionsOf<N>;
 }
 
-function checkValue(name: string, { type, array, choices }: Flag, given: unknown): void {
+function checkValue(name: string, { type, array, choices, mayBeEmpty }: Flag, given: unknown): void {
+  // As a variable of a shell leaves it that was not set.
+  if (!mayBeEmpty && [given].flat().includes('')) refuseRequest(`--${name}`, 'followed by a value', '');
   const isTyped = (value: unknown): boolean =>
     type === 'number' ? Number.isFinite(value) : typeof value === type;
   const fits = (value: unknown): boolean =>
@@ -181,6 +205,14 @@ export function usageError(message: string | undefined, error: Error | undefined
     return new AtbError('REQUEST_INVALID', { field, expected: 'followed by a value', found: undefined });
   }
   if (error) return error;
+  const [, found, wanted] =
+    /^Not enough non-option arguments: got (\d+), need at least (\d+)$/.exec(message ?? '') ?? [];
+  if (wanted !== undefined)
+    return new AtbError('REQUEST_INVALID', {
+      field: 'what stands beside the flags',
+      expected: `${wanted} argument${wanted === '1' ? '' : 's'}, as \`${help}\` lists them`,
+      found: Number(found),
+    });
   const [, beside] = /^Unknown commands?: (.+)$/.exec(message ?? '') ?? [];
   return new AtbError('REQUEST_INVALID', {
     field: beside === undefined ? 'the command line' : 'what stands beside the flags',

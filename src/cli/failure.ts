@@ -1,8 +1,26 @@
 import { AtbError } from '../errors.js';
+import { FLAGS } from './flags.js';
+
+/** Flags by the options of the library that are called the same: `topK` is `--top_k`. */
+const FLAG_OF = new Map(
+  Object.keys(FLAGS).map((flag) => [
+    flag.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase()),
+    `--${flag}`,
+  ]),
+);
+
+/** A refused option by the name that it has on the command line: `--top_k`, `--stop[0]`. */
+export function inFlags(error: AtbError): string {
+  const { code, detail, message } = error as AtbError<'REQUEST_INVALID'>;
+  if (code !== 'REQUEST_INVALID') return message;
+  const [option = ''] = detail.field.split('[');
+  const flag = FLAG_OF.get(option) ?? option;
+  return new AtbError(code, { ...detail, field: `${flag}${detail.field.slice(option.length)}` }).message;
+}
 
 /** Ends a command: what a user did wrong in one line, what we did wrong with its stack. */
 export function reportFailure(error: unknown): void {
-  console.error(error instanceof AtbError ? error.message : error);
+  console.error(error instanceof AtbError ? inFlags(error) : error);
   process.exitCode = 1;
 }
 

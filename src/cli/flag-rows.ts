@@ -10,6 +10,8 @@ export interface FlagDetails {
   /** What the command line itself decides; absent where the library's default applies, which `describe` names. */
   readonly default?: string | number | boolean | readonly string[];
   readonly required?: true;
+  /** Whether '' is one of its values, as of a text that is answered. */
+  readonly mayBeEmpty?: true;
   /** Another flag without which it would have no effect. */
   readonly needs?: string;
   /** Makes the option's value of the flag's; undefined leaves the option out. Throws REQUEST_INVALID by the flag's name. */
@@ -40,6 +42,17 @@ const row =
 export const text = row('string');
 export const number = row('number');
 export const boolean = row('boolean');
+
+/** The largest number of tokens or milliseconds that the engine counts. */
+const MOST = 2 ** 31 - 1;
+
+/** A whole number of this range. */
+export const within =
+  (min: number, max = MOST) =>
+  (value: number, name: string): number =>
+    Number.isSafeInteger(value) && value >= min && value <= max
+      ? value
+      : refuseRequest(`--${name}`, `an integer in [${min}, ${max}]`, value);
 
 export const atLeast =
   (min: number) =>

@@ -5,11 +5,10 @@ import { DECODER_KINDS, ENCODE, ENCODE_SOUND } from '../graph/graph-kind.js';
 import type { PassSelection } from '../graph/passes/index.js';
 import { isObject } from '../is-object.js';
 import { KV_QUANT_MODES } from '../kv-cache/kv-quant.js';
-import { KERNEL_TABLES } from '../native/kernel-tables.js';
 import { QUANTIZED_FORMATS } from '../runner/quantized-layouts.js';
 import { parseWritten } from '../tokenizer/written-numbers.js';
 import { GROUP_SIZES, QUANTIZE_MODES } from '../weights/quantization.js';
-import { atLeast, boolean, number, text } from './flag-rows.js';
+import { atLeast, boolean, number, text, within } from './flag-rows.js';
 import { LOAD } from './load-flags.js';
 import { SERVER } from './server-flags.js';
 
@@ -65,6 +64,7 @@ const MODEL = {
 const PROMPTS = {
   input_texts: text('texts', 'prompts, or files of one', {
     array: true,
+    mayBeEmpty: true,
     default: ["What's deep learning?"],
   }),
   input_ids: text('ids', 'or ids joined by commas', { array: true }),
@@ -79,7 +79,7 @@ const PROMPTS = {
     needs: 'is_chat_model',
     read: (value: string, name: string) => readObject(value, `--${name}`),
   }),
-  system: text('system', "the dialogue's first message, which says how to answer"),
+  system: text('system', "the dialogue's first message, which says how to answer", { mayBeEmpty: true }),
   enable_thinking: boolean('enableThinking', 'or --no-enable_thinking: its variable of that name', {
     needs: 'is_chat_model',
   }),
@@ -104,14 +104,16 @@ const SAMPLING = {
   presence_penalty: number('presencePenalty', 'off once where a token came (0)'),
   seed: number('seed', 'of draws; prompt i: seed + i'),
   stop: text('stop', 'strings that end an answer', { array: true }),
-  ignore_eos: boolean('ignoreEos', 'go on to max_output_length whatever comes', { default: false }),
+  ignore_eos: boolean('ignoreEos', 'do not end with the text', {
+    default: false,
+  }),
   logprobs: number('logprobs', 'of each token and of this many best', { needs: 'json' }),
 };
 
 const GUIDES = {
   json_schema: text('jsonSchema', 'answers are JSON by this schema: a file or the JSON itself'),
-  regex: text('regex', "answers match this expression, in JavaScript's syntax"),
-  choice: text('choice', 'each answer is one of these texts', { array: true }),
+  regex: text('regex', "answers match this expression, in JavaScript's syntax", { mayBeEmpty: true }),
+  choice: text('choice', 'each answer is one of these texts', { array: true, mayBeEmpty: true }),
   grammar: text('grammar', 'answers obey this grammar in GBNF: a file or the text itself'),
 };
 
@@ -120,10 +122,10 @@ const LIMITS = {
     read: atLeast(1),
   }),
   max_input_length: number('maxInputLength', 'longest prompt (1024)', { read: atLeast(1) }),
-  max_output_length: number('maxOutputLength', 'most new tokens (20)', { read: atLeast(1) }),
+  max_output_length: number('maxOutputLength', 'most new tokens (20)', { read: within(1) }),
   n: number('n', 'answers to each prompt', { default: 1, read: atLeast(1) }),
   max_tokens: number('maxTokens', "most tokens of an answer (to the end of the model's length)", {
-    read: atLeast(1),
+    read: within(1),
   }),
   max_model_len: number('maxModelLen', "tokens of prompt and answer (the model's)", { read: atLeast(1) }),
   memory: text('memoryBudget', 'bytes of weights and cache, e.g. 6GiB (80 % of what is free; inspect: all)'),
@@ -149,15 +151,18 @@ const LIMITS = {
 };
 
 const ENGINE = {
-  threads: number('threads', 'compute threads (all cores)', { read: atLeast(1) }),
-  kw_args: text('kwArgs', 'more flags as a JSON object', { default: '' }),
-  isa: text('isa', KERNEL_TABLES.join(', ')),
+  threads: number('threads', 'compute threads (all cores)', { read: within(1, 1024) }),
+  kw_args: text('kwArgs', 'more flags as a JSON object', { default: '', mayBeEmpty: true }),
+  isa: text('isa', 'kernels, as doctor lists them'),
   passes: text('passes', 'all (run-pa), none (graph), or names', { read: parsePasses }),
 };
 
 const OUTPUT = {
   reference: text('reference', 'what tools/oracle/reference.py recorded', { required: true }),
-  tolerance: number('tolerance', "share of a tensor's largest number that may differ"),
+  tolerance: number('tolerance', "share of a tensor's largest number that may differ", {
+    read: (value: number, name: string) =>
+      value >= 0 && value <= 1 ? value : refuseRequest(`--${name}`, 'a share from 0 to 1', value),
+  }),
   stream: boolean('stream', 'text as it comes; with --json on stderr', { default: false }),
   json: boolean('json', 'one JSON object instead of text', { default: false }),
   markdown: boolean('markdown', "the table of this project's README", { default: false }),

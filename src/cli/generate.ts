@@ -6,9 +6,10 @@ import type { LLM } from '../engine/llm.js';
 import type { StreamOptions } from '../engine/llm-options.js';
 import { refuseRequest } from '../errors.js';
 import type { Guide } from '../guided/index.js';
+import { mergeSampling } from '../sampling/sampling-params.js';
 import type { Command } from './command.js';
 import { type CommandShape, declareFlags, type OptionsOf, optionsOf } from './command-line.js';
-import { ANSWER_FLAGS, LLM_FLAGS, withLlm } from './llm-command.js';
+import { ANSWER_FLAGS, LLM_FLAGS, warn, withLlm } from './llm-command.js';
 import { pictureOf, contentOf as withPictures } from './pictures.js';
 import { isFile, parseJson } from './run-pa-inputs.js';
 import { stoppable } from './stop-signals.js';
@@ -39,8 +40,15 @@ function guideOf({ jsonSchema, ...rest }: OptionsOf<(typeof GUIDE_FLAGS)[number]
   const [one, other] = [...(jsonSchema === undefined ? [] : ['json_schema']), ...Object.keys(rest)];
   if (one === undefined) return undefined;
   if (other !== undefined) refuseRequest(`--${other}`, `absent beside --${one}`, 'both');
-  if (jsonSchema !== undefined) return { jsonSchema: parseJson('--json_schema', contentOf(jsonSchema)) };
+  if (jsonSchema !== undefined) return { jsonSchema: schemaOf(jsonSchema) };
   return rest.grammar === undefined ? rest : { grammar: contentOf(rest.grammar) };
+}
+
+function schemaOf(given: string): unknown {
+  // What begins like no JSON value of a schema is meant as a file.
+  if (!isFile(given) && !/^\s*(\{|true|false)/.test(given))
+    refuseRequest('--json_schema', 'an existing file, or JSON', given);
+  return parseJson('--json_schema', contentOf(given));
 }
 
 /** A text, or that of the file of this name. */
@@ -67,6 +75,8 @@ async function answer(
   llm: LLM,
   { prompts, n, json, isChatModel, images, guide, ...request }: Asked,
 ): Promise<void> {
+  const { temperature = 0 } = mergeSampling(llm.text.samplingDefaults, request);
+  if (n > 1 && temperature === 0) warn(`all ${n} answers to a prompt are the same, as --temperature is 0`);
   const pictures = (images ?? []).map((file) => pictureOf(file, '--image'));
   const grammar = guide && (await llm.compileGuide(guide));
   const started: { readonly prompt: string; readonly generation: Generation }[] = [];

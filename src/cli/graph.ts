@@ -137,6 +137,8 @@ export const graphCommand: Command = {
   },
   async handler(argv) {
     const { output, ...options } = await withModelFolder(optionsOf(argv, FLAGS));
+    if (options.flat && options.format !== 'json')
+      refuseRequest('--flat', 'used together with --format json', options.format);
     const file = output === undefined ? undefined : new OutputFile('--output', output);
     const text = await renderGraph({
       batch: 1,

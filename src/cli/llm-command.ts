@@ -31,7 +31,8 @@ export const ANSWER_FLAGS = [
   ...SAMPLING_FLAGS.filter((name) => name !== 'logprobs' && name !== 'ignore_eos'),
 ] as const;
 
-const warn = (text: string): void => {
+/** Of what will be done, although it is hardly what was meant. */
+export const warn = (text: string): void => {
   process.stderr.write(`warning: ${text}\n`);
 };
 

@@ -1,5 +1,5 @@
 import { writeFile } from 'node:fs/promises';
-import { basename, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { AtbError, refuseRequest } from '../errors.js';
 import { makeFolder } from '../make-folder.js';
 import { loadModels } from '../models/get-model.js';
@@ -92,7 +92,7 @@ export const newCommand: Command = {
       json
         ? `${JSON.stringify({ file, modelType })}\n`
         : `${file}\nSet "model_type": "${modelType}" in config.json, then:\n` +
-            '  npx atb-models check --model_dirs DIR --model_path CHECKPOINT\n',
+            `  npx atb-models check --model_dirs ${JSON.stringify(dirname(dirname(file)))} --model_path CHECKPOINT\n`,
     );
   },
 };

@@ -88,6 +88,9 @@ export const serveCommand: Command<{ readonly model_path: string | undefined }> 
 function checkAddress(host: string, keys: readonly string[]): void {
   if (!isLoopback(host) && keys.length === 0)
     refuseRequest('--api_key', `given, because ${host} can be reached from other machines`, undefined);
+  // Keys are sent in a header; what is found is not said, as a message may be kept.
+  if (!keys.every((key) => /^[!-~]+$/.test(key)))
+    refuseRequest('--api_key', 'keys of printable ASCII characters without spaces', 'another');
 }
 
 /** Waits for a signal, then for the answers that run. A second signal ends it at once. */

@@ -151,7 +151,7 @@ export interface SandwichParts {
 }
 
 /** A step whose result is normed. */
-class NormedStep extends Module implements LayerStep {
+export class NormedStep extends Module implements LayerStep {
   constructor(
     readonly step: LayerStep,
     readonly norm: NormStep,

@@ -60,7 +60,7 @@ export class ExpertsBesideMLP extends Module implements LayerStep {
   readonly experts: Experts;
   readonly afterExperts: BaseRMSNorm;
 
-  /** `layer` is the layer's window. */
+  /** `layer` is the layer's cursor. */
   constructor(
     config: ExpertsBesideConfig,
     layer: Weights,

@@ -71,7 +71,7 @@ export class BaseRMSNorm extends BaseNorm {
 
   /**
    * `rowOrder`: in which order the input has what the weight is for, where rows of a projection were reordered at load.
-   * `name`: see `BaseNorm`; the window's own when absent.
+   * `name`: see `BaseNorm`; the cursor's own when absent.
    * Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH.
    */
   constructor(weights: Weights, size: number, epsilon: number, rowOrder?: Int32Array, name?: string) {

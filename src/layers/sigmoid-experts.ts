@@ -16,8 +16,8 @@ export type SigmoidExpertsConfig = Omit<RouterConfig, 'scoring'> &
 
 /** The checkpoint's names of what is not an expert's own. */
 export interface SigmoidExpertNames {
-  /** What is added to scores for the choice alone. */
-  readonly correction: string;
+  /** What is added to scores for the choice alone; nothing when absent. */
+  readonly correction?: string | undefined;
   /** `gate.weight` when absent. */
   readonly gate?: string;
   /** The MLP that all tokens pass through: `shared_experts` when absent. */
@@ -26,7 +26,7 @@ export interface SigmoidExpertNames {
 
 /**
  * Experts that corrected sigmoids choose, beside an MLP that all tokens pass through (arXiv:2412.19437, section 2.1.2).
- * `weights` is the window of the MLP. Throws what `ExpertRouter` and `Experts` throw.
+ * `weights` is the cursor of the MLP. Throws what `ExpertRouter` and `Experts` throw.
  */
 export const sigmoidExperts = (
   config: SigmoidExpertsConfig,
@@ -36,7 +36,7 @@ export const sigmoidExperts = (
   new SparseMLP({
     router: new ExpertRouter({ sumGuard: { added: 1e-20 }, ...config, scoring: 'sigmoid' }, weights, {
       gate,
-      correction,
+      ...(correction !== undefined && { correction }),
     }),
     experts: new Experts(config, weights.at('experts')),
     shared: sharedMLP(config, weights.at(shared)),

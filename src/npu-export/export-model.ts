@@ -1,4 +1,4 @@
-import { copyFile, readdir, writeFile } from 'node:fs/promises';
+import { copyFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { FloatDType } from '../dtype.js';
 import { AtbError } from '../errors.js';
@@ -37,7 +37,7 @@ export interface ExportOptions {
  * Writes what the owner of an NPU needs to run a checkpoint there: nested graphs of every kind, a manifest of weights,
  * step inputs and caches, and a Python program that builds them through MindIE's or ATB's own bindings. Of a model that sees
  * or hears these are the graphs of text, among whose embeddings the program puts what an encoder made elsewhere. Returns the
- * files. Throws CONFIG_*, ROUTER_*, WEIGHT_*, REQUEST_INVALID; GRAPH_ILLEGAL for a model that ATB refuses,
+ * files. Throws CONFIG_*, ROUTER_*, WEIGHT_*, REQUEST_INVALID, OUTPUT_UNWRITABLE; GRAPH_ILLEGAL for a model that ATB refuses,
  * MODEL_EXPORT_UNSUPPORTED for an encoder: `atb-models graph --format json` gives its graph.
  */
 export async function exportModel(options: ExportOptions): Promise<string[]> {
@@ -62,22 +62,34 @@ export async function exportModel(options: ExportOptions): Promise<string[]> {
   for (const [kind, spec] of graphs) requireLegal(open, kind, spec, step, onWarning);
   const directory = await emptyDirectory(options.output);
   const graphFiles = new Map([...graphs.keys()].map((kind) => [kind, `${kind.name}.json`]));
-  const files: string[] = [];
-  const write = async (name: string, text: string): Promise<void> => {
-    await writeFile(join(directory, name), text, { flag: 'wx' });
-    files.push(join(directory, name));
-  };
+  const texts = new Map<string, string>();
   for (const [kind, spec] of graphs) {
     const nested = nestedExport(spec, inputDescs(model, kind, dtype, step));
-    await write(`${kind.name}.json`, formatNestedExport(nested));
+    texts.set(`${kind.name}.json`, formatNestedExport(nested));
   }
   const manifest = manifestOf(open, { blockSize, graphs, graphFiles });
-  await write('manifest.json', `${JSON.stringify(manifest, null, 1)}\n`);
-  for (const name of (await readdir(PROGRAM)).filter((file) => file.endsWith('.py'))) {
-    await copyFile(join(PROGRAM, name), join(directory, name));
-    files.push(join(directory, name));
+  texts.set('manifest.json', `${JSON.stringify(manifest, null, 1)}\n`);
+  return writeFiles(directory, texts);
+}
+
+/** Writes the texts by their names, and the programs beside them; all of them or none. @throws OUTPUT_UNWRITABLE */
+async function writeFiles(directory: string, texts: ReadonlyMap<string, string>): Promise<string[]> {
+  const files: string[] = [];
+  const put = async (name: string, write: (file: string) => Promise<void>): Promise<void> => {
+    const file = join(directory, name);
+    files.push(file);
+    await write(file);
+  };
+  try {
+    for (const [name, text] of texts) await put(name, (file) => writeFile(file, text, { flag: 'wx' }));
+    for (const name of (await readdir(PROGRAM)).filter((file) => file.endsWith('.py')))
+      await put(name, (file) => copyFile(join(PROGRAM, name), file));
+    return files;
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    for (const file of files) await rm(file, { force: true });
+    throw new AtbError('OUTPUT_UNWRITABLE', { flag: 'OUT', file: directory, reason }, { cause });
   }
-  return files;
 }
 
 /** The program that goes with the graphs generates text from token ids. */

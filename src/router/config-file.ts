@@ -24,7 +24,11 @@ export async function readConfigDict(modelPath: string, options: LinkOptions = {
       if (stamp.size > MAX_CONFIG_BYTES) throw fail(`has ${stamp.size} bytes, more than ${MAX_CONFIG_BYTES}`);
       const bytes = Buffer.alloc(stamp.size);
       await readExactly(handle, stamp, bytes, 0, stamp.size, 0);
-      return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+      try {
+        return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+      } catch (error) {
+        throw fail('is not text in UTF-8; copy it from where the checkpoint comes from', error);
+      }
     });
   } catch (error) {
     if (error instanceof AtbError && error.code === 'CONFIG_INVALID') throw error;

@@ -119,6 +119,9 @@ export async function openModel(given: OpenModelOptions): Promise<OpenModel> {
   };
 }
 
+/** Tensors that nobody reads and that are named; a head or a layer too many has as many as it likes. */
+const SHOWN_UNREAD = 5;
+
 function checkUnread(
   checkpoint: Checkpoint,
   model: CausalLM,
@@ -128,8 +131,11 @@ function checkUnread(
 ): void {
   const unread = unreadWeights(checkpoint, model.getWeights(), harmless);
   if (!allowUnread) refuseUnread(unread, checkpoint.directory, modelClass);
-  for (const name of [...unread.errors, ...unread.warnings])
+  const names = [...unread.errors, ...unread.warnings];
+  for (const name of names.slice(0, SHOWN_UNREAD))
     onWarning?.(`${describeValue(name)} of ${checkpoint.directory} is not read`);
+  const more = names.length - SHOWN_UNREAD;
+  if (more > 0) onWarning?.(`${more} more tensors are not read; \`atb-models check\` lists them`);
 }
 
 /** A planned model, as the files have it. */

@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { AtbError } from '../errors.js';
 import { isObject } from '../is-object.js';
@@ -26,7 +26,7 @@ const MAX_ADDITIONAL = 32;
  * The chat templates of a model directory, the first that exists: `option`; chat_template.jinja and
  * additional_chat_templates/; what its processor has, where it is a model that sees or hears; tokenizer_config.json; what a
  * processor would have; and what its family has for checkpoints without one. Empty when there is none.
- * @throws TEMPLATE_MISSING when `option` is none of what it may be, TEMPLATE_INVALID for a malformed entry
+ * @throws TEMPLATE_UNKNOWN when `option` is none of what it may be, TEMPLATE_INVALID for a malformed entry
  */
 export async function findChatTemplates(
   dir: string,
@@ -35,12 +35,12 @@ export async function findChatTemplates(
 ): Promise<ChatTemplateSources> {
   if (option === undefined) return ownTemplates(dir, tokenizerConfig, familyTemplate, links);
   if (/\{[{%#]/.test(option)) return named(option, '--chat_template');
-  const text = await readModelText(dirname(option), basename(option), MAX_FILE_BYTES);
+  const isFolder = (await stat(option).catch(() => undefined))?.isDirectory();
+  const text = isFolder ? undefined : await readModelText(dirname(option), basename(option), MAX_FILE_BYTES);
   if (text !== undefined) return named(text, '--chat_template');
   const own = await ownTemplates(dir, tokenizerConfig, familyTemplate, links);
   const chosen = own.get(option);
-  if (chosen === undefined)
-    throw new AtbError('TEMPLATE_MISSING', { looked: [option], names: [...own.keys()] });
+  if (chosen === undefined) throw new AtbError('TEMPLATE_UNKNOWN', { option, names: [...own.keys()] });
   return new Map([['default', chosen]]);
 }
 

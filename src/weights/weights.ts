@@ -77,7 +77,7 @@ export interface RunNumbers {
   readonly quantization?: QuantizationPlan | undefined;
 }
 
-/** A read-only window on a source of weights under one name prefix. */
+/** A read-only cursor over a source of weights under one name prefix. */
 export class Weights {
   constructor(
     private readonly source: WeightSource,
@@ -90,29 +90,29 @@ export class Weights {
     return this.numbers.dtype;
   }
 
-  /** The window one level down: `weights.at('layers').at(3)` sees `layers.3.…`. */
+  /** The cursor one level down: `weights.at('layers').at(3)` sees `layers.3.…`. */
   at(name: string | number): Weights {
     return new Weights(this.source, this.path(String(name)), this.numbers);
   }
 
-  /** The same window on another source, which is made of this one's. */
+  /** The same cursor on another source, which is made of this one's. */
   mapped(change: (source: WeightSource) => WeightSource): Weights {
     return new Weights(change(this.source), this.prefix, this.numbers);
   }
 
-  /** The same window, some of whose tensors have other names in the files: `proj.weight` may be `proj`. */
+  /** The same cursor, some of whose tensors have other names in the files: `proj.weight` may be `proj`. */
   withNames(names: Readonly<Record<string, string>>): Weights {
     const stored = new Map(Object.entries(names).map(([name, file]) => [this.path(name), this.path(file)]));
     return this.mapped((source) => renamed(source, stored));
   }
 
-  /** The full name of something inside this window, or of the window itself. */
+  /** The full name of something inside this cursor, or of the cursor itself. */
   path(name = ''): string {
     if (this.prefix === '') return name;
     return name === '' ? this.prefix : `${this.prefix}.${name}`;
   }
 
-  /** The last part of the window's own name: `input_layernorm`. */
+  /** The last part of the cursor's own name: `input_layernorm`. */
   get name(): string {
     return this.prefix.slice(this.prefix.lastIndexOf('.') + 1);
   }

@@ -48,7 +48,8 @@ class SmallServer {
     if (request.url === '/v1/models') return void response.end(JSON.stringify({ data: [{ id: 'small' }] }));
     const body = JSON.parse(await text(request)) as Omit<Asked, 'path'>;
     this.asked.push({ ...body, path: request.url ?? '' });
-    if (this.asked.length % this.refuseEvery === 0) return void response.writeHead(429).end();
+    if (this.asked.length % this.refuseEvery === 0)
+      return void response.writeHead(429).end('{"error":{"code":"busy"}}');
     response.writeHead(200, { 'content-type': 'text/event-stream' });
     const isChat = body.messages !== undefined;
     const send = (data: unknown) => response.write(`data: ${JSON.stringify(data)}\n\n`);
@@ -132,7 +133,7 @@ describe('atb-models bench-serve', function () {
   it('counts failures by what they are, and ends with 1 when nothing else is left', async () => {
     server.refuseEvery = 2;
     const some = await report('--requests', '4', '--output_len', '4');
-    expect(some).to.deep.include({ succeeded: 2, failures: { 'HTTP 429': 2 } });
+    expect(some).to.deep.include({ succeeded: 2, failures: { 'HTTP 429 (busy)': 2 } });
     server.refuseEvery = 1;
     expect((await bench('--requests', '2')).status).to.equal(1);
     server.refuseEvery = Number.POSITIVE_INFINITY;

@@ -69,6 +69,9 @@ describe('atb-models generate', function () {
     ]);
     const [alone] = answers([PROMPT, '--temperature', '1.2', '--seed', '8']);
     expect(alone?.text).to.equal(found[1]?.text);
+    expect(generate([PROMPT, '--n', '2', '--max_tokens', '1']).stderr).to.contain(
+      'all 2 answers to a prompt are the same',
+    );
     const { stdout } = generate([...prompts, '--temperature', '0']);
     expect(stdout).to.match(/^\[0\] Once upon a time\n.+\n\n\[1\] The dog\n.+\n$/);
   });

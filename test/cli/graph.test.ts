@@ -218,7 +218,11 @@ describe('atb-models graph', () => {
       '--output',
       output,
     ];
-    await yargs(args).command(graphCommand).strict().exitProcess(false).parseAsync();
+    await yargs(args)
+      .command({ command: 'graph', ...graphCommand })
+      .strict()
+      .exitProcess(false)
+      .parseAsync();
     expect(readFileSync(output, 'utf8')).to.match(/^<svg [\s\S]*<\/svg>\n$/);
   });
 });

@@ -230,6 +230,27 @@ describe("run-pa's command line", () => {
     expect(await refused('REQUEST_INVALID', '--input_dict', '[]')).to.contain('at least one');
   });
 
+  it('says what was written where a number should stand, and refuses what a shell leaves of nothing', async () => {
+    expect(await refused('REQUEST_INVALID', '--temperature', 'hot')).to.contain('a number, found "hot"');
+    expect(await refused('REQUEST_INVALID', '--seed=1x')).to.contain('a number, found "1x"');
+    for (const flag of ['temperature', 'isa', 'model_dirs', 'draft_model_path', 'weights_cache'])
+      expect(await refused('REQUEST_INVALID', `--${flag}`, '')).to.match(
+        RegExp(`--${flag} must be .*found ""`),
+      );
+    expect((await parse('--input_texts', '')).inputs).to.deep.equal({ kind: 'texts', prompts: [''] });
+    expect(await refused('REQUEST_INVALID', '--max_output_length', '1e12')).to.contain('2147483647');
+  });
+
+  it('names the flag that other programs call so', async () => {
+    const others = {
+      max_new_tokens: 'max_output_length',
+      max_tokens: 'max_output_length',
+      prompt: 'input_texts',
+    };
+    for (const [theirs, ours] of Object.entries(others))
+      expect(await refused('OPTION_UNKNOWN', `--${theirs}`, '2')).to.contain(`nearest: --${ours};`);
+  });
+
   it('warns of more threads than cores', async () => {
     expect((await parse('--threads', '1')).warnings).to.deep.equal([]);
     expect((await parse('--threads', '1000')).warnings[0]).to.contain('--threads 1000 is more than the');
@@ -255,7 +276,7 @@ describe("run-pa's command line", () => {
     expect([perfCsv?.path, profile?.path]).to.deep.equal([good, good]);
     expect(existsSync(good)).to.equal(false);
     for (const flag of ['--perf_csv', '--profile'])
-      for (const bad of [folder, join(folder, 'absent', 'x'), join('/dev/null', 'x'), ''])
+      for (const bad of [folder, join(folder, 'absent', 'x'), join('/dev/null', 'x')])
         expect(await refused('OUTPUT_UNWRITABLE', `${flag}=${bad}`)).to.contain(`${flag}: "${bad}"`);
     rmSync(folder, { recursive: true });
   });

@@ -112,6 +112,8 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     'olmo_hybrid-rotary',
   ],
   [LATENT]: [
+    'axk1',
+    'axk1-corrected',
     'deepseek_v2',
     'deepseek_v2-lite',
     'deepseek_v3',
@@ -125,6 +127,11 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   ],
   [`${LATENT} RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise`]:
     ['deepseek_v3'],
+  [`${LATENT} RmsNorm Elewise Linear Sigmoid Elewise GroupTopk Elewise Elewise Fill Sort VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise RmsNorm`]:
+    ['axk1'],
+  [`${LATENT} RmsNorm Elewise Linear Sigmoid Sort Elewise FusedExperts Linear Elewise RmsNorm`]: [
+    'axk1-corrected',
+  ],
   [`${LATENT} RmsNorm Elewise Linear Sigmoid Elewise Sort Gather FusedExperts Linear Elewise Elewise`]: [
     'deepseek_v3-half',
   ],
@@ -199,6 +206,8 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     ['ernie4_5_moe'],
   'RmsNorm Elewise Linear Softmax Elewise Sort Gather VectorNorm Elewise Activation Elewise Elewise FusedExperts Elewise':
     ['ernie4_5_moe-interval'],
+  'RmsNorm Elewise Linear Sigmoid Sort VectorNorm Elewise FusedExperts Linear Elewise Elewise': ['flint'],
+  'RmsNorm Elewise Linear Sigmoid Sort FusedExperts Linear Elewise Elewise': ['flint-biases'],
   'RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise':
     ['exaone_moe', 'glm4_moe', 'hy_v3', 'sarvam_moe', 'solar_open'],
   'RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather FusedExperts Linear Elewise Elewise':

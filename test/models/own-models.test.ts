@@ -138,6 +138,17 @@ describe("a model directory of one's own: Persimmon, of examples/my-models", fun
     expect(warnings[0]).to.match(/"value_head\.weight" of .* is not read/);
   });
 
+  it('names a few of many tensors that nobody reads, and says how many there are', async () => {
+    const heads = Object.fromEntries(
+      Array.from({ length: 8 }, (_, head) => [`heads.${head}.weight`, { shape: [2], mean: 0, std: 1 }]),
+    );
+    const path = made((weights) => ({ ...weights, tensors: { ...weights.tensors, ...heads } }));
+    const warnings: string[] = [];
+    await openModel({ modelPath: path, modelDirs, onWarning: (text) => warnings.push(text) });
+    expect(warnings).to.have.length(6);
+    expect(warnings.at(-1)).to.match(/^3 more tensors are not read/);
+  });
+
   it('is compared tensor by tensor with the reference, and all agree', async () => {
     const seen: TensorComparison[] = [];
     const open = await openModel({ modelPath, modelDirs });

@@ -15,6 +15,9 @@ type Sizes = readonly [number, number, number, number, number, number, number];
 const olmo3Layers = Array.from({ length: 64 }, (_, layer) =>
   layer % 4 === 3 ? 'full_attention' : 'sliding_attention',
 );
+const flintLayers = Array.from({ length: 49 }, (_, layer) =>
+  layer < 2 || layer % 4 === 1 || layer === 48 ? 'full_attention' : 'sliding_attention',
+);
 const yarn = { rope_type: 'yarn', factor: 8, beta_fast: 32, beta_slow: 1 };
 const alpha = {
   type: 'dynamic',
@@ -135,6 +138,16 @@ const PUBLISHED: ReadonlyArray<readonly [name: string, family: string, sizes: Si
     { attention_bias: false, attention_multiplier: 1, bos_token_id: 1, embedding_multiplier: 1, eos_token_id: 2, layer_rope_theta: Array.from({ length: 32 }, (_, layer) => (layer % 4 === 0 ? 0 : 10_000)), logits_scaling: 1, num_experts_per_tok: 2, num_local_experts: 8, output_router_logits: false, residual_multiplier: 1, rms_norm_eps: 1e-6,
       router_aux_loss_coef: 0.001, shared_intermediate_size: 0, sliding_window: 128, tie_word_embeddings: false, rope_parameters: { rope_type: 'default', rope_theta: 10_000 } },
     { headDim: 128, numExperts: 8, sharedWidth: 0, slidingWindows: Array.from({ length: 32 }, (_, layer) => (layer % 4 === 0 ? undefined : 128)) }],
+  ['Flint, the defaults of its class', 'flint', [2048, 6144, 49, 32, 4, 150_144, 262_144],
+    { attention_bias: false, attention_dropout: 0, decoder_sparse_step: 1, head_dim: 128, layer_types: flintLayers, mlp_only_layers: [0, 1], moe_intermediate_size: 512, norm_topk_prob: true, num_experts: 256, num_experts_per_tok: 6, output_router_logits: false, rms_norm_eps: 1e-6, rope_parameters: { rope_type: 'default', rope_theta: 10_000 },
+      router_aux_loss_coef: 0.0005, shared_expert_intermediate_size: 1024, sliding_window: 513, tie_word_embeddings: false },
+    { headDim: 128, sharedIntermediateSize: 1024, sparseLayers: flintLayers.map((_, layer) => layer > 1), slidingWindows: flintLayers.map((type) => (type === 'full_attention' ? undefined : 513)) }],
+  ['Flint without lists of layers', 'flint', [2048, 6144, 49, 32, 4, 150_144, 262_144], {},
+    { sparseLayers: flintLayers.map((_, layer) => layer > 1), slidingWindows: flintLayers.map((type) => (type === 'full_attention' ? undefined : 513)) }],
+  ['A.X K1, the defaults of its class', 'axk1', [7168, 18_432, 61, 64, 64, 163_840, 32_768],
+    { attention_bias: false, attention_dropout: 0, bos_token_id: 163_691, eos_token_id: 163_691, head_dim: 64, kv_lora_rank: 512, mlp_layer_types: Array.from({ length: 61 }, (_, layer) => (layer === 0 ? 'dense' : 'sparse')), moe_intermediate_size: 2048, n_group: 8, n_routed_experts: 192, n_shared_experts: 1, norm_topk_prob: true, num_experts_per_tok: 8,
+      output_router_logits: false, pretraining_tp: 1, q_lora_rank: 1536, qk_head_dim: 192, qk_nope_head_dim: 128, qk_rope_head_dim: 64, rms_norm_eps: 1e-6, rope_interleave: true, rope_parameters: { rope_theta: 10_000, rope_type: 'default' }, routed_scaling_factor: 2.5, tie_word_embeddings: false, topk_group: 4, v_head_dim: 128 },
+    { headDim: 64, numExperts: 192, expertGroups: { count: 8, kept: 4, scored: 2 }, sparseLayers: Array.from({ length: 61 }, (_, layer) => layer > 0) }],
   // Keys and values as serving engines hold them against in their tests; the sizes are defaults of the class, too.
   ['MiMo-V2-Flash', 'mimo_v2_flash', [4096, 16_384, 48, 64, 4, 152_576, 262_144],
     { add_full_attention_sink_bias: false, add_swa_attention_sink_bias: true, attention_bias: false, attention_chunk_size: 128, attention_value_scale: 0.707, head_dim: 192, hybrid_block_size: null, hybrid_layer_pattern: mimoWindows, layernorm_epsilon: 1e-5,

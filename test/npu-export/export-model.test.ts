@@ -163,7 +163,7 @@ const BEYOND_ATB = new Map([
   ['paligemma-gemma2', 'softcap is an extension key'],
   ['vaultgemma-bounded', 'softcap is an extension key'],
   ...familyCases
-    .filter((name) => /^(granite(moe)?_swa|mimo_v2_flash)/.test(name))
+    .filter((name) => /^(flint|granite(moe)?_swa|mimo_v2_flash)/.test(name))
     .map((name) => [name, 'hasSinks is an extension key'] as const),
   ...[...familyCases, ...visionCases]
     .filter((name) =>

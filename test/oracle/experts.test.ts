@@ -27,12 +27,14 @@ const FAMILIES = [
   ...['glm4_moe_lite', 'glm_moe_dsa', 'deepseek_v32'],
   ...['gpt_oss', 'granitemoe', 'granitemoeshared', 'hunyuan_v1_moe', 'llama4_text', 'minimax_m2', 'mixtral'],
   ...['olmoe', 'qwen2_moe', 'qwen3_moe', 'solar_open', 'exaone_moe', 'hy_v3', 'mellum', 'cohere2_moe'],
-  ...['laguna', 'sarvam_mla', 'sarvam_moe', 'dbrx'],
+  ...['laguna', 'sarvam_mla', 'sarvam_moe', 'dbrx', 'flint', 'axk1'],
 ];
 const cases = familyCases.filter((name) => FAMILIES.includes(familyConfig(name).model_type));
 /** What experts are chosen by, where it is not their scores. */
 const SCORES: Readonly<Record<string, string>> = {
   afmoe: 'router_corrected',
+  axk1: 'router_limited',
+  'axk1-corrected': 'router_corrected',
   cohere2_moe: 'router_logits',
   'cohere2_moe-shared': 'router_logits',
   'cohere2_moe-sum': 'router_logits',

@@ -49,6 +49,8 @@ const EXTENSIONS: Readonly<Record<string, RegExp>> = {
   'deepseek_v32-dense': SPARSE,
   falcon_h1: STATES,
   'falcon_h1-normed': STATES,
+  flint: SINKS,
+  'flint-biases': SINKS,
   gemma2: /softcap is an extension key$/,
   glm_moe_dsa: SPARSE,
   'glm_moe_dsa-shared': SPARSE,

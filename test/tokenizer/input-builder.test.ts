@@ -411,7 +411,7 @@ describe('InputBuilder.load', () => {
     expect(await render('rag', config)).to.equal('from rag');
     expect(await render(undefined, config)).to.equal('plain');
     const missing = await render('other', config).catch((error: unknown) => String(error));
-    expect(missing).to.match(/TEMPLATE_MISSING: no chat template in other .* choose one of rag, default/);
+    expect(missing).to.match(/TEMPLATE_UNKNOWN: --chat_template "other" is neither .* has rag, default$/);
   });
 
   it('takes the option as a path when it has no template syntax', async () => {
@@ -419,7 +419,7 @@ describe('InputBuilder.load', () => {
     await writeFile(path, 'from {{ "file" }}');
     expect(await render(path)).to.equal('from file');
     const missing = await render(join(dir, 'none.jinja')).catch((error: unknown) => String(error));
-    expect(missing).to.match(/TEMPLATE_MISSING.*none\.jinja/);
+    expect(missing).to.match(/TEMPLATE_UNKNOWN.*none\.jinja.* nor a file/);
   });
 
   it('takes the default of several templates', async () => {

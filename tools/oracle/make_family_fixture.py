@@ -5,6 +5,7 @@
     make_family_fixture.py CONFIG OUT                      # CONFIG: a config.json, published or small already
     make_family_fixture.py CONFIG OUT --set use_qk_norm=true --set rope_scaling=null --set head_dim=
     make_family_fixture.py OUT/config.json OUT             # records the case anew
+    make_family_fixture.py CONFIG OUT --without e_score_correction_bias       # a tensor that published axk1 does not have
     make_family_fixture.py CONFIG OUT --as qwen2           # mimo, which transformers does not have, is a qwen2
     make_family_fixture.py CONFIG OUT --attention sdpa     # falcon with ALiBi, which the eager class of 5.24 adds twice
 
@@ -59,6 +60,8 @@ def arguments():
     parser.add_argument("--as", dest="stand_in", metavar="MODEL_TYPE",
                         help="a class of transformers that computes the same, for a model_type that it does not have")
     parser.add_argument("--attention", default="eager", help="implementation of attention in transformers")
+    parser.add_argument("--without", action="append", default=[], metavar="NAME",
+                        help="end of the names of tensors that published files lack and transformers does not miss")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=JSON")
     return parser.parse_args()
 
@@ -165,7 +168,7 @@ def main():
         raw, changes = shrink(raw)
         print("\n".join(changes))
         config, model_class = config_of(raw), class_of(raw)
-        write_tiny(raw, config, model_class, args.out, SEED, "float32")
+        write_tiny(raw, config, model_class, args.out, SEED, "float32", args.without)
         computed_by, vocab = raw["model_type"], config.get_text_config().vocab_size
         fresh = lambda: load(args.out, model_class, "f32", args.attention)
     tensors = {}

@@ -143,13 +143,14 @@ def write_recipe(recipe, folder, make, head, last, stored_zero=False):
         f'{{"seed": {recipe["seed"]}, "dtype": "{recipe["dtype"]}", "tensors": {{\n{rows}\n}}}}\n')
 
 
-def write_tiny(raw, config, model_class, folder, seed, dtype):
-    """raw: the content of config.json, config: the configuration that transformers makes of it."""
+def write_tiny(raw, config, model_class, folder, seed, dtype, without=()):
+    """raw: the content of config.json, config: the configuration that transformers makes of it. without: ends of names of
+    tensors that published files lack and transformers does not miss."""
     write_config(raw, folder, dtype)
     torch.manual_seed(0)
     model = model_class.from_config(config, attn_implementation="eager").float().eval()
     with tempfile.TemporaryDirectory() as scratch:
-        tensors = saved(model, scratch)
+        tensors = {k: v for k, v in saved(model, scratch).items() if not k.endswith(tuple(without))}
     head = next((k for k in tensors if k.endswith(HEADS)), None)
     tied = model.get_output_embeddings() is not None and head is None
     recipe = {"seed": seed, "dtype": dtype, "tensors": draw(tensors, model, tied)}

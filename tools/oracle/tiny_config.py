@@ -7,7 +7,7 @@ returns each change as a sentence.  The rules:
 - Heads: an equal number of query and kv heads becomes 4 and 4; one kv head stays one, under 4 query heads; else 2 kv
   heads, under 2, 3 or 4 times as many query heads: the ratio itself up to 4, else 3 where it is odd and 4 where even.
 - Head size 16; 20, 24 or 32 where a partial rotary part would come out odd.  The hidden size is heads * head size
-  where it was, half of that where it was less, twice that where it was more.  MLA: 16 + 8 per head (value 12 where it
+  where it was, half of that where it was less, twice that where it was more.  MLA: 16 + 16 per head (value 12 where it
   was not the same as the part without rotary), ranks 24 and 32.
 - MLPs keep their ratio to the hidden size, in multiples of 8 and at least 16.
 - 131 tokens.  Special ids that no longer exist become 1, 2, 3, ... in the order of the file.
@@ -123,11 +123,11 @@ class Shrinker:
         if self.value("kv_lora_rank"):
             same = self.value("v_head_dim") == self.value("qk_nope_head_dim")
             for key, value in (("q_lora_rank", 32), ("kv_lora_rank", 32), ("qk_nope_head_dim", 16),
-                               ("qk_rope_head_dim", 8), ("v_head_dim", 16 if same else 12)):
+                               ("qk_rope_head_dim", 16), ("v_head_dim", 16 if same else 12)):
                 if self.value(key) is not None:
                     self.want(key, value)
-            self.put("head_dim", 8)
-            self.put("qk_head_dim", 24)
+            self.put("head_dim", 16)
+            self.put("qk_head_dim", 32)
             new_hidden = 64
         else:
             total = new_n * new_size

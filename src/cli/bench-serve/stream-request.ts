@@ -24,7 +24,7 @@ export interface RequestRecord {
   readonly promptTokens: number;
   /** As the server counts them; pieces of text where it does not. */
   readonly outputTokens: number;
-  /** `HTTP 429`, or what went wrong otherwise; undefined for an answer that came to its end. */
+  /** `HTTP 400 (context_length_exceeded)`, or what went wrong otherwise; undefined for an answer that came to its end. */
   readonly failure: string | undefined;
 }
 
@@ -73,6 +73,13 @@ function hasText({ choices = [] }: Event): boolean {
   return choices.some(({ text, delta }) => Boolean(text || delta?.content || delta?.reasoning_content));
 }
 
+/** What a server says beside the status, by its code: answers that differ in a number alone are counted as one. */
+async function reasonIn(response: Response): Promise<string> {
+  const said = (await response.json().catch(() => undefined)) as { error?: { code?: unknown } } | undefined;
+  const code = said?.error?.code;
+  return typeof code === 'string' && code !== '' ? ` (${code.slice(0, 64)})` : '';
+}
+
 /** A failed fetch says why in its cause. */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
@@ -103,8 +110,7 @@ async function* events(target: Target, prompt: string, maxTokens: number): Async
     signal: AbortSignal.timeout(timeoutMs),
   });
   if (!response.ok || response.body === null) {
-    await response.body?.cancel();
-    throw new Error(`HTTP ${response.status}`);
+    throw new Error(`HTTP ${response.status}${await reasonIn(response)}`);
   }
   const decoder = new TextDecoder();
   let waiting = '';

@@ -103,17 +103,26 @@ export const expertGroups = (defaults: {
 export const routedScalingFactor = (fallback: Default<number>): Field<number> =>
   field('routed_scaling_factor', positive(1e6), fallback);
 
-/** For each layer, whether its MLP is experts: those that `decoder_sparse_step` counts and `mlp_only_layers` does not name. */
-export const sparseBySteps: Field<readonly boolean[], { readonly numHiddenLayers: number }> = {
+/**
+ * For each layer, whether its MLP is experts: those that `decoder_sparse_step` counts and `mlp_only_layers` does not name.
+ * `dense`: what the latter names in files without it.
+ */
+export const sparseByStepsBeside = (defaults: {
+  readonly dense: readonly number[];
+}): Field<readonly boolean[], { readonly numHiddenLayers: number }> => ({
   read(json, { numHiddenLayers }) {
     const step = json.value('decoder_sparse_step', integer(1, 1000)) ?? 1;
-    const dense = json.value('mlp_only_layers', listOf(integer(0, 1000), 'numbers of layers')) ?? [];
+    const dense =
+      json.value('mlp_only_layers', listOf(integer(0, 1000), 'numbers of layers')) ?? defaults.dense;
     return Array.from(
       { length: numHiddenLayers },
       (_, layer) => (layer + 1) % step === 0 && !dense.includes(layer),
     );
   },
-};
+});
+
+/** The same of families in which no layer is dense that the file does not name. */
+export const sparseBySteps = sparseByStepsBeside({ dense: [] });
 
 /** The same: all but the first `first_k_dense_replace`, and of these every one that `moe_layer_freq` divides. */
 export const sparseBehindDense = (defaults: {

@@ -34,6 +34,7 @@ export {
   sparseBehind,
   sparseBehindDense,
   sparseBySteps,
+  sparseByStepsBeside,
   sparseByType,
 } from './experts.js';
 export {

@@ -12,7 +12,7 @@ import { buildDeepGraph } from './insert-steps.js';
 
 /** What a model is made of between its token ids and its head. */
 export interface ModelParts {
-  /** Makes one layer; `weights` is its own window. */
+  /** Makes one layer; `weights` is its own cursor. */
   layer(layerId: number, weights: Weights): BaseLayer;
   readonly norm: LastStep;
   /** The checkpoint's names of the embedding and of the list of layers. */

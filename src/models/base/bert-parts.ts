@@ -40,7 +40,7 @@ export interface BertLayerConfig extends AttentionConfig, MLPConfig {
   readonly layerNormEps: number;
 }
 
-/** The attention of such a layer; `weights` is the layer's window. */
+/** The attention of such a layer; `weights` is the layer's cursor. */
 export const bertAttention = (
   layerId: number,
   weights: Weights,
@@ -49,7 +49,7 @@ export const bertAttention = (
   options: AttentionOptions = {},
 ): LayerStep => new PositionFreeAttention(layerId, config, weights, { ...options, qkv: { q, k, v }, dense });
 
-/** A layer's attention, MLP and two norms, in whichever order the model has them; `weights` is the layer's window. */
+/** A layer's attention, MLP and two norms, in whichever order the model has them; `weights` is the layer's cursor. */
 export function bertLayerParts(
   layerId: number,
   weights: Weights,

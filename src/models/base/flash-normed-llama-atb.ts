@@ -13,9 +13,9 @@ export type NormedLlamaConfig = BaseConfig & AttentionConfig & MLPConfig;
 
 /** What stands in place of Llama's parts. */
 export interface NormedLlamaParts {
-  /** `weights` is the norm's window. */
+  /** `weights` is the norm's cursor. */
   norm(weights: Weights): NormStep;
-  /** Llama's when absent. `weights` is the MLP's window. */
+  /** Llama's when absent. `weights` is the MLP's cursor. */
   mlp?(weights: Weights): LayerStep;
   /** How attention differs from Llama's. */
   readonly attention?: AttentionOptions;

@@ -9,7 +9,7 @@ import {
 } from '../../layers/config/index.js';
 import { getRouter, type HeadNames, type Router } from '../../router/index.js';
 import { renamed, type Weights } from '../../weights/weights.js';
-// Whoever has text within reads one folder: those of its text register themselves by this.
+// A family is read when a config.json is called so; these are called by others, within which they stand.
 import '../cohere2/index.js';
 import '../cohere2_moe/index.js';
 import '../deepseek_v3/index.js';

@@ -1,4 +1,5 @@
 import { NormedAttention, NormedRotaryAttention } from '../../layers/attention-orders.js';
+import type { AttentionOptions } from '../../layers/base-attention.js';
 import {
   biases,
   type ConfigOf,
@@ -50,10 +51,11 @@ export function exaone4Attention(
   layerId: number,
   config: NormedHeadsConfig & { readonly isHybrid: boolean },
   weights: Weights,
+  options?: AttentionOptions,
 ): LayerStep {
   const rotates = !config.isHybrid || config.slidingWindows[layerId] !== undefined;
   const Attention = rotates ? NormedRotaryAttention : NormedAttention;
-  return new Attention(layerId, config, weights, qwen3Norms(config, weights));
+  return new Attention(layerId, config, weights, qwen3Norms(config, weights), options);
 }
 
 /** Defaults of transformers 5.24, Exaone4Config. */

@@ -73,7 +73,7 @@ const NAMES = {
   inMemory: { gate: 'router.weight', stacked: { gateUp: 'experts.gate_up_proj', down: 'experts.down_proj' } },
 } as const;
 
-/** Experts, an MLP that all tokens pass through, or both. `layer` is the layer's window. */
+/** Experts, an MLP that all tokens pass through, or both. `layer` is the layer's cursor. */
 export function graniteMLP(
   config: GraniteMLPConfig,
   layer: Weights,

@@ -92,11 +92,11 @@ interface Lfm2LayersConfig extends DecoderConfig, ShortConvConfig {
   readonly sparseLayers?: readonly boolean[];
 }
 
-/** The MLP of a layer. `weights` is its window. */
+/** The MLP of a layer. `weights` is its cursor. */
 export const lfm2MLP = (config: MLPConfig, weights: Weights): BaseMLP =>
   new BaseMLP(config, weights, { names: { gate: 'w1', up: 'w3', down: 'w2' } });
 
-/** A model of short convolutions and, in between, of attention. `weights` is its window. */
+/** A model of short convolutions and, in between, of attention. `weights` is its cursor. */
 export function lfm2Model(
   config: Lfm2LayersConfig,
   weights: Weights,

@@ -34,7 +34,7 @@ export class LlamaLayer extends PreNormLayer {
   }
 }
 
-/** Makes a layer of a variant of Llama; `weights` is its own window. */
+/** Makes a layer of a variant of Llama; `weights` is its own cursor. */
 export type MakeLayer = (layerId: number, weights: Weights) => BaseLayer;
 
 export class LlamaModelATB extends BaseModelATB {

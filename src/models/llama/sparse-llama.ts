@@ -13,10 +13,10 @@ export interface SparseLlamaConfig extends DecoderConfig {
 
 /** What a family's layers are made of. */
 export interface SparseLlamaParts {
-  /** Llama's when absent. `weights` is the attention's window. `variant` tells layers of another structure apart. */
+  /** Llama's when absent. `weights` is the attention's cursor. `variant` tells layers of another structure apart. */
   selfAttn?(layerId: number, weights: Weights): LayerStep;
   variant?(layerId: number): string;
-  /** `weights` is the window of the MLP. */
+  /** `weights` is the cursor of the MLP. */
   experts(weights: Weights): SparseMLP;
   /** The checkpoint's name of the MLP; `mlp` when absent. */
   readonly mlpName?: string;

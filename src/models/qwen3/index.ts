@@ -47,6 +47,7 @@ export class Qwen3Attention extends NormedRotaryAttention {
   }
 }
 
+/** Llama with that attention. */
 export class FlashQwen3ForCausalLMATB extends FlashLlamaForCausalLMATB {
   override readonly name = 'qwen3';
 

@@ -40,7 +40,7 @@ export interface HybridConfig extends DecoderConfig, DeltaNetConfig {
 /** How families of this kind differ. */
 export interface HybridParts {
   readonly deltaNet: DeltaNetParts;
-  /** The MLP of a layer. `weights` is its window. */
+  /** The MLP of a layer. `weights` is its cursor. */
   mlp(layerId: number, weights: Weights): LayerStep;
 }
 
@@ -63,7 +63,7 @@ export function hybridLayers(config: HybridConfig, { deltaNet, mlp }: HybridPart
   return { layer, norm };
 }
 
-/** A model of such layers. `weights` is its window. */
+/** A model of such layers. `weights` is its cursor. */
 export function hybridModel(config: HybridConfig, weights: Weights, parts: HybridParts): BaseModelATB {
   const { layer, norm } = hybridLayers(config, parts);
   return new BaseModelATB(config, weights, { layer, norm: norm(weights.at('norm')) });

@@ -24,7 +24,7 @@ export interface MropeConfig extends DecoderConfig {
 /** Where a model's text differs from Llama's. */
 export interface MropeParts {
   readonly layer?: MakeLayer;
-  /** Of the last layer. `weights` is its window. */
+  /** Of the last layer. `weights` is its cursor. */
   norm?(weights: Weights): LastStep;
   /** What else layers read that is computed before them. */
   readonly front?: Module & { buildGraph(graph: AtbGraph, kind: GraphKind): void };

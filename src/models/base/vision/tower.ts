@@ -129,7 +129,7 @@ export interface VisionParts {
   /** Of the positions' frequencies. */
   readonly theta: number;
   norm(weights: Weights, size: number): BaseNorm;
-  /** `weights` is the MLP's own window. */
+  /** `weights` is the MLP's own cursor. */
   mlp(weights: Weights): LayerStep;
   /** For models some of whose layers attend within windows: how patches are ordered for it, and which layers these are. */
   readonly windows?: {
