@@ -1,3 +1,5 @@
+import type { FastifyBaseLogger } from 'fastify';
+import { describeValue } from '../describe-value.js';
 import { AtbError, type ErrorCode } from '../errors.js';
 
 /** A request that is answered with an error. */
@@ -75,6 +77,32 @@ export function httpErrorOf(thrown: unknown): HttpError {
     return new HttpError(statusCode, String(message), 'invalid_request_error');
   return new HttpError(500, 'the server failed; its log says more', 'server_error');
 }
+
+/** The same, after the log has heard of what is the server's own fault, and of clients that are gone. */
+export function reportedError(thrown: unknown, log: FastifyBaseLogger): HttpError {
+  const found = httpErrorOf(thrown);
+  if (found.status === 500) log.error({ err: thrown });
+  else if (found.status === GONE) log.info(found.message);
+  return found;
+}
+
+/** What a log has of an error. Its details may be texts of prompts and answers, which no log may have. */
+export function loggedError(thrown: unknown): { type: string; message: string; stack: string } {
+  try {
+    if (!(thrown instanceof Error)) return { type: typeof thrown, message: describeValue(thrown), stack: '' };
+    const { name, message, stack = '', cause } = thrown;
+    const origin = cause instanceof Error ? `\ncaused by: ${loggedError(cause).stack}` : '';
+    return { type: name, message, stack: stack + origin };
+  } catch {
+    // Looking at a foreign object may throw as well.
+    return { type: typeof thrown, message: 'an error that cannot be read', stack: '' };
+  }
+}
+
+/** nginx's status for requests whose clients wait no more. Nobody reads it. */
+const GONE = 499;
+export const clientGone = (what = 'the client is gone'): HttpError =>
+  new HttpError(GONE, what, 'client_closed_request');
 
 export const unavailable = (message: string): HttpError =>
   new HttpError(503, message, 'server_error', 'unavailable', null, 5);

@@ -121,6 +121,45 @@ describe('the server under adversity', function () {
     expect(await statusOf(chat())).to.equal(200);
   });
 
+  it('has neither prompts nor answers in its log, and the cause of each failure, also of a stream', async () => {
+    const { write } = process.stderr;
+    const lines: string[] = [];
+    process.stderr.write = (text) => lines.push(String(text)) > 0;
+    const own = await serveTiny({ logLevel: 'info' });
+    try {
+      const ask = (stream: boolean, signal?: AbortSignal): Promise<string> =>
+        fetch(`${own.address}/v1/completions`, {
+          method: 'POST',
+          ...(signal && { signal }),
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify({ prompt: 'Once upon', max_tokens: 200, ignore_eos: true, stream }),
+        }).then((answer) => answer.text());
+      for (const stream of [false, true]) {
+        const controller = new AbortController();
+        const asked = ask(stream, controller.signal).catch(() => '');
+        while (own.llm.stats.running === 0) await new Promise((resolve) => setTimeout(resolve, 2));
+        controller.abort();
+        await asked;
+        while (own.llm.stats.running > 0) await new Promise((resolve) => setTimeout(resolve, 2));
+      }
+      expect(lines.join('').match(/the client is gone/g)).to.have.lengthOf(2);
+      expect(lines.join('')).to.not.include('"level":50');
+      const { runner } = own.llm;
+      const run = runner.run.bind(runner);
+      for (const stream of [false, true]) {
+        let left = 4;
+        runner.run = (...step) => (left-- > 0 ? run(...step) : Promise.reject(new Error('injected')));
+        expect(await ask(stream)).to.include('its log says more');
+      }
+      const log = lines.join('');
+      expect(log.match(/"level":50.*REQUEST_FAILED.*caused by: Error: injected/g)).to.have.lengthOf(2);
+      expect(log).to.not.match(/upon|there|detail/);
+    } finally {
+      process.stderr.write = write;
+      await own.stop();
+    }
+  });
+
   it('lets in as many as it can serve, and tells the others at once when to come back', async () => {
     const answers = await Promise.all(
       Array.from({ length: 60 }, async () => {

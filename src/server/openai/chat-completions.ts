@@ -4,7 +4,7 @@ import { type ToolCall, wholeEvents } from '../../answers/answer-event.js';
 import type { AnswerReader } from '../../answers/answer-reader.js';
 import type { Generation, GenerationResult } from '../../engine/generation.js';
 import { EventStream } from '../event-stream.js';
-import { httpErrorOf, invalidRequest, openAiError } from '../http-error.js';
+import { invalidRequest, openAiError } from '../http-error.js';
 import type { ServedModel } from '../served-model.js';
 import {
   finishReasonOf,
@@ -201,7 +201,7 @@ async function streamed(
     );
     for (const last of usage.last(head, [results], reasoning)) await events.send(last);
   } catch (error) {
-    await events.send(openAiError(httpErrorOf(error))).catch(() => {});
+    await events.send(openAiError(events.errorOf(error))).catch(() => {});
   } finally {
     await events.send('[DONE]').catch(() => {});
     events.end();

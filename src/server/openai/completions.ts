@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { likeliest } from '../../engine/completion.js';
 import type { Generation, GenerationResult } from '../../engine/generation.js';
 import { EventStream } from '../event-stream.js';
-import { httpErrorOf, invalidRequest, openAiError } from '../http-error.js';
+import { invalidRequest, openAiError } from '../http-error.js';
 import type { ServedModel } from '../served-model.js';
 import {
   finishReasonOf,
@@ -154,7 +154,7 @@ async function streamed(
       await events.send(choice(index, '', { finish_reason: finishReasonOf(result) }));
     for (const last of usage.last(head, results)) await events.send(last);
   } catch (error) {
-    await events.send(openAiError(httpErrorOf(error))).catch(() => {});
+    await events.send(openAiError(events.errorOf(error))).catch(() => {});
   } finally {
     await events.send('[DONE]').catch(() => {});
     events.end();

@@ -6,7 +6,7 @@ import type { Guide } from '../../guided/index.js';
 import { AnswerBlocks, wholeBlocks } from '../answer-blocks.js';
 import { EventStream } from '../event-stream.js';
 import { ForeignParts } from '../foreign-parts.js';
-import { httpErrorOf, invalidRequest, openAiError } from '../http-error.js';
+import { invalidRequest, openAiError } from '../http-error.js';
 import { newId, nowSeconds, reasoningTokens, type ServerContext, withAnswers } from '../openai/answers.js';
 import { readBody } from '../openai/fields.js';
 import { effortKwargs, prepareChat, room } from '../openai/prepare-chat.js';
@@ -169,7 +169,7 @@ async function streamed(
     const type = result.finishReason === 'length' ? 'response.incomplete' : 'response.completed';
     await send({ type, response } as { type: string });
   } catch (error) {
-    const found = httpErrorOf(error);
+    const found = events.errorOf(error);
     const { message, code, param } = found;
     // Codex looks at this alone; else it takes a failure for a lost connection, and tries again.
     const failed = {
