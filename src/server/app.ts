@@ -27,6 +27,7 @@ import {
   type ServedModel,
 } from './served-model.js';
 import { refuseUnknownPaths } from './unknown-path.js';
+import { refuseUnreadable } from './unreadable.js';
 
 export interface ServerOptions {
   /** At least one; requests that name none get the first that does what they ask for. */
@@ -94,6 +95,7 @@ export function createServer(options: ServerOptions): Server {
     // Clients join addresses and paths as they come.
     routerOptions: { maxParamLength: 200, ignoreTrailingSlash: true, ignoreDuplicateSlashes: true },
     genReqId: () => newId('req_'),
+    clientErrorHandler: refuseUnreadable,
     // Of paths that mean nothing, which no route and no hook sees.
     frameworkErrors: (error, request, reply) => sendError(error, request, reply),
     logger: logLevel !== undefined && {
