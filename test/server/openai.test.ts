@@ -183,6 +183,16 @@ describe('the server, asked by the openai package', function () {
       }),
     ).to.deep.equal([400, 'messages.0.content.0']);
     expect(await codeOf({ tool_choice: 'required' })).to.deep.equal([400, 'tool_choice']);
+    const unbuilt = {
+      use_beam_search: true,
+      bad_words: ['x'],
+      allowed_token_ids: [1],
+      chat_template: '{{ 1 }}',
+    };
+    for (const field of Object.entries(unbuilt))
+      expect(await codeOf(Object.fromEntries([field]))).to.deep.equal([400, field[0]]);
+    const absent = { use_beam_search: false, bad_words: [], chat_template: null, max_tokens: 1 };
+    expect(await codeOf(absent)).to.equal('accepted');
     expect(await codeOf({ unheard_of: 1, max_tokens: 1 })).to.equal('accepted');
     const stranger = new OpenAI({ baseURL: client.baseURL, apiKey: 'key-3', maxRetries: 0 });
     const refused = await stranger.models.list().catch((error: unknown) => error);

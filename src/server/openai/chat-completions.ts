@@ -33,6 +33,7 @@ export const chatBody = z.object({
   tools: tools.nullish(),
   tool_choice: toolChoice.nullish(),
   parallel_tool_calls: z.boolean().nullish(),
+  documents: z.array(z.record(z.string(), z.unknown())).nullish(),
   chat_template_kwargs: z.record(z.string(), z.unknown()).nullish(),
   add_generation_prompt: z.boolean().nullish(),
   continue_final_message: z.boolean().nullish(),
@@ -62,6 +63,7 @@ export async function completeChat(
     guide: guideOf(body),
     addGenerationPrompt: body.add_generation_prompt ?? undefined,
     continueFinalMessage: body.continue_final_message ?? undefined,
+    documents: body.documents ?? undefined,
     kwargs: { ...effortKwargs(body.reasoning_effort), ...body.chat_template_kwargs },
   });
   const { promptTokens, inserts, reader, guide } = chat;

@@ -36,6 +36,7 @@ export const completionBody = z.object({
   logprobs: z.int().min(0).nullish(),
   echo: z.boolean().nullish(),
   suffix: z.string().nullish(),
+  add_special_tokens: z.boolean().nullish(),
   best_of: z.int().min(1).max(MAX_ANSWERS).nullish(),
 });
 type CompletionBody = z.infer<typeof completionBody>;
@@ -62,7 +63,7 @@ export async function complete(
     if (drawn > n) throw invalidRequest('the best of several answers is known when all are there', 'best_of');
     if (writesNothing) throw invalidRequest('max_tokens must be at least 1 for a stream', 'max_tokens');
   }
-  const prompts = await promptsOf(model, body.prompt);
+  const prompts = await promptsOf(model, body);
   const sampling = {
     ...samplingOf(body),
     // A prompt is scored with the token behind it, which nobody asked for.
@@ -167,10 +168,12 @@ interface Prompt {
 }
 
 /** One prompt or several, as texts or as token ids. */
-function promptsOf({ tokenizer }: ServedModel, prompt: CompletionBody['prompt']): Promise<Prompt[]> {
+function promptsOf({ tokenizer }: ServedModel, body: CompletionBody): Promise<Prompt[]> {
+  const { prompt, add_special_tokens: special } = body;
+  const options = { addSpecialTokens: special ?? true };
   return Promise.all(
     textsOf(prompt).map(async (given) => {
-      const tokens = typeof given === 'string' ? await tokenizer.encodeAsync(given) : given;
+      const tokens = typeof given === 'string' ? await tokenizer.encodeAsync(given, options) : given;
       if (tokens.length === 0) throw invalidRequest('prompt must not be empty', 'prompt');
       return { tokens, text: typeof given === 'string' ? given : tokenizer.decode(given) };
     }),

@@ -14,7 +14,7 @@ const item = z.looseObject({
 type Item = z.infer<typeof item>;
 
 export const conversationFields = {
-  input: z.union([z.string(), z.array(item)]),
+  input: z.union([z.string(), z.array(item).min(1)], 'must be a text, or a list of at least one item'),
   instructions: z.string().nullish(),
   ...toolFields,
 };
