@@ -253,6 +253,15 @@ describe('a hostile tokenizer.json', () => {
     expect(values).to.deep.equal([expected, [98], expected]);
   });
 
+  it('keeps no short text waiting for a long one', async () => {
+    const tokenizer = byteLevel();
+    const order: number[] = [];
+    const told = (text: string): Promise<unknown> =>
+      tokenizer.encodeAsync(text).then(({ length }) => order.push(length));
+    await Promise.all([told('a'.repeat(600_000)), told('abc')]);
+    expect(order).to.deep.equal([3, 600_000]);
+  });
+
   it('ends a text that takes too long with an error, for a caller that waits as well', async () => {
     // At every blank, all those that follow are looked at: quadratic.
     const quadratic = withPattern('\\s+$');
