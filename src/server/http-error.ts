@@ -52,6 +52,16 @@ const OF_REQUESTS: Partial<Record<ErrorCode, string | null>> = {
 const fieldOf = (field: string): string =>
   field.replace(/^texts\b/, 'input').replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
+/** Its message, with files by their names alone: clients need not know where on this machine they lie. */
+function withoutFolders({ code, detail }: AtbError): string {
+  const nameOf = (text: unknown): unknown => String(text).replace(/\S*[\\/](?=[^\\/\s]+$)/, '');
+  const named = Object.entries(detail).map(([field, value]) => {
+    if (field === 'source' || field === 'file') return [field, nameOf(value)];
+    return [field, field === 'looked' ? (value as unknown[]).map(nameOf) : value];
+  });
+  return new AtbError(code, Object.fromEntries(named)).message;
+}
+
 /** What was thrown, as an answer. What nobody expected says no more than that. */
 export function httpErrorOf(thrown: unknown): HttpError {
   if (thrown instanceof HttpError) return thrown;
@@ -63,7 +73,8 @@ export function httpErrorOf(thrown: unknown): HttpError {
       const field = fieldOf(detail.field);
       return invalidRequest(new AtbError('REQUEST_INVALID', { ...detail, field }).message, field);
     }
-    if (Object.hasOwn(OF_REQUESTS, code)) return invalidRequest(message, null, OF_REQUESTS[code] ?? null);
+    if (Object.hasOwn(OF_REQUESTS, code))
+      return invalidRequest(withoutFolders(thrown), null, OF_REQUESTS[code] ?? null);
     if (code === 'REQUEST_ABORTED' && cause !== undefined && cause !== thrown) return httpErrorOf(cause);
     if (code === 'REQUEST_TIMEOUT') return new HttpError(408, message, 'timeout_error', 'timeout');
     if (code === 'ENGINE_DISPOSED') return unavailable('the server is stopping');

@@ -135,7 +135,7 @@ describe('the server under adversity', function () {
           method: 'POST',
           ...(signal && { signal }),
           headers: { 'content-type': 'application/json' },
-          body: JSON.stringify({ prompt: 'Once upon', max_tokens: 200, ignore_eos: true, stream }),
+          body: JSON.stringify({ prompt: 'Once upon', max_tokens: 200, ignore_eos: true, n: 16, stream }),
         }).then((answer) => answer.text());
       for (const stream of [false, true]) {
         const controller = new AbortController();

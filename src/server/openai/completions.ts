@@ -28,6 +28,7 @@ import {
 import { CompletionLogprobs, promptLogprobs } from './logprobs.js';
 import { mergeStreams } from './merge-streams.js';
 
+/** Each is an answer at least; more would keep everybody else out for as long as they take. */
 const MAX_PROMPTS = 128;
 
 export const completionBody = z.object({
@@ -63,6 +64,8 @@ export async function complete(
     if (drawn > n) throw invalidRequest('the best of several answers is known when all are there', 'best_of');
     if (writesNothing) throw invalidRequest('max_tokens must be at least 1 for a stream', 'max_tokens');
   }
+  const answers = textsOf(body.prompt).length * drawn;
+  if (answers > MAX_PROMPTS) throw invalidRequest(`${answers} answers are more than ${MAX_PROMPTS}`, 'n');
   const prompts = await promptsOf(model, body);
   const sampling = {
     ...samplingOf(body),
