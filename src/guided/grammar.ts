@@ -23,6 +23,8 @@ class Compiler {
   readonly #numbers = new Map<string, number>();
   readonly #waiting: { readonly start: number; readonly end: number; readonly expression: Expression }[] = [];
   readonly #classes = new Map<string, Expression>();
+  /** What stands in a class that is repeated is spelled once: letters are 600 ranges. */
+  readonly #classNames = new Map<unknown, string>();
   readonly #rules: number[] = [];
   readonly #bytes: number[] = [];
   readonly #calls: number[] = [];
@@ -126,7 +128,8 @@ class Compiler {
     const { ranges } = item;
     if (ranges.length > MANY_RANGES) {
       // No rule of a grammar has a blank in its name.
-      const name = `class ${ranges.join(' ')}`;
+      const name = this.#classNames.get(ranges) ?? `class ${ranges.join(' ')}`;
+      this.#classNames.set(ranges, name);
       if (!this.#classes.has(name))
         this.#classes.set(name, {
           kind: 'choice',
