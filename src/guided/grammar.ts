@@ -63,13 +63,18 @@ class Compiler {
   }
 
   #node(): number {
-    if (this.#nodes === MAX_NODES) throw new AtbError('GUIDE_TOO_LARGE', { what: 'nodes', limit: MAX_NODES });
+    if (this.#nodes === MAX_NODES) this.#refuse();
     return this.#nodes++;
+  }
+
+  #refuse(): never {
+    throw new AtbError('GUIDE_TOO_LARGE', { what: 'nodes', limit: MAX_NODES });
   }
 
   #emit(expression: Expression, from: number, to: number): void {
     switch (expression.kind) {
       case 'text':
+        if (this.#nodes + expression.text.length > MAX_NODES) this.#refuse();
         this.#path(
           [...Buffer.from(expression.text)].map((byte) => [byte, byte] as const),
           from,
