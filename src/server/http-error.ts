@@ -41,6 +41,7 @@ const OF_REQUESTS: Partial<Record<ErrorCode, string | null>> = {
   GUIDE_UNSUPPORTED: 'invalid_schema',
   GUIDE_TOO_LARGE: 'invalid_schema',
   GUIDE_NO_ROOM: null,
+  GUIDE_STUCK: 'invalid_schema',
   MEDIA_INVALID: null,
   MEDIA_UNSUPPORTED: null,
   MEDIA_TOO_LARGE: null,

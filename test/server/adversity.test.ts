@@ -87,6 +87,7 @@ describe('the server under adversity', function () {
       { guided_json: { allOf: [{ $ref: '#' }] } },
       { guided_regex: '(a+)+$'.repeat(50) },
       { guided_regex: '(a{1000}){1000}' },
+      { guided_regex: '(\\p{L}*\\p{N}*){1,500}' },
       { guided_regex: '('.repeat(9000) },
       { guided_json: { type: 'string', pattern: '^(a|a)*$' } },
       { guided_json: { patternProperties: { '(x+x+)+y': {} }, properties: { ['x'.repeat(40)]: {} } } },
