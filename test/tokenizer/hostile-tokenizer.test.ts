@@ -253,6 +253,13 @@ describe('a hostile tokenizer.json', () => {
     expect(values).to.deep.equal([expected, [98], expected]);
   });
 
+  it('costs next to nothing for each of many short texts, as those of tools', () => {
+    const tokenizer = byteLevel();
+    const started = performance.now();
+    for (let i = 0; i < 50_000; i++) tokenizer.markSpecials(`p${i}`, '\uFDD0');
+    expect(performance.now() - started).to.be.below(1000);
+  });
+
   it('keeps no short text waiting for a long one', async () => {
     const tokenizer = byteLevel();
     const order: number[] = [];
