@@ -22,7 +22,9 @@ export const tokenizeBody = z.union(
   ],
   'must have a prompt, which is a text, or messages',
 );
-export const detokenizeBody = z.object({ tokens: z.array(z.int().min(0)) });
+/** As many as the longest contexts hold; a million of them would take this thread seconds. */
+const MAX_IDS = 2 ** 18;
+export const detokenizeBody = z.object({ tokens: z.array(z.int().min(0)).max(MAX_IDS) });
 
 /** `POST /tokenize`, as vLLM has it: the ids of a text or of a conversation. */
 export async function tokenize(model: ServedModel, given: unknown): Promise<object> {
