@@ -196,6 +196,7 @@ describe('the server under adversity', function () {
       'spec_decode_num_draft_tokens_total',
       'spec_decode_num_accepted_tokens_total',
       'generation_tokens_total',
+      ...['request_prompt_tokens_count', 'request_generation_tokens_sum'],
     ])
       expect(text).to.match(new RegExp(`^vllm:${name}\\{model_name="tiny"[^}]*\\} \\d`, 'm'));
     // vllm-project/vllm#29330, llm-d/llm-d-inference-sim#264, kubernetes-sigs/gateway-api-inference-extension#1905
