@@ -160,7 +160,7 @@ const MESSAGES = {
     `the grammar for guided output has more than ${d.limit} ${d.what}; ask for less at once`,
   GUIDE_NO_ROOM: (d: { reason: string }) => `guided output has no room: ${d.reason}; raise maxTokens`,
   GUIDE_STUCK: (d: { step: number }) =>
-    `no token may follow at generated token ${d.step}: the vocabulary cannot write what the grammar wants, or a logit bias forbids it`,
+    `no token may follow at generated token ${d.step}: the vocabulary cannot write what the grammar wants, a logit bias forbids it, or the grammar reads the text in too many ways`,
   SERVER_UNREACHABLE: (d: { address: string; reason: string }) => `${d.address} gives no answer: ${d.reason}`,
   SERVER_FAILED: (d: { address: string; reason: string }) => `no server at ${d.address}: ${d.reason}`,
   // Pictures and sound

@@ -1,5 +1,5 @@
 import { isObject } from '../is-object.js';
-import { readPythonValue } from './python-calls.js';
+import { readPythonValue } from './python-json.js';
 
 /** What tools take, by their names: JSON schemas of objects. */
 export type ToolParameters = ReadonlyMap<string, unknown>;
@@ -34,8 +34,8 @@ function readValue(
   try {
     return { value: JSON.parse(text) as unknown, json: text.trim() };
   } catch {
-    const [value] = types.size > 0 && !types.has('string') ? (readPythonValue(text) ?? []) : [];
-    return value === undefined ? undefined : { value, json: JSON.stringify(value) };
+    const json = types.size > 0 && !types.has('string') ? readPythonValue(text) : undefined;
+    return json === undefined ? undefined : { value: JSON.parse(json) as unknown, json };
   }
 }
 

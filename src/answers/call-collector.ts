@@ -1,8 +1,10 @@
+import { beginsJson } from './call-follower.js';
 import { JsonNesting } from './json-nesting.js';
+import { PythonFollower } from './python-calls.js';
 
 /**
- * Gathers a call until the mark that ends it, looking at each character once. A mark in a text of its JSON, as of a file
- * that shows calls, is none. Without a mark the call goes on to the end of the answer.
+ * Gathers a call until the mark that ends it, looking at each character once. A mark in a text of its JSON or Python, as of a
+ * file that shows calls, is none. Without a mark the call goes on to the end of the answer.
  */
 export class CallCollector {
   readonly #end: string | undefined;
@@ -11,9 +13,10 @@ export class CallCollector {
   #fresh = '';
   /** Of the mark, whose first character comes once in it. */
   #matchedLen = 0;
-  #isJson: boolean | undefined;
-  /** Of JSON; what is none has no strings. */
-  readonly #nesting = new JsonNesting();
+  /** What has come as long as it does not tell how strings are written. */
+  #start = '';
+  /** Of JSON or Python; what is neither has no strings. */
+  #strings: { take(letter: string): unknown; readonly isInString: boolean } | undefined;
 
   constructor(end: string | undefined) {
     this.#end = end;
@@ -24,7 +27,7 @@ export class CallCollector {
     const end = this.#end;
     for (let at = 0; end !== undefined && at < piece.length; at++) {
       const letter = piece[at] as string;
-      this.#matchedLen = this.#nesting.isInString ? 0 : matchedWith(letter, end, this.#matchedLen);
+      this.#matchedLen = this.#strings?.isInString ? 0 : matchedWith(letter, end, this.#matchedLen);
       if (this.#matchedLen === end.length) {
         this.#add(piece.slice(0, at + 1));
         return piece.slice(at + 1);
@@ -56,8 +59,16 @@ export class CallCollector {
   }
 
   #follow(letter: string): void {
-    if (this.#isJson === undefined && letter.trim() !== '') this.#isJson = letter === '{' || letter === '[';
-    if (this.#isJson) this.#nesting.take(letter);
+    if (this.#strings !== undefined) {
+      this.#strings.take(letter);
+      return;
+    }
+    if (letter.trim() === '') return;
+    this.#start += letter;
+    const isJson = beginsJson(this.#start);
+    if (isJson === undefined) return;
+    this.#strings = isJson ? new JsonNesting() : new PythonFollower();
+    for (const one of this.#start) this.#strings.take(one);
   }
 }
 

@@ -204,13 +204,17 @@ export class HeadFollower extends Follower {
   }
 }
 
-/** Calls as JSON where they begin so, or with names before their arguments. */
-export class JsonOrHeadFollower implements CallFollower {
-  readonly #head: RegExp;
+/** Calls in one of several ways, which how they begin tells. */
+export class ChoosingFollower implements CallFollower {
+  readonly #choose: (start: string) => CallFollower | undefined;
+  readonly #leads: readonly string[];
   #chosen: CallFollower | undefined;
+  #start = '';
 
-  constructor(head: RegExp) {
-    this.#head = head;
+  /** `leads`: what may stand before the calls. `choose` gets what begins with no white space, until it knows. */
+  constructor(choose: (start: string) => CallFollower | undefined, leads: readonly string[] = []) {
+    this.#choose = choose;
+    this.#leads = leads;
   }
 
   get calls(): readonly ToolCall[] {
@@ -218,13 +222,29 @@ export class JsonOrHeadFollower implements CallFollower {
   }
 
   take(text: string): AnswerEvent[] {
-    const [first] = text.trimStart();
-    if (first !== undefined)
-      this.#chosen ??= first === '[' || first === '{' ? new JsonFollower() : new HeadFollower(this.#head);
-    return this.#chosen?.take(text) ?? [];
+    if (this.#chosen !== undefined) return this.#chosen.take(text);
+    this.#start += text;
+    // White space tells nothing, however much of it comes.
+    if (text.trim() === '') return [];
+    for (let lead: string | undefined = ''; lead !== undefined; ) {
+      this.#start = this.#start.slice(lead.length).trimStart();
+      const start = this.#start;
+      if (start === '' || this.#leads.some((one) => one !== start && one.startsWith(start))) return [];
+      lead = this.#leads.find((one) => start.startsWith(one));
+    }
+    const start = this.#start;
+    this.#chosen = this.#choose(start);
+    return this.#chosen?.take(start) ?? [];
   }
 
   end(): AnswerEvent[] {
     return this.#chosen?.end() ?? [];
   }
+}
+
+/** Whether what begins so is JSON, where it may be calls of Python as well; undefined as long as it may be both. */
+export function beginsJson(start: string): boolean | undefined {
+  const [first, second] = start.replaceAll(/\s/g, '');
+  if (first === undefined || (first === '[' && second === undefined)) return undefined;
+  return first === '[' ? !/[A-Za-z_]/.test(second as string) : first === '{';
 }

@@ -1,5 +1,6 @@
 import { isTextOnly, looseJson, type ToolParameters } from './argument-types.js';
 import { Follower } from './call-follower.js';
+import { inQuotes } from './python-json.js';
 
 /** How a format without JSON marks what belongs to a call. Each pattern matches at the end of what has come. */
 export interface PairMarks {
@@ -124,6 +125,3 @@ export class PairsFollower extends Follower {
     return 0;
   }
 }
-
-/** As JSON has it between its quotes. */
-const inQuotes = (text: string): string => JSON.stringify(text).slice(1, -1);

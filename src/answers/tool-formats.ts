@@ -1,6 +1,12 @@
 import type { ToolCall } from './answer-event.js';
 import type { ToolParameters } from './argument-types.js';
-import { type CallFollower, HeadFollower, JsonFollower, JsonOrHeadFollower } from './call-follower.js';
+import {
+  beginsJson,
+  type CallFollower,
+  ChoosingFollower,
+  HeadFollower,
+  JsonFollower,
+} from './call-follower.js';
 import {
   readArgPairs,
   readDeepSeek,
@@ -14,7 +20,7 @@ import {
   readPython,
 } from './call-readers.js';
 import { type PairMarks, PairsFollower } from './pairs-follower.js';
-import { readPythonCalls } from './python-calls.js';
+import { PythonFollower, readPythonCalls } from './python-calls.js';
 
 /** How a family writes calls of tools, as its published template shows them to the model. */
 export interface ToolFormat {
@@ -36,6 +42,22 @@ export interface ToolFormat {
 }
 
 const followJson = (): CallFollower => new JsonFollower();
+
+/** JSON where it begins so, or names before arguments that are JSON. */
+const followJsonOrHeads = (head: RegExp): CallFollower =>
+  new ChoosingFollower((start) =>
+    beginsJson(start) === false ? new HeadFollower(head) : new JsonFollower(),
+  );
+
+/** JSON where it begins so, or Python, perhaps behind one of `leads`. */
+const followJsonOrPython = (leads: readonly string[]): CallFollower =>
+  new ChoosingFollower((start) => {
+    const isJson = beginsJson(start);
+    return isJson === undefined ? undefined : isJson ? new JsonFollower() : new PythonFollower();
+  }, leads);
+
+/** What begins a block of code. */
+const FENCES = ['```python', '```'];
 
 const XML_MARKS: PairMarks = {
   head: /<function=([\w.-]+)>$/,
@@ -84,7 +106,7 @@ function llamaCalls(
       if (end !== undefined && calls.endsWith(end)) calls = calls.slice(0, -end.length);
       return readJsonSequence(calls) ?? readPythonCalls(calls);
     },
-    follow: () => new JsonFollower(begin),
+    follow: () => followJsonOrPython(marks),
   };
 }
 
@@ -98,7 +120,7 @@ export const TOOL_FORMATS: readonly ToolFormat[] = [
     read: readDeepSeek,
     follow: () =>
       new HeadFollower(
-        /^\s*(?:<｜tool▁call▁end｜>\s*)?<｜tool▁call▁begin｜>\s*(?<name>[\w.-]+)\s*<｜tool▁sep｜>\s*$/,
+        /^\s*(?:```\s*)?(?:<｜tool▁call▁end｜>\s*)?<｜tool▁call▁begin｜>\s*(?:\w+<｜tool▁sep｜>)?(?<name>[\w.-]+)\s*(?:<｜tool▁sep｜>\s*|\n```json\n)$/,
       ),
   },
   {
@@ -118,6 +140,7 @@ export const TOOL_FORMATS: readonly ToolFormat[] = [
     begin: '<function_calls>',
     end: '</function_calls>',
     read: readPython,
+    follow: () => followJsonOrPython(FENCES),
   },
   {
     name: 'python of MiniCPM',
@@ -125,6 +148,7 @@ export const TOOL_FORMATS: readonly ToolFormat[] = [
     begin: '<|tool_call_start|>',
     end: '<|tool_call_end|>',
     read: (body) => readPython(body) ?? readJson(body),
+    follow: () => followJsonOrPython(FENCES),
   },
   {
     name: 'function xml of Seed',
@@ -157,6 +181,7 @@ export const TOOL_FORMATS: readonly ToolFormat[] = [
     end: '</tool_call>',
     around: { begin: '<tool_calls>', end: '</tool_calls>' },
     read: (body) => readFencedJson(body) ?? readJson(body),
+    follow: () => followJsonOrHeads(/^\s*(?<name>[\w.-]+)\s*\n```json\n\s*$/),
   },
   {
     name: 'hermes',
@@ -180,7 +205,7 @@ export const TOOL_FORMATS: readonly ToolFormat[] = [
     begin: '[TOOL_CALLS]',
     end: undefined,
     read: readMistral,
-    follow: () => new JsonOrHeadFollower(/^\s*(?:\[TOOL_CALLS\])?\s*(?<name>[\w.-]+)(?:\[ARGS\])?\s*$/),
+    follow: () => followJsonOrHeads(/^\s*(?:\[TOOL_CALLS\])?\s*(?<name>[\w.-]+)(?:\[ARGS\])?\s*$/),
   },
   {
     name: 'cohere',

@@ -61,7 +61,7 @@ export const serveCommand: Command<{ readonly model_path: string | undefined }> 
       SERVER_FLAGS,
     );
     const keys = apiKeys ?? apiKeyOfEnvironment();
-    checkAddress(host, keys);
+    checkAccess(host, keys);
     const served = await loadServed(wantedModels(argv.model_path, models, uses), optionsOf(argv, LOAD_FLAGS));
     const server = createServer({
       ...options,
@@ -84,8 +84,16 @@ export const serveCommand: Command<{ readonly model_path: string | undefined }> 
   },
 };
 
-/** Whoever can reach another address than loopback could use the models, or fill the machine's memory. */
-function checkAddress(host: string, keys: readonly string[]): void {
+/**
+ * Whoever can reach another address than loopback could use the models, or fill the machine's memory. A key that no header
+ * can hold would let nobody in, as where the variable that it comes from is not set.
+ */
+function checkAccess(host: string, keys: readonly string[]): void {
+  const odd = keys.find((key) => !/^[\x21-\x7e]+$/.test(key));
+  if (odd !== undefined) {
+    const found = odd === '' ? 'an empty text' : 'another character';
+    refuseRequest('--api_key', 'one or more letters, digits and marks of ASCII, without spaces', found);
+  }
   if (!isLoopback(host) && keys.length === 0)
     refuseRequest('--api_key', `given, because ${host} can be reached from other machines`, undefined);
   // Keys are sent in a header; what is found is not said, as a message may be kept.

@@ -75,7 +75,8 @@ export class ChatSession {
     this.#messages.push(typeof message === 'string' ? { role: 'user', content: message } : message);
     const length = this.#messages.length;
     let answer = '';
-    let isKept = true;
+    // An answer of which nothing has come when it is broken off is none.
+    let [isOver, hasFailed] = [false, false];
     const format = answerFormat(this.#llm.text.inputBuilder?.templateSource ?? '');
     try {
       const { tokens, inserts } = await this.#prompt(options);
@@ -84,13 +85,14 @@ export class ChatSession {
         answer += chunk.text;
         yield chunk;
       }
+      isOver = true;
     } catch (error) {
-      isKept = error instanceof AtbError && error.code === 'REQUEST_ABORTED' && answer !== '';
+      hasFailed = !(error instanceof AtbError && error.code === 'REQUEST_ABORTED');
       throw error;
     } finally {
       if (this.#messages.length === length) {
         const content = format.hasChannels ? textOf(answer, format) : answer;
-        if (isKept) this.#messages.push({ role: 'assistant', content });
+        if (isOver || (answer !== '' && !hasFailed)) this.#messages.push({ role: 'assistant', content });
         else this.#messages.pop();
       }
       this.#isBusy = false;

@@ -84,7 +84,8 @@ export class Request {
     this.#postprocessor = postprocessor;
     try {
       // Behind the end that a grammar has allowed there is nothing to go on with.
-      this.#output = postprocessor.start(grammar === undefined ? params : { ...params, ignoreEos: false });
+      const free = { ignoreEos: false, minTokens: 0 };
+      this.#output = postprocessor.start(grammar === undefined ? params : { ...params, ...free });
     } catch (error) {
       throw requestError('starting its text', error);
     }

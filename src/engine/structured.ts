@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { refuseRequest } from '../errors.js';
+import { AtbError, refuseRequest } from '../errors.js';
 import { complete } from './completion.js';
 import type { LLMPrompt } from './encode-prompt.js';
 import type { LLM } from './llm.js';
@@ -32,7 +32,23 @@ export async function completeAs<T>(
       'a schema of zod 4; one of JSON Schema is the option guide: { jsonSchema }',
       schema,
     );
-  const guide = { jsonSchema: z.toJSONSchema(schema as z.ZodType<T>, { io: 'input' }) };
+  for (const field of ['stop', 'stopTokenIds'] as const)
+    if (options[field]?.length)
+      refuseRequest(field, 'absent beside a schema, whose JSON it could cut', options[field]);
+  const guide = { jsonSchema: jsonSchemaOf(schema as z.ZodType<T>) };
   const completions = await complete(llm, prompts, { ...rest, guide });
   return completions.map(({ text }) => schema.parse(JSON.parse(text)));
+}
+
+function jsonSchemaOf(schema: z.ZodType): unknown {
+  try {
+    return z.toJSONSchema(schema, { io: 'input' });
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new AtbError(
+      'GUIDE_UNSUPPORTED',
+      { what: 'the schema', found: `a part of it: ${reason}` },
+      { cause },
+    );
+  }
 }

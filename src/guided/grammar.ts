@@ -23,6 +23,8 @@ class Compiler {
   readonly #numbers = new Map<string, number>();
   readonly #waiting: { readonly start: number; readonly end: number; readonly expression: Expression }[] = [];
   readonly #classes = new Map<string, Expression>();
+  /** What stands in a class that is repeated is spelled once: letters are 600 ranges. */
+  readonly #classNames = new Map<unknown, string>();
   readonly #rules: number[] = [];
   readonly #bytes: number[] = [];
   readonly #calls: number[] = [];
@@ -61,13 +63,18 @@ class Compiler {
   }
 
   #node(): number {
-    if (this.#nodes === MAX_NODES) throw new AtbError('GUIDE_TOO_LARGE', { what: 'nodes', limit: MAX_NODES });
+    if (this.#nodes === MAX_NODES) this.#refuse();
     return this.#nodes++;
+  }
+
+  #refuse(): never {
+    throw new AtbError('GUIDE_TOO_LARGE', { what: 'nodes', limit: MAX_NODES });
   }
 
   #emit(expression: Expression, from: number, to: number): void {
     switch (expression.kind) {
       case 'text':
+        if (this.#nodes + expression.text.length > MAX_NODES) this.#refuse();
         this.#path(
           [...Buffer.from(expression.text)].map((byte) => [byte, byte] as const),
           from,
@@ -126,7 +133,8 @@ class Compiler {
     const { ranges } = item;
     if (ranges.length > MANY_RANGES) {
       // No rule of a grammar has a blank in its name.
-      const name = `class ${ranges.join(' ')}`;
+      const name = this.#classNames.get(ranges) ?? `class ${ranges.join(' ')}`;
+      this.#classNames.set(ranges, name);
       if (!this.#classes.has(name))
         this.#classes.set(name, {
           kind: 'choice',

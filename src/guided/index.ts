@@ -1,3 +1,4 @@
+import { runWithin, TimeLimitExceeded } from '../bounded.js';
 import { AtbError } from '../errors.js';
 import type { GrammarSpec } from '../native/binding.js';
 import { type Rules, rule, sequence } from './expression.js';
@@ -21,6 +22,11 @@ export interface Guide {
   readonly after?: string;
 }
 
+/** Those of a thousand properties take half a second on a busy machine, and nothing else happens meanwhile. */
+const LIMIT_MS = 5000;
+/** About as many as the stack of a thread holds. */
+const MANY_PARTS = 5000;
+
 const KINDS = ['jsonSchema', 'regex', 'choice', 'grammar'] as const;
 
 /**
@@ -28,8 +34,19 @@ const KINDS = ['jsonSchema', 'regex', 'choice', 'grammar'] as const;
  * @throws GUIDE_INVALID, GUIDE_UNSUPPORTED for what a grammar cannot keep, GUIDE_TOO_LARGE
  */
 export function compileGuide(guide: Guide): GrammarSpec {
-  const rules = rulesOf(guide);
-  return compileRules(guide.after === undefined ? rules : rulesAfter(guide.after, rules));
+  try {
+    return runWithin(LIMIT_MS, () => {
+      const rules = rulesOf(guide);
+      return compileRules(guide.after === undefined ? rules : rulesAfter(guide.after, rules));
+    });
+  } catch (error) {
+    if (error instanceof TimeLimitExceeded)
+      throw new AtbError('GUIDE_TOO_LARGE', { what: 'milliseconds of work', limit: LIMIT_MS });
+    // Of calls that lie too deep in one another, or have too many arguments.
+    if (error instanceof RangeError)
+      throw new AtbError('GUIDE_TOO_LARGE', { what: 'parts at one place', limit: MANY_PARTS });
+    throw error;
+  }
 }
 
 /** A text that ends where it has `mark` for the first time, then what the rules say. */

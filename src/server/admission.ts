@@ -1,6 +1,6 @@
 import type { FastifyReply } from 'fastify';
 import type { Clients } from './access.js';
-import { HttpError, unavailable } from './http-error.js';
+import { clientGone, HttpError, unavailable } from './http-error.js';
 
 /**
  * Says who may come in. Those who wait make everybody wait, so only as many as will start soon are let in, and the others
@@ -88,7 +88,7 @@ export async function whileInside<T>(
 ): Promise<T> {
   const leave = admission.enter(answers, clients.tenantOf(reply.request));
   const controller = new AbortController();
-  const onClose = (): void => controller.abort(new Error('the client is gone'));
+  const onClose = (): void => controller.abort(clientGone());
   reply.raw.once('close', onClose);
   try {
     return await use(controller);

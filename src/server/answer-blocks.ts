@@ -15,7 +15,7 @@ export type BlockEvent =
       readonly type: 'close';
       readonly index: number;
       readonly kind: BlockKind;
-      /** Whether it is a call that cannot be read, as where the answer is cut in it. */
+      /** Whether it is a call that cannot be read, or the answer is cut in it. */
       readonly hasFailed: boolean;
     };
 
@@ -28,9 +28,9 @@ export class AnswerBlocks {
     return events.flatMap((event) => this.#take(event));
   }
 
-  /** Closes what is open. */
-  end(): BlockEvent[] {
-    return this.#close(false);
+  /** Closes what is open: where the answer was cut, half-way. */
+  end(isCut = false): BlockEvent[] {
+    return this.#close(isCut);
   }
 
   #close(hasFailed: boolean): BlockEvent[] {

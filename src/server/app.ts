@@ -4,7 +4,7 @@ import { Clients, guardAccess } from './access.js';
 import { Admission } from './admission.js';
 import { anthropicError, countTokens, createMessage } from './anthropic/messages.js';
 import { addDocumentation } from './documentation.js';
-import { httpErrorOf, openAiError, unavailable } from './http-error.js';
+import { loggedError, openAiError, reportedError, unavailable } from './http-error.js';
 import { acceptJson } from './json-body.js';
 import { Metrics } from './metrics.js';
 import { newId, nowSeconds, type ServerContext } from './openai/answers.js';
@@ -27,6 +27,7 @@ import {
   type ServedModel,
 } from './served-model.js';
 import { refuseUnknownPaths } from './unknown-path.js';
+import { refuseUnreadable } from './unreadable.js';
 
 export interface ServerOptions {
   /** At least one; requests that name none get the first that does what they ask for. */
@@ -94,9 +95,13 @@ export function createServer(options: ServerOptions): Server {
     // Clients join addresses and paths as they come.
     routerOptions: { maxParamLength: 200, ignoreTrailingSlash: true, ignoreDuplicateSlashes: true },
     genReqId: () => newId('req_'),
+    clientErrorHandler: refuseUnreadable,
     // Of paths that mean nothing, which no route and no hook sees.
     frameworkErrors: (error, request, reply) => sendError(error, request, reply),
-    logger: logLevel === undefined ? false : { level: logLevel, stream: process.stderr },
+    logger: logLevel !== undefined && {
+      ...{ level: logLevel, stream: process.stderr },
+      serializers: { err: loggedError },
+    },
   });
   app.server.on('connection', (socket) => socket.setNoDelay(true));
   letAnswersTakeTime(app);
@@ -205,8 +210,7 @@ const named = z.object({ model: z.string().nullish() });
 const nameIn = (body: unknown): string | null | undefined => readBody(named, body).model;
 
 function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const found = httpErrorOf(error);
-  if (found.status >= 500) request.log.error(error);
+  const found = reportedError(error, request.log);
   if (found.retryAfter !== undefined) reply.header('retry-after', found.retryAfter);
   if (found.allow !== undefined) reply.header('allow', found.allow);
   const isAnthropic = request.url.startsWith('/v1/messages');

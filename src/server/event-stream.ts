@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { FastifyReply } from 'fastify';
+import { clientGone, type HttpError, reportedError } from './http-error.js';
 
 const HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',
@@ -22,11 +23,13 @@ const COMMENT = ': still here\n\n';
  */
 export class EventStream {
   readonly #response: ServerResponse;
+  readonly #log: FastifyReply['log'];
   readonly #silence: NodeJS.Timeout;
 
   constructor(reply: FastifyReply, silenceMs = SILENCE_MS) {
     reply.hijack();
     this.#response = reply.raw;
+    this.#log = reply.log;
     this.#response.writeHead(200, { ...HEADERS, ...stringHeaders(reply) });
     this.#silence = setTimeout(() => this.#breakSilence(), silenceMs);
     this.#response.once('close', () => clearTimeout(this.#silence));
@@ -36,6 +39,11 @@ export class EventStream {
   async send(data: unknown, event?: string): Promise<void> {
     const text = typeof data === 'string' ? data : JSON.stringify(data);
     await this.#write(`${event === undefined ? '' : `event: ${event}\n`}data: ${text}\n\n`);
+  }
+
+  /** What has broken an answer off, for its reader. */
+  errorOf(thrown: unknown): HttpError {
+    return reportedError(thrown, this.#log);
   }
 
   end(): void {
@@ -53,7 +61,7 @@ export class EventStream {
 
   async #write(text: string): Promise<void> {
     const response = this.#response;
-    if (response.destroyed) throw new Error('the reader is gone');
+    if (response.destroyed) throw clientGone();
     this.#silence.refresh();
     if (response.write(text)) return;
     await new Promise<void>((resolve, reject) => {
@@ -64,10 +72,10 @@ export class EventStream {
         else resolve();
       };
       const onDrain = (): void => settle();
-      const onClose = (): void => settle(new Error('the reader is gone'));
+      const onClose = (): void => settle(clientGone());
       const timer = setTimeout(() => {
         response.destroy();
-        settle(new Error('the reader takes nothing'));
+        settle(clientGone('the client reads nothing'));
       }, STALLED_MS);
       response.once('drain', onDrain).once('close', onClose);
     });

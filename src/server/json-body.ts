@@ -28,12 +28,28 @@ export function acceptJson(app: FastifyInstance): void {
         return done(invalidRequest(`the body is nested more than ${MAX_DEPTH} levels deep`));
       const { spelt, restored } = spellNumbers(text);
       void parse(request, spelt, (error, value) => {
-        if (error) done(invalidRequest(`the body is no JSON: ${error.message}`));
+        if (error && parses(spelt))
+          done(
+            invalidRequest(
+              'the body has a key __proto__, or constructor with a prototype, which are not read',
+            ),
+          );
+        else if (error) done(invalidRequest(`the body is no JSON: ${error.message}`));
         else if (!isObject(value)) done(invalidRequest('the body must be a JSON object'));
         else done(null, restored(value));
       });
     },
   );
+}
+
+/** Whether a text is JSON. */
+function parses(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** How deep brackets outside strings are nested, counted before anything is made of them. */

@@ -7,6 +7,11 @@ const LATENCY_BUCKETS = [
   0.001, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.5, 5, 10, 20, 40, 80,
 ];
 
+/** Lengths of prompts and answers, as vLLM has them for contexts of 128 Ki. */
+const LENGTH_BUCKETS = [1, 10, 100, 1000, 10_000, 100_000]
+  .flatMap((unit) => [unit, 2 * unit, 5 * unit])
+  .slice(0, -2);
+
 /** Figures for Prometheus under vLLM's names, so that dashboards and gateways which know those work. */
 export class Metrics {
   readonly #registry = new Registry();
@@ -20,6 +25,12 @@ export class Metrics {
     (name) => this.#histogram(name, 'Time between tokens, of an answer on average'),
   );
   readonly #whole = this.#histogram('vllm:e2e_request_latency_seconds', 'Time of a whole answer');
+  readonly #promptLen = this.#histogram('vllm:request_prompt_tokens', 'Tokens of a prompt', LENGTH_BUCKETS);
+  readonly #answerLen = this.#histogram(
+    'vllm:request_generation_tokens',
+    'Tokens of an answer',
+    LENGTH_BUCKETS,
+  );
   /** Counts what has come of an answer since it was last asked; one for each that runs. */
   readonly #running = new Set<() => void>();
 
@@ -123,6 +134,8 @@ export class Metrics {
         const totalMs = performance.now() - started;
         end();
         this.#promptTokens.inc(labels, promptTokens);
+        this.#promptLen.observe(labels, promptTokens);
+        this.#answerLen.observe(labels, tokens.length);
         this.#finished.inc({ ...labels, finished_reason: finishReason });
         this.#firstToken.observe(labels, ttftMs / 1000);
         this.#whole.observe(labels, totalMs / 1000);
@@ -165,8 +178,8 @@ export class Metrics {
     return new Counter({ name, help, labelNames: ['model_name', ...labels], registers: [this.#registry] });
   }
 
-  #histogram(name: string, help: string): Histogram {
-    const [labelNames, registers, buckets] = [['model_name'], [this.#registry], LATENCY_BUCKETS];
+  #histogram(name: string, help: string, buckets = LATENCY_BUCKETS): Histogram {
+    const [labelNames, registers] = [['model_name'], [this.#registry]];
     return new Histogram({ name, help, labelNames, registers, buckets });
   }
 }

@@ -31,6 +31,8 @@ const OPEN_LIMIT_MS = 60_000;
 const BYTE_TOKEN = /^<0x[\da-fA-F]{2}>$/;
 /** Control tokens are looked for in this thread. */
 const SCAN_LIMIT_MS = 2000;
+/** Characters of a text that needs no limit, which costs more than looking through it does: tools have thousands of them. */
+const SHORT_TEXT_LEN = 1024;
 
 /**
  * A checkpoint's tokenizer, with the same ids as in Python: Hugging Face's Rust library encodes, in a process of its
@@ -185,6 +187,7 @@ export class HfTokenizer implements TokenDecoder {
 
   /** Puts `mark` before every special token's text, so that `encodeMarked` takes it as text. */
   markSpecials(text: string, mark: string): string {
+    if (text.length <= SHORT_TEXT_LEN) return this.#scanner.mark(text, mark);
     try {
       return runWithin(SCAN_LIMIT_MS, () => this.#scanner.mark(text, mark));
     } catch (error) {

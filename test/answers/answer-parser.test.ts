@@ -428,6 +428,11 @@ describe('answers', () => {
         '<tool_call><function=f><parameter=id>12345678901234567890</parameter></function></tool_call>',
         '{"id":12345678901234567890}',
       ],
+      [
+        '<function_calls>',
+        '<function_calls>f(id=12345678901234567890, of={1.50: -0.10})</function_calls>',
+        '{"id":12345678901234567890,"of":{"1.50":-0.10}}',
+      ],
     ] as const) {
       const reader = answerReader(answerFormat(template), { mayCall: true });
       const events = wholeEvents([...reader.push(answer), ...reader.end()]);
@@ -477,9 +482,14 @@ describe('answers', () => {
     for (const [template, begin, end] of [
       ['<tool_call>', '<tool_call>', '</tool_call>'],
       [HARMONY, '<|channel|>commentary to=functions.write<|message|>', '<|call|>'],
+      ['<|tool_call_start|>', `<|tool_call_start|>[${' '.repeat(200_000)}`, ']<|tool_call_end|>'],
     ] as const) {
       const args = JSON.stringify({ text: file });
-      const body = template === HARMONY ? args : `{"name": "write", "arguments": ${args}}`;
+      const calls: Record<string, string> = {
+        [HARMONY]: args,
+        '<|tool_call_start|>': `write(text="${file}")`,
+      };
+      const body = calls[template] ?? `{"name": "write", "arguments": ${args}}`;
       const answer = begin + body + end;
       const reader = answerReader(answerFormat(template), { mayCall: true });
       const events = Array.from({ length: Math.ceil(answer.length / 4) }, (_, i) =>
@@ -529,6 +539,19 @@ describe('answers', () => {
         args,
       ],
       [HARMONY, '<|channel|>commentary to=functions.f<|message|>', '<|call|>', args],
+      ['<tool_call> ```json', '<tool_call>f\n```json\n', '\n```</tool_call>', args],
+      [
+        '<｜tool▁calls▁begin｜>',
+        '<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>f\n```json\n',
+        '\n```<｜tool▁call▁end｜>',
+        args,
+      ],
+      [
+        '<|tool_call_start|>',
+        '<|tool_call_start|>[{"name": "f", "arguments": ',
+        '}]<|tool_call_end|>',
+        compact,
+      ],
     ] as const) {
       const reader = answerReader(answerFormat(template), { mayCall: true });
       expect(reader.push(begin), begin).to.deep.equal([]);
@@ -540,6 +563,44 @@ describe('answers', () => {
       expect(wholeEvents(rest), begin).to.deep.equal([
         { kind: 'tool-call', call: { name: 'f', arguments: written } },
       ]);
+    }
+  });
+
+  it('of Python come argument by argument, as JSON', () => {
+    const pieces = [
+      ...['f', "(path='it\\", '\'s "', "x\\u00e9', n", '=1', '2_000, of=[1e5, (Tr', 'ue,)], to={3: """a'],
+      '"b""" })',
+    ];
+    const told = [
+      ...['', '{"path":"it', '\'s \\"', 'xé",', '"n":', '12000,"of":[1e5,[', 'true]],"to":{"3":"a'],
+      '\\"b"}}',
+    ];
+    for (const [template, begin, end] of [
+      ['<|tool_call_start|>', '<|tool_call_start|>[', ']<|tool_call_end|>'],
+      ['<|tool_call_start|>', '<|tool_call_start|>\n```python\n', '\n```<|tool_call_end|>'],
+      ['<function_calls>', '<function_calls>', '\ng()</function_calls>'],
+      ['<|python_start|>', '<|python_start|> [', ']<|python_end|>'],
+      ['<|python_tag|>', '[', ', g()]'],
+    ] as const) {
+      const reader = answerReader(answerFormat(template), { mayCall: true });
+      expect(reader.push(begin), begin).to.deep.equal([]);
+      const events = pieces.map((piece) => reader.push(piece));
+      const texts = events.map((some) => streamed([{ kind: 'call-start', name: '' }, ...some]).at(-1)?.[1]);
+      expect(texts, begin).to.deep.equal(told);
+      const all = [...events.flat(), ...reader.push(end), ...reader.end()];
+      expect(wholeEvents(all)[0], begin).to.deep.equal({
+        kind: 'tool-call',
+        call: { name: 'f', arguments: told.join('') },
+      });
+    }
+  });
+
+  it('of Python may have marks of their ends, and quotes, in their texts', () => {
+    const mark = '5" <|tool_call_end|>';
+    for (const text of [`'${mark}'`, `"${mark.replace('"', '\\"')}"`, `'''${mark}'''`]) {
+      const answer = `<|tool_call_start|>[f(a=${text})]<|tool_call_end|>done`;
+      const expected = { text: 'done', calls: [['f', { a: mark }]] };
+      expect(read('<|tool_call_start|>', [answer]), text).to.deep.equal(expected);
     }
   });
 
@@ -569,6 +630,9 @@ describe('answers', () => {
       expect(reader.push(`<tool_call>${body}`), body).to.deep.equal([]);
       expect(streamed(reader.push('</tool_call>')), body).to.deep.equal([['f', args]]);
     }
+    // Code that calls something, but not as a tool.
+    const code = '<|python_start|>print(1) + 2<|python_end|>';
+    expect(eventsOf('<|python_start|>', [code])).to.deep.equal([{ kind: 'text', text: code }]);
   });
 
   it('tell texts among arguments without quotes as they come, and other values when they are whole', () => {

@@ -28,6 +28,16 @@ describe('guided answers', function () {
     expect(values.map(({ age }) => age <= 9)).to.deep.equal([true, true]);
     const refused = await llm.generate(PROMPT, { schema: { type: 'object' } as never }).catch(String);
     expect(refused).to.match(/REQUEST_INVALID: schema must be a schema of zod 4; .* guide: \{ jsonSchema \}/);
+    const date = await llm.generate(PROMPT, { schema: z.date() }).catch(String);
+    expect(date).to.match(/GUIDE_UNSUPPORTED: the schema: .*Date cannot be represented/);
+    const cut = await llm.generate(PROMPT, { ...options, stop: ['"'] }).catch(String);
+    expect(cut).to.match(/REQUEST_INVALID: stop must be absent beside a schema/);
+  });
+
+  it('end where their form does, whatever else would have them go on', async () => {
+    const more = { maxTokens: 20, minTokens: 10, ignoreEos: true };
+    const { text, finishReason } = await llm.generate(PROMPT, { guide: { choice: ['A'] }, ...more });
+    expect([text, finishReason]).to.deep.equal(['A', 'stop']);
   });
 
   it('follow what the model writes first, where the guide begins after it', async () => {

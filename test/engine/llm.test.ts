@@ -245,5 +245,12 @@ describe('a chat session', function () {
     expect(chat.messages[1]?.content).to.not.equal('');
     await failure('REQUEST_ABORTED', () => chat.ask('More', { signal: AbortSignal.abort() }));
     expect(chat.messages).to.have.length(2);
+    // Nothing has come of this answer: its text may still be the beginning of a stop string.
+    const brief = llm.chat();
+    for await (const { text } of brief.send('Hi', { guide: { choice: ['aaaa'] }, stop: ['aaaaa'] })) {
+      expect(text).to.equal('');
+      break;
+    }
+    expect(brief.messages).to.have.length(0);
   });
 });

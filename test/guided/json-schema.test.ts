@@ -133,7 +133,25 @@ describe('guides by JSON schemas', () => {
         message,
       );
     const wide = Object.fromEntries(Array.from({ length: 30_000 }, (_, i) => [`p${i}`, { type: 'integer' }]));
-    for (const jsonSchema of [{ properties: wide }, { pattern: '^(?:(?:(?:ab){99}){99}){99}$' }])
+    const list = (length: number, of: (i: number) => unknown): unknown[] =>
+      Array.from({ length }, (_, i) => of(i));
+    const twice = (i: number): unknown => ({
+      allOf: [{ $ref: `#/$defs/${i + 1}` }, { $ref: `#/$defs/${i + 1}` }],
+    });
+    const started = performance.now();
+    for (const jsonSchema of [
+      { properties: wide },
+      { pattern: '^(?:(?:(?:ab){99}){99}){99}$' },
+      // Each of these took minutes, all the memory of the process, or all its stack.
+      { properties: Object.fromEntries(list(50, (i) => ['k'.repeat(50_000) + i, true]) as [string, true][]) },
+      { $defs: { ...list(60, twice), 60: {} }, $ref: '#/$defs/0' },
+      { allOf: list(5000, (i) => ({ properties: { [`a${i}`]: {} } })) },
+      { const: list(200_000, (i) => i) },
+      { required: list(20_000, (i) => `p${i}`) },
+    ])
       expect(() => compileGuide({ jsonSchema })).to.throw(AtbError, /GUIDE_TOO_LARGE/);
+    expect(performance.now() - started).to.be.below(20_000);
+    const described = { oneOf: list(3000, (i) => ({ const: `v${i}`, description: 'a choice' })) };
+    expect(compileGuide({ jsonSchema: described }).nodes).to.be.above(3000);
   });
 });

@@ -92,4 +92,11 @@ describe('guides by regular expressions', () => {
     expect(codeOf('(?:(?:(?:a{100}){100}){100}){100}')).to.equal('GUIDE_TOO_LARGE');
     expect(codeOf('('.repeat(5000))).to.equal('GUIDE_INVALID');
   });
+
+  it('are read in time, also where a class of many characters may be repeated thousands of times', () => {
+    compileGuide({ regex: '\\p{L}' });
+    const started = performance.now();
+    for (const count of [8000, 9000, 10_000]) compileGuide({ regex: `\\p{L}{1,${count}}` });
+    expect(performance.now() - started).to.be.below(2000);
+  });
 });

@@ -30,7 +30,10 @@ describe('the server under adversity', function () {
       expect(await statusOf(body), body).to.equal(400);
     expect(await statusOf(`\uFEFF${JSON.stringify(chat())}`)).to.equal(200);
     expect(await statusOf(`{"messages":${'['.repeat(5000)}${']'.repeat(5000)}}`)).to.equal(400);
-    expect(await statusOf('{"__proto__":{"polluted":1},"messages":[]}')).to.equal(400);
+    for (const key of ['__proto__', 'constructor":{"prototype']) {
+      const answer = await post(`{"${key}":{"polluted":1}${key.includes('{') ? '}' : ''},"messages":[]}`);
+      expect([answer.status, await answer.text()].join(' ')).to.match(/^400 .*has a key/);
+    }
     expect(await statusOf(chat({ messages: [{ role: 'user', content: 'x'.repeat(2 << 20) }] }))).to.equal(
       413,
     );
@@ -84,6 +87,7 @@ describe('the server under adversity', function () {
       { guided_json: { allOf: [{ $ref: '#' }] } },
       { guided_regex: '(a+)+$'.repeat(50) },
       { guided_regex: '(a{1000}){1000}' },
+      { guided_regex: '(\\p{L}*\\p{N}*){1,500}' },
       { guided_regex: '('.repeat(9000) },
       { guided_json: { type: 'string', pattern: '^(a|a)*$' } },
       { guided_json: { patternProperties: { '(x+x+)+y': {} }, properties: { ['x'.repeat(40)]: {} } } },
@@ -100,7 +104,7 @@ describe('the server under adversity', function () {
     expect(await rawRequest(port, 'GET / HTTP/9.9\r\n\r\n')).to.match(/^HTTP\/1\.1 4\d\d|^$/);
     expect(
       await rawRequest(port, `GET / HTTP/1.1\r\nHost: localhost\r\nX: ${'x'.repeat(40_000)}\r\n\r\n`),
-    ).to.match(/ 431 /);
+    ).to.match(/ 431 [\s\S]*connection: close[\s\S]*\{"error":\{"message":"the headers are larger/);
     expect(
       await rawRequest(
         port,
@@ -119,6 +123,45 @@ describe('the server under adversity', function () {
     }
     while (served.llm.stats.running > 0) await new Promise((resolve) => setTimeout(resolve, 20));
     expect(await statusOf(chat())).to.equal(200);
+  });
+
+  it('has neither prompts nor answers in its log, and the cause of each failure, also of a stream', async () => {
+    const { write } = process.stderr;
+    const lines: string[] = [];
+    process.stderr.write = (text) => lines.push(String(text)) > 0;
+    const own = await serveTiny({ logLevel: 'info' });
+    try {
+      const ask = (stream: boolean, signal?: AbortSignal): Promise<string> =>
+        fetch(`${own.address}/v1/completions`, {
+          method: 'POST',
+          ...(signal && { signal }),
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify({ prompt: 'Once upon', max_tokens: 200, ignore_eos: true, n: 16, stream }),
+        }).then((answer) => answer.text());
+      for (const stream of [false, true]) {
+        const controller = new AbortController();
+        const asked = ask(stream, controller.signal).catch(() => '');
+        while (own.llm.stats.running === 0) await new Promise((resolve) => setTimeout(resolve, 2));
+        controller.abort();
+        await asked;
+        while (own.llm.stats.running > 0) await new Promise((resolve) => setTimeout(resolve, 2));
+      }
+      expect(lines.join('').match(/the client is gone/g)).to.have.lengthOf(2);
+      expect(lines.join('')).to.not.include('"level":50');
+      const { runner } = own.llm;
+      const run = runner.run.bind(runner);
+      for (const stream of [false, true]) {
+        let left = 4;
+        runner.run = (...step) => (left-- > 0 ? run(...step) : Promise.reject(new Error('injected')));
+        expect(await ask(stream)).to.include('its log says more');
+      }
+      const log = lines.join('');
+      expect(log.match(/"level":50.*REQUEST_FAILED.*caused by: Error: injected/g)).to.have.lengthOf(2);
+      expect(log).to.not.match(/upon|there|detail/);
+    } finally {
+      process.stderr.write = write;
+      await own.stop();
+    }
   });
 
   it('lets in as many as it can serve, and tells the others at once when to come back', async () => {
@@ -153,6 +196,7 @@ describe('the server under adversity', function () {
       'spec_decode_num_draft_tokens_total',
       'spec_decode_num_accepted_tokens_total',
       'generation_tokens_total',
+      ...['request_prompt_tokens_count', 'request_generation_tokens_sum'],
     ])
       expect(text).to.match(new RegExp(`^vllm:${name}\\{model_name="tiny"[^}]*\\} \\d`, 'm'));
     // vllm-project/vllm#29330, llm-d/llm-d-inference-sim#264, kubernetes-sigs/gateway-api-inference-extension#1905

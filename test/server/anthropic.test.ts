@@ -104,6 +104,19 @@ describe("the server, asked by Anthropic's package", function () {
     expect(content).to.deep.equal([{ type: 'text', text: ' time,' }]);
   });
 
+  it('reads documents that are texts, behind their titles', async () => {
+    const countOf = async (content: unknown): Promise<number> => {
+      const asked = { model: 'tiny', messages: [{ role: 'user', content }] } as never;
+      return (await client.messages.countTokens(asked)).input_tokens;
+    };
+    const text = { type: 'text', media_type: 'text/plain', data: 'The dog' };
+    const blocks = { type: 'content', content: [{ type: 'text', text: 'The dog' }] };
+    for (const source of [text, blocks])
+      expect(await countOf([{ type: 'document', source, title: 'Pets' }])).to.equal(
+        await countOf('Pets\nThe dog'),
+      );
+  });
+
   it('lists models as its package reads them', async () => {
     const page = await client.models.list();
     expect(page.data.map(({ id, type }) => [id, type])).to.deep.equal([['tiny', 'model']]);

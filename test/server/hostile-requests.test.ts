@@ -59,6 +59,12 @@ describe('hostile requests', function () {
     }
   });
 
+  it('ask for as many answers to as many prompts as one request may have, and no more', async () => {
+    const prompts = (count: number): object => ids(1, { prompt: new Array(count).fill([5]), n: 64 });
+    expect(await complete(served, prompts(2))).to.deep.equal([200, '']);
+    expect(await complete(served, prompts(3))).to.deep.equal([400, 'n']);
+  });
+
   it('have numbers that no sampler takes, or fields twice', async () => {
     const long = '['.repeat(10_000) + ']'.repeat(10_000);
     for (const [body, param] of [

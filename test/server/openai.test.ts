@@ -154,7 +154,8 @@ describe('the server, asked by the openai package', function () {
     while (llm.stats.running > 0) await new Promise((resolve) => setTimeout(resolve, 1));
     const controller = new AbortController();
     const whole = client.chat.completions
-      .create({ model: 'tiny', messages, max_tokens: 200 }, { signal: controller.signal })
+      // Many, so that they are still there when this looks, however busy the machine is.
+      .create({ model: 'tiny', messages, max_tokens: 200, n: 32 }, { signal: controller.signal })
       .catch((error: unknown) => error);
     while (llm.stats.running === 0) await new Promise((resolve) => setTimeout(resolve, 1));
     controller.abort();
@@ -182,7 +183,22 @@ describe('the server, asked by the openai package', function () {
         messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'x' } }] }],
       }),
     ).to.deep.equal([400, 'messages.0.content.0']);
+    const wizard = { model: 'tiny', messages: [{ role: 'wizard', content: 'Hi' }] };
+    const raised = await client.chat.completions
+      .create(wizard as never)
+      .catch((error: Error) => error.message);
+    expect(raised).to.match(/ of tokenizer_config.json refuses this conversation: Unknown role: wizard/);
     expect(await codeOf({ tool_choice: 'required' })).to.deep.equal([400, 'tool_choice']);
+    const unbuilt = {
+      use_beam_search: true,
+      bad_words: ['x'],
+      allowed_token_ids: [1],
+      chat_template: '{{ 1 }}',
+    };
+    for (const field of Object.entries(unbuilt))
+      expect(await codeOf(Object.fromEntries([field]))).to.deep.equal([400, field[0]]);
+    const absent = { use_beam_search: false, bad_words: [], chat_template: null, max_tokens: 1 };
+    expect(await codeOf(absent)).to.equal('accepted');
     expect(await codeOf({ unheard_of: 1, max_tokens: 1 })).to.equal('accepted');
     const stranger = new OpenAI({ baseURL: client.baseURL, apiKey: 'key-3', maxRetries: 0 });
     const refused = await stranger.models.list().catch((error: unknown) => error);

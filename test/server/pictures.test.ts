@@ -184,7 +184,8 @@ describe('the server, shown pictures', function () {
     expect((await refusal(respond(sound as never))).message).to.contain('one of text, image, video');
     const wrong = await refusal(message({ type: 'file', file_id: 'file_1' } as never));
     expect(wrong.message).to.contain('messages.0.content.0.source').and.contain('must be base64');
-    const document = { type: 'document', source: { type: 'text', media_type: 'text/plain', data: 'Hi' } };
+    const source = { type: 'base64', media_type: 'application/pdf', data: 'AAAA' };
+    const document = { type: 'document', source };
     const content = [document] as Anthropic.ContentBlockParam[];
     const papers = anthropic.messages.create({
       ...{ model: 'tiny', max_tokens: 4 },

@@ -36,6 +36,7 @@ describe('the server, asked for responses by the openai package', function () {
       'max_output_tokens',
     ]);
     expect(whole.usage?.output_tokens).to.equal(20);
+    expect(whole.output[0]).to.have.property('status', 'incomplete');
     const types: string[] = [];
     let streamed = '';
     let [number, last] = [0, ''];
@@ -44,6 +45,8 @@ describe('the server, asked for responses by the openai package', function () {
       if (event.type !== last) types.push(event.type);
       last = event.type;
       if (event.type === 'response.output_text.delta') streamed += event.delta;
+      if (event.type === 'response.output_item.done')
+        expect(event.item).to.have.property('status', 'incomplete');
       if (event.type === 'response.incomplete')
         expect(event.response.output_text ?? streamed).to.equal(streamed);
     }
@@ -145,6 +148,7 @@ describe('the server, asked for responses by the openai package', function () {
       400,
       'input.0.content.0',
     ]);
+    expect(await codeOf({ input: [] })).to.deep.equal([400, 'input']);
     expect(await codeOf({ max_output_tokens: 0 })).to.deep.equal([400, 'max_output_tokens']);
     expect(await codeOf({ store: true, metadata: { a: 'b' }, max_output_tokens: 1 })).to.equal('accepted');
   });

@@ -253,6 +253,22 @@ describe('a hostile tokenizer.json', () => {
     expect(values).to.deep.equal([expected, [98], expected]);
   });
 
+  it('costs next to nothing for each of many short texts, as those of tools', () => {
+    const tokenizer = byteLevel();
+    const started = performance.now();
+    for (let i = 0; i < 50_000; i++) tokenizer.markSpecials(`p${i}`, '\uFDD0');
+    expect(performance.now() - started).to.be.below(1000);
+  });
+
+  it('keeps no short text waiting for a long one', async () => {
+    const tokenizer = byteLevel();
+    const order: number[] = [];
+    const told = (text: string): Promise<unknown> =>
+      tokenizer.encodeAsync(text).then(({ length }) => order.push(length));
+    await Promise.all([told('a'.repeat(600_000)), told('abc')]);
+    expect(order).to.deep.equal([3, 600_000]);
+  });
+
   it('ends a text that takes too long with an error, for a caller that waits as well', async () => {
     // At every blank, all those that follow are looked at: quadratic.
     const quadratic = withPattern('\\s+$');

@@ -58,8 +58,7 @@ class SchemaCompiler implements SchemaWriter {
   }
 
   value(given: unknown, place: Place): Expression | undefined {
-    if (++this.#count > MAX_SCHEMAS)
-      throw new AtbError('GUIDE_TOO_LARGE', { what: 'schemas', limit: MAX_SCHEMAS });
+    this.#tally();
     if (++this.#depth > MAX_DEPTH) place.fail(`it is nested more than ${MAX_DEPTH} deep`);
     try {
       const schema = place.schema(given);
@@ -69,6 +68,12 @@ class SchemaCompiler implements SchemaWriter {
     } finally {
       this.#depth--;
     }
+  }
+
+  #tally(schemas = 1): void {
+    this.#count += schemas;
+    if (this.#count > MAX_SCHEMAS)
+      throw new AtbError('GUIDE_TOO_LARGE', { what: 'schemas', limit: MAX_SCHEMAS });
   }
 
   named = (expression: Expression): Expression => {
@@ -109,6 +114,8 @@ class SchemaCompiler implements SchemaWriter {
   #flat(schema: Schema, place: Place, depth: number): Schema {
     if (typeof schema === 'boolean') return schema;
     if (depth > MAX_DEPTH) return place.fail('allOf and $ref go round in a circle');
+    // Two references in each of two dozen schemas, the next one both, are millions.
+    this.#tally();
     const { $ref, allOf, ...own } = schema;
     let flat: Schema = own;
     if (typeof $ref === 'string')
@@ -117,6 +124,8 @@ class SchemaCompiler implements SchemaWriter {
       for (const [i, part] of place.list(schema, 'allOf').entries()) {
         const inner = place.at('allOf', i);
         flat = merge(flat, this.#flat(inner.schema(part), inner, depth + 1), place);
+        // All that came before is looked through each time.
+        if (isObject(flat)) this.#tally(Object.keys(place.record(flat, 'properties')).length);
       }
     return flat;
   }

@@ -33,13 +33,14 @@ export function objectExpression(
   const properties = place.record(schema, 'properties');
   const required = place.strings(schema, 'required');
   const names = [...new Set([...Object.keys(properties), ...required])];
+  const sure = new Set(required);
   const members: Member[] = [];
   for (const name of names) {
     const isNamed = Object.hasOwn(properties, name);
     const value = isNamed
       ? writer.value(properties[name], place.at('properties', name))
       : writer.value(schema.additionalProperties ?? true, place.at('additionalProperties'));
-    const isRequired = required.includes(name);
+    const isRequired = sure.has(name);
     if (value === undefined && isRequired) return undefined;
     if (value !== undefined)
       members.push({ text: member(text(JSON.stringify(name)), value, writer), isRequired });

@@ -3,7 +3,14 @@ import { isObject } from '../../is-object.js';
 import type { Place, Schema, SchemaObject } from './schema.js';
 
 export const areAllDisjoint = (schemas: readonly Schema[], place: Place): boolean =>
+  areAllOtherTexts(schemas) ||
   schemas.every((one, i) => schemas.slice(i + 1).every((other) => areDisjoint(one, other, place)));
+
+/** Whether each is one text, and all differ, as lists of choices with their descriptions are. */
+function areAllOtherTexts(schemas: readonly Schema[]): boolean {
+  const texts = schemas.map((schema) => (typeof schema === 'object' ? schema.const : undefined));
+  return texts.every((one) => typeof one === 'string') && new Set(texts).size === texts.length;
+}
 
 /** Whether it is plain that no value fits both schemas: by their types, their values, or a property that both require. */
 function areDisjoint(a: Schema, b: Schema, place: Place): boolean {

@@ -35,6 +35,9 @@ const ESCAPES: Readonly<Record<number, string>> = {
   92: '\\\\',
 };
 
+/** Of keys that a further one must differ from, those that begin alike counted once. Each takes some 30 nodes. */
+const MAX_KEY_CHARACTERS = 10_000;
+
 const SLASH: CodePoints = [0x2f, 0x2f];
 const EVERYTHING: readonly CodePoints[] = [[0, MAX_CODE_POINT]];
 const SPELLED_RANGES = normalized([
@@ -117,18 +120,44 @@ export function inJson(ranges: readonly CodePoints[]): Expression {
 
 /** A key that is none of `names`, with its quotes. Next to names it has no \\uXXXX, which could spell one of them. */
 export function otherKey(names: readonly string[]): Expression {
-  return names.length === 0 ? STRING : quoted(noneOf(names.map((name) => Array.from(name))));
+  return names.length === 0 ? STRING : quoted(noneOf(treeOf(names)));
+}
+
+/** Texts by their characters, one after another. */
+interface TextTree {
+  /** Whether one of the texts ends here. */
+  isEnd: boolean;
+  readonly next: Map<string, TextTree>;
+}
+
+/** @throws GUIDE_TOO_LARGE before it is larger than any grammar may become of it */
+function treeOf(texts: readonly string[]): TextTree {
+  const root: TextTree = { isEnd: false, next: new Map() };
+  let size = 0;
+  for (const content of texts) {
+    let at = root;
+    for (const character of content) {
+      const known = at.next.get(character);
+      const next: TextTree = known ?? { isEnd: false, next: new Map() };
+      if (known === undefined) at.next.set(character, next);
+      if (known === undefined && ++size > MAX_KEY_CHARACTERS)
+        throw new AtbError('GUIDE_TOO_LARGE', {
+          what: 'characters in the names of properties, beside which there may be others',
+          limit: MAX_KEY_CHARACTERS,
+        });
+      at = next;
+    }
+    at.isEnd = true;
+  }
+  return root;
 }
 
 /** A text that differs from each of these: it leaves the tree of their characters, or ends inside it. */
-function noneOf(rests: readonly (readonly string[])[]): Expression {
-  const byFirst = new Map<string, (readonly string[])[]>();
-  for (const [first, ...rest] of rests)
-    if (first !== undefined) byFirst.set(first, [...(byFirst.get(first) ?? []), rest]);
-  const taken = [...byFirst.keys()].map(pointsOf);
+function noneOf({ isEnd, next }: TextTree): Expression {
+  const taken = [...next.keys()].map(pointsOf);
   const options = [sequence(spelled(complement(taken)), repeat(spelled(EVERYTHING), 0))];
-  for (const [first, inner] of byFirst) options.push(sequence(spelled([pointsOf(first)]), noneOf(inner)));
-  if (!rests.some((rest) => rest.length === 0)) options.push(NOTHING);
+  for (const [first, inner] of next) options.push(sequence(spelled([pointsOf(first)]), noneOf(inner)));
+  if (!isEnd) options.push(NOTHING);
   return choice(...options);
 }
 

@@ -7,7 +7,7 @@ import type { Tool, ToolChoice } from '../openai/conversation.js';
 
 const block = z.looseObject({ type: z.string() });
 type Block = z.infer<typeof block>;
-const content = z.union([z.string(), z.array(block)]);
+const content = z.union([z.string(), z.array(block)], 'must be a text or a list of blocks');
 
 /** Coding agents bring along those of many servers. */
 const MAX_TOOLS = 1024;
@@ -18,6 +18,15 @@ const BILLING = /^x-anthropic-billing-header:[^\n]*\n?/;
 const imageSource = z.discriminatedUnion('type', [
   z.looseObject({ type: z.literal('base64'), media_type: z.string(), data: z.string() }),
   z.looseObject({ type: z.literal('url'), url: z.string() }),
+]);
+
+/** What a document holds, where it is a text. */
+const textSource = z.union([
+  z.looseObject({ type: z.literal('text'), data: z.string() }),
+  z.looseObject({
+    type: z.literal('content'),
+    content: z.union([z.string(), z.array(z.looseObject({ type: z.literal('text'), text: z.string() }))]),
+  }),
 ]);
 
 export const conversationFields = {
@@ -124,6 +133,7 @@ function userMessages(
 function shownPart(given: Block, place: string, parts: ForeignParts): ForeignPart {
   const { type, text } = given;
   if (type === 'text') return stringOf(text, `${place}.text`);
+  if (type === 'document') return documentText(given) ?? parts.unread(type, place);
   if (type !== 'image') return parts.unread(type, place);
   const found = imageSource.safeParse(given.source);
   if (!found.success)
@@ -134,6 +144,15 @@ function shownPart(given: Block, place: string, parts: ForeignParts): ForeignPar
     type,
     place,
   );
+}
+
+/** A document that comes as a text, behind what it is called; undefined for a file. */
+function documentText({ source, title, context }: Block): string | undefined {
+  const { data: found } = textSource.safeParse(source);
+  if (found === undefined) return undefined;
+  const parts = found.type === 'text' ? [found.data] : [found.content].flat();
+  const texts = parts.map((part) => (typeof part === 'string' ? part : part.text));
+  return [title, context, ...texts].filter((text) => typeof text === 'string').join('\n');
 }
 
 function textOf(given: string | readonly Block[], place: string): string {

@@ -6,7 +6,7 @@ import type { ChatMessage } from '../../tokenizer/chat-template.js';
 import { AnswerBlocks, type BlockEvent, wholeBlocks } from '../answer-blocks.js';
 import { EventStream } from '../event-stream.js';
 import { ForeignParts } from '../foreign-parts.js';
-import { type HttpError, httpErrorOf } from '../http-error.js';
+import type { HttpError } from '../http-error.js';
 import { newId, type ServerContext, withAnswers } from '../openai/answers.js';
 import { readBody } from '../openai/fields.js';
 import { type ChatRequest, effortKwargs, prepareChat } from '../openai/prepare-chat.js';
@@ -182,7 +182,7 @@ async function streamed(
     await send({ type: 'message_delta', delta, usage: usageOf(result) });
     await send({ type: 'message_stop' });
   } catch (error) {
-    await events.send(anthropicError(httpErrorOf(error), reply.request.id), 'error').catch(() => {});
+    await events.send(anthropicError(events.errorOf(error), reply.request.id), 'error').catch(() => {});
   } finally {
     events.end();
   }

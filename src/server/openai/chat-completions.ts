@@ -4,7 +4,7 @@ import { type ToolCall, wholeEvents } from '../../answers/answer-event.js';
 import type { AnswerReader } from '../../answers/answer-reader.js';
 import type { Generation, GenerationResult } from '../../engine/generation.js';
 import { EventStream } from '../event-stream.js';
-import { httpErrorOf, invalidRequest, openAiError } from '../http-error.js';
+import { invalidRequest, openAiError } from '../http-error.js';
 import type { ServedModel } from '../served-model.js';
 import {
   finishReasonOf,
@@ -33,6 +33,7 @@ export const chatBody = z.object({
   tools: tools.nullish(),
   tool_choice: toolChoice.nullish(),
   parallel_tool_calls: z.boolean().nullish(),
+  documents: z.array(z.record(z.string(), z.unknown())).nullish(),
   chat_template_kwargs: z.record(z.string(), z.unknown()).nullish(),
   add_generation_prompt: z.boolean().nullish(),
   continue_final_message: z.boolean().nullish(),
@@ -62,6 +63,7 @@ export async function completeChat(
     guide: guideOf(body),
     addGenerationPrompt: body.add_generation_prompt ?? undefined,
     continueFinalMessage: body.continue_final_message ?? undefined,
+    documents: body.documents ?? undefined,
     kwargs: { ...effortKwargs(body.reasoning_effort), ...body.chat_template_kwargs },
   });
   const { promptTokens, inserts, reader, guide } = chat;
@@ -201,7 +203,7 @@ async function streamed(
     );
     for (const last of usage.last(head, [results], reasoning)) await events.send(last);
   } catch (error) {
-    await events.send(openAiError(httpErrorOf(error))).catch(() => {});
+    await events.send(openAiError(events.errorOf(error))).catch(() => {});
   } finally {
     await events.send('[DONE]').catch(() => {});
     events.end();

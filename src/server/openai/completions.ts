@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { likeliest } from '../../engine/completion.js';
 import type { Generation, GenerationResult } from '../../engine/generation.js';
 import { EventStream } from '../event-stream.js';
-import { httpErrorOf, invalidRequest, openAiError } from '../http-error.js';
+import { invalidRequest, openAiError } from '../http-error.js';
 import type { ServedModel } from '../served-model.js';
 import {
   finishReasonOf,
@@ -28,6 +28,7 @@ import {
 import { CompletionLogprobs, promptLogprobs } from './logprobs.js';
 import { mergeStreams } from './merge-streams.js';
 
+/** Each is an answer at least; more would keep everybody else out for as long as they take. */
 const MAX_PROMPTS = 128;
 
 export const completionBody = z.object({
@@ -36,6 +37,7 @@ export const completionBody = z.object({
   logprobs: z.int().min(0).nullish(),
   echo: z.boolean().nullish(),
   suffix: z.string().nullish(),
+  add_special_tokens: z.boolean().nullish(),
   best_of: z.int().min(1).max(MAX_ANSWERS).nullish(),
 });
 type CompletionBody = z.infer<typeof completionBody>;
@@ -62,7 +64,9 @@ export async function complete(
     if (drawn > n) throw invalidRequest('the best of several answers is known when all are there', 'best_of');
     if (writesNothing) throw invalidRequest('max_tokens must be at least 1 for a stream', 'max_tokens');
   }
-  const prompts = await promptsOf(model, body.prompt);
+  const answers = textsOf(body.prompt).length * drawn;
+  if (answers > MAX_PROMPTS) throw invalidRequest(`${answers} answers are more than ${MAX_PROMPTS}`, 'n');
+  const prompts = await promptsOf(model, body);
   const sampling = {
     ...samplingOf(body),
     // A prompt is scored with the token behind it, which nobody asked for.
@@ -154,7 +158,7 @@ async function streamed(
       await events.send(choice(index, '', { finish_reason: finishReasonOf(result) }));
     for (const last of usage.last(head, results)) await events.send(last);
   } catch (error) {
-    await events.send(openAiError(httpErrorOf(error))).catch(() => {});
+    await events.send(openAiError(events.errorOf(error))).catch(() => {});
   } finally {
     await events.send('[DONE]').catch(() => {});
     events.end();
@@ -167,10 +171,12 @@ interface Prompt {
 }
 
 /** One prompt or several, as texts or as token ids. */
-function promptsOf({ tokenizer }: ServedModel, prompt: CompletionBody['prompt']): Promise<Prompt[]> {
+function promptsOf({ tokenizer }: ServedModel, body: CompletionBody): Promise<Prompt[]> {
+  const { prompt, add_special_tokens: special } = body;
+  const options = { addSpecialTokens: special ?? true };
   return Promise.all(
     textsOf(prompt).map(async (given) => {
-      const tokens = typeof given === 'string' ? await tokenizer.encodeAsync(given) : given;
+      const tokens = typeof given === 'string' ? await tokenizer.encodeAsync(given, options) : given;
       if (tokens.length === 0) throw invalidRequest('prompt must not be empty', 'prompt');
       return { tokens, text: typeof given === 'string' ? given : tokenizer.decode(given) };
     }),

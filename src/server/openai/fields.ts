@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { GenerateOptions } from '../../engine/llm-engine-options.js';
 import type { Guide } from '../../guided/index.js';
+import { isObject } from '../../is-object.js';
 import type { SamplingOptions } from '../../sampling/sampling-params.js';
 import { invalidRequest } from '../http-error.js';
 
@@ -102,9 +103,20 @@ export function readBody<T>(schema: z.ZodType<T>, body: unknown): T {
   throw invalidRequest(`${param ?? 'the body'}: ${issue?.message ?? 'is malformed'}`, param);
 }
 
+/** What vLLM reads and is not built here: left alone, these fields would get another answer than was asked for. */
+const UNBUILT = [
+  ...['use_beam_search', 'bad_words', 'allowed_token_ids', 'logits_processors', 'truncate_prompt_tokens'],
+  // Whoever may give a template may let it compute whatever it likes.
+  'chat_template',
+];
+
 /** The same of a request for answers. @throws HttpError 400, also for fields that contradict each other */
 export function readRequest<T extends SamplingFields>(schema: z.ZodType<T>, given: unknown): T {
   const body = readBody(schema, given);
+  const all = Object.entries(isObject(given) ? given : {});
+  for (const [field, value] of all)
+    if (UNBUILT.includes(field) && value && !(Array.isArray(value) && value.length === 0))
+      throw invalidRequest(`${field} is not built here; leave it out`, field);
   if (body.stream_options && !body.stream)
     throw invalidRequest('stream_options is only for streams', 'stream_options');
   if (body.prompt_logprobs != null && body.stream)

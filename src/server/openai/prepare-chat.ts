@@ -24,6 +24,8 @@ export interface ChatRequest {
   readonly continueFinalMessage?: boolean | undefined;
   /** What the answer must be, behind its reasoning. */
   readonly guide?: Guide | undefined;
+  /** What a template for answers out of documents shows. */
+  readonly documents?: readonly object[] | undefined;
   /** Further variables of the chat template. */
   readonly kwargs?: Readonly<Record<string, unknown>> | undefined;
 }
@@ -42,12 +44,13 @@ export interface PreparedChat {
 
 /** @throws REQUEST_INVALID, TEMPLATE_*, MEDIA_*, HttpError for a choice of tools that makes no sense */
 export async function prepareChat(model: ServedModel, request: ChatRequest): Promise<PreparedChat> {
-  const { toolChoice, mayCallSeveral = true, kwargs, addGenerationPrompt, continueFinalMessage } = request;
+  const { toolChoice, mayCallSeveral = true, kwargs, documents } = request;
+  const { addGenerationPrompt, continueFinalMessage } = request;
   const { messages: read, expand } = await readMedia(request.messages, model.llm.text, request.partNames);
   const { tools: chosen, forced } = chooseTools(request.tools, toolChoice, mayCallSeveral);
   const tools = chosen.length > 0 ? chosen : undefined;
   const options = {
-    tools,
+    ...{ tools, documents },
     addGenerationPrompt,
     continueFinalMessage,
     ...(kwargs && { chatTemplateKwargs: kwargs }),

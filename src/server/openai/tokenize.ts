@@ -4,22 +4,27 @@ import type { ServedModel } from '../served-model.js';
 import { forTemplate, message, tools } from './conversation.js';
 import { readBody } from './fields.js';
 
-export const tokenizeBody = z.union([
-  z.object({
-    prompt: z.string(),
-    add_special_tokens: z.boolean().nullish(),
-    return_token_strs: z.boolean().nullish(),
-  }),
-  z.object({
-    messages: z.array(message).min(1),
-    tools: tools.nullish(),
-    add_generation_prompt: z.boolean().nullish(),
-    continue_final_message: z.boolean().nullish(),
-    chat_template_kwargs: z.record(z.string(), z.unknown()).nullish(),
-    return_token_strs: z.boolean().nullish(),
-  }),
-]);
-export const detokenizeBody = z.object({ tokens: z.array(z.int().min(0)) });
+export const tokenizeBody = z.union(
+  [
+    z.object({
+      prompt: z.string(),
+      add_special_tokens: z.boolean().nullish(),
+      return_token_strs: z.boolean().nullish(),
+    }),
+    z.object({
+      messages: z.array(message).min(1),
+      tools: tools.nullish(),
+      add_generation_prompt: z.boolean().nullish(),
+      continue_final_message: z.boolean().nullish(),
+      chat_template_kwargs: z.record(z.string(), z.unknown()).nullish(),
+      return_token_strs: z.boolean().nullish(),
+    }),
+  ],
+  'must have a prompt, which is a text, or messages',
+);
+/** As many as the longest contexts hold; a million of them would take this thread seconds. */
+const MAX_IDS = 2 ** 18;
+export const detokenizeBody = z.object({ tokens: z.array(z.int().min(0)).max(MAX_IDS) });
 
 /** `POST /tokenize`, as vLLM has it: the ids of a text or of a conversation. */
 export async function tokenize(model: ServedModel, given: unknown): Promise<object> {

@@ -6,7 +6,7 @@ import type { Guide } from '../../guided/index.js';
 import { AnswerBlocks, wholeBlocks } from '../answer-blocks.js';
 import { EventStream } from '../event-stream.js';
 import { ForeignParts } from '../foreign-parts.js';
-import { httpErrorOf, invalidRequest, openAiError } from '../http-error.js';
+import { invalidRequest, openAiError } from '../http-error.js';
 import { newId, nowSeconds, reasoningTokens, type ServerContext, withAnswers } from '../openai/answers.js';
 import { readBody } from '../openai/fields.js';
 import { effortKwargs, prepareChat, room } from '../openai/prepare-chat.js';
@@ -82,7 +82,7 @@ export async function createResponse(
     }
     const result = await generation.result;
     const own = reader();
-    const output = outputOf(wholeBlocks([...own.push(result.text), ...own.end()]), byName);
+    const output = outputOf(wholeBlocks([...own.push(result.text), ...own.end()]), byName, isCut(result));
     return finished(model, head, output, result);
   });
 }
@@ -121,6 +121,8 @@ function headOf(model: ServedModel, body: ResponseBody): object {
   };
 }
 
+const isCut = ({ finishReason }: GenerationResult): boolean => finishReason === 'length';
+
 async function finished(
   model: ServedModel,
   head: object,
@@ -128,12 +130,11 @@ async function finished(
   result: GenerationResult,
 ): Promise<object> {
   const reasoning = await reasoningTokens(model, output.map(thoughtsOf));
-  const isCut = result.finishReason === 'length';
   const { promptTokens, cachedTokens, tokens } = result;
   return {
     ...head,
-    status: isCut ? 'incomplete' : 'completed',
-    ...(isCut && { incomplete_details: { reason: 'max_output_tokens' } }),
+    status: isCut(result) ? 'incomplete' : 'completed',
+    ...(isCut(result) && { incomplete_details: { reason: 'max_output_tokens' } }),
     output,
     usage: {
       input_tokens: promptTokens,
@@ -163,13 +164,14 @@ async function streamed(
     await send({ type: 'response.in_progress', response: begun } as { type: string });
     for await (const { text } of generation)
       for (const event of output.take(blocks.take(reader.push(text)))) await send(event);
-    for (const event of output.take([...blocks.take(reader.end()), ...blocks.end()])) await send(event);
     const result = await generation.result;
+    const last = [...blocks.take(reader.end()), ...blocks.end(isCut(result))];
+    for (const event of output.take(last)) await send(event);
     const response = await finished(model, head, output.items, result);
-    const type = result.finishReason === 'length' ? 'response.incomplete' : 'response.completed';
+    const type = isCut(result) ? 'response.incomplete' : 'response.completed';
     await send({ type, response } as { type: string });
   } catch (error) {
-    const found = httpErrorOf(error);
+    const found = events.errorOf(error);
     const { message, code, param } = found;
     // Codex looks at this alone; else it takes a failure for a lost connection, and tries again.
     const failed = {

@@ -14,7 +14,7 @@ const item = z.looseObject({
 type Item = z.infer<typeof item>;
 
 export const conversationFields = {
-  input: z.union([z.string(), z.array(item)]),
+  input: z.union([z.string(), z.array(item).min(1)], 'must be a text, or a list of at least one item'),
   instructions: z.string().nullish(),
   ...toolFields,
 };
@@ -42,12 +42,16 @@ export function messagesOf({ input, instructions }: Conversation, parts: Foreign
 }
 
 /**
- * What the assistant thought, said and called, one after another, is one message, as chat templates know it; words
+ * Adds a message. What the assistant thought, said and called, one after another, is one message, as chat templates know it; words
  * behind words, thoughts behind words and whatever follows calls begin another.
  */
 function merge(messages: ChatMessage[], next: ChatMessage): ChatMessage[] {
   const last = messages.at(-1);
-  if (last?.role !== 'assistant' || next.role !== 'assistant') return [...messages, next];
+  const add = (): ChatMessage[] => {
+    messages.push(next);
+    return messages;
+  };
+  if (last?.role !== 'assistant' || next.role !== 'assistant') return add();
   const calls = [
     ...((last.tool_calls as object[] | undefined) ?? []),
     ...((next.tool_calls as object[]) ?? []),
@@ -56,12 +60,11 @@ function merge(messages: ChatMessage[], next: ChatMessage): ChatMessage[] {
   const begins = !saysNothing(next) && (!saysNothing(last) || last.tool_calls !== undefined);
   const isEmpty = saysNothing(last) && last.tool_calls === undefined && last.reasoning_content === undefined;
   const thinks = next.reasoning_content !== undefined && !isEmpty;
-  if (begins || thinks) return [...messages, next];
+  if (begins || thinks) return add();
   const content = saysNothing(next) ? last.content : next.content;
-  return [
-    ...messages.slice(0, -1),
-    { ...last, ...next, content, ...(calls.length > 0 && { tool_calls: calls }) },
-  ];
+  const joined = { ...last, ...next, content, ...(calls.length > 0 && { tool_calls: calls }) };
+  messages[messages.length - 1] = joined;
+  return messages;
 }
 
 function messageOf(given: Item, place: string, parts: ForeignParts): ChatMessage {

@@ -12,13 +12,14 @@ const reasoningPart = (text: string): object => ({ type: 'reasoning_text', text 
 /** Tools by the names that the model calls them by. */
 type Tools = ReadonlyMap<string, ClientTool>;
 
-/** The items of an answer that is there as a whole. */
-export function outputOf(blocks: readonly WholeBlock[], tools: Tools): Output[] {
-  return blocks.map((block) => {
+/** The items of an answer that is there as a whole. What it ends with, where it is cut, is not complete. */
+export function outputOf(blocks: readonly WholeBlock[], tools: Tools, isCut: boolean): Output[] {
+  return blocks.map((block, i) => {
     if (block.kind === 'tool-call') return callItem(block.call, 'completed', tools);
+    const status = isCut && i === blocks.length - 1 ? 'incomplete' : 'completed';
     return block.kind === 'text'
-      ? messageItem(newId('msg_'), block.text, 'completed')
-      : reasoningItem(newId('rs_'), block.text, 'completed');
+      ? messageItem(newId('msg_'), block.text, status)
+      : reasoningItem(newId('rs_'), block.text, status);
   });
 }
 

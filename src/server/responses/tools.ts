@@ -25,13 +25,16 @@ const named = z.looseObject({
 export const toolFields = {
   tools: z.array(group).max(MAX_TOOLS).nullish(),
   tool_choice: z
-    .union([
-      z.enum(['none', 'auto', 'required']),
-      named.extend({
-        mode: z.enum(['auto', 'required']).nullish(),
-        tools: z.array(named).optional(),
-      }),
-    ])
+    .union(
+      [
+        z.enum(['none', 'auto', 'required']),
+        named.extend({
+          mode: z.enum(['auto', 'required']).nullish(),
+          tools: z.array(named).optional(),
+        }),
+      ],
+      'must be none, auto, required, or an object that names what is to be called',
+    )
     .nullish(),
 };
 const fields = z.object(toolFields);
