@@ -132,7 +132,7 @@ export function prepareTokenizer(
       patterns: patterns.map(({ pattern }) => pattern),
       specials,
       words,
-      charsmap: charsmap && Buffer.from(charsmap).toString('base64'),
+      charsmap,
       unigram: added.every(isPlainSpecial) && !lowercase ? unigram : undefined,
     },
   };
