@@ -38,7 +38,8 @@ export async function readTokenizerFiles(dir: string, links: LinkOptions = {}): 
     const own = checkConfig(config ?? {}, join(dir, 'tokenizer_config.json'));
     const named = isObject(specialTokensMap) ? specialTokensMap : {};
     const converted =
-      (await readSlowTokenizer(dir, own, named, links)) ?? (await readVocabFiles(dir, own, named, links));
+      (await readSlowTokenizer(dir, own, named, links)) ??
+      (await readVocabFiles(dir, own, { specialTokensMap: named, addedTokens }, links));
     if (converted === undefined)
       throw new AtbError('TOKENIZER_MISSING', { dir, advice: await adviceFor(dir) });
     const { tokenizer: made, named: known, ...others } = converted;
