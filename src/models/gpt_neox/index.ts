@@ -32,7 +32,7 @@ const GPT_NEOX_CONFIG = defineConfig({
     ...biases({ qkv: attentionBias, dense: attentionBias, mlp: true }),
     rope: rotaryConfig({
       theta: 10_000,
-      thetaNames: ['rope_theta', 'rotary_emb_base'],
+      thetaNames: ['rotary_emb_base', 'rope_theta'],
       factor: 0.25,
       factorNames: ['partial_rotary_factor', 'rotary_pct'],
     }),
