@@ -42,8 +42,8 @@ const EXTRA = 'extra_special_tokens';
 /**
  * The tokens of all files, with `transformers`' precedence: tokenizer_config.json's `added_tokens_decoder` overrides
  * what tokenizer.json says of the same token; where it has none, special_tokens_map.json overrides
- * tokenizer_config.json, and added_tokens.json adds to tokenizer.json, but for ids that that has tokens for. Named tokens
- * are special ones.
+ * tokenizer_config.json, and added_tokens.json adds to tokenizer.json, but for ids that that has tokens for. Named
+ * tokens are special ones.
  * @throws TOKENIZER_INVALID naming the file whose entry is malformed
  */
 export function factsOf(

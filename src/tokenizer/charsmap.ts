@@ -13,8 +13,8 @@ export interface CharsmapSource {
 /**
  * The characters that a SentencePiece model replaces before all else: a double-array trie (as the library darts-clone
  * stores it) from UTF-8 texts to places of their replacements, which end with a zero byte. At each place of a text the
- * longest match is replaced, unless a text that is kept begins there. The library `tokenizers` has the same tables, but looks up grapheme clusters, which gives
- * other texts where a mark follows a character that is replaced.
+ * longest match is replaced, unless a text that is kept begins there. The library `tokenizers` has the same tables,
+ * but looks up grapheme clusters, which gives other texts where a mark follows a character that is replaced.
  */
 export class Charsmap {
   readonly #units: Uint32Array;

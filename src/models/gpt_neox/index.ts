@@ -34,7 +34,7 @@ const GPT_NEOX_CONFIG = defineConfig({
       theta: 10_000,
       thetaNames: ['rotary_emb_base', 'rope_theta'],
       factor: 0.25,
-      factorNames: ['partial_rotary_factor', 'rotary_pct'],
+      factorNames: ['rotary_pct', 'partial_rotary_factor'],
     }),
     slidingWindows: fullAttention,
     isParallel: field('use_parallel_residual', flag, true),
