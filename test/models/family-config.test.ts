@@ -133,7 +133,10 @@ describe("families' configurations", () => {
       // Qwen-72B-Chat has both names of the base, of which its code reads the first.
       ['qwen', { ...SIZES, rotary_emb_base: 1e6 }, { ...SIZES, rotary_emb_base: 1e6, rope_theta: 1e4 }],
       // GPTNeoXConfig's own names hold.
-      ['gpt_neox', { ...SIZES, ...neox }, { ...SIZES, ...neox, rope_theta: 1e4, partial_rotary_factor: 1 }],
+      ...['gpt_neox', 'gpt_neox_japanese'].map((name) => {
+        const own = { ...SIZES, ...neox };
+        return [name, own, { ...own, rope_theta: 1e4, partial_rotary_factor: 1 }] as const;
+      }),
     ];
     for (const [model_type, one, other] of same)
       expect(read({ ...other, model_type }), model_type).to.deep.equal(read({ ...one, model_type }));
