@@ -2,6 +2,7 @@ import { describeValue } from '../describe-value.js';
 import { AtbError } from '../errors.js';
 import { isObject } from '../is-object.js';
 import { PRESETS, problemOfDefault, type SamplingDefaults } from './sampling-params.js';
+import { checkStops } from './stops.js';
 import { tokenRulesIn } from './token-rules.js';
 
 /** What generation_config.json (or config.json, where it lacks) says about generating. */
@@ -31,7 +32,6 @@ const NOT_APPLIED: Readonly<Record<string, unknown>> = {
   guidance_scale: 1,
   encoder_repetition_penalty: 1,
   encoder_no_repeat_ngram_size: 0,
-  stop_strings: undefined,
   forced_bos_token_id: undefined,
 };
 
@@ -102,15 +102,30 @@ export function parseGenerationConfig(value: unknown, file: string): GenerationC
     ...words.flatMap((word) => (word.length === 1 && !endIds.includes(word[0] as number) ? word : [])),
   ].filter(isTokenId);
   const tokenRules = tokenRulesIn(raw, warn);
+  const stop = stopsIn(raw.get('stop_strings') ?? [], (expected) =>
+    warn('stop_strings', expected, 'it is not applied'),
+  );
   return {
     sampling: {
       ...sampling,
       ...(suppressed.length > 0 && { suppressTokens: suppressed }),
       ...(tokenRules && { tokenRules }),
+      ...(stop.length > 0 && { stop }),
     },
     eosTokenIds: endIds,
     bosTokenId: tokenId('bos_token_id'),
     padTokenId: tokenId('pad_token_id'),
     warnings,
   };
+}
+
+/** Texts that end a text; none where they are malformed, of which `warn` hears. */
+function stopsIn(found: unknown, warn: (expected: string) => void): readonly string[] {
+  try {
+    return checkStops(found);
+  } catch (error) {
+    if (!(error instanceof AtbError)) throw error;
+    warn('a text or a list of texts');
+    return [];
+  }
 }

@@ -104,7 +104,7 @@ type PresetField = {
 /** What a checkpoint's generation_config.json may preset. */
 export type SamplingDefaults = { readonly [K in PresetField]?: number } & Pick<
   SamplingPresets,
-  'suppressTokens' | 'tokenRules'
+  'suppressTokens' | 'tokenRules' | 'stop'
 >;
 
 /** What holds where a request says nothing, and what only a checkpoint may ask for. */
@@ -189,7 +189,8 @@ export function resolveSamplingParams(
     seed: raw.seed === undefined ? undefined : checkNumber('seed', raw.seed, SEED),
     logprobs: count('logprobs'),
     promptLogprobs: count('promptLogprobs'),
-    stop: checkStops(raw.stop),
+    // A checkpoint's stop strings end texts as its end tokens do.
+    stop: checkStops(raw.ignoreEos === true ? (options.stop ?? []) : raw.stop),
     stopTokenIds: Array.from(checkTokenIds('stopTokenIds', raw.stopTokenIds, vocabSize, vocabSize)),
     ignoreEos: boolean('ignoreEos'),
     includeStopStrInOutput: boolean('includeStopStrInOutput'),

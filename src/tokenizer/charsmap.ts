@@ -3,18 +3,33 @@ const MAX_REPLACEMENT_BYTES = 256;
 /** SentencePiece looks at this many matches of increasing length. */
 const MAX_MATCHES = 32;
 
+/** A SentencePiece model's `precompiled_charsmap`, and the texts that it lets stand: those of user-defined pieces. */
+export interface CharsmapSource {
+  /** In base64. */
+  readonly table: string;
+  readonly kept: readonly string[];
+}
+
 /**
  * The characters that a SentencePiece model replaces before all else: a double-array trie (as the library darts-clone
  * stores it) from UTF-8 texts to places of their replacements, which end with a zero byte. At each place of a text the
- * longest match is replaced. The library `tokenizers` has the same tables, but looks up grapheme clusters, which gives
- * other texts where a mark follows a character that is replaced.
+ * longest match is replaced, unless a text that is kept begins there. The library `tokenizers` has the same tables,
+ * but looks up grapheme clusters, which gives other texts where a mark follows a character that is replaced.
  */
 export class Charsmap {
   readonly #units: Uint32Array;
   readonly #replacements: Uint8Array;
+  /** By their first bytes, the longest first. */
+  readonly #kept = new Map<number, Buffer[]>();
 
   /** @throws Error when the trie reaches beyond the bytes */
-  constructor(bytes: Uint8Array) {
+  constructor({ table, kept }: CharsmapSource) {
+    const bytes = Buffer.from(table, 'base64');
+    const texts = kept.map((text) => Buffer.from(text)).sort((left, right) => right.length - left.length);
+    for (const text of texts) {
+      const first = text[0] ?? 0;
+      this.#kept.set(first, [...(this.#kept.get(first) ?? []), text]);
+    }
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const size = bytes.length < 4 ? 0 : view.getUint32(0, true);
     if (size === 0 || size % 4 !== 0 || size > bytes.length - 4)
@@ -29,6 +44,13 @@ export class Charsmap {
     const pieces: Uint8Array[] = [];
     let kept = 0;
     for (let at = 0; at < bytes.length; ) {
+      const stays = this.#kept
+        .get(bytes[at] ?? 0)
+        ?.find((one) => one.equals(bytes.subarray(at, at + one.length)));
+      if (stays !== undefined) {
+        at += stays.length;
+        continue;
+      }
       const match = this.#longestAt(bytes, at);
       if (match === undefined) {
         at += lengthOfCharacter(bytes[at] ?? 0);

@@ -3,9 +3,12 @@ import { classNameOf } from './tokenizer-class.js';
 import type { TokenizerJson } from './tokenizer-json.js';
 
 type Step = Readonly<Record<string, unknown>>;
+type Part = TokenizerJson['decoder'];
 
 /** Classes that take tokenizer.json as it is. */
 const PLAIN_CLASSES: ReadonlySet<string> = new Set(['', 'PreTrainedTokenizer', 'TokenizersBackend']);
+/** Classes that cut words before they make bytes of them. */
+const CUTTING_CLASSES: ReadonlySet<string> = new Set(['Qwen2Tokenizer', 'CohereTokenizer']);
 const LLAMA_CLASSES: ReadonlySet<string> = new Set(['LlamaTokenizer', 'CodeLlamaTokenizer']);
 
 /** Keys of BERT's tokenizer_config.json, and the fields of its normaliser that they are. */
@@ -24,8 +27,20 @@ export function withOverrides(json: TokenizerJson, config: Step): TokenizerJson 
   if (PLAIN_CLASSES.has(classNameOf(config))) return json;
   const normalizer = bertNormalizer(json.normalizer, config);
   if (typeof addsBlank !== 'boolean') return { ...json, normalizer };
-  if (json.pre_tokenizer?.type === 'ByteLevel')
-    return { ...json, normalizer, pre_tokenizer: { ...json.pre_tokenizer, add_prefix_space: addsBlank } };
+  const { pre_tokenizer: cuts, decoder } = json;
+  if (cuts?.type === 'ByteLevel' || CUTTING_CLASSES.has(classNameOf(config)))
+    return {
+      ...json,
+      normalizer,
+      pre_tokenizer: changed(cuts, 'ByteLevel', { add_prefix_space: addsBlank }),
+    };
+  if (classNameOf(config) === 'XLMRobertaTokenizer')
+    return {
+      ...json,
+      normalizer,
+      pre_tokenizer: marked(cuts, addsBlank),
+      decoder: marked(decoder, addsBlank),
+    };
   return addsNoMark(config) ? withoutMark({ ...json, normalizer }) : { ...json, normalizer };
 }
 
@@ -49,13 +64,27 @@ function withoutMark(json: TokenizerJson): TokenizerJson {
   return {
     ...json,
     normalizer: steps(json.normalizer, 'normalizers', isKept),
-    pre_tokenizer: unmarked(json.pre_tokenizer),
-    decoder: unmarked(steps(json.decoder, 'decoders', ({ type, stop }) => type !== 'Strip' || stop !== 0)),
+    pre_tokenizer: marked(json.pre_tokenizer, false),
+    decoder: marked(
+      steps(json.decoder, 'decoders', ({ type, stop }) => type !== 'Strip' || stop !== 0),
+      false,
+    ),
   };
 }
 
-const unmarked = (step: Record<string, unknown> | null): Record<string, unknown> | null =>
-  step?.type === 'Metaspace' ? { ...step, add_prefix_space: false, prepend_scheme: 'never' } : step;
+/** A step, or those of a sequence, with other fields where it is of a type. */
+function changed(step: Part, type: string, fields: Step): Part {
+  if (step?.type === type) return { ...step, ...fields };
+  if (step === null || !Array.isArray(step.pretokenizers)) return step;
+  const inner = step.pretokenizers.map((each: unknown) =>
+    isObject(each) ? changed({ ...each }, type, fields) : each,
+  );
+  return { ...step, pretokenizers: inner };
+}
+
+/** Puts a mark before every text, or before none. */
+const marked = (step: Part, isMarked: boolean): Part =>
+  changed(step, 'Metaspace', { add_prefix_space: isMarked, prepend_scheme: isMarked ? 'always' : 'never' });
 
 /** The steps of a part that are kept, of a sequence or a single one. */
 function steps(

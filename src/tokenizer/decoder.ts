@@ -153,7 +153,8 @@ function replace(pattern: unknown, content: string, file: string, fail: (problem
   }
   let compiled: RegExp;
   try {
-    compiled = new RegExp(regex, 'gu');
+    // The library's "^" and "$" are the ends of each line.
+    compiled = new RegExp(regex, 'gmu');
   } catch (error) {
     return fail(`decoder: ${error instanceof Error ? error.message : String(error)}`);
   }

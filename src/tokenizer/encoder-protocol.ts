@@ -1,5 +1,6 @@
 import type { ErrorCode, ErrorDetail } from '../errors.js';
 import type { LinkOptions } from '../weights/regular-file.js';
+import type { CharsmapSource } from './charsmap.js';
 import type { PreparedTokenizer } from './prepared-tokenizer.js';
 import type { Truncation } from './tokenizer-options.js';
 import type { UnigramSpec } from './unigram-encoder.js';
@@ -15,8 +16,8 @@ export interface OpenRequest {
   readonly specials: readonly string[];
   /** Those of them that are none within a word. */
   readonly words: readonly string[];
-  /** A SentencePiece model's `precompiled_charsmap` in base64, if its library's way of replacing is wanted. */
-  readonly charsmap: string | undefined;
+  /** A SentencePiece model's, if its library's way of replacing characters is wanted. */
+  readonly charsmap: CharsmapSource | undefined;
   /** The unigram model that tokenizer.json was made of, if all its added tokens are control tokens. */
   readonly unigram: UnigramSpec | undefined;
 }

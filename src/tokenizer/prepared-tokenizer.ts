@@ -38,6 +38,14 @@ export interface PreparedTokenizer {
   readonly warnings: readonly string[];
 }
 
+/** What stands around texts where no file says it: nothing, and the second of two has types of its own. */
+const PLAIN_PAIR = {
+  type: 'TemplateProcessing',
+  single: [{ Sequence: { id: 'A', type_id: 0 } }],
+  pair: [{ Sequence: { id: 'A', type_id: 0 } }, { Sequence: { id: 'B', type_id: 1 } }],
+  special_tokens: {},
+};
+
 const isNormalized = ({ normalized, special }: AddedTokenJson): boolean => normalized ?? !special;
 
 /** A control token that takes nothing of the text beside it. */
@@ -98,7 +106,7 @@ export function prepareTokenizer(
     added_tokens: added.map(completeToken),
     normalizer: lowercase ? lowercased(normalizer) : normalizer,
     pre_tokenizer,
-    post_processor,
+    post_processor: post_processor ?? PLAIN_PAIR,
     decoder,
     model,
   };
@@ -124,7 +132,7 @@ export function prepareTokenizer(
       patterns: patterns.map(({ pattern }) => pattern),
       specials,
       words,
-      charsmap: charsmap && Buffer.from(charsmap).toString('base64'),
+      charsmap,
       unigram: added.every(isPlainSpecial) && !lowercase ? unigram : undefined,
     },
   };

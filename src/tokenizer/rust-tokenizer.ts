@@ -57,7 +57,7 @@ export class RustTokenizer {
     this.#unigram = unigram && new UnigramEncoder(unigram);
     try {
       this.#tokenizer = Tokenizer.fromString(json);
-      this.#charsmap = charsmap === undefined ? undefined : new Charsmap(Buffer.from(charsmap, 'base64'));
+      this.#charsmap = charsmap === undefined ? undefined : new Charsmap(charsmap);
     } catch (error) {
       throw new OpenFailure(badPattern(patterns) ?? { kind: 'refused', message: messageOf(error) });
     }

@@ -2,11 +2,12 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AtbError } from '../errors.js';
 import type { LinkOptions } from '../weights/regular-file.js';
+import type { CharsmapSource } from './charsmap.js';
 import { addsNoMark } from './config-overrides.js';
 import type { EdgeToken, EdgeTokens } from './edge-tokens.js';
 import { readModelBytes } from './model-files.js';
 import { sentencePieceJson } from './sentencepiece-json.js';
-import { type Piece, readSentencePieceModel } from './sentencepiece-model.js';
+import { type Piece, readSentencePieceModel, type SentencePieceModel } from './sentencepiece-model.js';
 import { isTiktoken, readTiktoken, tiktokenJson } from './tiktoken-json.js';
 import { TIKTOKEN_CLASSES, type TokenizerClass, tokenizerClassOf } from './tokenizer-class.js';
 import type { AddedTokenJson } from './tokenizer-json.js';
@@ -18,7 +19,7 @@ type Json = Readonly<Record<string, unknown>>;
 export interface ConvertedTokenizer {
   readonly file: string;
   readonly tokenizer: object;
-  readonly charsmap: Uint8Array | undefined;
+  readonly charsmap: CharsmapSource | undefined;
   readonly unigram: UnigramSpec | undefined;
   readonly named: Json;
 }
@@ -78,11 +79,16 @@ function convertSentencePiece(
   return {
     file,
     tokenizer,
-    charsmap: model.charsmap.length > 0 ? model.charsmap : undefined,
+    charsmap: model.charsmap.length > 0 ? charsmapOf(model) : undefined,
     unigram: model.algorithm === 'unigram' ? { ...model, edges, prefixesEverySegment } : undefined,
     named,
   };
 }
+
+const charsmapOf = ({ charsmap, pieces }: SentencePieceModel): CharsmapSource => ({
+  table: Buffer.from(charsmap).toString('base64'),
+  kept: pieces.flatMap(({ text, type }) => (type === 'userDefined' ? [text] : [])),
+});
 
 function convertTiktoken(
   bytes: Uint8Array,

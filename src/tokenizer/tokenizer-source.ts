@@ -4,6 +4,7 @@ import { AtbError } from '../errors.js';
 import { isObject } from '../is-object.js';
 import type { LinkOptions } from '../weights/regular-file.js';
 import type { TokenFacts, TokenizerFiles } from './added-tokens.js';
+import type { CharsmapSource } from './charsmap.js';
 import { readModelJson, readModelText } from './model-files.js';
 import { readSlowTokenizer } from './slow-tokenizer-files.js';
 import type { UnigramSpec } from './unigram-encoder.js';
@@ -15,8 +16,8 @@ export interface TokenizerSource extends Partial<Omit<TokenizerFiles, 'config'>>
   readonly file: string;
   /** Its content. */
   readonly tokenizer: unknown;
-  /** A SentencePiece model's `precompiled_charsmap`, by which characters are replaced before all else. */
-  readonly charsmap?: Uint8Array | undefined;
+  /** By which a SentencePiece model replaces characters before all else. */
+  readonly charsmap?: CharsmapSource | undefined;
   /** The SentencePiece unigram model that it was made of. */
   readonly unigram?: UnigramSpec | undefined;
   /** tokenizer_config.json's content. */
@@ -37,7 +38,8 @@ export async function readTokenizerFiles(dir: string, links: LinkOptions = {}): 
     const own = checkConfig(config ?? {}, join(dir, 'tokenizer_config.json'));
     const named = isObject(specialTokensMap) ? specialTokensMap : {};
     const converted =
-      (await readSlowTokenizer(dir, own, named, links)) ?? (await readVocabFiles(dir, own, named, links));
+      (await readSlowTokenizer(dir, own, named, links)) ??
+      (await readVocabFiles(dir, own, { specialTokensMap: named, addedTokens }, links));
     if (converted === undefined)
       throw new AtbError('TOKENIZER_MISSING', { dir, advice: await adviceFor(dir) });
     const { tokenizer: made, named: known, ...others } = converted;

@@ -72,7 +72,7 @@ export const BYTE_LEVEL_CLASSES: readonly string[] = [...BYTE_LEVEL.keys()];
 export async function readVocabFiles(
   dir: string,
   config: Json,
-  specialTokensMap: Json,
+  { specialTokensMap, addedTokens }: { readonly specialTokensMap: Json; readonly addedTokens: unknown },
   links: LinkOptions,
 ): Promise<ConvertedTokenizer | undefined> {
   const tekken = await readModelJson(dir, 'tekken.json', links);
@@ -88,8 +88,9 @@ export async function readVocabFiles(
     const merges = await readModelText(dir, 'merges.txt', MAX_FILE_BYTES, links);
     if (!isObject(vocab) || merges === undefined) return undefined;
     const texts = { ...known.named, ...config, ...specialTokensMap };
-    const tokenizer = byteLevelJson(known, vocab, merges, config, texts);
-    return converted(join(dir, 'vocab.json'), tokenizer, known.named, vocab);
+    const ids = { ...addedIds(config, addedTokens), ...vocab };
+    const tokenizer = byteLevelJson(known, vocab, merges, { config, texts, ids });
+    return converted(join(dir, 'vocab.json'), tokenizer, known.named);
   }
   if (name !== '' && !WORD_PIECE.has(name)) return undefined;
   const lines = await readModelText(dir, 'vocab.txt', MAX_FILE_BYTES, links);
@@ -103,34 +104,37 @@ export async function readVocabFiles(
   );
   const wordPiece = WORD_PIECE.get(name) ?? unnamedClass(vocab);
   const texts = { ...wordPiece.named, ...config, ...specialTokensMap };
-  return converted(file, wordPieceJson(wordPiece, vocab, texts, config, file), wordPiece.named, vocab);
+  return converted(file, wordPieceJson(wordPiece, vocab, texts, config, file), wordPiece.named);
 }
 
-/** Of the named tokens of the class those that there are. */
 function converted(
   file: string,
   tokenizer: object,
   named: Readonly<Record<string, string>>,
-  vocab: Json,
 ): ConvertedTokenizer {
-  const there = Object.entries(named).filter(([, token]) => Object.hasOwn(vocab, token));
-  return { file, tokenizer, charsmap: undefined, unigram: undefined, named: Object.fromEntries(there) };
+  return { file, tokenizer, charsmap: undefined, unigram: undefined, named };
+}
+
+/** Ids of the tokens that other files add to a vocabulary. */
+function addedIds({ added_tokens_decoder: decoder }: Json, addedTokens: unknown): Record<string, unknown> {
+  if (!isObject(decoder)) return isObject(addedTokens) ? { ...addedTokens } : {};
+  return Object.fromEntries(Object.entries(decoder).map(([id, token]) => [textOf(token), Number(id)]));
 }
 
 function byteLevelJson(
   { pattern, isRoberta }: ByteLevelClass,
   vocab: Json,
   merges: string,
-  config: Json,
-  texts: Json,
+  { config, texts, ids }: Readonly<Record<'config' | 'texts' | 'ids', Json>>,
 ): object {
   const addsBlank = config.add_prefix_space === true;
   const bytes = { type: 'ByteLevel', add_prefix_space: addsBlank, trim_offsets: true };
   const split = { type: 'Split', pattern: { Regex: pattern }, behavior: 'Isolated', invert: false };
   const { before, behind } = tokenizerClassOf(config);
   const edges = (names: readonly string[]): EdgeToken[] =>
-    names.flatMap((name) => tokenOf(texts[name], vocab) ?? []);
-  const [sep, cls] = [tokenOf(texts.sep_token, vocab), tokenOf(texts.cls_token, vocab)];
+    names.flatMap((name) => tokenOf(texts[name], ids) ?? []);
+  const ends = { before: edges(before), behind: edges(behind) };
+  const [sep, cls] = [tokenOf(texts.sep_token, ids), tokenOf(texts.cls_token, ids)];
   return {
     added_tokens: [],
     normalizer: pattern === undefined ? null : { type: 'NFC' },
@@ -141,7 +145,7 @@ function byteLevelJson(
     post_processor:
       isRoberta && sep && cls
         ? robertaProcessor(cls, sep, addsBlank)
-        : bosEosProcessor({ before: edges(before), behind: edges(behind) }),
+        : bosEosProcessor({ ...ends, second: { before: ends.before, type: 1 } }),
     decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
     model: {
       type: 'BPE',

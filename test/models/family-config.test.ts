@@ -125,12 +125,18 @@ describe("families' configurations", () => {
 
   it('read what published files of each generation call things, and what repeats them', () => {
     const bigger = { ...SIZES, num_key_value_heads: 4 };
+    const neox = { rotary_emb_base: 1e6, rotary_pct: 0.5 };
     const same: readonly (readonly [model_type: string, one: ConfigDict, other: ConfigDict])[] = [
       // starcoder2-7b and -15b; Qwen3-Coder-480B-A35B.
       ['starcoder2', bigger, { ...bigger, activation_function: 'gelu', layer_norm_epsilon: 1e-3 }],
       ['qwen3_moe', SIZES, { ...SIZES, use_qk_norm: true }],
       // Qwen-72B-Chat has both names of the base, of which its code reads the first.
       ['qwen', { ...SIZES, rotary_emb_base: 1e6 }, { ...SIZES, rotary_emb_base: 1e6, rope_theta: 1e4 }],
+      // GPTNeoXConfig's own names hold.
+      ...['gpt_neox', 'gpt_neox_japanese'].map((name) => {
+        const own = { ...SIZES, ...neox };
+        return [name, own, { ...own, rope_theta: 1e4, partial_rotary_factor: 1 }] as const;
+      }),
     ];
     for (const [model_type, one, other] of same)
       expect(read({ ...other, model_type }), model_type).to.deep.equal(read({ ...one, model_type }));

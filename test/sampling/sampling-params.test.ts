@@ -244,12 +244,25 @@ describe('generation_config.json', () => {
   }
 
   it('warns of what it asks for and is not applied, unless it asks for nothing', () => {
-    const asked = { num_beams: 4, encoder_no_repeat_ngram_size: 3, stop_strings: ['x'], typical_p: 0.9 };
+    const asked = { num_beams: 4, encoder_no_repeat_ngram_size: 3, top_h: 0.4, typical_p: 0.9 };
     const { warnings } = parse(asked);
     expect(warnings).to.have.length(4);
     for (const key of Object.keys(asked)) expect(warnings.join()).to.contain(`${key} is not applied here`);
     const nothing = { num_beams: 1, bad_words_ids: [], sequence_bias: {}, typical_p: 1, stop_strings: null };
     expect(parse({ ...nothing, transformers_version: '5.24.0' }).warnings).to.deep.equal([]);
+  });
+
+  it('presets texts that end a text, unless the request names its own or goes on behind the end', () => {
+    const { sampling, warnings } = parse({ stop_strings: ['\nUser:', '</x>'] });
+    expect(warnings).to.deep.equal([]);
+    expect(resolve({}, sampling).stop).to.deep.equal(['\nUser:', '</x>']);
+    expect(resolve({ stop: 'y' }, sampling).stop).to.deep.equal(['y']);
+    expect(resolve({ stop: [] }, sampling).stop).to.deep.equal([]);
+    expect(resolve({ ignoreEos: true }, sampling).stop).to.deep.equal([]);
+    expect(resolve({}, parse({ stop_strings: '###' }).sampling).stop).to.deep.equal(['###']);
+    const malformed = parse({ stop_strings: [3] });
+    expect(malformed.sampling).to.not.have.property('stop');
+    expect(malformed.warnings.join()).to.match(/stop_strings must be a text or a list of texts.*not applied/);
   });
 
   it('presets how many tokens come before the first that ends a text', () => {

@@ -205,6 +205,33 @@ describe('HfTokenizer', () => {
       expect(plainClass.encode('world', plain)).not.to.deep.equal(before);
     });
 
+    it('puts a blank before each word that is cut off, as the classes do that cut before they make bytes', () => {
+      const config = { tokenizer_class: 'Qwen2TokenizerFast', add_prefix_space: true };
+      const words = byteLevel(config).encode('a1 b', plain);
+      expect(words).to.deep.equal(
+        [32, 97, 32, 49, 32, 98].map((byte) => byteLevel().encode(String.fromCharCode(byte), plain)[0]),
+      );
+    });
+
+    it('puts the mark of XLM-RoBERTa before a text, or does not, as add_prefix_space says', () => {
+      const json = llama2Json(true) as { pre_tokenizer: Json; model: { vocab: Record<string, number> } };
+      json.pre_tokenizer = {
+        type: 'Sequence',
+        pretokenizers: [{ type: 'WhitespaceSplit' }, json.pre_tokenizer],
+      };
+      const { h, e, ll, o, '▁world': world } = json.model.vocab;
+      const ids = (isMarked: boolean) => {
+        const config = { tokenizer_class: 'XLMRobertaTokenizer', add_prefix_space: isMarked };
+        return new HfTokenizer({ file: 'tokenizer.json', tokenizer: json, config }).encode(
+          'hello world',
+          plain,
+        );
+      };
+      expect(ids(false).slice(0, 4)).to.deep.equal([h, e, ll, o]);
+      expect(ids(true)).to.include(world as number);
+      expect(ids(false)).not.to.include(world as number);
+    });
+
     it("puts no mark before a Llama's text where add_prefix_space is false, and drops no blank", () => {
       for (const isMetaspace of [false, true]) {
         const json = llama2Json(isMetaspace) as { model: { vocab: Record<string, number> } };

@@ -236,6 +236,12 @@ describe('a hostile tokenizer.json', () => {
     }
     const simple = await make((json) => (json.decoder = decoder('l+o$')));
     expect(simple.decode(await simple.encodeAsync('hello'))).to.equal('he');
+    // "$" is the end of a line, as in tokenizers 0.23.3.
+    const lines = await make((json) => {
+      json.decoder = decoder('l$');
+      json.added_tokens = [...(json.added_tokens as Json[]), { id: 400, content: 'al\nll', special: false }];
+    });
+    expect(lines.decode(lines.encode('al\nll'))).to.equal('a\nl');
   });
 
   it('takes no other request with it when it ends its process', async () => {

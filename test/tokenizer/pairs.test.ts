@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { HfTokenizer } from '../../src/tokenizer/hf-tokenizer.js';
+import { byteLevelJson } from './small-tokenizers.js';
 
 interface PairCase {
   readonly tokenizer: string;
@@ -56,6 +57,16 @@ describe('texts and pairs of texts', function () {
       }
     });
   }
+
+  it('have types of their own where no file says what stands around them, as in transformers', async () => {
+    const json = { ...byteLevelJson(), post_processor: null };
+    const { tokenIds, tokenTypes } = await new HfTokenizer({
+      file: 'x/tokenizer.json',
+      tokenizer: json,
+    }).encodeTyped('hello', 'he');
+    expect([...tokenIds].length).to.equal(2);
+    expect([...tokenTypes]).to.deep.equal([0, 1]);
+  });
 
   it('are lowercased first where that is wanted', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'atb-pairs-'));

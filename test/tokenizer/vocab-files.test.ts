@@ -29,14 +29,14 @@ const CASES: Readonly<
     {
       tokenizer_class: 'GPT2Tokenizer',
       add_bos_token: true,
-      bos_token: { content: '</s>' },
+      bos_token: '</s>',
       eos_token: '</s>',
     },
     [
       [273, 259, 264],
       [
-        273, 32, 259, 32, 264, 10, 10, 49, 50, 32, 60, 124, 101, 110, 100, 111, 102, 116, 101, 120, 116, 124,
-        62, 273, 60, 109, 97, 115, 107, 62,
+        // The name that the class has for what is unknown is in no file, and becomes a token behind them.
+        273, 32, 259, 32, 264, 10, 10, 49, 50, 32, 275, 273, 60, 109, 97, 115, 107, 62,
       ],
       [273, 101, 204, 129],
       [273, 72, 101, 257, 111, 264, 32, 195, 169, 228, 184, 173, 33],
@@ -95,6 +95,22 @@ describe('a tokenizer without tokenizer.json', () => {
       expect(tokenizer.decode(expected[3] as number[]).trimStart()).to.equal(TEXTS[3]);
     });
   }
+
+  it('puts tokens around a text that other files add to its vocabulary, as transformers does', async () => {
+    await writeVocab([]);
+    await config({
+      tokenizer_class: 'GPT2Tokenizer',
+      add_bos_token: true,
+      bos_token: '<s>',
+      unk_token: '<s>',
+    });
+    await writeFile(join(dir, 'added_tokens.json'), JSON.stringify({ '<s>': 271 }));
+    const found = await (await HfTokenizer.load(dir)).encodeTyped('hello', 'hello');
+    expect([[...found.tokenIds], [...found.tokenTypes]]).to.deep.equal([
+      [271, 259, 271, 259],
+      [0, 0, 1, 1],
+    ]);
+  });
 
   it("is read from BERT's vocab.txt", async () => {
     const tokens = [

@@ -173,6 +173,8 @@ CASES = {
     "ct-int-8": lambda: compressed("int-quantized", 8, "channel"),
     "ct-int-8-asym": lambda: compressed("int-quantized", 8, "channel", symmetric=False),
     "ct-int-8-tensor": lambda: compressed("int-quantized", 8, "tensor"),
+    "ct-pack-4-tensor-asym": lambda: compressed("pack-quantized", 4, "tensor", symmetric=False),
+    "ct-int-8-tensor-asym": lambda: compressed("int-quantized", 8, "tensor", symmetric=False, k=64),
 }
 
 

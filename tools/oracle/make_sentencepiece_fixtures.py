@@ -68,6 +68,10 @@ def models():
     yield "BPE, many marked words", {**llama, "vocab_size": 1160, "add_dummy_prefix": False, "user_defined_symbols": ["<sep>", "<br>", "\t", *[f"<r{at}>" for at in range(597)]]}
     yield "BPE without bytes", {"model_type": "bpe", "vocab_size": 320, "normalization_rule_name": "identity"}
     yield "BPE, NMT's NFKC", {"model_type": "bpe", "vocab_size": 300, "split_by_whitespace": False, "rules": RULES}
+    # What the rules would replace stands where it is a marked word.
+    kept = {"user_defined_symbols": ["\n", "ﬁ", "e", "▁▁"], "rules": {**RULES, "▁": " "}}
+    yield "BPE, NMT's NFKC, marked words", {"model_type": "bpe", "vocab_size": 300, **kept}
+    yield "unigram, NMT's NFKC, marked words", {"model_type": "unigram", "vocab_size": 320, **kept}
     yield "unigram as T5", {"model_type": "unigram", "vocab_size": 400, "pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1, "rules": RULES}
     yield "unigram with bytes", {**identity, "model_type": "unigram", "vocab_size": 560, "byte_fallback": True, "character_coverage": 0.98}
     yield "unigram, marked words", {"model_type": "unigram", "vocab_size": 360, "normalization_rule_name": "identity", "user_defined_symbols": ["<sep>", "<br>"]}

@@ -288,6 +288,40 @@ def variants():
             "image_token": "<both>",
         }
     }
+    yield "added_tokens_decoder, what was special stays so", "byte-level", {"added_tokens": flags}, {
+        "tokenizer_config.json": {
+            "added_tokens_decoder": {
+                "331": token("<right>", special=False, lstrip=True),
+                "335": token("<think>", special=True, normalized=True),
+            },
+            "extra_special_tokens": {"image_token": "<both>", "boi_token": "<|im_start|>"},
+            "additional_special_tokens": ["<tool>"],
+        }
+    }
+    yield "named tokens are special, whatever tokenizer.json says", "byte-level", {"added_tokens": flags}, {
+        "added_tokens.json": {"<|im_end|>": 400, "<|im_start|>": 399, "</tool>": 331, "<word>": 401},
+        "special_tokens_map.json": {
+            "eos_token": "foo",
+            "pad_token": None,
+            "extra_special_tokens": ["<tool>"],
+            "additional_special_tokens": ["<unused>"],
+        },
+        "tokenizer_config.json": {
+            "extra_special_tokens": ["<|im_end|>"],
+            "pad_token": "<s>",
+            "mask_token": {"__type": "AddedToken", "content": "</s>", "lstrip": True},
+        },
+    }
+    yield "no pad_token, whatever the padding says", "byte-level", {
+        "padding": {
+            "strategy": "BatchLongest",
+            "direction": "Right",
+            "pad_to_multiple_of": None,
+            "pad_id": 0,
+            "pad_type_id": 0,
+            "pad_token": "!",
+        },
+    }, {"tokenizer_config.json": {"pad_token": None, "model_specific_special_tokens": {"image_token": "<pad>"}}}
     for flag_bos in (None, False, True):
         for flag_eos in (None, True):
             config = {"bos_token": "<s>", "eos_token": "</s>"}
@@ -304,7 +338,9 @@ def digest(value):
 
 
 def tokenizer_fixture():
-    bases = base_tokenizers()
+    # Kept once they are there: a trainer does not make the same tokenizer each time.
+    kept = OUT / "tokenizers.json"
+    bases = json.loads(kept.read_text(encoding="utf-8"))["bases"] if kept.exists() else base_tokenizers()
     found = []
     for name, base, changes, files in variants():
         whole = json.loads(json.dumps(bases[base]))

@@ -32,9 +32,9 @@ const GPT_NEOX_CONFIG = defineConfig({
     ...biases({ qkv: attentionBias, dense: attentionBias, mlp: true }),
     rope: rotaryConfig({
       theta: 10_000,
-      thetaNames: ['rope_theta', 'rotary_emb_base'],
+      thetaNames: ['rotary_emb_base', 'rope_theta'],
       factor: 0.25,
-      factorNames: ['partial_rotary_factor', 'rotary_pct'],
+      factorNames: ['rotary_pct', 'partial_rotary_factor'],
     }),
     slidingWindows: fullAttention,
     isParallel: field('use_parallel_residual', flag, true),

@@ -40,9 +40,9 @@ const GPT_NEOX_JAPANESE_CONFIG = defineConfig({
     ...biases({ qkv: false, dense: false, mlp: false }),
     rope: rotaryConfig({
       theta: 10_000,
-      thetaNames: ['rope_theta', 'rotary_emb_base'],
+      thetaNames: ['rotary_emb_base', 'rope_theta'],
       factor: 1,
-      factorNames: ['partial_rotary_factor', 'rotary_pct'],
+      factorNames: ['rotary_pct', 'partial_rotary_factor'],
     }),
     slidingWindows: fullAttention,
   },

@@ -71,17 +71,19 @@ function sorted<T>(items: readonly T[], keyOf: (item: T) => Value, isReversed: b
   return keyed.sort((left, right) => sign * order(left.key, right.key, budget)).map(({ item }) => item);
 }
 
-/** By an attribute, or by several that commas separate. */
+/** The item itself, or its attribute. */
 function keyBy(attribute: Value, isCaseSensitive: boolean, budget: Budget): (item: Value) => Value {
   const fold = isCaseSensitive ? (value: Value) => value : ignoringCase;
-  if (attribute === null) return fold;
-  const paths = typeof attribute === 'string' ? attribute.split(',') : [attribute];
-  return (item) => new List(paths.map((path) => fold(followPath(item, path, budget))));
+  return (item) => fold(attribute === null ? item : followPath(item, attribute, budget));
 }
 
 const sort: Filter = (operand, args, { budget }) => {
   const given = bind('sort', args, 'reverse?', 'case_sensitive?', 'attribute?');
-  const keyOf = keyBy(given.attribute ?? null, isTrue(given.case_sensitive ?? false), budget);
+  const { attribute = null, case_sensitive: sensitive = false } = given;
+  // By several attributes, which commas separate.
+  const paths = typeof attribute === 'string' ? attribute.split(',') : [attribute];
+  const keys = paths.map((path) => keyBy(path, isTrue(sensitive), budget));
+  const keyOf = (item: Value): Value => new List(keys.map((key) => key(item)));
   return new List(sorted(iterate(operand, budget), keyOf, isTrue(given.reverse ?? false), budget));
 };
 
@@ -102,13 +104,18 @@ const dictsort: Filter = (operand, args, { budget }) => {
 };
 
 const unique: Filter = (operand, args, { budget }) => {
-  const given = bind('unique', args, 'case_sensitive?', 'attribute?');
-  const keyOf = keyBy(given.attribute ?? null, isTrue(given.case_sensitive ?? false), budget);
-  const seen: Value[] = [];
+  const { case_sensitive: sensitive = false, attribute = null } = bind(
+    'unique',
+    args,
+    'case_sensitive?',
+    'attribute?',
+  );
+  const keyOf = keyBy(attribute, isTrue(sensitive), budget);
+  const seen = new Dict([]);
   const items = iterate(operand, budget).filter((item) => {
     const key = keyOf(item);
-    if (seen.some((other) => isEqual(other, key, budget))) return false;
-    seen.push(key);
+    if (seen.has(key)) return false;
+    seen.set(key, null);
     return true;
   });
   return new Generator(items);
@@ -117,17 +124,10 @@ const unique: Filter = (operand, args, { budget }) => {
 function extreme(name: string, sign: number): Filter {
   return (operand, args, { budget }) => {
     const given = bind(name, args, 'case_sensitive?', 'attribute?');
-    const attribute = given.attribute ?? null;
-    const fold = isTrue(given.case_sensitive ?? false) ? (value: Value) => value : ignoringCase;
-    const keyOf = (item: Value): Value =>
-      fold(attribute === null ? item : followPath(item, attribute, budget));
+    const keyOf = keyBy(given.attribute ?? null, isTrue(given.case_sensitive ?? false), budget);
     const items = iterate(operand, budget);
-    const [first] = items;
-    if (first === undefined) return new Undefined('No aggregated item, sequence was empty.');
-    return items.reduce(
-      (best, item) => (sign * order(keyOf(item), keyOf(best), budget) > 0 ? item : best),
-      first,
-    );
+    if (items.length === 0) return new Undefined('No aggregated item, sequence was empty.');
+    return items.reduce((best, item) => (sign * order(keyOf(item), keyOf(best), budget) > 0 ? item : best));
   };
 }
 
@@ -228,15 +228,26 @@ const abs: Filter = (operand) => {
   throw new TemplateRuntimeError(`bad operand type for abs(): '${typeName(operand)}'`);
 };
 
+/** A whole number to this many zeros, to even where it is half-way. */
+function roundedWhole(value: bigint, zeros: number, budget: Budget): bigint {
+  if (zeros <= 0) return value;
+  budget.payString(zeros);
+  const unit = 10n ** BigInt(zeros);
+  const rest = ((value % unit) + unit) % unit;
+  const [below, twice] = [value - rest, 2n * rest];
+  const isUp = twice > unit || (twice === unit && (below / unit) % 2n !== 0n);
+  return isUp ? below + unit : below;
+}
+
 /** Python's `round`: to even where a number is half-way. A whole number stays whole. */
 const round: Filter = (operand, args, { budget }) => {
   const given = bind('round', args, 'precision?', 'method?');
   const precision = wholeOf(given.precision, 0);
   const method = textArgument(given.method, budget) ?? 'common';
   const isWhole = typeof operand === 'bigint' || typeof operand === 'boolean';
+  if (isWhole && method === 'common') return roundedWhole(BigInt(operand), -precision, budget);
   if (!isWhole && typeof operand !== 'number')
     throw new TemplateRuntimeError(`type ${typeName(operand)} doesn't define __round__ method`);
-  if (isWhole && method === 'common' && precision >= 0) return BigInt(operand);
   const value = Number(operand);
   const scale = 10 ** precision;
   if (method === 'ceil') return Math.ceil(value * scale) / scale;

@@ -85,7 +85,8 @@ function arithmetic(
     if (whole !== undefined) return whole;
   }
   const [a, b] = [Number(left), Number(right)];
-  if (b === 0 && (operator === '/' || operator === '//' || operator === '%'))
+  const isPower = operator === '**' && a === 0 && b < 0;
+  if (isPower || (b === 0 && (operator === '/' || operator === '//' || operator === '%')))
     throw new TemplateRuntimeError('division by zero');
   switch (operator) {
     case '+':

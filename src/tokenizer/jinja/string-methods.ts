@@ -1,6 +1,8 @@
 import { bind, requiredText, textArgument, wholeOf } from './arguments.js';
 import type { Budget } from './budget.js';
 import { isTrue, iterate, textOf } from './iteration.js';
+import { capitalize, caseFold, isLower, isTitle, isUpper, swapCase, title } from './letter-case.js';
+import { DIGITS, NUMBERS } from './numerals.js';
 import { type CallArguments, codePoints, List, TemplateRuntimeError, Tuple, type Value } from './values.js';
 import { isSpace, LINE_END, SPACE, trimEnd, trimStart } from './white-space.js';
 
@@ -28,27 +30,28 @@ export const STRING_METHODS: ReadonlyMap<string, Method> = new Map<string, Metho
   ['rindex', (text, args, budget) => found(find(text, args, budget, true))],
   ['count', count],
   ['lower', plain((text) => text.toLowerCase())],
-  ['casefold', plain((text) => text.toLowerCase().replaceAll('ß', 'ss'))],
+  ['casefold', plain(caseFold)],
   ['upper', plain((text) => text.toUpperCase())],
   ['capitalize', plain(capitalize)],
-  ['title', plain((text) => text.replace(/[\p{L}\p{Lm}]+/gu, capitalize))],
+  ['title', plain(title)],
   ['swapcase', plain(swapCase)],
   ['zfill', (text, args, budget) => zeroFill(text, wholeOf(bind('zfill', args, 'width').width, 0), budget)],
   ['ljust', (text, args, budget) => justify(text, args, budget, 'ljust')],
   ['rjust', (text, args, budget) => justify(text, args, budget, 'rjust')],
   ['center', (text, args, budget) => justify(text, args, budget, 'center')],
   ['expandtabs', expandTabs],
-  ['isdigit', all(/^[\p{Nd}²³¹⁰⁴-⁹₀-₉]+$/u)],
+  ['isdigit', all(DIGITS)],
   ['isdecimal', all(/^\p{Nd}+$/u)],
-  ['isnumeric', all(/^\p{N}+$/u)],
+  ['isnumeric', all(NUMBERS)],
   ['isalpha', all(/^\p{L}+$/u)],
   ['isalnum', all(/^[\p{L}\p{N}]+$/u)],
   ['isascii', (text) => /^\p{ASCII}*$/u.test(text)],
   ['isspace', (text) => isSpace(text)],
   ['isidentifier', all(/^[\p{XID_Start}_]\p{XID_Continue}*$/u)],
-  ['islower', (text) => text === text.toLowerCase() && text !== text.toUpperCase()],
-  ['isupper', (text) => text === text.toUpperCase() && text !== text.toLowerCase()],
-  ['istitle', (text) => text !== '' && text === text.replace(/\p{L}+/gu, capitalize) && /\p{Lu}/u.test(text)],
+  ['islower', isLower],
+  ['isupper', isUpper],
+  ['istitle', isTitle],
+  ['isprintable', (text) => !/(?! )[\p{C}\p{Z}]/u.test(text)],
 ]);
 
 function plain(change: (text: string) => string): Method {
@@ -60,19 +63,6 @@ function plain(change: (text: string) => string): Method {
 
 function all(pattern: RegExp): Method {
   return (text) => pattern.test(text);
-}
-
-export function capitalize(text: string): string {
-  const [first = '', ...rest] = codePoints(text);
-  // A character that becomes two: only the first of them is a capital, as in "Ss".
-  const [capital = '', ...more] = first.toUpperCase();
-  return capital + more.join('').toLowerCase() + rest.join('').toLowerCase();
-}
-
-function swapCase(text: string): string {
-  return Array.from(text, (one) => (one === one.toLowerCase() ? one.toUpperCase() : one.toLowerCase())).join(
-    '',
-  );
 }
 
 type Side = 'strip' | 'lstrip' | 'rstrip';
@@ -204,9 +194,12 @@ function hasAffix(
   test: 'startsWith' | 'endsWith',
 ): boolean {
   const { affix, start, end } = bind(test.toLowerCase(), args, 'affix', 'start?', 'end?');
-  const part = start === undefined && end === undefined ? text : window(text, start, end)[0];
+  const part = start === undefined && end === undefined ? text : window(text, start, end)?.[0];
   const affixes = affix instanceof Tuple ? affix.items : [affix];
-  return affixes.some((one) => part[test](requiredText(one, budget)));
+  return affixes.some((one) => {
+    const wanted = requiredText(one, budget);
+    return part?.[test](wanted) === true;
+  });
 }
 
 function removePrefix(text: string, args: CallArguments, budget: Budget): Value {
@@ -219,24 +212,28 @@ function removeSuffix(text: string, args: CallArguments, budget: Budget): Value 
   return suffix !== '' && text.endsWith(suffix) ? text.slice(0, -suffix.length) : text;
 }
 
-/** The part of a text between two places, counted in code points, and where it begins. */
-function window(text: string, start: Value | undefined, end: Value | undefined): [string, number] {
+/** The part of a text between two places, counted in code points, and where it begins; undefined where none is. */
+function window(
+  text: string,
+  start: Value | undefined,
+  end: Value | undefined,
+): [string, number] | undefined {
   const points = codePoints(text);
   const place = (value: Value | undefined, fallback: number): number => {
     const at = value === null ? fallback : wholeOf(value, fallback);
-    return Math.min(Math.max(at < 0 ? at + points.length : at, 0), points.length);
+    return Math.max(at < 0 ? at + points.length : at, 0);
   };
-  const first = place(start, 0);
-  return [joined(points.slice(first, place(end, points.length))), first];
+  const [first, last] = [place(start, 0), Math.min(place(end, points.length), points.length)];
+  return first > last ? undefined : [joined(points.slice(first, last)), first];
 }
 
 /** Where a part is found, in code points; -1 where it is not. */
 function find(text: string, args: CallArguments, budget: Budget, isLast: boolean): number {
   const { sub, start, end } = bind('find', args, 'sub', 'start?', 'end?');
-  const [part, first] = window(text, start, end);
   const wanted = requiredText(sub, budget);
-  const at = isLast ? part.lastIndexOf(wanted) : part.indexOf(wanted);
-  return at < 0 ? -1 : first + codePoints(part.slice(0, at)).length;
+  const [part, first] = window(text, start, end) ?? [undefined, 0];
+  const at = isLast ? part?.lastIndexOf(wanted) : part?.indexOf(wanted);
+  return part === undefined || at === undefined || at < 0 ? -1 : first + codePoints(part.slice(0, at)).length;
 }
 
 function found(at: number): bigint {
@@ -246,8 +243,9 @@ function found(at: number): bigint {
 
 function count(text: string, args: CallArguments, budget: Budget): Value {
   const { sub, start, end } = bind('count', args, 'sub', 'start?', 'end?');
-  const [part] = window(text, start, end);
   const wanted = requiredText(sub, budget);
+  const [part] = window(text, start, end) ?? [];
+  if (part === undefined) return 0n;
   return BigInt(wanted === '' ? codePoints(part).length + 1 : countOf(part, wanted));
 }
 

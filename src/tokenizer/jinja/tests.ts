@@ -1,6 +1,7 @@
 import type { Budget } from './budget.js';
 import { compare, contains, isEqual } from './comparison.js';
-import { lengthOf, textOf } from './iteration.js';
+import { isNumeric, lengthOf, numberOf, textOf } from './iteration.js';
+import { isLower, isUpper } from './letter-case.js';
 import type { CompareOperator } from './nodes.js';
 import { toText } from './text.js';
 import {
@@ -28,11 +29,9 @@ function argument(args: readonly Value[]): Value {
   return first;
 }
 
-function whole(value: Value): bigint {
+function numeric(value: Value): bigint | number {
   if (value instanceof Undefined) return value.fail();
-  if (typeof value === 'bigint') return value;
-  if (typeof value === 'boolean') return BigInt(value);
-  if (typeof value === 'number' && Number.isInteger(value)) return BigInt(value);
+  if (isNumeric(value)) return numberOf(value);
   throw new TemplateRuntimeError(`unsupported operand type for %: '${typeName(value)}'`);
 }
 
@@ -46,9 +45,14 @@ function isNumber(value: Value): boolean {
 }
 
 const equal: Test = (value, args, budget) => isEqual(value, argument(args), budget);
-const modulo = (value: Value, divisor: bigint): boolean => {
-  if (divisor === 0n) throw new TemplateRuntimeError('integer modulo by zero');
-  return whole(value) % divisor === 0n;
+/** What is left when a value is divided. */
+const isRest = (value: Value, divisor: Value, rest: number): boolean => {
+  const [left, right] = [numeric(value), numeric(divisor)];
+  if (Number(right) === 0) throw new TemplateRuntimeError('integer modulo by zero');
+  if (typeof left === 'bigint' && typeof right === 'bigint')
+    return ((left % right) + right) % right === BigInt(rest);
+  const found = Number(left) % Number(right);
+  return found === rest || found + Number(right) === rest;
 };
 
 /** Jinja's tests by name. */
@@ -68,11 +72,11 @@ export const TESTS: ReadonlyMap<string, Test> = new Map<string, Test>([
   ['iterable', isIterable],
   ['callable', (value) => value instanceof Callable || value instanceof Undefined],
   ['escaped', (value) => value instanceof Markup],
-  ['lower', (value, _args, budget) => isCased(toText(value, budget), 'lower')],
-  ['upper', (value, _args, budget) => isCased(toText(value, budget), 'upper')],
-  ['odd', (value) => !modulo(value, 2n)],
-  ['even', (value) => modulo(value, 2n)],
-  ['divisibleby', (value, args) => modulo(value, whole(argument(args)))],
+  ['lower', (value, _args, budget) => isLower(toText(value, budget))],
+  ['upper', (value, _args, budget) => isUpper(toText(value, budget))],
+  ['odd', (value) => isRest(value, 2n, 1)],
+  ['even', (value) => isRest(value, 2n, 0)],
+  ['divisibleby', (value, args) => isRest(value, argument(args), 0)],
   ['in', (value, args, budget) => contains(argument(args), value, budget)],
   ['sameas', (value, args) => Object.is(value, argument(args))],
   ['eq', equal],
@@ -95,10 +99,4 @@ export const TESTS: ReadonlyMap<string, Test> = new Map<string, Test>([
 /** `keys()` and the like have a length, but no places. */
 function isView(value: Value): boolean {
   return typeName(value).startsWith('dict_');
-}
-
-function isCased(text: string, which: 'lower' | 'upper'): boolean {
-  const [same, other] =
-    which === 'lower' ? [text.toLowerCase(), text.toUpperCase()] : [text.toUpperCase(), text.toLowerCase()];
-  return text === same && text !== other;
 }

@@ -3,8 +3,9 @@ import { onlyAttribute } from './attributes.js';
 import type { Filter } from './filter.js';
 import { formatPercent } from './format.js';
 import { isTrue, itemsOf, iterate, lengthOf, textOf } from './iteration.js';
+import { capitalize } from './letter-case.js';
 import { escapeHtml } from './operators.js';
-import { capitalize, pad, replaceText, stripText } from './string-methods.js';
+import { pad, replaceText, stripText } from './string-methods.js';
 import { type JsonStyle, toJson, toText } from './text.js';
 import {
   codePoints,
@@ -23,6 +24,11 @@ import { LINE_END, SPACE, trimEnd, trimStart } from './white-space.js';
 /** Between blanks, hyphens and opening brackets. */
 const TITLE_WORD = new RegExp(`(?:(?!${SPACE})[^-({[<])+`, 'gu');
 
+function withCapital(word: string): string {
+  const [first = '', ...rest] = Array.from(word);
+  return first.toUpperCase() + rest.join('').toLowerCase();
+}
+
 /** A filter that changes one text. */
 function text(change: (text: string) => string): Filter {
   return (operand, _args, { budget }) => {
@@ -33,7 +39,7 @@ function text(change: (text: string) => string): Filter {
 }
 
 const defaultOf: Filter = (operand, args) => {
-  const { value = '', boolean = false } = bind('default', args, 'value?', 'boolean?');
+  const { default_value: value = '', boolean = false } = bind('default', args, 'default_value?', 'boolean?');
   return operand instanceof Undefined || (isTrue(boolean) && !isTrue(operand)) ? value : operand;
 };
 
@@ -183,7 +189,7 @@ export const TEXT_FILTERS: readonly (readonly [string, Filter])[] = [
   ['lower', text((found) => found.toLowerCase())],
   ['upper', text((found) => found.toUpperCase())],
   ['capitalize', text(capitalize)],
-  ['title', text((found) => found.replace(TITLE_WORD, capitalize))],
+  ['title', text((found) => found.replace(TITLE_WORD, withCapital))],
   ['string', (operand, _args, { budget }) => (operand instanceof Markup ? operand : toText(operand, budget))],
   ['safe', (operand, _args, { budget }) => new Markup(toText(operand, budget))],
   ['e', escapeFilter],

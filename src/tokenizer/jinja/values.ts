@@ -224,6 +224,7 @@ function hashOf(key: Value): string {
   if (typeof key === 'string') return `s${key}`;
   if (key instanceof Markup) return `s${key.text}`;
   if (key === null) return 'N';
+  if (key instanceof Undefined) return 'U';
   if (typeof key === 'boolean') return key ? 'n1' : 'n0';
   if (typeof key === 'bigint') return `n${key}`;
   if (typeof key === 'number') return Number.isInteger(key) ? `n${BigInt(key)}` : `n${key}`;

@@ -10,6 +10,8 @@ import { zeroBiases } from './small-tensors.js';
 const BITS = 4;
 const MIDDLE = 8;
 const PER_WORD = 8;
+/** What transformers takes where nothing says (AwqConfig). */
+const USUAL_GROUP = 128;
 
 /**
  * AWQ as AutoAWQ writes it for its "gemm" kernels (arXiv:2306.00978), 4 bits. A linear has `qweight` i32 [k, n / 8], words of
@@ -22,7 +24,8 @@ export const awq: QuantFormat = { methods: ['awq'], open };
 async function open(source: FormatSource): Promise<OpenFormat | undefined> {
   const { config } = source;
   if (config?.quant_method !== 'awq') return undefined;
-  const fields = new ConfigFields(source, config);
+  // AutoAWQ's own names, which it writes into a file of its own.
+  const fields = new ConfigFields(source, { bits: config.w_bit, group_size: config.q_group_size, ...config });
   // gptqmodel calls it otherwise.
   const version = config.version == null ? 'checkpoint_format' : 'version';
   fields.oneOf(version, ['gemm', 'GEMM'] as const);
@@ -63,7 +66,7 @@ export async function openAwq(
 
 function quant(fields: ConfigFields): LinearQuant {
   fields.oneOf('bits', [BITS] as const);
-  const groupSize = fields.groupSize();
+  const groupSize = fields.groupSize('group_size', USUAL_GROUP);
   return { desc: 'W4A16', groupSize, rows: rows(groupSize) };
 }
 

@@ -32,9 +32,9 @@ export class ConfigFields {
     return value ?? this.refuse(field, `one of ${known.map(describeValue).join(', ')}`, found);
   }
 
-  /** How many channels share a scale; 0 for all of an output's, which files call -1. */
-  groupSize(field = 'group_size'): number {
-    const found = this.config[field] ?? -1;
+  /** How many channels share a scale; 0 for all of an output's, which files call -1. Absent: `fallback`. */
+  groupSize(field = 'group_size', fallback = -1): number {
+    const found = this.config[field] ?? fallback;
     if (found === -1 || found === 0) return 0;
     return isGroup(found)
       ? found

@@ -33,6 +33,9 @@ export interface GptqDialect {
   readonly overrides: ModuleOverrides;
 }
 
+/** What transformers takes where nothing says (GPTQConfig). */
+const USUAL_GROUP = 128;
+
 /** How a linear is stored. */
 interface GptqConfig {
   readonly fields: ConfigFields;
@@ -48,7 +51,7 @@ const parse = (fields: ConfigFields, zeroShift: 0 | 1): GptqConfig => {
     fields.oneOf('bits', [4, 8] as const),
     fields.oneOf('sym', [true, false] as const),
   ];
-  return { fields, bits, groupSize: fields.groupSize(), isSymmetric, zeroShift };
+  return { fields, bits, groupSize: fields.groupSize('group_size', USUAL_GROUP), isSymmetric, zeroShift };
 };
 
 /** A checkpoint of such linears. Throws WEIGHT_QUANT_DESCRIPTION, WEIGHT_QUANT_CONTRADICTION, WEIGHT_*. */
@@ -149,9 +152,11 @@ async function readOrder(
 ): Promise<Int32Array | undefined> {
   const name = `${linear}.g_idx`;
   if (!source.tensors?.has(name) || groupSize === 0) return undefined;
-  const { data } = await source.read(name);
+  const { data: found } = await source.read(name);
+  // Some tools write them as i64.
+  const data = Int32Array.from(found as ArrayLike<number>, Number);
   const channels = channelsOf(source, linear, bits);
-  if (!(data instanceof Int32Array) || data.length !== channels)
+  if (data.length !== channels)
     return fields.contradict(`"bits" ${bits}`, name, `has ${data.length} channels, qweight ${channels}`);
   return channelOrder(data, groupSize, (found) =>
     fields.contradict(`"group_size" ${groupSize}`, name, found),

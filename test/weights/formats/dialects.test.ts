@@ -98,6 +98,35 @@ describe('what configurations say of single linears', () => {
     expect(of('vision_tower.encoder.blocks.0.wo')).to.equal(undefined);
   });
 
+  it('compressed-tensors: what older versions call naive is floats or integers, as its type says', async () => {
+    // As nm-testing/Meta-Llama-3.1-8B-Instruct-FP8-hf has it.
+    const naive = (type: string, num_bits = 8) =>
+      declared({
+        quant_method: 'compressed-tensors',
+        format: 'naive-quantized',
+        ignore: ['lm_head'],
+        quantization_status: 'frozen',
+        config_groups: {
+          group_0: {
+            input_activations: { num_bits, strategy: 'tensor', type },
+            targets: ['Linear'],
+            weights: { num_bits, strategy: 'tensor', type },
+          },
+        },
+      });
+    expect((await naive('float'))('model.layers.0.mlp.up_proj')).to.equal('FP8/0');
+    expect((await naive('int'))('model.layers.0.mlp.up_proj')).to.equal('W8A8/0');
+  });
+
+  it('gptq and awq: groups are of 128 where nothing says, as in transformers', async () => {
+    const sizes = [{ quant_method: 'awq' }, { quant_method: 'gptq', bits: 4 }].map(async (config) =>
+      (await declared(config))('model.layers.0.mlp.up_proj'),
+    );
+    expect(await Promise.all(sizes)).to.deep.equal(['W4A16/128', 'W4A16/128']);
+    const own = { quant_method: 'awq', w_bit: 4, q_group_size: 64, zero_point: true, version: 'GEMM' };
+    expect((await declared(own))('model.layers.0.mlp.up_proj')).to.equal('W4A16/64');
+  });
+
   it('compressed-tensors: a group without weights leaves linears as they are', async () => {
     const weights = { num_bits: 4, type: 'int', symmetric: true, strategy: 'group', group_size: 128 };
     const of = await declared({

@@ -1,5 +1,6 @@
 import { groupsOf } from '../../integer-rows.js';
 import type { LinearToRead } from '../../quantization.js';
+import { asFloats } from '../../weight-changes.js';
 import type { TensorRef, Weights } from '../../weights.js';
 import { sharedScale } from '../shared-scale.js';
 import type { QuantArgs } from './schemes.js';
@@ -21,3 +22,7 @@ export function scalesOf(
   if (args.strategy !== 'tensor') return weights.get(full, [outFeatures, groupsOf(inFeatures, groupSize)]);
   return sharedScale(weights.get(full, [1]), outFeatures);
 }
+
+/** The one `weight_zero_point` of a tensor, i8 [1] and never in words, for each of its outputs. */
+export const sharedZero = (weights: Weights, { name, outFeatures }: LinearToRead): TensorRef =>
+  sharedScale(asFloats(weights.get(`${name}.weight_zero_point`, [1])), outFeatures);

@@ -2,7 +2,7 @@ import { groupsOf, requireIntegers } from '../../integer-rows.js';
 import type { RowReader } from '../../quantization.js';
 import { asFloats, times, unpaired } from '../../weight-changes.js';
 import type { Compressor, SchemedLinear } from './compressor.js';
-import { scalesOf } from './group-scales.js';
+import { scalesOf, sharedZero } from './group-scales.js';
 import { type IntegerProduct, integerProduct, quantisesInputs } from './int8-inputs.js';
 
 /**
@@ -32,6 +32,7 @@ const rows =
     const weight = bits === 4 ? unpaired(bytes) : bytes;
     const scale = times(scalesOf(weights, linear, args, groupSize), inputScale);
     if (args.isSymmetric) return { weight, scale };
+    if (args.strategy === 'tensor') return { weight, scale, offset: times(sharedZero(weights, linear), -1) };
     const zeros = weights.get(`${name}.weight_zero_point`, [outFeatures, groupsOf(inFeatures, groupSize)]);
     return { weight, scale, offset: times(asFloats(zeros), -1) };
   };

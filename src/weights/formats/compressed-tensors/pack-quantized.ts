@@ -3,7 +3,7 @@ import type { RowReader } from '../../quantization.js';
 import { times, unpacked, withColumnOrder } from '../../weight-changes.js';
 import { wordsOf } from '../small-tensors.js';
 import type { Compressor, SchemedLinear } from './compressor.js';
-import { scalesOf } from './group-scales.js';
+import { scalesOf, sharedZero } from './group-scales.js';
 import { type IntegerProduct, integerProduct, quantisesInputs } from './int8-inputs.js';
 
 /**
@@ -34,6 +34,8 @@ const rows =
     const weight = withColumnOrder(integers, channels);
     const scale = times(scalesOf(weights, linear, scheme.weights, groupSize), inputScale);
     if (scheme.weights.isSymmetric) return { weight, scale };
+    if (scheme.weights.strategy === 'tensor')
+      return { weight, scale, offset: times(sharedZero(weights, linear), -1) };
     const groups = groupsOf(inFeatures, groupSize);
     const zeros = weights.get(`${name}.weight_zero_point`, [wordsOf(outFeatures, bits), groups]);
     const held = { bits, axis: 0, count: outFeatures, minus: middle } as const;

@@ -73,6 +73,10 @@ function matcherOf(target: string, refuse: () => never): IsMeant {
   return pythonPattern(target.slice('re:'.length), 'match', refuse);
 }
 
+/** What older versions call both compressors that put no numbers together. */
+const NAIVE = 'naive-quantized';
+const ofNaive = ({ type }: QuantArgs): string => (type === 'float' ? 'float-quantized' : 'int-quantized');
+
 function readScheme(
   source: FormatSource,
   fields: ConfigFields,
@@ -92,10 +96,11 @@ function readScheme(
   if (!isObject(weights)) fields.refuse('weights', 'an object', weights);
   const args = (field: string, value: Dict) =>
     readArgs(new ConfigFields(source, value, `quantization_config.config_groups.${name}.${field}`), value);
+  const ofWeights = args('weights', weights as Dict);
   return {
     name,
-    format: found as string,
-    weights: args('weights', weights as Dict),
+    format: found === NAIVE ? ofNaive(ofWeights) : (found as string),
+    weights: ofWeights,
     inputs: isObject(inputs) ? args('input_activations', inputs) : undefined,
   };
 }
