@@ -156,6 +156,7 @@ export { type QkvNames, rotaryOrder } from './layers/projections.js';
 export * from './layers/relative-score-bias.js';
 export { addResidual, addScaled } from './layers/residual.js';
 export * from './layers/row-heads.js';
+export * from './layers/scaled-step.js';
 export * from './layers/seen-experts.js';
 export * from './layers/shortcut.js';
 export { sigmoidExperts } from './layers/sigmoid-experts.js';

@@ -25,7 +25,7 @@ function asTable(models: readonly KnownModel[]): string {
   return `${table.toString()}\n`;
 }
 
-/** The table of README.md: families by kind, so that it stays short. */
+/** The table of README.md: names by kind, so that it stays short; what each family does, `asTable` says. */
 export function modelsAsMarkdown(models: readonly KnownModel[]): string {
   const rows = Object.entries(MODEL_KINDS).flatMap(([kind, title]) => {
     const cells = models.filter((model) => model.kind === kind).map(markdownCell);
@@ -34,11 +34,9 @@ export function modelsAsMarkdown(models: readonly KnownModel[]): string {
   return ['| what | `model_type` |', '|---|---|', ...rows, ''].join('\n');
 }
 
-function markdownCell({ modelType, aliases, features, reference }: KnownModel): string {
+function markdownCell({ modelType, aliases, reference }: KnownModel): string {
   const names = [modelType, ...aliases].map((name) => `\`${name}\``).join(', ');
-  const notes =
-    reference === 'transformers' ? features : [...features, `checked: ${reference ?? 'not stated'}`];
-  return notes.length === 0 ? names : `${names} (${notes.join('; ')})`;
+  return reference === 'transformers' ? names : `${names} (checked: ${reference ?? 'not stated'})`;
 }
 
 const FLAGS = ['json', 'markdown', 'model_dirs'] as const;

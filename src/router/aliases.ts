@@ -34,7 +34,9 @@ export const MODEL_TYPE_ALIASES: ReadonlyMap<string, string> = new Map([
   ['gpt-sw3', 'gpt2'],
   // As their folders and their graphs are called, whose names have no hyphen.
   ['openai_gpt', 'openai-gpt'],
+  ['data2vec_text', 'data2vec-text'],
   ['deberta_v2', 'deberta-v2'],
+  ['megatron_bert', 'megatron-bert'],
   ['roberta_prelayernorm', 'roberta-prelayernorm'],
   ['xlm_roberta_xl', 'xlm-roberta-xl'],
   ['modernbert_decoder', 'modernbert-decoder'],

@@ -56,7 +56,6 @@ export const GRANITE_DOCLING_CONFIG = aroundText(
     fields: {
       text: textWithin('text_config', TEXT),
       ...within('text_config', {
-        embeddingMultiplier: field('embedding_multiplier', FACTOR, TEXT.embedding_multiplier),
         logitsScaling: field('logits_scaling', FACTOR, TEXT.logits_scaling),
       }),
       modelType: field('model_type', text, required),

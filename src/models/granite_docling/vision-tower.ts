@@ -6,7 +6,7 @@ import { gatherRows } from '../../layers/gather-rows.js';
 import { buildLinear } from '../../layers/linear-steps.js';
 import { Module } from '../../layers/module.js';
 import { BaseLayerNorm } from '../../layers/norms.js';
-import { addResidual, addScaled } from '../../layers/residual.js';
+import { addResidual } from '../../layers/residual.js';
 import {
   gridPositions,
   MERGED_PATCHES,
@@ -100,13 +100,13 @@ export class GraniteDoclingTower extends Module implements Encoder {
   }
 
   buildGraph(graph: AtbGraph, kind: GraphKind): string {
-    const { embeddingMultiplier, vision } = this.config;
+    const { deepLayers } = this.config.vision;
     const { rows, ofLayers } = this.encoder.buildRowsGraphs(graph, kind);
     const deep = this.mergers.map((merger, level) => {
-      const seen = ofLayers[vision.deepLayers[level] ?? 0] ?? rows;
+      const seen = ofLayers[deepLayers[level] ?? 0] ?? rows;
       return merger.buildGraph(graph, kind, seen);
     });
     const tokens = this.connector.buildGraph(graph, kind, rows);
-    return besideRows(graph, addScaled(graph, tokens, embeddingMultiplier, 'scaled_tokens'), deep);
+    return besideRows(graph, tokens, deep);
   }
 }
