@@ -25,9 +25,9 @@ struct Array {
   float operator[](int64_t i) const { return kernels::LoadFloat(bytes.data(), dtype, i); }
   void Set(int64_t i, float x) { kernels::StoreFloat(bytes.data(), dtype, i, x); }
   std::byte* At(int64_t i) { return bytes.data() + i * static_cast<int64_t>(SizeOf(dtype)); }
-  Array Slice(int64_t begin, int64_t end) {
+  Array Slice(int64_t begin, int64_t end) const {
     Array part(dtype, end - begin);
-    std::memcpy(part.data(), At(begin), part.bytes.size());
+    std::memcpy(part.data(), bytes.data() + begin * static_cast<int64_t>(SizeOf(dtype)), part.bytes.size());
     return part;
   }
 };

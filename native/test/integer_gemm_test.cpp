@@ -667,7 +667,9 @@ void RowsDoNotDependOnTheirCompany() {
   for (const KernelTable* table : TestedTables()) {
     for (const Kind& kind : kKinds) {
       for (int planes : {1, 2, 3}) {
-        const int64_t m = std::string(table->isa) == "reference" ? 19 : 70;
+        // The reference computes row by row and is slow: a few ways to hand rows out are enough.
+        const bool is_slow = std::string(table->isa) == "reference";
+        const int64_t m = is_slow ? 19 : 70;
         const Weight w(kind.format, 150, 200, kind.group, true, kind.extra);
         const Rows x(DType::kBF16, m, 200, 2), bias(DType::kF32, 1, 150, 3);
         for (bool swiglu : {false, true}) {
@@ -676,7 +678,9 @@ void RowsDoNotDependOnTheirCompany() {
           p.bias = &bias;
           const std::vector<std::byte> together = p.Run(*table);
           for (int64_t rows : {1, 2, 3, 5, 8, 16, 17, 32}) {
-            for (int64_t panels : {2, 6, 0}) CHECK(p.Run(*table, rows, panels) == together);
+            if (is_slow && rows != 1 && rows != 16) continue;
+            for (int64_t panels : {2, 6, 0})
+              if (!is_slow || panels == 2) CHECK(p.Run(*table, rows, panels) == together);
           }
         }
       }

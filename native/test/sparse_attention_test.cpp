@@ -166,17 +166,17 @@ void IndexersChooseByDefinition() {
   };
   const std::vector<Sizes> all = {
       {1, 8, 1, 40}, {5, 24, 20, 150}, {8, 128, 33, 400}, {17, 40, 64, 70}, {3, 576, 5, 33}};
-  for (const KernelTable* table : kernels::Available()) {
-    for (DType dtype : kDTypes) {
-      for (const auto& [heads, head_dim, top, context] : all) {
-        Random random(11);
-        const Array keys = Whole(random, dtype, context * head_dim, 1);
-        // A whole prompt, a piece, a token, padding, and a sequence without queries.
-        const std::vector<Sequence> sequences = {{context, context}, {context - 3, 11}, {context, 1}, {0, 2}, {30, 0}};
-        const int64_t tokens = context + 14;
-        const Array q = Whole(random, dtype, tokens * heads * head_dim, 3);
-        const Array weights = Whole(random, DType::kF32, tokens * heads, 2, 0.5f);
-        const Positions expected = Definition(heads, head_dim, top, q, weights, keys, sequences);
+  for (DType dtype : kDTypes) {
+    for (const auto& [heads, head_dim, top, context] : all) {
+      Random random(11);
+      const Array keys = Whole(random, dtype, context * head_dim, 1);
+      // A whole prompt, a piece, a token, padding, and a sequence without queries.
+      const std::vector<Sequence> sequences = {{context, context}, {context - 3, 11}, {context, 1}, {0, 2}, {30, 0}};
+      const int64_t tokens = context + 14;
+      const Array q = Whole(random, dtype, tokens * heads * head_dim, 3);
+      const Array weights = Whole(random, DType::kF32, tokens * heads, 2, 0.5f);
+      const Positions expected = Definition(heads, head_dim, top, q, weights, keys, sequences);
+      for (const KernelTable* table : kernels::Available()) {
         for (ThreadPool* pool : {&one, &many}) {
           for (DType cache_dtype : {dtype, DType::kI8}) {
             Cache cache(head_dim, dtype, cache_dtype, *table, *pool);
@@ -239,50 +239,54 @@ Positions SomeKeys(Random& random, const std::vector<Sequence>& sequences, int64
   return chosen;
 }
 
+/// What each head of each token of `sequences` gets from the keys that it chose, of which only the first numbers are values.
+std::vector<double> OfChosen(const Heads& h, const Array& q, const Array& keys, const Positions& chosen, int64_t width,
+                             int64_t tokens) {
+  const int64_t out_row = h.group * h.latent;
+  std::vector<double> results;
+  for (int64_t token = 0; token < tokens; ++token) {
+    const auto row = chosen.begin() + token * width;
+    const Positions own(row, std::find(row, row + width, -1));
+    const auto n = static_cast<int64_t>(own.size());
+    Array k(keys.dtype, 0), v(keys.dtype, n * h.latent);
+    const Array query = q.Slice(token * h.group * h.head_dim, (token + 1) * h.group * h.head_dim);
+    for (size_t j = 0; j < own.size(); ++j) {
+      const Array key = keys.Slice(own[j] * h.head_dim, (own[j] + 1) * h.head_dim);
+      k.bytes.insert(k.bytes.end(), key.bytes.begin(), key.bytes.end());
+      for (int64_t d = 0; d < h.latent; ++d) v.Set(static_cast<int64_t>(j) * h.latent + d, key[d]);
+    }
+    const auto expected =
+        n == 0 ? std::vector<double>(static_cast<size_t>(out_row)) : Textbook(h, query, k, v, 1, n, n - 1, {});
+    results.insert(results.end(), expected.begin(), expected.begin() + out_row);
+  }
+  return results;
+}
+
 void AttendsToChosenKeysAlone() {
   ThreadPool one(1), many(5);
   const int64_t context = 700;
   for (const Heads h : {Heads{1, 4, 24, 16}, Heads{1, 20, 576, 512}}) {
-    for (const KernelTable* table : kernels::Available()) {
-      if (h.head_dim > 100 && table == &kernels::Select("reference")) continue;
-      for (DType dtype : kDTypes) {
-        const double tolerance = dtype == DType::kF32 ? 2e-5 : dtype == DType::kF16 ? 4e-3 : 3e-2;
-        Random random(9);
-        const Array keys = Normal(random, dtype, context * h.head_dim);
-        const std::vector<Sequence> sequences = {{context, 3}, {40, 40}, {context - 1, 1}};
-        const Array q = Normal(random, dtype, 44 * h.group * h.head_dim, 1.5f);
-        // 4096 columns leave room for a few queries at a time.
-        for (int64_t width : {400, 30, 4096}) {
-          const Positions chosen = SomeKeys(random, sequences, width, width != 30);
+    for (DType dtype : kDTypes) {
+      const double tolerance = dtype == DType::kF32 ? 2e-5 : dtype == DType::kF16 ? 4e-3 : 3e-2;
+      Random random(9);
+      const Array keys = Normal(random, dtype, context * h.head_dim);
+      const std::vector<Sequence> sequences = {{context, 3}, {40, 40}, {context - 1, 1}};
+      const int64_t tokens = 44;
+      const Array q = Normal(random, dtype, tokens * h.group * h.head_dim, 1.5f);
+      // 4096 columns leave room for a few queries at a time.
+      for (int64_t width : {400, 30, 4096}) {
+        const Positions chosen = SomeKeys(random, sequences, width, width != 30);
+        const std::vector<double> expected = OfChosen(h, q, keys, chosen, width, tokens);
+        for (const KernelTable* table : kernels::Available()) {
+          if (h.head_dim > 100 && table == &kernels::Select("reference")) continue;
           for (ThreadPool* pool : {&one, &many}) {
             Cache cache(h.head_dim, dtype, dtype, *table, *pool), rows(h.head_dim, dtype, dtype, *table, *pool);
             cache.Write(keys);
             rows.WriteRows(keys);
             const Array out = cache.Attend(h, q, sequences, chosen);
             CHECK(SameBits(rows.Attend(h, q, sequences, chosen), out));
-            const int64_t out_row = h.group * h.latent;
-            int64_t token = 0;
-            for (const Sequence& s : sequences) {
-              for (int64_t i = 0; i < s.queries; ++i, ++token) {
-                const auto row = chosen.begin() + token * width;
-                const Positions own(row, std::find(row, row + width, -1));
-                Array k(dtype, 0), v(dtype, static_cast<int64_t>(own.size()) * h.latent);
-                Array query(dtype, h.group * h.head_dim);
-                for (int64_t d = 0; d < query.size(); ++d) query.Set(d, q[token * query.size() + d]);
-                for (size_t j = 0; j < own.size(); ++j) {
-                  Array copy = keys;
-                  const Array key = copy.Slice(own[j] * h.head_dim, (own[j] + 1) * h.head_dim);
-                  k.bytes.insert(k.bytes.end(), key.bytes.begin(), key.bytes.end());
-                  for (int64_t d = 0; d < h.latent; ++d) v.Set(static_cast<int64_t>(j) * h.latent + d, key[d]);
-                }
-                const auto n = static_cast<int64_t>(own.size());
-                const auto expected = Textbook(h, query, k, v, 1, n, n - 1, {});
-                for (int64_t d = 0; d < out_row; ++d) {
-                  const double wanted = n == 0 ? 0 : expected[static_cast<size_t>(d)];
-                  CHECK(std::abs(out[token * out_row + d] - wanted) <= tolerance);
-                }
-              }
-            }
+            for (size_t i = 0; i < expected.size(); ++i)
+              CHECK(std::abs(out[static_cast<int64_t>(i)] - expected[i]) <= tolerance);
           }
         }
       }
