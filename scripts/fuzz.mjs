@@ -13,13 +13,29 @@ const NATIVE = readdirSync(join(root, 'native/fuzz'))
   .filter((name) => name.endsWith('_fuzz.cpp'))
   .map((name) => name.slice(0, -'_fuzz.cpp'.length));
 const MUTATORS = ['headers', 'indexes', 'configs', 'templates', 'sampling', 'engine'];
-const { values: options, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    seconds: { type: 'string', default: '60' },
-    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-  },
-});
+const USAGE = `npm run fuzz -- [--seconds N] [--seed N] [TARGET ...], all targets when none is named: ${[...NATIVE, ...MUTATORS].join(', ')}`;
+
+function parsed() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        help: { type: 'boolean', short: 'h', default: false },
+        seconds: { type: 'string', default: '60' },
+        seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+      },
+    });
+  } catch (error) {
+    console.error(`${error.message}\n${USAGE}`);
+    process.exit(2);
+  }
+}
+
+const { values: options, positionals } = parsed();
+if (options.help) {
+  console.log(USAGE);
+  process.exit(0);
+}
 const unknown = positionals.filter((name) => ![...NATIVE, ...MUTATORS].includes(name));
 if (unknown.length > 0) {
   console.error(`no target ${unknown}; there are ${[...NATIVE, ...MUTATORS].join(', ')}`);
