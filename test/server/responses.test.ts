@@ -141,6 +141,8 @@ describe('the server, asked for responses by the openai package', function () {
         (error: unknown) => (error instanceof OpenAI.APIError ? [error.status, error.param] : error),
       );
     expect(await codeOf({ previous_response_id: 'resp_1' })).to.deep.equal([400, 'previous_response_id']);
+    expect(await codeOf({ top_logprobs: 3 })).to.deep.equal([400, 'top_logprobs']);
+    expect(await codeOf({ include: ['message.output_text.logprobs'] })).to.deep.equal([400, 'include']);
     expect(await codeOf({ background: true })).to.deep.equal([400, 'background']);
     expect(await codeOf({ tools: [{ type: 'web_search' }] })).to.deep.equal([400, 'tools.0']);
     expect(await codeOf({ input: [{ type: 'image_generation_call' }] })).to.deep.equal([400, 'input.0']);

@@ -36,11 +36,16 @@ export const responseBody = z.object({
   conversation: z.unknown().optional(),
   background: z.boolean().nullish(),
   prompt: z.unknown().optional(),
+  top_logprobs: z.int().nullish(),
+  include: z.array(z.string()).nullish(),
 });
 type ResponseBody = z.infer<typeof responseBody>;
 
 /** What would need a memory of earlier requests: nothing is stored here. */
 const STATE = ['previous_response_id', 'conversation', 'background', 'prompt'] as const;
+
+/** What `include` may ask for beside what is never there. */
+const LOGPROBS = 'message.output_text.logprobs';
 
 /** `POST /v1/responses`: the part of the Responses API that needs no state. */
 export async function createResponse(
@@ -54,6 +59,11 @@ export async function createResponse(
   for (const field of STATE)
     if (body[field])
       throw invalidRequest(`${field}: responses are not stored here; send the whole input`, field);
+  if (body.top_logprobs || body.include?.includes(LOGPROBS))
+    throw invalidRequest(
+      'log-probabilities are not given here; /v1/chat/completions has logprobs and top_logprobs',
+      body.top_logprobs ? 'top_logprobs' : 'include',
+    );
   const { functions, byName } = toolsOf([...(body.tools ?? []), ...toolsIn(body.input)]);
   const parts = new ForeignParts(model.llm.text.media !== undefined);
   const chat = await prepareChat(model, {
