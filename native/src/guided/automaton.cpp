@@ -12,8 +12,8 @@ namespace {
 constexpr int32_t kEndOfText = 0;
 /// A state of a grammar that can be read in one way has a handful.
 constexpr size_t kMaxItems = 1 << 16;
-/// One walk over a vocabulary may meet many states; those of grammars that are of use take a hundredth of this.
-constexpr size_t kMaxBytes = 512 << 20;
+/// One walk over a vocabulary may meet many states; those of grammars that are of use take a few MiB.
+constexpr size_t kMaxBytes = 128 << 20;
 
 template <typename Items>
 uint64_t Hash(const Items& items, uint64_t seed) {
@@ -108,7 +108,7 @@ Automaton::State Automaton::Intern(std::vector<Item> items) {
   }
   StateData data{std::move(items), {}, distance, accepts, -1};
   data.reads = Predict(data.items);
-  if (bytes_ > kMaxBytes) throw Error("NATIVE_GRAMMAR_TOO_LARGE", "the grammar's states take more than 512 MiB");
+  if (bytes_ > kMaxBytes) throw Error("NATIVE_GRAMMAR_TOO_LARGE", "the grammar's states take more than 128 MiB");
   const auto state = static_cast<State>(states_.size());
   const auto classes = static_cast<size_t>(grammar_->classes());
   next_.resize(next_.size() + classes, kUnknown);
