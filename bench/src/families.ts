@@ -178,23 +178,26 @@ async function load(name: string, config: Config, names: ReadonlySet<string>, se
   }
   // A row of a table, and not the table, is read for each token; the head, which is as small, is left out with it.
   const matrices = tensors.filter(({ kind, shape }) => kind === 'matrix' && !isTable(shape, config));
-  const share = expertShare(config);
-  const elements = matrices.reduce((sum, each) => sum + (isRouted(each) ? share : 1) * numel(each), 0);
+  const { numExperts, numExpertsPerToken } = expertsOf(config);
+  const share = numExpertsPerToken / numExperts;
+  const isStack = ({ shape }: CheckpointTensor) =>
+    shape.length === 3 && numExperts > 1 && shape[0] === numExperts;
+  const elements = matrices.reduce(
+    (sum, each) => sum + (isRouted(each) || isStack(each) ? share : 1) * numel(each),
+    0,
+  );
   return { engine, matrixBytes: 2 * elements };
 }
 
 /** Whether a tensor is of one expert among many. */
 export const isRouted = ({ hf }: Pick<CheckpointTensor, 'hf'>): boolean =>
-  /\.(experts|block_sparse_moe)\.\d+\./.test(hf);
+  /\.(experts|block_sparse_moe)\.\d+\.|\.mlp\.\d+\.(gate|up|down)_proj\./.test(hf);
 
-/** The share of a layer's experts that a token is given to. */
-function expertShare(config: Config): number {
+/** How many experts a layer has, and how many a token is given to. */
+function expertsOf(config: Config): { readonly numExperts: number; readonly numExpertsPerToken: number } {
   const Router = getRouter(config.model_type);
   const read: object = new Router('', config).config;
-  const { numExperts = 1, numExpertsPerToken = 1 } = read as Partial<
-    Record<'numExperts' | 'numExpertsPerToken', number>
-  >;
-  return numExpertsPerToken / numExperts;
+  return { numExperts: 1, numExpertsPerToken: 1, ...read };
 }
 
 /** Of tokens or positions. */
