@@ -13,6 +13,7 @@ import {
   resultToJson,
   saveProfile,
 } from '../src/cli/index.js';
+// Not by way of index.js, which reads all families: a start would take half as long again.
 import { PARunner } from '../src/engine/pa-runner.js';
 
 /** Generates text from a Hugging Face checkpoint: `npm run -s run-pa -- --model_path DIR --input_texts "…"`. */

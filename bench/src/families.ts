@@ -45,10 +45,10 @@ const WIDTHS: readonly (readonly [keys: readonly string[], size: number])[] = [
       'expert_hidden_dim',
       'expert_ffn_hidden_size',
       'shared_expert_intermediate_size',
+      'moe_shared_expert_intermediate_size',
     ],
     EXPERT_WIDTH,
   ],
-  [['moe_shared_expert_intermediate_size'], EXPERT_WIDTH],
   [['num_attention_heads', 'n_head', 'attention_heads'], L1.heads],
   [['head_dim', 'kv_channels'], L1.headDim],
   [['block_ff_dim'], (L1.intermediate * 3) / 2],
@@ -60,6 +60,7 @@ const WIDTHS: readonly (readonly [keys: readonly string[], size: number])[] = [
   [['mamba_d_ssm'], 64 * 64],
   [['max_position_embeddings', 'n_positions', 'n_ctx', 'seq_length', 'model_max_length'], POSITIONS],
 ];
+const PARTS = ['partial_rotary_factor', 'rotary_pct'];
 const KV_HEADS = ['num_key_value_heads', 'num_kv_heads', 'multi_query_group_num'];
 
 /** A fixture's configuration as wide as l1. A model of as many heads of keys as of queries, or of one, stays so. */
@@ -91,18 +92,13 @@ function widened(config: Config): Config {
   }
   // A transformer that layers share is counted once, and so serves one layer.
   if (Array.isArray(config.hybrid_layer_ids)) wide.num_mem_blocks = config.hybrid_layer_ids.length;
-  // Part of a narrow head may be an odd part of a wide one.
-  for (const key of ['partial_rotary_factor', 'rotary_pct']) if (Number(wide[key]) < 1) wide[key] = 0.5;
-  const partial = JSON.stringify(wide.rope_parameters ?? {}, (key, value) =>
-    key === 'partial_rotary_factor' && value < 1 ? 0.5 : value,
-  );
-  if ('rope_parameters' in wide) wide.rope_parameters = JSON.parse(partial);
   const heads = config.num_attention_heads ?? config.n_head;
   for (const key of KV_HEADS) {
     if (typeof config[key] !== 'number' || config[key] === 1) continue;
     wide[key] = config[key] === heads ? L1.heads : L1.kvHeads;
   }
-  return wide as Config;
+  // Part of a narrow head may be an odd part of a wide one, also where each kind of layer says its own.
+  return JSON.parse(JSON.stringify(wide), (key, value) => (PARTS.includes(key) && value < 1 ? 0.5 : value));
 }
 
 const LLAMA: Config = {

@@ -3,7 +3,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { AtbError, refuseRequest } from '../errors.js';
 import { makeFolder } from '../make-folder.js';
 import { loadModels } from '../models/get-model.js';
-import { getRouter, knownModelTypes, MODEL_TYPE_ALIASES } from '../router/index.js';
+import { familyOf, getRouter, knownModelTypes } from '../router/index.js';
 import type { Command } from './command.js';
 import { declareFlags, optionsOf } from './command-line.js';
 
@@ -26,7 +26,7 @@ export async function writeNewModel({ directory, like: given }: NewModelArgument
   await loadModels();
   if (knownModelTypes().includes(modelType))
     refuseRequest('DIRECTORY', 'the name of a model_type that is not known yet', modelType);
-  const like = MODEL_TYPE_ALIASES.get(given) ?? given;
+  const like = familyOf(given);
   const { name: modelClass } = new (getRouter(like))('', { model_type: like }).modelClass;
   const file = join(folder, 'index.mjs');
   try {

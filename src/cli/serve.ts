@@ -86,7 +86,7 @@ export const serveCommand: Command<{ readonly model_path: string | undefined }> 
 
 /**
  * Whoever can reach another address than loopback could use the models, or fill the machine's memory. A key that no header
- * can hold would let nobody in, as where the variable that it comes from is not set.
+ * can hold would let nobody in.
  */
 function checkAccess(host: string, keys: readonly string[]): void {
   // What is found is not said: a message may be kept.

@@ -2,9 +2,9 @@ import { fileURLToPath } from 'node:url';
 import {
   discoverModel,
   discoverModels,
+  familyOf,
   getRouter,
   isKnownModelType,
-  MODEL_TYPE_ALIASES,
   type Router,
   readConfigDict,
   withModelType,
@@ -25,8 +25,7 @@ export async function loadModels(modelDirs: readonly string[] = []): Promise<voi
  * Registers the family of a `model_type` alone, which takes a fraction of the time, where a folder is called so; else all.
  */
 async function loadFamily(modelType: unknown): Promise<void> {
-  const named = typeof modelType === 'string' ? modelType : '';
-  const folder = (MODEL_TYPE_ALIASES.get(named) ?? named).replaceAll('-', '_');
+  const folder = typeof modelType === 'string' ? familyOf(modelType).replaceAll('-', '_') : '';
   // Whatever a config.json says is no path to a folder elsewhere.
   if (/^\w+$/.test(folder)) await discoverModel(FAMILIES, folder);
   if (!isKnownModelType(modelType)) await loadModels();

@@ -14,7 +14,7 @@ export const NOT_BUILT: ReadonlyMap<string, string> = new Map([
   ],
 ]);
 
-/** Other names of a model_type; everything known of such names is here. */
+/** Other names of a model_type; everything known of such names is here. `familyOf` looks them up. */
 export const MODEL_TYPE_ALIASES: ReadonlyMap<string, string> = new Map([
   // transformers maps it to LlamaConfig.
   ['code_llama', 'llama'],
@@ -47,3 +47,6 @@ export const MODEL_TYPE_ALIASES: ReadonlyMap<string, string> = new Map([
   // What Hunyuan-A13B was published as, with code of its own; transformers has it under the other name.
   ['hunyuan', 'hunyuan_v1_moe'],
 ]);
+
+/** The `model_type` that a name means: itself, or that of which it is another name. */
+export const familyOf = (modelType: string): string => MODEL_TYPE_ALIASES.get(modelType) ?? modelType;

@@ -1,4 +1,4 @@
-export { MODEL_TYPE_ALIASES } from './aliases.js';
+export { familyOf, MODEL_TYPE_ALIASES } from './aliases.js';
 export {
   BaseRouter,
   type CausalLM,

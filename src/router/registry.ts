@@ -1,7 +1,7 @@
 import { describeValue } from '../describe-value.js';
 import { AtbError } from '../errors.js';
 import type { ConfigDict } from '../layers/config/index.js';
-import { MODEL_TYPE_ALIASES, NOT_BUILT } from './aliases.js';
+import { familyOf, MODEL_TYPE_ALIASES, NOT_BUILT } from './aliases.js';
 import type { RouterClass } from './base-router.js';
 
 const routers = new Map<string, RouterClass>();
@@ -27,7 +27,7 @@ export const knownModelTypes = (): string[] => [...routers.keys()].sort();
 
 /** Whether there is a router of a `model_type` by now. */
 export const isKnownModelType = (modelType: unknown): boolean =>
-  typeof modelType === 'string' && routers.has(MODEL_TYPE_ALIASES.get(modelType) ?? modelType);
+  typeof modelType === 'string' && routers.has(familyOf(modelType));
 
 /** Whether a value is a router that is known. */
 export const isRouter = (value: unknown): boolean => [...routers.values()].some((router) => router === value);
@@ -52,7 +52,7 @@ const HEADS_OF_CLASSES = /(For[A-Z][A-Za-z]*|LMHeadModel|Model)$/;
 /** The router of a `model_type`, which is only ever looked up. Throws ROUTER_UNKNOWN_MODEL. */
 export function getRouter(modelType: unknown): RouterClass {
   const named = typeof modelType === 'string' ? modelType : undefined;
-  const router = named === undefined ? undefined : routers.get(MODEL_TYPE_ALIASES.get(named) ?? named);
+  const router = named === undefined ? undefined : routers.get(familyOf(named));
   if (router) return router;
   const known = knownModelTypes();
   if (modelType === undefined || modelType === null)
