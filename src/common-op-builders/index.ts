@@ -22,4 +22,5 @@ export {
   CommonOpBuilderManager,
   registerCommonOpBuilder,
 } from './manager.js';
+export { sortByExperts } from './moe.js';
 export * from './types.js';

@@ -19,19 +19,27 @@ interface Rows {
   readonly out: string;
 }
 
+/** Sorts the choices of all tokens by experts: the rows of `input`, the place of each choice, and where experts end. */
+export function sortByExperts(
+  graph: AtbGraph,
+  opName: string,
+  routing: { readonly topkNum: number; readonly expertNum: number },
+  { input, chosen }: Pick<Tensors, 'input' | 'chosen'>,
+): { readonly rows: string; readonly places: string; readonly ends: string } {
+  const [rows, places] = [`${opName}_rows`, `${opName}_places`];
+  const [counts, ends] = [`${opName}_counts`, `${opName}_ends`];
+  const init = new BaseOperation('MoeInitRouting', routing, `${opName}_routing`);
+  graph.addOperation(init, [input, chosen], [rows, places, counts]);
+  const cast = { elewiseType: 'ELEWISE_CAST', outTensorType: 'ACL_INT64' } as const;
+  graph.addOperation(new BaseOperation('Elewise', cast, `${opName}_counts_i64`), [counts], [ends]);
+  return { rows, places, ends };
+}
+
 /** The choices of all tokens, sorted by experts, pass through the products of their experts (MindIE: MoeMlp). */
 function addExperts(graph: AtbGraph, param: Param, tensors: Tensors, addProduct: AddProduct): void {
   const { opName, topK, gateUp, isGated, down, activation, clamp } = param;
-  const [rows, places] = [`${opName}_rows`, `${opName}_places`];
-  const [counts, ends] = [`${opName}_counts`, `${opName}_ends`];
   const routing = { topkNum: topK, expertNum: gateUp.experts };
-  graph.addOperation(
-    new BaseOperation('MoeInitRouting', routing, `${opName}_routing`),
-    [tensors.input, tensors.chosen],
-    [rows, places, counts],
-  );
-  const cast = { elewiseType: 'ELEWISE_CAST', outTensorType: 'ACL_INT64' } as const;
-  graph.addOperation(new BaseOperation('Elewise', cast, `${opName}_counts_i64`), [counts], [ends]);
+  const { rows, places, ends } = sortByExperts(graph, opName, routing, tensors);
   const gateUpOut = `${opName}_gate_up_out`;
   addProduct(graph, `${opName}_gate_up`, gateUp, { input: rows, ends, out: gateUpOut });
   const actOut = `${opName}_act_out`;

@@ -1,4 +1,4 @@
-import { CommonOpBuilderManager } from '../common-op-builders/index.js';
+import { CommonOpBuilderManager, sortByExperts } from '../common-op-builders/index.js';
 import type { FloatDType } from '../dtype.js';
 import { type AtbGraph, BaseOperation, dim } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
@@ -105,15 +105,8 @@ export class AttentionExperts extends Module implements LayerStep {
 
   /** Each row of `input` times the matrix of its expert: the rows sorted by experts, and the place of each. */
   private addProducts(graph: AtbGraph, input: string, chosen: string, matrices: TensorRef, of: string) {
-    const [rows, places, counts] = [`${of}_rows`, `${of}_places`, `${of}_counts`];
     const routing = { topkNum: 1, expertNum: this.config.numExperts };
-    graph.addOperation(
-      new BaseOperation('MoeInitRouting', routing, `${of}_routing`),
-      [input, chosen],
-      [rows, places, counts],
-    );
-    const cast = { elewiseType: 'ELEWISE_CAST', outTensorType: 'ACL_INT64' } as const;
-    graph.addOperation(new BaseOperation('Elewise', cast, `${of}_counts_i64`), [counts], [`${of}_ends`]);
+    const { rows, places, ends } = sortByExperts(graph, of, routing, { input, chosen });
     const product: GroupedMatmulParam = {
       ...{ transposeB: true, hasBias: false, quantType: GMM_QUANT.NONE },
       outDataType: ACL_OF_DTYPE[this.dtype],
@@ -121,7 +114,7 @@ export class AttentionExperts extends Module implements LayerStep {
     const sorted = `${of}_sorted`;
     graph.addOperation(
       new BaseOperation('GroupedMatmul', product, of),
-      [rows, matrices.name, `${of}_ends`],
+      [rows, matrices.name, ends],
       [sorted],
     );
     return { sorted, places };
