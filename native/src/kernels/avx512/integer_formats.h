@@ -6,25 +6,21 @@ namespace atb::kernels::avx512 {
 namespace {
 
 // A format says how a line of a panel, 64 bytes, becomes unsigned bytes, kExcess too large: kQuads registers with a
-// quad of channels for each of 16 columns. It also says what its weights may have in place of scales (PackedWeight).
+// quad of channels for each of 16 columns.
 
 struct I8 {
+  static constexpr WeightFormat kFormat = WeightFormat::kI8;
   static constexpr int kExcess = 128;
   static constexpr int kQuads = 1;
-  static constexpr bool kIsInt4 = false;
-  static constexpr bool kHasMultipliers = false;
-  static constexpr bool kHasExponents = false;
   static void Load(const char* line, __m512i* quads) {
     quads[0] = _mm512_xor_si512(_mm512_loadu_si512(line), _mm512_set1_epi8(-128));
   }
 };
 
 struct I4 {
+  static constexpr WeightFormat kFormat = WeightFormat::kI4;
   static constexpr int kExcess = 8;
   static constexpr int kQuads = 2;
-  static constexpr bool kIsInt4 = true;
-  static constexpr bool kHasMultipliers = true;
-  static constexpr bool kHasExponents = false;
   static void Load(const char* line, __m512i* quads) {
     const __m512i both = _mm512_loadu_si512(line);
     quads[0] = Unsigned(both);
@@ -45,11 +41,9 @@ struct I4 {
 
 /// Twice the numbers of e2m1: a shuffle of bytes looks them up.
 struct E2M1 {
+  static constexpr WeightFormat kFormat = WeightFormat::kE2M1;
   static constexpr int kExcess = 128;
   static constexpr int kQuads = 2;
-  static constexpr bool kIsInt4 = false;
-  static constexpr bool kHasMultipliers = true;
-  static constexpr bool kHasExponents = true;
   static void Load(const char* line, __m512i* quads) {
     const __m512i both = _mm512_loadu_si512(line);
     quads[0] = LookUpE2M1(both, -128);

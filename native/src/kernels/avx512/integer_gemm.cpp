@@ -1,11 +1,10 @@
-#include "kernels/avx512/exponent_windows.h"
-#include "kernels/avx512/integer_formats.h"
 #include "kernels/avx512/integer_totals.h"
 #include "kernels/avx512/kernels.h"
 
 // vpdpbusd multiplies unsigned bytes by signed ones. Weights are made unsigned by adding 128, or 8 to int4. So a sum of
 // products comes out too large by as many times the sum of the digits, and each accumulator starts below zero by as
-// much; of int4 with offsets at the offset - 8 times that sum. Where weights have groups, integer_totals.h multiplies.
+// much; of int4 with offsets at the offset - 8 times that sum. This file multiplies int8 with offsets or with one scale for
+// each output, integer_totals.h what has groups.
 
 namespace atb::kernels::avx512 {
 namespace {
@@ -19,20 +18,17 @@ constexpr int kAccumulators = 24;
 constexpr int64_t kStep = kGroupStep;
 /// How far ahead of its reader each of so many panels is fetched.
 constexpr int64_t PrefetchBytes(int panels) { return panels == 1 ? 2048 : 1024; }
-constexpr int64_t kBytesAhead = 128;
 
 struct alignas(64) Scratch {
   float c[kPanels][kDigitRows][kPanelColumns];
   int32_t sums[kPanels][kDigitRows][kPanelColumns];  ///< Sums over groups, each times its multiplier.
   float scales[kPanels][kPanelColumns];
-  WindowSums<kDigitRows> windows[kPanels];  ///< Where scales are powers of two.
 };
 
 /// What the sums of a group of channels are multiplied by, for panels side by side.
 struct GroupEnd {
   simd::Scales scales;
-  int64_t ahead;  ///< From the exponents of scales to those that are fetched now.
-  int64_t next;   ///< Bytes from the end of a panel to the panel that is read in its place after it.
+  int64_t next;  ///< Bytes from the end of a panel to the panel that is read in its place after it.
   simd::GroupOffsets offsets;
 };
 
@@ -50,17 +46,9 @@ inline void AddWithOffsets(const __m512i* acc, Vec scale, Vec offset, const simd
 
 /// Takes the sums of a group, those of `panels` panels from `first` on. A function of its own: within each Accumulate it
 /// was most of this file's code, and kept the sums of its loop from staying in registers.
-template <class F, int T>
+template <int T>
 __attribute__((noinline)) void AddGroup(const __m512i (*acc)[T], int64_t panels, int planes, const GroupEnd& group,
                                         int64_t first, Scratch& scratch) {
-  if constexpr (F::kHasExponents) {
-    if (group.scales.exponents) {
-      for (int64_t p = 0; p < panels; ++p)
-        scratch.windows[first + p].template Add<T>(
-            planes, acc[p], group.scales.exponents + (first + p) * group.scales.stride, scratch.c[first + p]);
-      return;
-    }
-  }
   ByPlanes<T>(planes, [&]<int Planes>() {
     for (int64_t p = 0; p < panels; ++p) {
       const Vec scale = group.scales.At<Vec>((first + p) * group.scales.stride);
@@ -76,42 +64,34 @@ __attribute__((noinline)) void AddGroup(const __m512i (*acc)[T], int64_t panels,
 
 /// Adds the products of steps [begin, end), one group, of P panels from `first` on. `starts` has what the
 /// sums of each row begin with.
-template <class F, int T, int P>
+template <int T, int P>
 void Accumulate(const DigitRows<T>& x, const __m512i* starts, const char* w, int64_t panel_stride, int64_t begin,
                 int64_t end, const GroupEnd& group, int64_t first, Scratch& scratch) {
-  constexpr int64_t kLineSteps = kStep / 4 / F::kQuads;
+  constexpr int64_t kStepLines = kStep / 4;
   __m512i acc[P][T];
 #pragma GCC unroll 8
   for (int p = 0; p < P; ++p) {
 #pragma GCC unroll 8
     for (int t = 0; t < T; ++t) acc[p][t] = starts[t];
   }
-  w += first * panel_stride + begin * kLineSteps * 64;
-  if (F::kHasExponents && group.scales.exponents) {
-#pragma GCC unroll 8
-    for (int p = 0; p < P; ++p)
-      __builtin_prefetch(group.scales.exponents + (first + p) * group.scales.stride + group.ahead);
-  }
+  w += first * panel_stride + begin * kStepLines * 64;
   for (int64_t s = begin; s < end; ++s) {
     const int64_t at = x.At(s);
     // Near the end of a panel the panel that comes after it is fetched, which would start with misses otherwise.
-    const bool ends = s * kLineSteps * 64 + PrefetchBytes(P) >= panel_stride;
+    const bool ends = s * kStepLines * 64 + PrefetchBytes(P) >= panel_stride;
     const int64_t ahead = PrefetchBytes(P) + (ends ? group.next : 0);
 #pragma GCC unroll 1
-    for (int64_t line = 0; line < kLineSteps; ++line, w += 64) {
+    for (int64_t line = 0; line < kStepLines; ++line, w += 64) {
 #pragma GCC unroll 8
       for (int p = 0; p < P; ++p) {
-        __m512i quads[F::kQuads];
-        F::Load(w + p * panel_stride, quads);
+        __m512i weights;
+        I8::Load(w + p * panel_stride, &weights);
         __builtin_prefetch(w + p * panel_stride + ahead);
-#pragma GCC unroll 2
-        for (int q = 0; q < F::kQuads; ++q) {
 #pragma GCC unroll 8
-          for (int t = 0; t < T; ++t) {
-            int quad;
-            memcpy(&quad, x.rows[t] + at + (line * F::kQuads + q) * 4, sizeof quad);
-            acc[p][t] = _mm512_dpbusd_epi32(acc[p][t], quads[q], _mm512_set1_epi32(quad));
-          }
+        for (int t = 0; t < T; ++t) {
+          int quad;
+          memcpy(&quad, x.rows[t] + at + line * 4, sizeof quad);
+          acc[p][t] = _mm512_dpbusd_epi32(acc[p][t], weights, _mm512_set1_epi32(quad));
         }
       }
     }
@@ -122,54 +102,40 @@ void Accumulate(const DigitRows<T>& x, const __m512i* starts, const char* w, int
 #pragma GCC unroll 8
     for (int t = 0; t < T; ++t) sums[p][t] = acc[p][t];
   }
-  AddGroup<F>(sums, P, x.planes, group, first, scratch);
+  AddGroup(sums, P, x.planes, group, first, scratch);
 }
 
 /// Accumulate for panels [first, panels), as many at once as the registers hold.
-template <class F, int T, int P>
+template <int T, int P>
 void AccumulatePanels(const DigitRows<T>& x, const __m512i* starts, const char* w, int64_t panel_stride, int64_t begin,
                       int64_t end, const GroupEnd& group, int64_t first, int64_t panels, Scratch& scratch) {
   if constexpr (T * P <= kAccumulators || P == 1) {
     for (; panels - first >= P; first += P)
-      Accumulate<F, T, P>(x, starts, w, panel_stride, begin, end, group, first, scratch);
+      Accumulate<T, P>(x, starts, w, panel_stride, begin, end, group, first, scratch);
   }
   if constexpr (P > 1) {
     // Eight panels; six, which AMX hands over; or fewer.
     constexpr int kFewer = P == 8 ? 6 : P == 6 ? 4 : P / 2;
     if (panels > first)
-      AccumulatePanels<F, T, kFewer>(x, starts, w, panel_stride, begin, end, group, first, panels, scratch);
+      AccumulatePanels<T, kFewer>(x, starts, w, panel_stride, begin, end, group, first, panels, scratch);
   }
 }
 
 /// Panels that are read side by side for T digit rows. Of few rows one panel is read from its beginning to its end, which is
-/// a third faster than eight at once; but groups with exponents take all panels in turns.
-template <class F, int T>
-constexpr int kSideBySide = !F::kHasExponents && T <= 4 ? 1 : kPanels;
+/// a third faster than eight at once.
+template <int T>
+constexpr int kSideBySide = T <= 4 ? 1 : kPanels;
 
-/// MultiplyRows group by group, for the format's weights that have one scale, offsets, or powers of two as scales.
-template <class F, int T>
+/// MultiplyRows group by group, for int8 with offsets or with one scale for each output.
+template <int T>
 void MultiplyGroups(const DigitRows<T>& x, const PackedWeight& weight, const simd::ScaleGroups& groups, GroupEnd end,
-                    const char* w, int64_t panels, bool more, Scratch& scratch) {
-  const int64_t stride = end.scales.stride;
-  const uint8_t*& exponents = end.scales.exponents;
-  const int64_t span = exponents ? ExponentSpan(weight) / groups.channels : groups.count;
+                    const char* w, int64_t panels, Scratch& scratch) {
   for (int64_t g = 0; g < groups.count; ++g) {
-    if (exponents && g % span == 0) {
-      for (int64_t p = 0; p < panels; ++p)
-        scratch.windows[p].Start(exponents + p * stride, Min(span, groups.count - g));
-    }
     const int64_t begin = groups.Step(g), last = groups.Step(g + 1);
-    end.ahead = kBytesAhead;
-    if (g * kPanelColumns + kBytesAhead >= stride && more) end.ahead += (panels - 1) * stride;
     __m512i starts[T];
-    for (int t = 0; t < T; ++t) starts[t] = _mm512_set1_epi32(-F::kExcess * DigitSum(x, t, begin, last));
-    AccumulatePanels<F, T, kSideBySide<F, T>>(x, starts, w, weight.panel_stride, begin, last, end, 0, panels, scratch);
-    if (exponents) {
-      exponents += kPanelColumns;
-      for (int64_t p = 0; p < panels && ((g + 1) % span == 0 || g + 1 == groups.count); ++p)
-        scratch.windows[p].template Finish<T>(x.planes, scratch.c[p]);
-    }
-    if (end.scales.data) end.scales.data += kPanelColumns;
+    for (int t = 0; t < T; ++t) starts[t] = _mm512_set1_epi32(-I8::kExcess * DigitSum(x, t, begin, last));
+    AccumulatePanels<T, kSideBySide<T>>(x, starts, w, weight.panel_stride, begin, last, end, 0, panels, scratch);
+    end.scales.data += kPanelColumns;
     if (!end.offsets.offsets) continue;
     end.offsets.offsets += kPanelColumns;
     ++end.offsets.sums;
@@ -186,20 +152,23 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlocks& blocks, int64_t
   const DigitRows<T> x(call, blocks, row);
   const auto scales = simd::Scales::Of<Vec>(weight, groups.count, panel, panels, scratch.scales[0]);
   const char* w = static_cast<const char*>(weight.data) + panel * weight.panel_stride;
-  if constexpr (!F::kIsInt4) {
+  if constexpr (F::kFormat == WeightFormat::kI8) {
     const simd::GroupOffsets offsets(call, groups.count, 0, panel, row);
-    if (scales.exponents || offsets.offsets || (groups.count == 1 && !weight.multipliers)) {
-      const int64_t next = more && kSideBySide<F, T> > 1 ? (panels - 1) * weight.panel_stride : 0;
-      return MultiplyGroups<F>(x, weight, groups, {scales, 0, next, offsets}, w, panels, more, scratch);
+    if (offsets.offsets || groups.count == 1) {
+      const int64_t next = more && kSideBySide<T> > 1 ? (panels - 1) * weight.panel_stride : 0;
+      return MultiplyGroups<T>(x, weight, groups, {scales, next, offsets}, w, panels, scratch);
     }
   }
-  const int64_t at = panel * groups.count * kPanelColumns;
-  const GroupedPanels grouped{w, weight.panel_stride,
-                              weight.multipliers ? nullptr : scales.data,
-                              weight.multipliers ? weight.multipliers + at : nullptr,
-                              weight.offsets ? weight.offsets + at : nullptr,
-                              groups.count * kPanelColumns,
-                              F::kIsInt4 ? 1 / simd::FormatFactor(weight) : 1};
+  const int64_t stride = groups.count * kPanelColumns, at = panel * stride;
+  GroupedPanels grouped{x.planes, w, weight.panel_stride, stride};
+  if (!weight.multipliers) grouped.scales = scales.data;
+  if (weight.multipliers) grouped.multipliers = weight.multipliers + at;
+  if (weight.offsets) grouped.offsets = weight.offsets + at;
+  if (F::kFormat == WeightFormat::kI4) grouped.scale_factor = 1 / simd::FormatFactor(weight);
+  if (weight.exponents) {
+    grouped.exponents = scales.exponents;
+    grouped.span = ExponentSpan(weight) / groups.channels;
+  }
   MultiplyTotals<F>(x, grouped, groups, panels, scratch.sums, scratch.c);
   for (int64_t p = 0; p < panels && weight.multipliers; ++p) {
     __m512i sums[T];

@@ -1,7 +1,7 @@
 #pragma once
 // Products with weights that have groups: what groups add stays in registers until the last one. Included by
 // integer_gemm.cpp alone; everything has internal linkage, vec.h says why.
-#include "kernels/avx512/integer_formats.h"
+#include "kernels/avx512/exponent_windows.h"
 
 // A group's sums of six rows and two panels are twelve registers, their totals twelve more: nothing is written before
 // the last group, and each digit that is broadcast meets two panels. Of fewer rows one panel is read from its beginning
@@ -10,59 +10,38 @@
 namespace atb::kernels::avx512 {
 namespace {
 
-/// The most digit rows that are multiplied at once.
-constexpr int kDigitRows = 6;
 /// Panels that are read side by side for T digit rows.
 constexpr int TotalPanels(int T) { return T == kDigitRows ? 2 : 1; }
 /// How far ahead of its reader a panel is fetched.
 constexpr int64_t kTotalsAhead = 2048;
-/// Groups whose sums of digits are known at a time.
-constexpr int64_t kSpan = 64;
+/// Groups whose sums of digits are known at a time. Of so many, groups of 32 channels fill a panel of 8192: a panel is
+/// read from its beginning to its end.
+constexpr int64_t kKnownGroups = 256;
 
 /// vpdpbusd, in place: as an intrinsic gcc 12 copies every sum of a loop to another register and back, and spills some.
 inline void AddQuads(__m512i& sums, __m512i weights, __m512i digits) {
   asm("vpdpbusd %2, %1, %0" : "+v"(sums) : "v"(weights), "v"(digits));
 }
 
-/// Panels side by side, with what the sums of their groups are multiplied by.
-struct GroupedPanels {
-  const char* weights;  ///< Of the first panel.
-  int64_t weight_stride;
-  const float* scales;        ///< Null where there are multipliers.
-  const int8_t* multipliers;  ///< Null where there are scales.
-  const int16_t* offsets;     ///< Of int4, or null.
-  int64_t group_stride;       ///< From a panel's scales, multipliers or offsets to those of the next.
-  float scale_factor;         ///< What scales are multiplied by, a power of two.
-
-  /// Without the first `panels` panels.
-  GroupedPanels Behind(int64_t panels) const {
-    const int64_t groups = panels * group_stride;
-    return {weights + panels * weight_stride,
-            weight_stride,
-            scales ? scales + groups : nullptr,
-            multipliers ? multipliers + groups : nullptr,
-            offsets ? offsets + groups : nullptr,
-            group_stride,
-            scale_factor};
-  }
-};
-
 /// What groups add to integers: their sums times multipliers.
 template <int T, int P>
 struct IntegerTotals {
   using Kept = int32_t;
-  static constexpr int kRows = T;
-  __m512i sums[P][kRows];
+  __m512i sums[P][T];
 
-  void Load(int p, int r, const int32_t* from) { sums[p][r] = _mm512_load_si512(from); }
-  void Store(int p, int r, int32_t* to) const { _mm512_store_si512(to, sums[p][r]); }
+  void Load(int p, const Kept (*kept)[kPanelColumns]) {
+#pragma GCC unroll 6
+    for (int r = 0; r < T; ++r) sums[p][r] = _mm512_load_si512(kept[r]);
+  }
+  void Store(int p, Kept (*kept)[kPanelColumns]) const {
+#pragma GCC unroll 6
+    for (int r = 0; r < T; ++r) _mm512_store_si512(kept[r], sums[p][r]);
+  }
   void Add(int p, const __m512i (&acc)[T], const GroupedPanels& panels, int64_t at) {
     const auto* bytes = reinterpret_cast<const __m128i*>(panels.multipliers + p * panels.group_stride + at);
     const __m512i multiplier = _mm512_cvtepi8_epi32(_mm_loadu_si128(bytes));
 #pragma GCC unroll 6
-    for (int r = 0; r < kRows; ++r) {
-      sums[p][r] = _mm512_add_epi32(sums[p][r], _mm512_mullo_epi32(acc[r], multiplier));
-    }
+    for (int r = 0; r < T; ++r) sums[p][r] = _mm512_add_epi32(sums[p][r], _mm512_mullo_epi32(acc[r], multiplier));
   }
 };
 
@@ -73,8 +52,14 @@ struct FloatTotals {
   static constexpr int kRows = T / Planes;
   Vec sums[P][kRows];
 
-  void Load(int p, int r, const float* from) { sums[p][r] = Vec::Load(from); }
-  void Store(int p, int r, float* to) const { sums[p][r].Store(to); }
+  void Load(int p, const Kept (*kept)[kPanelColumns]) {
+#pragma GCC unroll 6
+    for (int r = 0; r < kRows; ++r) sums[p][r] = Vec::Load(kept[r]);
+  }
+  void Store(int p, Kept (*kept)[kPanelColumns]) const {
+#pragma GCC unroll 6
+    for (int r = 0; r < kRows; ++r) sums[p][r].Store(kept[r]);
+  }
   void Add(int p, const __m512i (&acc)[T], const GroupedPanels& panels, int64_t at) {
     const Vec scale = Vec::Load(panels.scales + p * panels.group_stride + at) * Vec::Set1(panels.scale_factor);
 #pragma GCC unroll 6
@@ -96,10 +81,7 @@ __attribute__((noinline)) void AddGroups(const DigitRows<T>& x, const int32_t (*
   constexpr int64_t kLines = kGroupStep / 4 / F::kQuads;
   Totals totals;
 #pragma GCC unroll 4
-  for (int p = 0; p < P; ++p) {
-#pragma GCC unroll 6
-    for (int r = 0; r < Totals::kRows; ++r) totals.Load(p, r, kept[p][r]);
-  }
+  for (int p = 0; p < P; ++p) totals.Load(p, kept[p]);
   const char* w = panels.weights + groups.Step(begin) * kLines * 64;
   for (int64_t g = begin; g < end; ++g, ++starts) {
     // The sums of few rows would wait for one another: each quad of a line has its own.
@@ -109,7 +91,7 @@ __attribute__((noinline)) void AddGroups(const DigitRows<T>& x, const int32_t (*
     for (int p = 0; p < P; ++p) {
 #pragma GCC unroll 6
       for (int t = 0; t < T; ++t) acc[p][t] = _mm512_set1_epi32((*starts)[t]);
-      if constexpr (F::kIsInt4) {
+      if constexpr (F::kFormat == WeightFormat::kI4) {
         if (panels.offsets) {
           const __m512i factor = F::MissingOffsets(panels.offsets + p * panels.group_stride + g * kPanelColumns);
 #pragma GCC unroll 6
@@ -151,9 +133,43 @@ __attribute__((noinline)) void AddGroups(const DigitRows<T>& x, const int32_t (*
     for (int p = 0; p < P; ++p) totals.Add(p, acc[p], panels, g * kPanelColumns);
   }
 #pragma GCC unroll 4
-  for (int p = 0; p < P; ++p) {
-#pragma GCC unroll 6
-    for (int r = 0; r < Totals::kRows; ++r) totals.Store(p, r, kept[p][r]);
+  for (int p = 0; p < P; ++p) totals.Store(p, kept[p]);
+}
+
+/// AddGroups for a span of P panels whose groups are in W windows; what is in them is added to the panels' c.
+template <class F, int T, int P, int W>
+void AddSpan(const DigitRows<T>& x, const int32_t (*starts)[kDigitRows], const GroupedPanels& panels,
+             const simd::ScaleGroups& groups, int64_t begin, int64_t end) {
+  alignas(64) int32_t windows[W * P][kDigitRows][kPanelColumns];
+  AddGroups<F, T, P, WindowTotals<T, P, W>>(x, starts, panels, groups, begin, end, windows);
+  AddWindows<T, P, W>(windows, panels);
+}
+
+/// AddSpan span by span for groups [begin, end), of which the last one ends a span.
+template <class F, int T, int P>
+void AddSpans(const DigitRows<T>& x, const int32_t (*starts)[kDigitRows], GroupedPanels panels,
+              const simd::ScaleGroups& groups, int64_t begin, int64_t end, float (*c)[kDigitRows][kPanelColumns]) {
+  for (int64_t g = begin, next; g < end; g = next, starts += panels.span) {
+    next = simd::Min(g + panels.span, end);
+    SpanExponents spans[P];
+    bool one = true;
+    for (int p = 0; p < P; ++p) {
+      spans[p] = SpanExponents::Of(panels.exponents + p * panels.group_stride + g * kPanelColumns, next - g, c[p]);
+      one = one && spans[p].windows == 1;
+    }
+    panels.spans = spans;
+    if (one) {
+      AddSpan<F, T, P, 1>(x, starts, panels, groups, g, next);
+      continue;
+    }
+    // The sums of two windows fill the registers with one panel.
+    for (int p = 0; p < P; ++p) {
+      const GroupedPanels own = panels.Behind(p);
+      if (spans[p].windows <= 2)
+        AddSpan<F, T, 1, 2>(x, starts, own, groups, g, next);
+      else
+        AddSpan<F, T, 1, kExponentWindows>(x, starts, own, groups, g, next);
+    }
   }
 }
 
@@ -162,20 +178,25 @@ __attribute__((noinline)) void AddGroups(const DigitRows<T>& x, const int32_t (*
 template <class F, int T>
 void MultiplyTotals(const DigitRows<T>& x, const GroupedPanels& panels, const simd::ScaleGroups& groups, int64_t count,
                     int32_t (*sums)[kDigitRows][kPanelColumns], float (*c)[kDigitRows][kPanelColumns]) {
-  int32_t starts[kSpan][kDigitRows];
-  for (int64_t begin = 0; begin < groups.count; begin += kSpan) {
-    const int64_t end = simd::Min(begin + kSpan, groups.count);
+  int32_t starts[kKnownGroups][kDigitRows];
+  const int64_t most = kKnownGroups / panels.span * panels.span;
+  for (int64_t begin = 0; begin < groups.count; begin += most) {
+    const int64_t end = simd::Min(begin + most, groups.count);
     for (int64_t g = begin; g < end; ++g) {
       for (int t = 0; t < T; ++t)
         starts[g - begin][t] = DigitSum(x, t, groups.Step(g), groups.Step(g + 1)) * (panels.offsets ? 1 : -F::kExcess);
     }
     const auto add = [&]<int P>(int64_t p) {
-      if constexpr (F::kHasMultipliers) {
+      const GroupedPanels own = panels.Behind(p);
+      if constexpr (F::kFormat == WeightFormat::kE2M1) {
+        if (panels.exponents) return AddSpans<F, T, P>(x, starts, own, groups, begin, end, c + p);
+      }
+      if constexpr (F::kFormat != WeightFormat::kI8) {
         if (panels.multipliers)
-          return AddGroups<F, T, P, IntegerTotals<T, P>>(x, starts, panels.Behind(p), groups, begin, end, sums + p);
+          return AddGroups<F, T, P, IntegerTotals<T, P>>(x, starts, own, groups, begin, end, sums + p);
       }
       ByPlanes<T>(x.planes, [&]<int Planes>() {
-        AddGroups<F, T, P, FloatTotals<T, P, Planes>>(x, starts, panels.Behind(p), groups, begin, end, c + p);
+        AddGroups<F, T, P, FloatTotals<T, P, Planes>>(x, starts, own, groups, begin, end, c + p);
       });
     };
     int64_t p = 0;
