@@ -31,6 +31,8 @@ struct BF16Quads {
 /// For activations of any dtype.
 template <DType kX>
 struct F32Rows : simd::F32Channels<Vec, kX> {
+  using Wide = simd::F32Format<Vec>;
+  static void Widen(const char* line, char* to) { Load(line).Store(to); }
   static typename F32Rows::Weights Load(const char* w) {
     const BF16Quads lo = BF16Quads::Of(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(w)));
     const BF16Quads hi = BF16Quads::Of(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(w + 32)));
@@ -43,13 +45,17 @@ struct F32Rows : simd::F32Channels<Vec, kX> {
 
 }  // namespace
 
-static_assert(sizeof(simd::ScaledScratch) <= kGemmScratchBytes);
+static_assert(sizeof(simd::ScaledScratch<F32Rows<DType::kF32>>) <= kGemmScratchBytes);
 
 void E4M3Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch) {
-  auto& s = *static_cast<simd::ScaledScratch*>(scratch);
-  if (call.x_dtype == DType::kBF16) return simd::ScaledGemm<Vec, F32Rows<DType::kBF16>>(call, panel_begin, panel_end, 2, s);
-  if (call.x_dtype == DType::kF16) return simd::ScaledGemm<Vec, F32Rows<DType::kF16>>(call, panel_begin, panel_end, 2, s);
-  simd::ScaledGemm<Vec, F32Rows<DType::kF32>>(call, panel_begin, panel_end, 4, s);
+  switch (call.x_dtype) {
+    case DType::kBF16:
+      return simd::ScaledGemm<Vec, F32Rows<DType::kBF16>>(call, panel_begin, panel_end, 2, scratch);
+    case DType::kF16:
+      return simd::ScaledGemm<Vec, F32Rows<DType::kF16>>(call, panel_begin, panel_end, 2, scratch);
+    default:
+      return simd::ScaledGemm<Vec, F32Rows<DType::kF32>>(call, panel_begin, panel_end, 4, scratch);
+  }
 }
 
 }  // namespace atb::kernels::avx2

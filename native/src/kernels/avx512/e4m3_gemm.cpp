@@ -8,6 +8,8 @@ namespace {
 /// For activations of any dtype.
 template <DType kX>
 struct F32Rows : simd::F32Channels<Vec, kX> {
+  using Wide = simd::F32Format<Vec>;
+  static void Widen(const char* line, char* to) { Load(line).Store(to); }
   static typename F32Rows::Weights Load(const char* w) {
     const BF16Quads quads = WidenE4M3(_mm512_loadu_si512(w));
     return {{{Even(quads.first)}, {Odd(quads.first)}, {Even(quads.second)}, {Odd(quads.second)}}};
@@ -16,13 +18,17 @@ struct F32Rows : simd::F32Channels<Vec, kX> {
 
 }  // namespace
 
-static_assert(sizeof(simd::ScaledScratch) <= kGemmScratchBytes);
+static_assert(sizeof(simd::ScaledScratch<F32Rows<DType::kF32>>) <= kGemmScratchBytes);
 
 void E4M3Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch) {
-  auto& s = *static_cast<simd::ScaledScratch*>(scratch);
-  if (call.x_dtype == DType::kBF16) return simd::ScaledGemm<Vec, F32Rows<DType::kBF16>>(call, panel_begin, panel_end, 2, s);
-  if (call.x_dtype == DType::kF16) return simd::ScaledGemm<Vec, F32Rows<DType::kF16>>(call, panel_begin, panel_end, 2, s);
-  simd::ScaledGemm<Vec, F32Rows<DType::kF32>>(call, panel_begin, panel_end, 4, s);
+  switch (call.x_dtype) {
+    case DType::kBF16:
+      return simd::ScaledGemm<Vec, F32Rows<DType::kBF16>>(call, panel_begin, panel_end, 2, scratch);
+    case DType::kF16:
+      return simd::ScaledGemm<Vec, F32Rows<DType::kF16>>(call, panel_begin, panel_end, 2, scratch);
+    default:
+      return simd::ScaledGemm<Vec, F32Rows<DType::kF32>>(call, panel_begin, panel_end, 4, scratch);
+  }
 }
 
 }  // namespace atb::kernels::avx512

@@ -1,5 +1,6 @@
 #include "kernels/simd/e4m3_gemm.h"
 #include "kernels/avx512/e4m3.h"
+#include "kernels/avx512_bf16/bf16_format.h"
 #include "kernels/avx512_bf16/kernels.h"
 
 namespace atb::kernels::avx512_bf16 {
@@ -8,13 +9,19 @@ namespace {
 using avx512::BF16Quads;
 using avx512::Vec;
 
-/// Four channels, as two pairs through vdpbf16ps: see BF16Format in gemm.cpp.
+/// Four channels, as two pairs through vdpbf16ps: see BF16Format.
 struct BF16Rows {
   static constexpr int64_t kStep = kLineE4M3;
   static constexpr int64_t kBytes = 64;
   static constexpr int64_t kXBytes = 8;
   using Weights = BF16Quads;
   static Weights Load(const char* w) { return avx512::WidenE4M3(_mm512_loadu_si512(w)); }
+  using Wide = BF16Format;
+  static void Widen(const char* line, char* to) {
+    const Weights weights = Load(line);
+    _mm512_store_si512(to, weights.first);
+    _mm512_store_si512(to + 64, weights.second);
+  }
   static Vec MulAdd(Vec acc, const Weights& w, const char* x) {
     int pairs[2];
     memcpy(pairs, x, sizeof pairs);
@@ -34,7 +41,7 @@ struct BF16Rows {
 
 void E4M3Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch) {
   if (call.x_dtype != DType::kBF16) return avx512::E4M3Gemm(call, panel_begin, panel_end, scratch);
-  simd::ScaledGemm<Vec, BF16Rows>(call, panel_begin, panel_end, 2, *static_cast<simd::ScaledScratch*>(scratch));
+  simd::ScaledGemm<Vec, BF16Rows>(call, panel_begin, panel_end, 2, scratch);
 }
 
 }  // namespace atb::kernels::avx512_bf16

@@ -10,10 +10,33 @@
 namespace atb::kernels::simd {
 namespace {
 
-struct ScaledScratch {
-  GemmScratch group;  ///< The sums of one group of channels.
+// Where many rows share a call, a format F may say what it widens weights to: F::Wide, a
+// format of gemm.h which makes the same chain of the same products, and F::Widen(line, to).
+template <class F>
+constexpr bool kHasWide = requires { typename F::Wide; };
+
+/// Bytes of a line of weights as F::Wide reads them.
+template <class F>
+constexpr int64_t WideBytesOf() {
+  if constexpr (kHasWide<F>) return F::kStep / F::Wide::kStep * F::Wide::kBytes;
+  return 0;
+}
+
+/// Of rows that are multiplied at once.
+struct ScaledSums {
+  float group[kPanels][kRows][kPanelColumns];  ///< Of one group of channels.
   float totals[kPanels][kRows][kPanelColumns];
+};
+
+template <class F>
+struct alignas(64) ScaledScratch {
+  /// Rows are multiplied at once so many times while a piece of the panels is wide.
+  static constexpr int64_t kPasses = kHasWide<F> ? 8 : 1;
+  static constexpr int64_t kPanelBytes = kChannels / F::kStep * WideBytesOf<F>();
+  ScaledSums sums[kPasses];
+  float x[kRows][kChannels];
   float scales[kPanels][kPanelColumns];
+  char wide[kHasWide<F> ? kPanels * kPanelBytes : 1];
 };
 
 /// What the sums of a format count: a power of two.
@@ -25,12 +48,12 @@ constexpr float UnitOf() {
 
 /// totals += scales * the sums of a group, which become zero.
 template <class V, class F>
-void AddGroup(const Scales& scales, int64_t group, int64_t rows, int64_t panels, ScaledScratch& scratch) {
+void AddGroup(const Scales& scales, int64_t group, int64_t rows, int64_t panels, ScaledSums& sums) {
   for (int64_t p = 0; p < panels; ++p) {
     const V scale = scales.At<V>(p * scales.stride + group * kPanelColumns);
     for (int64_t r = 0; r < rows; ++r) {
-      float* const total = scratch.totals[p][r];
-      float* const sum = scratch.group.c[p][r];
+      float* const total = sums.totals[p][r];
+      float* const sum = sums.group[p][r];
       V counted = V::Load(sum);
       if constexpr (UnitOf<F>() != 1) counted = counted * V::Set1(UnitOf<F>());
       Fma(counted, scale, V::Load(total)).Store(total);
@@ -39,37 +62,71 @@ void AddGroup(const Scales& scales, int64_t group, int64_t rows, int64_t panels,
   }
 }
 
-/// KernelTable::gemm for e4m3 and activations as format F (kernels/simd/gemm.h) takes them.
+/// Widens `steps` lines of each panel to scratch.wide.
+template <class F>
+void WidenPanels(const char* w, int64_t panel_stride, int64_t steps, int64_t panels, ScaledScratch<F>& scratch) {
+  for (int64_t p = 0; p < panels; ++p) {
+    const char* from = w + p * panel_stride;
+    char* to = scratch.wide + p * scratch.kPanelBytes;
+    for (int64_t s = 0; s < steps; ++s, from += F::kBytes, to += WideBytesOf<F>()) {
+      __builtin_prefetch(from + kPrefetchBytes);
+      F::Widen(from, to);
+    }
+  }
+}
+
+/// KernelTable::gemm for e4m3 and activations as format F (kernels/simd/gemm.h) takes them. `memory` has room for a
+/// ScaledScratch<F>.
 template <class V, class F>
-void ScaledGemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, int64_t x_size, ScaledScratch& scratch) {
+void ScaledGemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, int64_t x_size, void* memory) {
+  auto& scratch = *static_cast<ScaledScratch<F>*>(memory);
+  constexpr int64_t kPass = RowsOf<V, F>();
   const PackedWeight& weight = *call.weight;
   const ScaleGroups groups(weight);
   const int64_t x_stride = call.x_stride * x_size;
+  // Widening for less would cost more than it saves.
+  const bool wide = kHasWide<F> && call.m > 2 * kPass;
   for (int64_t panel = panel_begin; panel < panel_end; panel += kPanels) {
     const int64_t panels = Min(kPanels, panel_end - panel);
     const auto scales = Scales::Of<V>(weight, groups.count, panel, panels, scratch.scales[0]);
-    for (int64_t row = 0; row < call.m; row += RowsOf<V, F>()) {
-      const int64_t rows = Min(RowsOf<V, F>(), call.m - row);
-      memset(scratch.group.c, 0, sizeof scratch.group.c);
-      memset(scratch.totals, 0, sizeof scratch.totals);
+    for (int64_t first = 0; first < call.m; first += kPass * scratch.kPasses) {
+      const int64_t end_row = Min(first + kPass * scratch.kPasses, call.m);
+      memset(scratch.sums, 0, static_cast<size_t>((end_row - first + kPass - 1) / kPass) * sizeof(ScaledSums));
       for (int64_t k = 0, channels = 0; k < weight.k; k += channels) {
         const int64_t group = k / groups.channels, end = Min((group + 1) * groups.channels, weight.k);
         channels = Min(kChannels, end - k);
-        const char* x = static_cast<const char*>(call.x) + row * x_stride + k * x_size;
-        int64_t x_bytes = x_stride;
-        if (!F::Direct(channels)) {
-          for (int64_t r = 0; r < rows; ++r) F::Convert(x + r * x_stride, channels, scratch.group.x[r]);
-          x = reinterpret_cast<const char*>(scratch.group.x);
-          x_bytes = sizeof scratch.group.x[0];
-        }
-        const char* w = static_cast<const char*>(weight.data) + panel * weight.panel_stride + k / F::kStep * F::kBytes;
         const int64_t steps = (channels + F::kStep - 1) / F::kStep;
-        AccumulateRows<V, F>(rows, x, x_bytes, w, weight.panel_stride, steps, panels, scratch.group.c);
-        if (k + channels == end) AddGroup<V, F>(scales, group, rows, panels, scratch);
+        const char* w = static_cast<const char*>(weight.data) + panel * weight.panel_stride + k / F::kStep * F::kBytes;
+        if constexpr (kHasWide<F>) {
+          if (wide) WidenPanels<F>(w, weight.panel_stride, steps, panels, scratch);
+        }
+        for (int64_t row = first; row < end_row; row += kPass) {
+          const int64_t rows = Min(kPass, end_row - row);
+          ScaledSums& sums = scratch.sums[(row - first) / kPass];
+          const char* x = static_cast<const char*>(call.x) + row * x_stride + k * x_size;
+          int64_t x_bytes = x_stride;
+          if (!F::Direct(channels)) {
+            for (int64_t r = 0; r < rows; ++r) F::Convert(x + r * x_stride, channels, scratch.x[r]);
+            x = reinterpret_cast<const char*>(scratch.x);
+            x_bytes = sizeof scratch.x[0];
+          }
+          if constexpr (kHasWide<F>) {
+            using Wide = typename F::Wide;
+            static_assert(RowsOf<V, Wide>() == kPass && Wide::kXBytes * (F::kStep / Wide::kStep) == F::kXBytes);
+            if (wide)
+              AccumulateRows<V, Wide>(rows, x, x_bytes, scratch.wide, scratch.kPanelBytes,
+                                      steps * (F::kStep / Wide::kStep), panels, sums.group);
+          }
+          if (!wide) AccumulateRows<V, F>(rows, x, x_bytes, w, weight.panel_stride, steps, panels, sums.group);
+          if (k + channels == end) AddGroup<V, F>(scales, group, rows, panels, sums);
+        }
       }
-      for (int64_t p = 0; p < panels; p += call.gated ? 2 : 1) {
-        const float* up = call.gated ? scratch.totals[p + 1][0] : nullptr;
-        Finish<V>(call, row, rows, panel + p, scratch.totals[p][0], up);
+      for (int64_t row = first; row < end_row; row += kPass) {
+        ScaledSums& sums = scratch.sums[(row - first) / kPass];
+        for (int64_t p = 0; p < panels; p += call.gated ? 2 : 1) {
+          const float* up = call.gated ? sums.totals[p + 1][0] : nullptr;
+          Finish<V>(call, row, Min(kPass, end_row - row), panel + p, sums.totals[p][0], up);
+        }
       }
     }
   }
@@ -92,6 +149,9 @@ struct F32Channels {
   static constexpr int64_t kXBytes = 16;
   struct Weights {
     V channels[4];
+    void Store(char* to) const {
+      for (int i = 0; i < 4; ++i) channels[i].Store(reinterpret_cast<float*>(to) + i * kPanelColumns);
+    }
   };
   static V MulAdd(V acc, const Weights& w, const char* x) {
     for (int i = 0; i < 4; ++i) acc = Fma(V::Set1(reinterpret_cast<const float*>(x)[i]), w.channels[i], acc);
