@@ -1,16 +1,18 @@
 // Compiles the TypeScript into dist/, and removes from there what is left of sources that are gone: the package would
 // bring it along, and a model directory among it would still be found. `npm run build:js`; not `build`, because npm runs
 // a script named `prebuild` before one of that name, and `npm run prebuild` compiles the addon.
-//
-//   --unchecked   without looking for errors of types, in half the time
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseFlags } from './flags.mjs';
 
+const USAGE = `npm run build:js -- [flags]
+  --unchecked   without looking for errors of types, in half the time`;
+const { values: options } = parseFlags(USAGE, { unchecked: { type: 'boolean', default: false } });
 const root = fileURLToPath(new URL('..', import.meta.url));
 const args = [join(root, 'node_modules/typescript/bin/tsc'), '-p', root];
-if (process.argv.includes('--unchecked')) args.push('--noCheck');
+if (options.unchecked) args.push('--noCheck');
 const { status } = spawnSync(process.execPath, args, { stdio: 'inherit' });
 removeLeftovers('');
 process.exitCode = status ?? 1;

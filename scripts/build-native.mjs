@@ -1,17 +1,5 @@
 // Builds native/ with CMake; `npm install` runs it with --if-needed, in a clone by way of prepare.mjs. Headers come from
 // npm (node-api-headers), so nothing is downloaded. Prints one line when all is well, the tools' whole output when it is not.
-//
-//   --tests              build the C++ tests too (native/test/*_test.cpp)
-//   --bench              build the C++ benchmarks too (native/test/*_bench.cpp)
-//   --only a,b           build only these of CMake's targets
-//   --debug              into build/debug, with assertions and without optimisation
-//   --sanitize a,b       into build/sanitize-a-b, e.g. address,undefined or thread; without the addon
-//   --fuzz               the fuzz targets (native/fuzz/*_fuzz.cpp) into build/fuzz, with address,undefined
-//   --prebuild           copy the addon to prebuilds/<platform>-<arch>/, where --if-needed and the loader find it
-//   --arch arm64         with --prebuild or --tests on Linux: for another machine, by g++-aarch64-linux-gnu (x64:
-//                        g++-x86-64-linux-gnu)
-//   --if-needed          do nothing when an addon of these sources is there, or ATB_SKIP_NATIVE_BUILD=1
-//   --verbose            show what CMake and the compiler print
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
@@ -27,25 +15,35 @@ import {
 import { availableParallelism, tmpdir } from 'node:os';
 import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { parseFlags } from './flags.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const windows = process.platform === 'win32';
 /** Then this package's own scripts are out of reach. */
 const isDependency = /[\\/]node_modules[\\/]/.test(fileURLToPath(import.meta.url));
-const { values: options } = parseArgs({
-  options: {
-    tests: { type: 'boolean', default: false },
-    bench: { type: 'boolean', default: false },
-    only: { type: 'string', default: '' },
-    debug: { type: 'boolean', default: false },
-    sanitize: { type: 'string', default: '' },
-    fuzz: { type: 'boolean', default: false },
-    prebuild: { type: 'boolean', default: false },
-    arch: { type: 'string', default: process.arch },
-    'if-needed': { type: 'boolean', default: false },
-    verbose: { type: 'boolean', default: false },
-  },
+const USAGE = `node scripts/build-native.mjs [flags]
+  --tests              build the C++ tests too (native/test/*_test.cpp)
+  --bench              build the C++ benchmarks too (native/test/*_bench.cpp)
+  --only a,b           build only these of CMake's targets
+  --debug              into build/debug, with assertions and without optimisation
+  --sanitize a,b       into build/sanitize-a-b, e.g. address,undefined or thread; without the addon
+  --fuzz               the fuzz targets (native/fuzz/*_fuzz.cpp) into build/fuzz, with address,undefined
+  --prebuild           copy the addon to prebuilds/<platform>-<arch>/, where --if-needed and the loader find it
+  --arch arm64         with --prebuild or --tests on Linux: for another machine, by g++-aarch64-linux-gnu (x64:
+                       g++-x86-64-linux-gnu)
+  --if-needed          do nothing when an addon of these sources is there, or ATB_SKIP_NATIVE_BUILD=1
+  --verbose            show what CMake and the compiler print`;
+const { values: options } = parseFlags(USAGE, {
+  tests: { type: 'boolean', default: false },
+  bench: { type: 'boolean', default: false },
+  only: { type: 'string', default: '' },
+  debug: { type: 'boolean', default: false },
+  sanitize: { type: 'string', default: '' },
+  fuzz: { type: 'boolean', default: false },
+  prebuild: { type: 'boolean', default: false },
+  arch: { type: 'string', default: process.arch },
+  'if-needed': { type: 'boolean', default: false },
+  verbose: { type: 'boolean', default: false },
 });
 
 /** What GNU calls the machines that an addon can be compiled for on another one. */

@@ -1,46 +1,30 @@
 // Runs the fuzz targets: those of native/fuzz/ under AddressSanitizer and UndefinedBehaviorSanitizer (libFuzzer where a
 // clang is found, else random bytes), and the JavaScript mutators of test/fuzz/. Says how many executions each made.
-//
-//   npm run fuzz -- [--seconds N] [--seed N] [TARGET ...]      all targets and 60 seconds each, unless told otherwise
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { parseFlags, refuse } from './flags.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const NATIVE = readdirSync(join(root, 'native/fuzz'))
   .filter((name) => name.endsWith('_fuzz.cpp'))
   .map((name) => name.slice(0, -'_fuzz.cpp'.length));
 const MUTATORS = ['headers', 'indexes', 'configs', 'templates', 'sampling', 'engine'];
-const USAGE = `npm run fuzz -- [--seconds N] [--seed N] [TARGET ...], all targets when none is named: ${[...NATIVE, ...MUTATORS].join(', ')}`;
-
-function parsed() {
-  try {
-    return parseArgs({
-      allowPositionals: true,
-      options: {
-        help: { type: 'boolean', short: 'h', default: false },
-        seconds: { type: 'string', default: '60' },
-        seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-      },
-    });
-  } catch (error) {
-    console.error(`${error.message}\n${USAGE}`);
-    process.exit(2);
-  }
-}
-
-const { values: options, positionals } = parsed();
-if (options.help) {
-  console.log(USAGE);
-  process.exit(0);
-}
+const USAGE = `npm run fuzz -- [flags] [TARGET ...]
+  --seconds N   for each target (60)
+  --seed N      of the draws
+Targets, all when none is named: ${[...NATIVE, ...MUTATORS].join(', ')}`;
+const { values: options, positionals } = parseFlags(
+  USAGE,
+  {
+    seconds: { type: 'string', default: '60' },
+    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+  },
+  true,
+);
 const unknown = positionals.filter((name) => ![...NATIVE, ...MUTATORS].includes(name));
-if (unknown.length > 0) {
-  console.error(`no target ${unknown}; there are ${[...NATIVE, ...MUTATORS].join(', ')}`);
-  process.exit(2);
-}
+if (unknown.length > 0) refuse(USAGE, `no target ${unknown}`);
 const chosen = (names) => names.filter((name) => positionals.length === 0 || positionals.includes(name));
 const compiler = process.env.CXX ? `-${basename(process.env.CXX)}` : '';
 const build = join(root, `build/fuzz${compiler}`);

@@ -1,12 +1,11 @@
 // Compiles the C++ tests of the kernels for ARM, and runs them on this machine by emulation: all on a CPU that has
 // everything, and the choice of a kernel table on CPUs that have less. Emulation takes a hundred times as long as a CPU
 // does; what it measures means nothing.
-//
-//   npm run test:arm64 -- [kernels_test integer_gemm_test ...]
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseFlags, refuse } from './flags.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const ARCH = 'arm64';
@@ -24,12 +23,11 @@ const EMULATOR = 'qemu-aarch64';
 /** Where Debian's cross compiler has the libraries that programs of the other machine are linked with. */
 const LIBRARIES = '/usr/aarch64-linux-gnu';
 
-const chosen = process.argv.slice(2);
+const USAGE =
+  'npm run test:arm64 -- [TEST ...], names of native/test/*_test.cpp without .cpp; the kernels when none is named';
+const { positionals: chosen } = parseFlags(USAGE, {}, true);
 const unknown = chosen.filter((test) => !existsSync(join(root, 'native/test', `${test}.cpp`)));
-if (unknown.length > 0) {
-  console.error(`expected names of native/test/*_test.cpp without .cpp, found ${unknown.join(', ')}`);
-  process.exit(2);
-}
+if (unknown.length > 0) refuse(USAGE, `no test ${unknown.join(', ')}`);
 const tests = chosen.length > 0 ? chosen : KERNEL_TESTS;
 
 const TOOLS = new Map([

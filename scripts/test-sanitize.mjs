@@ -1,11 +1,10 @@
 // Builds the C++ tests with sanitizers and runs them: all with AddressSanitizer and UndefinedBehaviorSanitizer, those of
 // threads with ThreadSanitizer. CXX chooses the compiler; gcc 12 and clang 14 are tried.
-//
-//   npm run test:sanitize -- [address,undefined | thread]
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseFlags, refuse } from './flags.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 /** What runs threads: the others would only take long. */
@@ -17,11 +16,11 @@ const suites = new Map([
   ['address,undefined', programs],
   ['thread', THREADED],
 ]);
-const [chosen] = process.argv.slice(2);
-if (chosen !== undefined && !suites.has(chosen)) {
-  console.error(`expected one of ${[...suites.keys()].join(' | ')}, found ${chosen}`);
-  process.exit(2);
-}
+const USAGE = `npm run test:sanitize -- [${[...suites.keys()].join(' | ')}], both when none is named`;
+const {
+  positionals: [chosen],
+} = parseFlags(USAGE, {}, true);
+if (chosen !== undefined && !suites.has(chosen)) refuse(USAGE, `no sanitizers ${chosen}`);
 const compiler = process.env.CXX ? `-${basename(process.env.CXX)}` : '';
 
 let failed = 0;

@@ -1,27 +1,31 @@
 // Fails every allocation of the addon in a load and two requests: one at a time, and all from one on. Each must end in
 // a typed error, and in an engine that can be used or disposed; a process that ends, hangs, or throws anything else is
 // a finding. Linux with glibc; needs the built addon (npm run build:native) and dist/ (npm run build:js).
-//
-//   npm run test:allocations -- [--every N] [--from N] [--to N] [--mode one|all|both] [--model DIR]
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { parseFlags, refuse } from '../../scripts/flags.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, '../..');
-const { values: options } = parseArgs({
-  options: {
-    every: { type: 'string', default: '1' },
-    from: { type: 'string', default: '1' },
-    to: { type: 'string' },
-    mode: { type: 'string', default: 'both' },
-    model: { type: 'string', default: join(root, 'examples/models/tiny-stories-draft') },
-  },
+const USAGE = `npm run test:allocations -- [flags]
+  --mode one|all|both   one allocation fails, or all from one on (both)
+  --from N, --to N      which allocations, the first and the last (all)
+  --every N             only every so many (1)
+  --model DIR           the checkpoint that is loaded (the draft of the bundled one)`;
+const { values: options } = parseFlags(USAGE, {
+  every: { type: 'string', default: '1' },
+  from: { type: 'string', default: '1' },
+  to: { type: 'string' },
+  mode: { type: 'string', default: 'both' },
+  model: { type: 'string', default: join(root, 'examples/models/tiny-stories-draft') },
 });
+for (const name of ['every', 'from', 'to'])
+  if (!/^[1-9]\d*$/.test(options[name] ?? '1')) refuse(USAGE, `--${name} takes a whole number from 1 on, found ${options[name]}`);
+if (!['one', 'all', 'both'].includes(options.mode)) refuse(USAGE, `no mode ${options.mode}`);
 /** A process that says nothing for this long hangs in native code, where its own clock does not run. */
 const SILENCE_MS = 60_000;
 

@@ -1,14 +1,12 @@
 // Exports the fixtures of every family, runs the exported program against the stub libraries of this folder, and compares
-// its logits and greedy tokens with the engine's. Wants Python with PyTorch and NumPy:
-//
-//   npm run build:js && node tools/npu-stub/check.mjs .venv/bin/python        all
-//   npm run build:js && node tools/npu-stub/check.mjs .venv/bin/python w8a16  those whose names hold this
+// its logits and greedy tokens with the engine's. After `npm run build:js`.
 import { spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { parseFlags, refuse } from '../../scripts/flags.mjs';
 import { DECODE, PREFILL, SPLITFUSE } from '../../dist/src/graph/graph-kind.js';
 import { BlockManager, BlockTable } from '../../dist/src/kv-cache/block-manager.js';
 import { exportModel } from '../../dist/src/npu-export/export-model.js';
@@ -28,7 +26,13 @@ import {
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const FIXTURES = join(HERE, '../../test/fixtures/oracle');
-const [python = 'python3', only = ''] = process.argv.slice(2);
+const USAGE = `node tools/npu-stub/check.mjs PYTHON [CASES]
+  PYTHON   a Python with torch and numpy
+  CASES    a part of their names; all when absent`;
+const {
+  positionals: [python, only = ''],
+} = parseFlags(USAGE, {}, true);
+if (python === undefined) refuse(USAGE, 'no PYTHON');
 const BLOCK_SIZE = 32;
 const NEW_TOKENS = 8;
 /** Longer than the windows and than a block; 40 tokens in prefill, 30 in split-fuse, then decode. */

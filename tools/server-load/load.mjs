@@ -1,16 +1,21 @@
 // What the server does under load, with clients in a process of their own: the delay of its event loop at 32 running
-// streams, then ten times as many requests as it admits. `node tools/server-load/load.mjs`, after `npm run build:js`.
+// streams, then ten times as many requests as it admits. After `npm run build:js`.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { parseFlags } from '../../scripts/flags.mjs';
 
 const STREAMS = 32;
 const body = { prompt: 'Once', max_tokens: 200, ignore_eos: true, stream: true };
 
-if (process.argv[2] === undefined) await serve();
-else await ask(process.argv[2], Number(process.argv[3]));
+// With an address and a number it is the clients' process.
+const {
+  positionals: [server, requests],
+} = parseFlags('node tools/server-load/load.mjs', {}, true);
+if (server === undefined) await serve();
+else await ask(server, Number(requests));
 
 async function serve() {
   const { serveTiny } = await import('../../dist/test/server/served.js');
