@@ -151,7 +151,7 @@ const MESSAGES = {
     `the request failed while ${d.during}: ${d.reason}`,
   OUTPUT_ABORTED: (d: { file: string }) => `${d.file} was not written, because the work was stopped`,
   REQUEST_NOT_FINITE: (d: { step: number }) =>
-    `the model's logits are not finite at generated token ${d.step}: the dtype is too narrow for this checkpoint, which --dtype f32 would show, or its files hold such numbers`,
+    `the model's logits are not finite at generated token ${d.step}: the dtype is too narrow for this checkpoint, which --dtype f32 would show, or its files hold such numbers: atb-models check --finite names the tensors`,
   // Guided output
   GUIDE_INVALID: (d: { what: string; problem: string }) => `${d.what}: ${d.problem}`,
   GUIDE_UNSUPPORTED: (d: { what: string; found: string }) =>

@@ -8,6 +8,7 @@ import type { CausalLM } from '../router/index.js';
 import { modelOf, type OpenModelOptions, planModel } from '../runner/open-model.js';
 import { unreadWeights } from '../runner/unread-weights.js';
 import { Checkpoint } from '../weights/checkpoint.js';
+import { notFiniteTensors } from '../weights/not-finite.js';
 import { declaredWeights } from '../weights/weights.js';
 import type { Command } from './command.js';
 import { declareFlags, optionsOf } from './command-line.js';
@@ -23,6 +24,11 @@ export interface Finding {
   readonly where?: string;
 }
 
+export interface CheckOptions extends OpenModelOptions {
+  /** Read every float of the files, and name the tensors with NaN or infinities. */
+  readonly finite?: boolean | undefined;
+}
+
 /** ATB takes no f32: what runs in f32 here would run in this there. */
 const LEGAL_DTYPE = 'bf16';
 
@@ -33,7 +39,7 @@ const STEP = { batch: 2, tokens: 300 } as const;
  * Looks at a model as far as that goes without running it: its configuration, what it reads of its checkpoint, its graphs
  * of each kind, and whether ATB would take them. Throws ROUTER_* when there is no model to look at.
  */
-export async function checkModel(options: OpenModelOptions): Promise<Finding[]> {
+export async function checkModel(options: CheckOptions): Promise<Finding[]> {
   const router = await getModel(options.modelPath, options);
   const found = new Findings();
   const plan = found.attempt('config', () => planModel(router, { ...options, dtype: LEGAL_DTYPE }));
@@ -42,6 +48,11 @@ export async function checkModel(options: OpenModelOptions): Promise<Finding[]> 
   const checkpoint = await found.attemptAsync('weights', () =>
     Checkpoint.open(options.modelPath, { ...options, config: router.configDict, onWarning }),
   );
+  if (checkpoint && options.finite) {
+    const notFinite = await found.attemptAsync('weights', () => notFiniteTensors(checkpoint.tensors));
+    for (const { name, count } of notFinite ?? [])
+      found.add('error', 'weights', `${name} holds NaN or infinity: ${count} of its numbers`);
+  }
   const made = await found.attemptAsync('weights', async () =>
     checkpoint
       ? await modelOf(plan, checkpoint, { onWarning, use: options.use })
@@ -159,6 +170,7 @@ const FLAGS = [
   'allow_links',
   'dtype',
   'quantize',
+  'finite',
   'json',
 ] as const;
 

@@ -58,6 +58,7 @@ const MODEL = {
   like: text('like', 'model_type of the family that it begins as', { required: true }),
   allow_links: boolean('allowLinks', 'follow links to elsewhere'),
   allow_unread: boolean('allowUnread', 'run without some weights'),
+  finite: boolean('finite', 'read all weights, and name those with NaN or infinity'),
   phase: text('phase', "which of the model's graphs", { choices: PHASES, required: true }),
 };
 

@@ -109,6 +109,14 @@ describe("a model directory of one's own: Persimmon, of examples/my-models", fun
     expect(await checkModel({ modelPath, modelDirs })).to.deep.equal([]);
   });
 
+  it('has its tensors with infinities named where all are read', async () => {
+    const path = made(withTensor(NORM, Number.POSITIVE_INFINITY));
+    const [finding, ...more] = await checkModel({ modelPath: path, modelDirs, finite: true });
+    expect(finding?.text).to.match(new RegExp(`^${NORM} holds NaN or infinity: \\d+ of its numbers$`));
+    expect(more).to.deep.equal([]);
+    expect(await checkModel({ modelPath: path, modelDirs })).to.deep.equal([]);
+  });
+
   it('is refused where it leaves out a tensor of what it reads, unless that is allowed', async () => {
     const bias = 'model.layers.1.self_attn.q_layernorm.weight';
     const path = made(withTensor(bias, 1));
