@@ -5,7 +5,7 @@ export function describeValue(value: unknown): string {
 }
 
 /** Control characters, direction marks and line separators as escapes: a name out of a file must not move the cursor. */
-function escapeInvisible(text: string): string {
+export function escapeInvisible(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (c) => `\\u{${c.codePointAt(0)?.toString(16)}}`);
 }
 

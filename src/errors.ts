@@ -1,4 +1,4 @@
-import { describeValue } from './describe-value.js';
+import { describeValue, escapeInvisible } from './describe-value.js';
 import { WEIGHT_MESSAGES } from './weight-messages.js';
 
 /**
@@ -95,7 +95,7 @@ const MESSAGES = {
     `${d.graph} is not legal in ATB: ${d.problems.join('; ')}`,
   // Native engine: `reason` is the engine's own text, which names the operation and the tensors.
   NATIVE_MISSING: (d: { looked: readonly string[]; reason?: string | undefined; remedy: string }) =>
-    `the native addon ${d.reason ? `cannot be loaded (${d.reason})` : 'is not there'}; ${d.remedy}. Looked in:\n  ${d.looked.join('\n  ')}`,
+    `the native addon ${d.reason ? `cannot be loaded (${d.reason})` : 'is not there'}; ${d.remedy}. Looked in ${d.looked.join(', ')}`,
   NATIVE_OP_MISSING: (d: { graph: string; node: string; type: string }) =>
     `${d.graph}: the engine cannot run ${describeValue(d.node)}: ${d.type} was made known by registerOp, but has no native operation; add one (docs/adding-an-op.md), or say it with operations that supportedOps() lists`,
   NATIVE_ERROR: (d: { nativeCode: string; reason: string }) => `${d.nativeCode}: ${d.reason}`,
@@ -204,7 +204,8 @@ export class AtbError<C extends ErrorCode = ErrorCode> extends Error {
     readonly detail: ErrorDetail<C>,
     options?: ErrorOptions,
   ) {
-    super(`${code}: ${(MESSAGES[code] as (d: ErrorDetail<C>) => string)(detail)}`, options);
+    // Names of files and what files hold may be anything.
+    super(escapeInvisible(`${code}: ${(MESSAGES[code] as (d: ErrorDetail<C>) => string)(detail)}`), options);
   }
 }
 

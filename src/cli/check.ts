@@ -1,3 +1,4 @@
+import { escapeInvisible } from '../describe-value.js';
 import { AtbError } from '../errors.js';
 import type { GraphKind } from '../graph/graph-kind.js';
 import { isExtension, problemText } from '../graph/legality.js';
@@ -156,7 +157,8 @@ export function findingsText(found: readonly Finding[]): string {
   const errors = found.filter(({ level }) => level === 'error');
   const warnings = found.filter(({ level }) => level === 'warning');
   const lines = [...errors, ...warnings].map(
-    ({ level, subject, text, where }) => `${level}: ${subject}: ${text}${where ? `\n  at ${where}` : ''}\n`,
+    ({ level, subject, text, where }) =>
+      `${level}: ${subject}: ${escapeInvisible(text)}${where ? `\n  at ${where}` : ''}\n`,
   );
   return `${lines.join('')}${count(errors.length, 'error')}, ${count(warnings.length, 'warning')}\n`;
 }

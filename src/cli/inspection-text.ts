@@ -1,4 +1,4 @@
-import { describeValue } from '../describe-value.js';
+import { describeValue, escapeInvisible } from '../describe-value.js';
 import type { MemoryEstimate } from '../runner/estimate-memory.js';
 import type { StoredForms } from '../runner/stored-forms.js';
 import { bytesText } from './bytes-text.js';
@@ -62,7 +62,7 @@ export function inspectionText(found: Inspection): string {
   for (const warning of found.warnings) lines.push(['warning', warning]);
   if (found.problems.length === 0) lines.push(['problems', 'none']);
   for (const { message } of found.problems) lines.push(['problem', message]);
-  return lines.map(([subject, text]) => `${subject.padEnd(14)} ${text}\n`).join('');
+  return lines.map(([subject, text]) => `${subject.padEnd(14)} ${escapeInvisible(text)}\n`).join('');
 }
 
 /** A line for each form of the linears of a quantised checkpoint, and one for those that stay floats. */

@@ -1,3 +1,4 @@
+import { escapeInvisible } from '../describe-value.js';
 import { LLM } from '../engine/llm.js';
 import type { LLMOptions } from '../engine/llm-options.js';
 import { environmentOptions, threadWarnings } from './environment.js';
@@ -33,7 +34,7 @@ export const ANSWER_FLAGS = [
 
 /** Of what will be done, although it is hardly what was meant. */
 export const warn = (text: string): void => {
-  process.stderr.write(`warning: ${text}\n`);
+  process.stderr.write(`warning: ${escapeInvisible(text)}\n`);
 };
 
 type LoadOptions = LLMOptions & { readonly modelPath: string };

@@ -55,6 +55,15 @@ describe('atb-models inspect', () => {
       expect(text).to.contain(piece);
   });
 
+  it('writes what a name holds that moves the cursor as escapes, and errors do', async () => {
+    const modelPath = path('a\nb\u{1b}[31m');
+    mkdirSync(modelPath);
+    const found = await inspectModel({ modelPath });
+    const [directory] = inspectionText(found).split('\n');
+    expect(directory).to.match(/a\\u\{a\}b\\u\{1b\}\[31m$/);
+    expect(found.problems[0]?.message).to.match(/a\\u\{a\}b\\u\{1b\}\[31m\/config\.json/);
+  });
+
   it('tells the model class, the weights by dtype and the memory from headers', async () => {
     const found = await inspectModel({ modelPath: join(oracle, 'llama') });
     expect(found).to.include({
