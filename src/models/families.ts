@@ -161,6 +161,7 @@ export * from './qwen3_5_text/index.js';
 export * from './qwen3_asr/index.js';
 export * from './qwen3_moe/index.js';
 export * from './qwen3_next/index.js';
+export * from './qwen3_omni_moe/index.js';
 export * from './qwen3_vl/index.js';
 export * from './qwen3_vl_moe/index.js';
 export * from './recurrent_gemma/index.js';

@@ -26,8 +26,9 @@ export const MODEL_TYPE_ALIASES: ReadonlyMap<string, string> = new Map([
   ['granitemoeshared', 'granitemoe'],
   // transformers maps it to its Llama, and refuses what its published files do not ask for.
   ['iquestcoder', 'llama'],
-  // A checkpoint of that part alone, which writes.
+  // Checkpoints of that part alone, which writes.
   ['qwen2_5_omni_thinker', 'qwen2_5_omni'],
+  ['qwen3_omni_moe_thinker', 'qwen3_omni_moe'],
   // transformers' class is Granite's, which may get vectors of pictures beside its words.
   ['granite_docling_text', 'granite'],
   // transformers maps it to GPT2Config.

@@ -88,7 +88,10 @@ function callsOf<T>(things: readonly T[], rowsOf: (thing: T) => number): T[][] {
   return calls;
 }
 
-/** Rows of things, in their order, each made by the encoder that reads it. `run` is given things of one encoder. */
+/**
+ * Rows of things, in their order, each made by the encoder that reads it. `run` is given things of one encoder. Where one
+ * gives wider rows, those of the other end in zeros.
+ */
 export async function encodedInTurn(
   inputs: readonly EncoderInput[],
   run: (alike: readonly EncoderInput[]) => Promise<Tensor<'f32'>>,
@@ -97,20 +100,21 @@ export async function encodedInTurn(
     inputs.filter(({ encoder }) => (encoder === 'sound') === isSound),
   ) as [EncoderInput[], EncoderInput[]];
   if (sounds.length === 0 || others.length === 0) return run(inputs);
-  const made = [await run(sounds), await run(others)] as const;
-  const width = made[0].shape[1] ?? 0;
-  const taken = [0, 0];
-  const rows = inputs.map(({ encoder, count }) => {
-    const which = encoder === 'sound' ? 0 : 1;
-    const from = taken[which] as number;
-    taken[which] = from + count * width;
-    return made[which].data.subarray(from, taken[which]);
-  });
-  const data = new Float32Array(made[0].data.length + made[1].data.length);
-  let at = 0;
-  for (const part of rows) {
-    data.set(part, at);
-    at += part.length;
-  }
-  return { dtype: 'f32', shape: [data.length / width, width], data };
+  const [heard, seen] = [rowsInTurn(await run(sounds)), rowsInTurn(await run(others))];
+  const width = Math.max(heard.width, seen.width);
+  const rows = inputs.flatMap(({ encoder, count }) => (encoder === 'sound' ? heard : seen).next(count));
+  const data = new Float32Array(rows.length * width);
+  for (const [at, row] of rows.entries()) data.set(row, at * width);
+  return { dtype: 'f32', shape: [rows.length, width], data };
+}
+
+/** What an encoder gave, some rows after the other. */
+function rowsInTurn({ data, shape: [, width = 0] }: Tensor<'f32'>) {
+  let taken = 0;
+  const next = (count: number): Float32Array[] =>
+    Array.from({ length: count }, () => {
+      taken += width;
+      return data.subarray(taken - width, taken);
+    });
+  return { width, next };
 }

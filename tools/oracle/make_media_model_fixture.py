@@ -26,7 +26,7 @@ import torch
 import transformers
 from PIL import Image
 from safetensors.torch import save_file
-from transformers import (CONFIG_MAPPING, AudioFlamingo3ForConditionalGeneration, AutoModelForImageTextToText, Qwen2_5OmniThinkerForConditionalGeneration, Qwen2AudioForConditionalGeneration,
+from transformers import (CONFIG_MAPPING, AudioFlamingo3ForConditionalGeneration, AutoModelForImageTextToText, Qwen2_5OmniThinkerForConditionalGeneration, Qwen2AudioForConditionalGeneration, Qwen3OmniMoeThinkerForConditionalGeneration,
                           Qwen3ASRForConditionalGeneration, VoxtralForConditionalGeneration)
 from transformers.modeling_outputs import MoeCausalLMOutputWithPast
 
@@ -211,6 +211,27 @@ CASES["qwen2_5_omni-alone"] = CASES["qwen2_5_omni"] | dict(
                           output_dim=64, n_window=50)),
     seed=1)
 del CASES["qwen2_5_omni-alone"]["thinker"]
+
+# Sound as Qwen3-ASR's, pictures and experts as Qwen3-VL's, times of frames as Qwen2.5-VL's; names and config.json of published files.
+CASES["qwen3_omni_moe"] = dict(
+    config=dict(text_config=CASES["qwen3_vl_moe"]["config"]["text_config"] | dict(num_hidden_layers=2, num_experts=4),
+                tie_word_embeddings=False, image_token_id=IMAGE,
+                video_token_id=VIDEO, audio_token_id=AUDIO, vision_start_token_id=START, audio_start_token_id=AUDIO_START,
+                position_id_per_seconds=2, vision_config=CASES["qwen3_vl"]["config"]["vision_config"] | dict(depth=2),
+                audio_config=CASES["qwen3_asr"]["config"]["audio_config"]),
+    model_type="qwen3_omni_moe_thinker", thinker=[("thinker.", "")], seed=1, merge=2, patch=16,
+    processor=dict(image_mean=[0.5] * 3, image_std=[0.5] * 3))
+# The thinker alone; each token has all experts, whose weights do not sum to one.
+CASES["qwen3_omni_moe-alone"] = CASES["qwen3_omni_moe"] | dict(
+    config=CASES["qwen3_omni_moe"]["config"] | dict(
+        tie_word_embeddings=True,
+        text_config=CASES["qwen3_vl"]["config"]["text_config"] | dict(
+            num_hidden_layers=2, num_experts=4, num_experts_per_tok=4, moe_intermediate_size=32, norm_topk_prob=False,
+            tie_word_embeddings=True),
+        vision_config=CASES["qwen3_vl"]["config"]["vision_config"] | dict(depth=1, deepstack_visual_indexes=[0]),
+        audio_config=CASES["qwen3_asr-thinker"]["config"]["audio_config"]),
+    seed=1)
+del CASES["qwen3_omni_moe-alone"]["thinker"]
 
 # Stretches of a second, each with a spectrogram of its own; of half a second.
 CASES["audioflamingo3"] = dict(
@@ -635,7 +656,8 @@ MoeCausalLMOutputWithPast.image_outputs = None
 CLASSES = {"qwen2_audio": Qwen2AudioForConditionalGeneration, "voxtral": VoxtralForConditionalGeneration,
            "audioflamingo3": AudioFlamingo3ForConditionalGeneration,
            "qwen3_asr": Qwen3ASRForConditionalGeneration,
-           "qwen2_5_omni_thinker": Qwen2_5OmniThinkerForConditionalGeneration}
+           "qwen2_5_omni_thinker": Qwen2_5OmniThinkerForConditionalGeneration,
+           "qwen3_omni_moe_thinker": Qwen3OmniMoeThinkerForConditionalGeneration}
 
 # Text between what is seen; a number: so many random words. Frames, width, height, seed.
 PROMPTS = [
@@ -874,6 +896,11 @@ class WindowPrompt(SoundPrompt):
         return model.model.get_audio_features(inputs["input_features"], inputs["input_features_mask"]).pooler_output.float()
 
 
+def thrice_halved(frames):
+    """Rows of three convolutions, each over every other place."""
+    return -(-frames // 8)
+
+
 class ChunkPrompt(Prompt):
     """Sound as Qwen3-ASR's extractor gives it, each by itself."""
 
@@ -884,11 +911,8 @@ class ChunkPrompt(Prompt):
     def show(self, kind, samples, rate, seed):
         mel = torch.tensor(mel_of_wave(self.extractor, samples, seed, max(0, 8000 - samples)))
         frames = mel.shape[1]
-        rest = frames % self.stretch
-        for _ in range(3):
-            rest = (rest + 1) // 2
         self.sounds.append(mel)
-        self.place((kind, samples, rate, seed), IMAGE, frames // self.stretch * 13 + rest)
+        self.place((kind, samples, rate, seed), IMAGE, frames // self.stretch * 13 + thrice_halved(frames % self.stretch))
 
     def inputs(self, more=()):
         return self.texts(more) | (self.heard() if self.sounds else {})
@@ -1463,18 +1487,27 @@ class OmniPrompt(PatchPrompt):
     def show(self, *part):
         if part[0] >= 0:
             return super().show(*part)
-        mel, mask = heard(self.extractor, part[1], part[3])
+        mel, mask = self.hear(part[1], part[3])
         self.sounds.append((torch.tensor(mel), torch.tensor(mask)))
         self.add([AUDIO_START])
-        self.place(part, AUDIO, ((int(mask.sum()) - 1) // 2 + 1 - 2) // 2 + 1)
+        self.place(part, AUDIO, self.count(int(mask.sum())))
         self.add([AUDIO_END])
+
+    def hear(self, samples, seed):
+        return heard(self.extractor, samples, seed)
+
+    def count(self, frames):
+        """Tokens of a sound."""
+        return ((frames - 1) // 2 + 1 - 2) // 2 + 1
 
     def inputs(self, more=()):
         found = super().inputs(more)
         found.pop("mm_token_type_ids")
         found["attention_mask"] = torch.ones_like(found["input_ids"])
         if self.sounds:
-            found["input_features"], found["feature_attention_mask"] = (torch.stack(of) for of in zip(*self.sounds))
+            longest = max(len(mask) for _, mask in self.sounds)
+            padded = [[torch.nn.functional.pad(of, (0, longest - of.shape[-1])) for of in sound] for sound in self.sounds]
+            found["input_features"], found["feature_attention_mask"] = (torch.stack(of) for of in zip(*padded))
         if self.grids[2]:
             # Two frames of two a second.
             found["video_second_per_grid"] = torch.tensor([1.0] * len(self.grids[2]))
@@ -1485,19 +1518,44 @@ class OmniPrompt(PatchPrompt):
         lengths = torch.tensor([int(mask.sum()) for _, mask in self.sounds])
         found, _ = model.model.get_rope_index(inputs["input_ids"], inputs.get("image_grid_thw"), inputs.get("video_grid_thw"),
                                               inputs["attention_mask"], False, lengths, inputs.get("video_second_per_grid"))
-        return found[:, 0]
+        return found[:, 0].long()
+
+    def seen(self, out):
+        return list(out.pooler_output)
 
     def encoded(self, model):
         inputs = self.inputs()
         rows = {"image": [], "video": [], "audio": []}
         if "pixel_values" in inputs:
-            rows["image"] = list(model.model.get_image_features(inputs["pixel_values"], inputs["image_grid_thw"]).pooler_output)
+            rows["image"] = self.seen(model.model.get_image_features(inputs["pixel_values"], inputs["image_grid_thw"]))
         if "pixel_values_videos" in inputs:
-            rows["video"] = list(model.model.get_video_features(inputs["pixel_values_videos"], inputs["video_grid_thw"]).pooler_output)
+            rows["video"] = self.seen(model.model.get_video_features(inputs["pixel_values_videos"], inputs["video_grid_thw"]))
         if self.sounds:
             of = model.model.get_audio_features(inputs["input_features"], inputs["feature_attention_mask"]).last_hidden_state
-            rows["audio"] = list(of.split([((int(mask.sum()) - 1) // 2 + 1 - 2) // 2 + 1 for _, mask in self.sounds]))
-        return torch.cat([rows["audio" if part[0] < 0 else "video" if part[0] else "image"].pop(0) for part in self.media]).float()
+            rows["audio"] = list(of.split([self.count(int(mask.sum())) for _, mask in self.sounds]))
+        found = [rows["audio" if part[0] < 0 else "video" if part[0] else "image"].pop(0) for part in self.media]
+        # Sound has no vectors for layers of text, as if these were zeros.
+        width = max(of.shape[1] for of in found)
+        return torch.cat([torch.nn.functional.pad(of, (0, width - of.shape[1])) for of in found]).float()
+
+
+class StretchedOmniPrompt(OmniPrompt):
+    """Sound in stretches, as Qwen3-ASR's; vectors for layers of text behind each row of what is seen."""
+
+    def __init__(self, parts, number, processor, case, extractor):
+        self.stretch = 2 * case["config"]["audio_config"]["n_window"]
+        super().__init__(parts, number, processor, case, extractor)
+
+    def hear(self, samples, seed):
+        """Each by itself: of several, 5.24 fills the shorter ones up, and counts a frame more."""
+        mel = mel_of_wave(self.extractor, samples, seed, 0)
+        return mel, numpy.ones(mel.shape[1], numpy.int64)
+
+    def count(self, frames):
+        return frames // self.stretch * 13 + thrice_halved(frames % self.stretch)
+
+    def seen(self, out):
+        return [torch.cat([rows, *more], 1) for rows, *more in zip(out.pooler_output, *out.deepstack_features)]
 
 
 @torch.no_grad()
@@ -1590,7 +1648,7 @@ def recipe_of(tensors, model, seed, tied=False):
         if len(entry["shape"]) >= 4:
             entry["std"] = float(f"{1.5 / numpy.prod(entry['shape'][1:]) ** 0.5:.4g}")
         # Published files of Qwen have experts [experts, inputs, outputs], 5.24 writes [experts, outputs, inputs], and reads both.
-        if ".layers.0.mlp.experts." in name and len(entry["shape"]) == 3 and model.config.model_type != "mistral3":
+        if ".layers.0.mlp.experts." in name and len(entry["shape"]) == 3 and model.config.model_type not in ("mistral3", "qwen3_omni_moe_thinker"):
             entry["shape"] = [entry["shape"][i] for i in (0, 2, 1)]
         # Rows of their own, and what layers' results are multiplied by.
         if name.endswith(("position_embedding", "position_embeddings", "position_embedding_table", "class_embedding", "cls_token",
@@ -1720,7 +1778,8 @@ def main():
         prompts = [(sounding or SoundPrompt)(parts, i, processor, *audio) for i, parts in enumerate(SOUNDS)]
     elif "audio_config" in config:
         extractor = transformers.WhisperFeatureExtractor(feature_size=config["audio_config"]["num_mel_bins"])
-        prompts = [OmniPrompt(parts, i, processor, case, extractor) for i, parts in enumerate(OMNI)]
+        kind = StretchedOmniPrompt if "n_window_infer" in config["audio_config"] else OmniPrompt
+        prompts = [kind(parts, i, processor, case, extractor) for i, parts in enumerate(OMNI)]
     elif "merge" in case:
         last = VIDEOS if case.get("timed", "words") != "words" else PROMPTS[-1]
         prompts = [PatchPrompt(parts, i, processor, case) for i, parts in enumerate([*PROMPTS[:-1], *[last] * ("pictures" not in case)])]

@@ -19,7 +19,14 @@ import { windowedVision } from '../qwen2_5_vl/index.js';
 const COUNT = integer(1, 10_000);
 
 /** What is said of the part that speaks. */
-const SPEECH = 'is about speaking, which is not built: answers are text';
+export const SPEECH_KEYS = keysBecause(
+  'is about speaking, which is not built: answers are text',
+  'talker_config',
+  'token2wav_config',
+  'code2wav_config',
+  'enable_audio_output',
+  'enable_talker',
+);
 
 /** Defaults of transformers 5.24, Qwen2_5OmniThinkerConfig. */
 const THINKER = defineConfig({
@@ -60,7 +67,7 @@ const THINKER = defineConfig({
     ),
     seconds_per_chunk: 'is about sound of videos, whose frames come without it',
     ignore_index: 'is used in training alone',
-    ...keysBecause(SPEECH, 'talker_config', 'token2wav_config', 'enable_audio_output', 'enable_talker'),
+    ...SPEECH_KEYS,
   },
 });
 

@@ -1,6 +1,6 @@
 import { DECODER_KINDS, ENCODE, ENCODE_SOUND, type GraphKind } from '../../graph/graph-kind.js';
 import type { EncoderInput } from '../../media/index.js';
-import { registerModel, routerOf } from '../../router/index.js';
+import { type HeadNames, registerModel, routerOf } from '../../router/index.js';
 import {
   ENCODER_SINUSOIDS,
   encoderSinusoids,
@@ -14,9 +14,10 @@ import { PairMeans, SoundTower, WhisperFront, whisperLayers, whisperNorm } from 
 import { FlashMropeForCausalLMATB } from '../base/vision/index.js';
 import { Qwen25vlVisionTower } from '../qwen2_5_vl/index.js';
 import { QWEN2_5_OMNI_CONFIG, type Qwen25OmniConfig } from './config.js';
-import { OmniProcessor } from './processor.js';
+import { qwen25OmniProcessor } from './processor.js';
 
-export { QWEN2_5_OMNI_CONFIG } from './config.js';
+export { QWEN2_5_OMNI_CONFIG, SPEECH_KEYS } from './config.js';
+export { OmniProcessor } from './processor.js';
 
 /** How many rows of sound see each other. */
 const WINDOWS = 'sound_window_len';
@@ -64,14 +65,17 @@ export class FlashQwen25OmniForCausalLMATB extends FlashMropeForCausalLMATB<Qwen
   }
 }
 
+/** What the head and the embedding are called, within a thinker or alone. */
+export function omniHeadNames({ isThinker }: { readonly isThinker: boolean }): HeadNames {
+  const root = isThinker ? 'thinker.' : '';
+  return { embedding: `${root}model.embed_tokens`, head: `${root}lm_head` };
+}
+
 export const Qwen25OmniRouter = routerOf(QWEN2_5_OMNI_CONFIG, FlashQwen25OmniForCausalLMATB, {
-  headNames: ({ isThinker }) => {
-    const root = isThinker ? 'thinker.' : '';
-    return { embedding: `${root}model.embed_tokens`, head: `${root}lm_head` };
-  },
+  headNames: omniHeadNames,
   // What speaks, and what stands around its sound.
   harmlessTensors: [/^(talker|token2wav)\./, /audio_tower\.audio_bos_eos_token\.weight$/],
-  mediaProcessor: OmniProcessor.load,
+  mediaProcessor: qwen25OmniProcessor,
   about: {
     kind: 'media',
     features: ['as qwen2_5_vl', 'sound in windows of 2 s', 'writes, does not speak'],

@@ -5,24 +5,15 @@ import { PatchProcessor } from '../base/vision/index.js';
 import { Qwen25vlProcessor } from '../qwen2_5_vl/index.js';
 import type { Qwen25OmniConfig } from './config.js';
 
-/** Pictures and frames as Qwen2.5-VL's, and sound, of which frames behind its end are nothing. */
+/** What sees and what hears, of one model. */
 export class OmniProcessor implements MediaProcessor {
   readonly placeholders: MediaProcessor['placeholders'];
 
-  private constructor(
+  constructor(
     private readonly seen: MediaProcessor,
     private readonly heard: MediaProcessor,
   ) {
     this.placeholders = { ...seen.placeholders, ...heard.placeholders };
-  }
-
-  /** @throws as `readPatchConfigs` and `readMelFiles` */
-  static async load(folder: ModelFolder, config: Qwen25OmniConfig): Promise<OmniProcessor> {
-    const { melBins } = config.audio;
-    const seen = new Qwen25vlProcessor(await PatchProcessor.load(folder, config), config.tokensPerSecond);
-    const seconds = await readMelFiles(folder, melBins);
-    const reads = readsPairs({ melBins, seconds, tail: 0 });
-    return new OmniProcessor(seen, new SoundProcessor(config.audioTokenId, { seconds, cuts: true }, reads));
   }
 
   /** @throws MEDIA_*, REQUEST_INVALID for frames of several sizes */
@@ -36,4 +27,19 @@ export class OmniProcessor implements MediaProcessor {
     const pieces = await this.heard.process(media, what, place, count);
     return pieces.map((piece) => ('data' in piece ? { ...piece, encoder: 'sound' } : piece));
   }
+}
+
+/**
+ * Pictures and frames as Qwen2.5-VL's, and sound, of which frames behind its end are nothing.
+ * @throws as `readPatchConfigs` and `readMelFiles`
+ */
+export async function qwen25OmniProcessor(
+  folder: ModelFolder,
+  config: Qwen25OmniConfig,
+): Promise<OmniProcessor> {
+  const { melBins } = config.audio;
+  const seen = new Qwen25vlProcessor(await PatchProcessor.load(folder, config), config.tokensPerSecond);
+  const seconds = await readMelFiles(folder, melBins);
+  const reads = readsPairs({ melBins, seconds, tail: 0 });
+  return new OmniProcessor(seen, new SoundProcessor(config.audioTokenId, { seconds, cuts: true }, reads));
 }

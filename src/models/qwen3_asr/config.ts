@@ -45,6 +45,24 @@ const stretchesOfWindow: Field<number, { readonly stretchFrames: number }> = {
   },
 };
 
+/**
+ * What an encoder is told that convolves stretches and looks through windows of them: Qwen3OmniMoeAudioEncoderConfig of
+ * transformers 5.24, whose defaults hold where `sizes` is absent.
+ */
+export const stretchedAudio = (sizes?: Parameters<typeof audioFields>[0]) => ({
+  ...audioFields(sizes),
+  channels: field('downsample_hidden_size', WIDTH, 480),
+  outSize: field('output_dim', WIDTH, 3584),
+  stretchFrames,
+  stretchesOfWindow,
+});
+
+/**
+ * Keys of it that nobody needs: rows of a table that is made, of which a stretch has the first; how many stretches the
+ * published code convolves at once.
+ */
+export const UNREAD_STRETCHES = ['max_position_embeddings', 'max_source_positions', 'conv_chunksize'];
+
 /** Beside the text, or of it. */
 const eosTokenIds: Field<readonly number[], { readonly text: TextWithin }> = {
   read: (json, { text: within }) => tokensBesideText('eos_token_id').read(json, within),
@@ -91,16 +109,8 @@ export const QWEN3_ASR_CONFIG = withThinker(
           audioTokenId: tokenField('audio_token_id', 151_676),
           audio: nested(
             'audio_config',
-            {
-              ...audioFields({ width: 1024, layers: 24, heads: 16, inner: 4096 }),
-              channels: field('downsample_hidden_size', WIDTH, 480),
-              outSize: field('output_dim', WIDTH, 3584),
-              stretchFrames,
-              stretchesOfWindow,
-            },
-            // Rows of a table that is made, of which a stretch has the first; how many stretches the published code
-            // convolves at once.
-            ['max_position_embeddings', 'max_source_positions', 'conv_chunksize'],
+            stretchedAudio({ width: 1024, layers: 24, heads: 16, inner: 4096 }),
+            UNREAD_STRETCHES,
           ),
         },
         irrelevant: {

@@ -12,7 +12,8 @@ import { RowProjector } from '../base/vision/index.js';
 import { QWEN3_ASR_CONFIG, type Qwen3AsrConfig } from './config.js';
 import { qwen3AsrProcessor } from './processor.js';
 
-export { QWEN3_ASR_CONFIG } from './config.js';
+export { QWEN3_ASR_CONFIG, stretchedAudio, UNREAD_STRETCHES } from './config.js';
+export { readsStretches } from './processor.js';
 
 /** Where the model of text stands in files of transformers, and in published ones. */
 const TEXT = 'model.language_model';
@@ -37,6 +38,25 @@ class NormedRows extends Module {
   }
 }
 
+/** Convolves stretches, and looks through windows of them (arXiv:2509.17765). `projected`: its last two linears. */
+export function stretchedSoundTower(
+  audio: Qwen3AsrConfig['audio'],
+  tower: Weights,
+  projected = tower.withNames(PROJECTOR),
+): SoundTower {
+  const { hiddenSize, melBins, stretchFrames, outSize } = audio;
+  const projector = new RowProjector(projected, {
+    ...{ inSize: hiddenSize, innerSize: hiddenSize, outSize, hasBias: true, act: audio.hiddenAct },
+  });
+  return new SoundTower(
+    new PlaneFront(tower, audio),
+    whisperLayers(tower.at('layers'), audio, { keyBias: true }),
+    new NormedRows(whisperNorm(tower.at('ln_post'), hiddenSize), projector),
+    [melPlanes({ high: melBins, wide: stretchFrames }), encoderSinusoids(stretchFrames, hiddenSize)],
+    MEL_PLANES.patches,
+  );
+}
+
 /** Qwen3 that writes down what it hears (arXiv:2601.21337). */
 export class FlashQwen3AsrForCausalLMATB extends FlashInsertingATB<Qwen3AsrConfig> {
   readonly name = 'qwen3_asr';
@@ -46,19 +66,13 @@ export class FlashQwen3AsrForCausalLMATB extends FlashInsertingATB<Qwen3AsrConfi
     const { audio, isThinker } = config;
     if (isThinker) super(config, weights, THINKER);
     else super(config, besideHead(weights, TEXT), TEXT);
-    const tower = weights.at(isThinker ? `${THINKER}.audio_tower` : 'model.audio_tower');
-    const { hiddenSize, melBins, stretchFrames, outSize } = audio;
-    const projected = isThinker ? tower.withNames(PROJECTOR) : weights.at('model.multi_modal_projector');
-    const projector = new RowProjector(projected, {
-      ...{ inSize: hiddenSize, innerSize: hiddenSize, outSize, hasBias: true, act: audio.hiddenAct },
-    });
-    this.encoderModule = new SoundTower(
-      new PlaneFront(tower, audio),
-      whisperLayers(tower.at('layers'), audio, { keyBias: true }),
-      new NormedRows(whisperNorm(tower.at('ln_post'), hiddenSize), projector),
-      [melPlanes({ high: melBins, wide: stretchFrames }), encoderSinusoids(stretchFrames, hiddenSize)],
-      MEL_PLANES.patches,
-    );
+    this.encoderModule = isThinker
+      ? stretchedSoundTower(audio, weights.at(`${THINKER}.audio_tower`))
+      : stretchedSoundTower(
+          audio,
+          weights.at('model.audio_tower'),
+          weights.at('model.multi_modal_projector'),
+        );
   }
 }
 

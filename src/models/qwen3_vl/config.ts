@@ -28,7 +28,7 @@ import {
 } from '../base/vision/index.js';
 
 /** Behind which layers of its encoder there are vectors for the first layers of text. */
-const deepLayers: Field<readonly number[], { readonly depth: number }> = {
+export const deepLayers: Field<readonly number[], { readonly depth: number }> = {
   read(json, { depth }) {
     const name = 'deepstack_visual_indexes';
     const layers = json.value(name, listOf(integer(0, 10_000), 'layers')) ?? [8, 16, 24];
@@ -39,8 +39,10 @@ const deepLayers: Field<readonly number[], { readonly depth: number }> = {
 };
 
 /** What text has whose tokens stand on three axes. */
-export const qwen3vlText = (defaults: Pick<DecoderDefaults, 'numKeyValueHeads' | 'headDim'>) => ({
-  ...decoder({ ...LLAMA_DEFAULTS, ...defaults, ropeTheta: 500_000 }),
+export const qwen3vlText = (
+  defaults: Pick<DecoderDefaults, 'numKeyValueHeads' | 'headDim'> & Partial<DecoderDefaults>,
+) => ({
+  ...decoder({ ...LLAMA_DEFAULTS, ropeTheta: 500_000, ...defaults }),
   ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: false }),
   slidingWindows: fullAttention,
   sections: sectionsOr([24, 20, 20]),

@@ -6,7 +6,7 @@ import { LlamaLayer, type MakeLayer } from '../llama/index.js';
 import { Qwen3Attention } from '../qwen3/index.js';
 import { QWEN3_VL_CONFIG, type Qwen3vlConfig } from './config.js';
 import { TimedProcessor } from './timed-processor.js';
-import { Qwen3vlVisionTower } from './vision-tower.js';
+import { type MergersNames, Qwen3vlVisionTower } from './vision-tower.js';
 
 export * from './config.js';
 export { TimedProcessor } from './timed-processor.js';
@@ -19,14 +19,15 @@ export class FlashQwen3vlForCausalLMATB<
   readonly name: string = 'qwen3_vl';
   protected readonly encoderModule: Qwen3vlVisionTower;
 
-  constructor(config: C, weights: Weights, parts: MropeParts = {}) {
+  /** `names`: of the encoder's mergers, where they are others. */
+  constructor(config: C, weights: Weights, parts: MropeParts = {}, names?: MergersNames) {
     const deep = { ...config, deepLevels: config.vision.deepLayers.length };
     const layer: MakeLayer = (layerId, at) => {
       const selfAttn = new Qwen3Attention(layerId, config, at.at('self_attn'));
       return new LlamaLayer(layerId, config, at, { selfAttn });
     };
     super(deep, weights, { layer, ...parts });
-    this.encoderModule = new Qwen3vlVisionTower(config.vision, weights.at(rootsOf(weights).vision));
+    this.encoderModule = new Qwen3vlVisionTower(config.vision, weights.at(rootsOf(weights).vision), names);
   }
 }
 

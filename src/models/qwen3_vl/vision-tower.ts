@@ -1,12 +1,17 @@
 import { UngatedMLP } from '../../layers/mlp.js';
 import { BaseLayerNorm } from '../../layers/norms.js';
 import type { Weights } from '../../weights/weights.js';
-import { EPSILON, VisionTower } from '../base/vision/index.js';
+import { EPSILON, type VisionParts, VisionTower } from '../base/vision/index.js';
 import type { Qwen3vlConfig } from './config.js';
+
+/** What mergers and their parts are called. */
+export type MergersNames = Pick<VisionParts, 'mergerNames' | 'deepMergers'>;
+
+const NAMES: MergersNames = { mergerNames: { norm: 'norm', up: 'linear_fc1', down: 'linear_fc2' } };
 
 /** Learned positions beside rotary ones, and vectors of some layers for the first layers of text (arXiv:2511.21631). */
 export class Qwen3vlVisionTower extends VisionTower {
-  constructor(config: Qwen3vlConfig['vision'], weights: Weights) {
+  constructor(config: Qwen3vlConfig['vision'], weights: Weights, names: MergersNames = NAMES) {
     const mlp = { ...config, mlpBias: true };
     super(
       {
@@ -15,7 +20,7 @@ export class Qwen3vlVisionTower extends VisionTower {
         mlp: (at) => new UngatedMLP(mlp, at, { names: { up: 'linear_fc1', down: 'linear_fc2' } }),
         patchBias: true,
         positionSide: Math.round(Math.sqrt(config.numPositions)),
-        mergerNames: { norm: 'norm', up: 'linear_fc1', down: 'linear_fc2' },
+        ...names,
       },
       weights,
     );

@@ -53,7 +53,7 @@ export function sectionsOr(
 export const axesTakeTurns: Field<true> = {
   read(json) {
     for (const name of ['rope_parameters', 'rope_scaling'])
-      json.section(name)?.value('mrope_interleaved', only(true));
+      for (const key of ['mrope_interleaved', 'interleaved']) json.section(name)?.value(key, only(true));
     return true;
   },
 };

@@ -150,6 +150,8 @@ export interface VisionParts {
   readonly mergerNames?: MergerSizes['names'];
   /** Layers whose results become vectors of their own, behind the embedding. */
   readonly deepLayers?: readonly number[];
+  /** Where the mergers of these stand; `deepstack_merger_list` when absent. */
+  readonly deepMergers?: string;
 }
 
 /**
@@ -219,7 +221,7 @@ export class VisionTower extends Module implements Encoder {
       parts.merger?.(depth) ?? new PatchMerger(depth, weights.at('merger'), { ...sizes, normsBlocks: false });
     this.deepLayers = deepLayers;
     this.deepMergers = deepLayers.map((_, level) => {
-      const at = weights.at('deepstack_merger_list').at(level);
+      const at = weights.at(parts.deepMergers ?? 'deepstack_merger_list').at(level);
       return new PatchMerger(depth + 1 + level, at, { ...sizes, normsBlocks: true });
     });
   }
