@@ -13,6 +13,10 @@ constexpr int64_t kChannels = 256;
 /// The most rows and the most panels whose sums are in registers at once: never all of both, see V::kAccumulators.
 constexpr int64_t kRows = 6;
 constexpr int64_t kPanels = 8;
+/// Panels of so few rows are read from their beginning to their end, and only so many side by side: memory gives them
+/// faster than eight of which pieces are read in turns.
+constexpr int64_t kFewRows = 32;
+constexpr int kFewPanels = 4;
 /// How far ahead of its reader each panel is fetched. Without fetching a single row reaches 3/4 of the bandwidth.
 constexpr int64_t kPrefetchBytes = 1024;
 
@@ -145,8 +149,8 @@ void AccumulatePanels(const char* x, int64_t x_bytes, const char* w, int64_t pan
   }
 }
 
-/// AccumulatePanels for a number of rows that is known when the program runs.
-template <class V, class F>
+/// AccumulatePanels for a number of rows that is known when the program runs. kWide: panels side by side of two rows and more.
+template <class V, class F, int kWide = kPanels>
 void AccumulateRows(int64_t rows, const char* x, int64_t x_bytes, const char* w, int64_t panel_stride, int64_t steps,
                     int64_t panels, float (*c)[kRows][kPanelColumns]) {
   constexpr int kMost = RowsOf<V, F>();
@@ -154,19 +158,20 @@ void AccumulateRows(int64_t rows, const char* x, int64_t x_bytes, const char* w,
     case 1:
       return AccumulatePanels<V, F, 1, StreamsOf<V, F>()>(x, x_bytes, w, panel_stride, steps, panels, c);
     case 2:
-      return AccumulatePanels<V, F, 2, kPanels>(x, x_bytes, w, panel_stride, steps, panels, c);
+      return AccumulatePanels<V, F, 2, kWide>(x, x_bytes, w, panel_stride, steps, panels, c);
     case 3:
-      return AccumulatePanels<V, F, 3, kPanels>(x, x_bytes, w, panel_stride, steps, panels, c);
+      return AccumulatePanels<V, F, 3, kWide>(x, x_bytes, w, panel_stride, steps, panels, c);
     case 4:
-      return AccumulatePanels<V, F, 4, kPanels>(x, x_bytes, w, panel_stride, steps, panels, c);
+      return AccumulatePanels<V, F, 4, kWide>(x, x_bytes, w, panel_stride, steps, panels, c);
     case 5:
-      return AccumulatePanels<V, F, kMost < 5 ? kMost : 5, kPanels>(x, x_bytes, w, panel_stride, steps, panels, c);
+      return AccumulatePanels<V, F, kMost < 5 ? kMost : 5, kWide>(x, x_bytes, w, panel_stride, steps, panels, c);
     default:
-      return AccumulatePanels<V, F, kMost, kPanels>(x, x_bytes, w, panel_stride, steps, panels, c);
+      return AccumulatePanels<V, F, kMost, kWide>(x, x_bytes, w, panel_stride, steps, panels, c);
   }
 }
 
-/// KernelTable::gemm for one format. Panels go outermost, eight at a time, and stay in L2 while all rows pass by.
+/// KernelTable::gemm for one format. Panels go outermost, eight at a time, and stay in L2 while all rows pass by, a piece of
+/// their channels at a time where rows are many.
 template <class V, class F>
 void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, int64_t x_size, GemmScratch& scratch) {
   const PackedWeight& weight = *call.weight;
@@ -176,8 +181,8 @@ void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, int64_t 
     for (int64_t row = 0; row < call.m; row += RowsOf<V, F>()) {
       const int64_t rows = Min(RowsOf<V, F>(), call.m - row);
       memset(scratch.c, 0, sizeof scratch.c);
-      // Panels of a single row are read from their beginning to their end.
-      const int64_t most = call.m == 1 && F::Direct(weight.k) ? weight.k : kChannels;
+      const bool whole = call.m <= kFewRows && F::Direct(weight.k);
+      const int64_t most = whole ? weight.k : kChannels;
       for (int64_t k = 0; k < weight.k; k += most) {
         const int64_t channels = Min(most, weight.k - k);
         const char* x = static_cast<const char*>(call.x) + row * x_stride + k * x_size;
@@ -189,7 +194,10 @@ void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, int64_t 
         }
         const char* w = static_cast<const char*>(weight.data) + panel * weight.panel_stride + k / F::kStep * F::kBytes;
         const int64_t steps = (channels + F::kStep - 1) / F::kStep;
-        AccumulateRows<V, F>(rows, x, x_bytes, w, weight.panel_stride, steps, panels, scratch.c);
+        if (whole)
+          AccumulateRows<V, F, kFewPanels>(rows, x, x_bytes, w, weight.panel_stride, steps, panels, scratch.c);
+        else
+          AccumulateRows<V, F>(rows, x, x_bytes, w, weight.panel_stride, steps, panels, scratch.c);
       }
       for (int64_t p = 0; p < panels; p += call.gated ? 2 : 1) {
         const float* up = call.gated ? scratch.c[p + 1][0] : nullptr;
