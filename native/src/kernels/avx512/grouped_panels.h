@@ -7,6 +7,11 @@ namespace {
 
 /// The most digit rows that are multiplied at once.
 constexpr int kDigitRows = 6;
+/// Panels that are read side by side for T digit rows: each digit that is broadcast meets all of them. Of fewer rows one
+/// panel is read from its beginning to its end, as fast as memory is.
+constexpr int SideBySide(int T) { return T == kDigitRows ? 2 : 1; }
+/// How far ahead of its reader a panel is fetched.
+constexpr int64_t kBytesAhead = 2048;
 
 inline __m128i SixteenExponents(const uint8_t* bytes) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes)); }
 

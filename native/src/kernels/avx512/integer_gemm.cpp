@@ -12,24 +12,13 @@ namespace {
 using simd::Min;
 
 constexpr int64_t kPanels = kGemmStreams;
-/// Accumulators that fit the 32 registers beside weights and constants.
-constexpr int kAccumulators = 24;
 /// Channels of one step: half a tile.
 constexpr int64_t kStep = kGroupStep;
-/// How far ahead of its reader each of so many panels is fetched.
-constexpr int64_t PrefetchBytes(int panels) { return panels == 1 ? 2048 : 1024; }
 
 struct alignas(64) Scratch {
   float c[kPanels][kDigitRows][kPanelColumns];
   int32_t sums[kPanels][kDigitRows][kPanelColumns];  ///< Sums over groups, each times its multiplier.
   float scales[kPanels][kPanelColumns];
-};
-
-/// What the sums of a group of channels are multiplied by, for panels side by side.
-struct GroupEnd {
-  simd::Scales scales;
-  int64_t next;  ///< Bytes from the end of a panel to the panel that is read in its place after it.
-  simd::GroupOffsets offsets;
 };
 
 /// AddScaled with what the offsets of a group add, offset * sums[r].
@@ -44,8 +33,14 @@ inline void AddWithOffsets(const __m512i* acc, Vec scale, Vec offset, const simd
   }
 }
 
-/// Takes the sums of a group, those of `panels` panels from `first` on. A function of its own: within each Accumulate it
-/// was most of this file's code, and kept the sums of its loop from staying in registers.
+/// What the sums of a group of channels are multiplied by, for panels side by side.
+struct GroupEnd {
+  simd::Scales scales;
+  simd::GroupOffsets offsets;
+};
+
+/// Takes the sums of a group, those of `panels` panels from `first` on. A function of its own: within Accumulate it would
+/// keep the sums of its loop in memory.
 template <int T>
 __attribute__((noinline)) void AddGroup(const __m512i (*acc)[T], int64_t panels, int planes, const GroupEnd& group,
                                         int64_t first, Scratch& scratch) {
@@ -69,25 +64,22 @@ void Accumulate(const DigitRows<T>& x, const __m512i* starts, const char* w, int
                 int64_t end, const GroupEnd& group, int64_t first, Scratch& scratch) {
   constexpr int64_t kStepLines = kStep / 4;
   __m512i acc[P][T];
-#pragma GCC unroll 8
+#pragma GCC unroll 2
   for (int p = 0; p < P; ++p) {
-#pragma GCC unroll 8
+#pragma GCC unroll 6
     for (int t = 0; t < T; ++t) acc[p][t] = starts[t];
   }
   w += first * panel_stride + begin * kStepLines * 64;
   for (int64_t s = begin; s < end; ++s) {
     const int64_t at = x.At(s);
-    // Near the end of a panel the panel that comes after it is fetched, which would start with misses otherwise.
-    const bool ends = s * kStepLines * 64 + PrefetchBytes(P) >= panel_stride;
-    const int64_t ahead = PrefetchBytes(P) + (ends ? group.next : 0);
 #pragma GCC unroll 1
     for (int64_t line = 0; line < kStepLines; ++line, w += 64) {
-#pragma GCC unroll 8
+#pragma GCC unroll 2
       for (int p = 0; p < P; ++p) {
         __m512i weights;
         I8::Load(w + p * panel_stride, &weights);
-        __builtin_prefetch(w + p * panel_stride + ahead);
-#pragma GCC unroll 8
+        __builtin_prefetch(w + p * panel_stride + kBytesAhead);
+#pragma GCC unroll 6
         for (int t = 0; t < T; ++t) {
           int quad;
           memcpy(&quad, x.rows[t] + at + line * 4, sizeof quad);
@@ -97,44 +89,27 @@ void Accumulate(const DigitRows<T>& x, const __m512i* starts, const char* w, int
     }
   }
   __m512i sums[P][T];
-#pragma GCC unroll 8
+#pragma GCC unroll 2
   for (int p = 0; p < P; ++p) {
-#pragma GCC unroll 8
+#pragma GCC unroll 6
     for (int t = 0; t < T; ++t) sums[p][t] = acc[p][t];
   }
   AddGroup(sums, P, x.planes, group, first, scratch);
 }
 
-/// Accumulate for panels [first, panels), as many at once as the registers hold.
-template <int T, int P>
-void AccumulatePanels(const DigitRows<T>& x, const __m512i* starts, const char* w, int64_t panel_stride, int64_t begin,
-                      int64_t end, const GroupEnd& group, int64_t first, int64_t panels, Scratch& scratch) {
-  if constexpr (T * P <= kAccumulators || P == 1) {
-    for (; panels - first >= P; first += P)
-      Accumulate<T, P>(x, starts, w, panel_stride, begin, end, group, first, scratch);
-  }
-  if constexpr (P > 1) {
-    // Eight panels; six, which AMX hands over; or fewer.
-    constexpr int kFewer = P == 8 ? 6 : P == 6 ? 4 : P / 2;
-    if (panels > first)
-      AccumulatePanels<T, kFewer>(x, starts, w, panel_stride, begin, end, group, first, panels, scratch);
-  }
-}
-
-/// Panels that are read side by side for T digit rows. Of few rows one panel is read from its beginning to its end, which is
-/// a third faster than eight at once.
-template <int T>
-constexpr int kSideBySide = T <= 4 ? 1 : kPanels;
-
 /// MultiplyRows group by group, for int8 with offsets or with one scale for each output.
 template <int T>
 void MultiplyGroups(const DigitRows<T>& x, const PackedWeight& weight, const simd::ScaleGroups& groups, GroupEnd end,
                     const char* w, int64_t panels, Scratch& scratch) {
+  const int64_t stride = weight.panel_stride;
   for (int64_t g = 0; g < groups.count; ++g) {
     const int64_t begin = groups.Step(g), last = groups.Step(g + 1);
     __m512i starts[T];
     for (int t = 0; t < T; ++t) starts[t] = _mm512_set1_epi32(-I8::kExcess * DigitSum(x, t, begin, last));
-    AccumulatePanels<T, kSideBySide<T>>(x, starts, w, weight.panel_stride, begin, last, end, 0, panels, scratch);
+    int64_t p = 0;
+    for (constexpr int P = SideBySide(T); p + P <= panels; p += P)
+      Accumulate<T, P>(x, starts, w, stride, begin, last, end, p, scratch);
+    for (; p < panels; ++p) Accumulate<T, 1>(x, starts, w, stride, begin, last, end, p, scratch);
     end.scales.data += kPanelColumns;
     if (!end.offsets.offsets) continue;
     end.offsets.offsets += kPanelColumns;
@@ -143,10 +118,10 @@ void MultiplyGroups(const DigitRows<T>& x, const PackedWeight& weight, const sim
 }
 
 /// Multiplies T digit rows, those of activation rows [row, row + T / planes), by `panels` panels, all groups of them. c
-/// and sums must be zero. `more` says that panels follow.
+/// and sums must be zero.
 template <class F, int T>
 void MultiplyRows(const GemmCall& call, const simd::DigitBlocks& blocks, int64_t row, int64_t panel, int64_t panels,
-                  bool more, Scratch& scratch) {
+                  Scratch& scratch) {
   const PackedWeight& weight = *call.weight;
   const simd::ScaleGroups groups(weight);
   const DigitRows<T> x(call, blocks, row);
@@ -154,10 +129,8 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlocks& blocks, int64_t
   const char* w = static_cast<const char*>(weight.data) + panel * weight.panel_stride;
   if constexpr (F::kFormat == WeightFormat::kI8) {
     const simd::GroupOffsets offsets(call, groups.count, 0, panel, row);
-    if (offsets.offsets || groups.count == 1) {
-      const int64_t next = more && kSideBySide<T> > 1 ? (panels - 1) * weight.panel_stride : 0;
-      return MultiplyGroups<T>(x, weight, groups, {scales, next, offsets}, w, panels, scratch);
-    }
+    if (offsets.offsets || groups.count == 1)
+      return MultiplyGroups<T>(x, weight, groups, {scales, offsets}, w, panels, scratch);
   }
   const int64_t stride = groups.count * kPanelColumns, at = panel * stride;
   GroupedPanels grouped{x.planes, w, weight.panel_stride, stride};
@@ -186,18 +159,17 @@ void Multiply(const GemmCall& call, int64_t panel_begin, int64_t panel_end, Scra
   const int64_t whole = call.m / blocks.rows * blocks.rows;
   for (int64_t panel = panel_begin; panel < panel_end; panel += kPanels) {
     const int64_t panels = Min(kPanels, panel_end - panel);
-    const bool more = panel + panels < panel_end;
     for (int64_t row = 0, rows; row < call.m; row += rows) {
       rows = Min(kDigitRows / planes, (row < whole ? whole : call.m) - row);
       memset(scratch.c, 0, sizeof scratch.c);
       if (call.weight->multipliers) memset(scratch.sums, 0, sizeof scratch.sums);
       switch (rows * planes) {
-        case 1: MultiplyRows<F, 1>(call, blocks, row, panel, panels, more, scratch); break;
-        case 2: MultiplyRows<F, 2>(call, blocks, row, panel, panels, more, scratch); break;
-        case 3: MultiplyRows<F, 3>(call, blocks, row, panel, panels, more, scratch); break;
-        case 4: MultiplyRows<F, 4>(call, blocks, row, panel, panels, more, scratch); break;
-        case 5: MultiplyRows<F, 5>(call, blocks, row, panel, panels, more, scratch); break;
-        case 6: MultiplyRows<F, 6>(call, blocks, row, panel, panels, more, scratch); break;
+        case 1: MultiplyRows<F, 1>(call, blocks, row, panel, panels, scratch); break;
+        case 2: MultiplyRows<F, 2>(call, blocks, row, panel, panels, scratch); break;
+        case 3: MultiplyRows<F, 3>(call, blocks, row, panel, panels, scratch); break;
+        case 4: MultiplyRows<F, 4>(call, blocks, row, panel, panels, scratch); break;
+        case 5: MultiplyRows<F, 5>(call, blocks, row, panel, panels, scratch); break;
+        case 6: MultiplyRows<F, 6>(call, blocks, row, panel, panels, scratch); break;
       }
       for (int64_t p = 0; p < panels; p += call.gated ? 2 : 1) {
         float* up = call.gated ? scratch.c[p + 1][0] : nullptr;

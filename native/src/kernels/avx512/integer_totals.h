@@ -10,10 +10,6 @@
 namespace atb::kernels::avx512 {
 namespace {
 
-/// Panels that are read side by side for T digit rows.
-constexpr int TotalPanels(int T) { return T == kDigitRows ? 2 : 1; }
-/// How far ahead of its reader a panel is fetched.
-constexpr int64_t kTotalsAhead = 2048;
 /// Groups whose sums of digits are known at a time. Of so many, groups of 32 channels fill a panel of 8192: a panel is
 /// read from its beginning to its end.
 constexpr int64_t kKnownGroups = 256;
@@ -109,7 +105,7 @@ __attribute__((noinline)) void AddGroups(const DigitRows<T>& x, const int32_t (*
 #pragma GCC unroll 4
         for (int p = 0; p < P; ++p) {
           F::Load(w + p * panels.weight_stride, quads[p]);
-          if (P == 1) __builtin_prefetch(w + kTotalsAhead);
+          if (P == 1) __builtin_prefetch(w + kBytesAhead);
         }
 #pragma GCC unroll 2
         for (int q = 0; q < F::kQuads; ++q) {
@@ -200,7 +196,7 @@ void MultiplyTotals(const DigitRows<T>& x, const GroupedPanels& panels, const si
       });
     };
     int64_t p = 0;
-    for (constexpr int P = TotalPanels(T); p + P <= count; p += P) add.template operator()<P>(p);
+    for (constexpr int P = SideBySide(T); p + P <= count; p += P) add.template operator()<P>(p);
     for (; p < count; ++p) add.template operator()<1>(p);
   }
 }
