@@ -105,7 +105,7 @@ __attribute__((noinline)) void AddGroups(const DigitRows<T>& x, const int32_t (*
 #pragma GCC unroll 4
         for (int p = 0; p < P; ++p) {
           F::Load(w + p * panels.weight_stride, quads[p]);
-          if (P == 1) __builtin_prefetch(w + kBytesAhead);
+          __builtin_prefetch(w + p * panels.weight_stride + kBytesAhead);
         }
 #pragma GCC unroll 2
         for (int q = 0; q < F::kQuads; ++q) {
