@@ -3,22 +3,21 @@
 // with what makes up for weights that are too large. How bytes are multiplied is the table's: a format F here is one of
 // below that also has AddStep<T>(w, rows, at, acc), which adds a step of a panel at w, times the digits at rows[t] + at, to
 // acc[t], two registers of eight columns. Everything has internal linkage; vec.h says why.
-#include "kernels/avx2/integer_sums.h"
+#include "kernels/avx2/exponent_windows.h"
 
 namespace atb::kernels::avx2 {
 namespace {
 
-/// Groups whose sums of digits are known at a time.
-constexpr int64_t kSpan = 64;
-
-/// The most digit rows that are multiplied at once. Each takes two of the 16 registers.
-constexpr int kByteRows = 4;
+/// Groups whose sums of digits are known at a time. Of so many, groups of 32 channels fill a panel of 8192: a panel is
+/// read from its beginning to its end.
+constexpr int64_t kKnownGroups = 256;
 /// How far ahead of its reader a panel is fetched.
 constexpr int64_t kBytesAhead = 2048;
 
 /// Int4 of a panel of which a line of 64 bytes holds two quads of channels for each column.
 struct I4Bytes {
   static constexpr bool kInBytes = true;
+  static constexpr bool kHasExponents = false;
   /// What the integers are too large by as unsigned bytes.
   static constexpr int kExcess = 8;
   static constexpr int kQuads = 2;
@@ -31,6 +30,27 @@ struct I4Bytes {
     const __m256i lower = _mm256_set1_epi8(0xF);
     quads[0] = _mm256_and_si256(both, lower);
     quads[1] = _mm256_and_si256(_mm256_srli_epi16(both, 4), lower);
+  }
+};
+
+/// The same of e2m1: twice each number.
+struct E2M1Bytes {
+  static constexpr bool kInBytes = true;
+  static constexpr bool kHasExponents = true;
+  static constexpr int kExcess = 12;
+  static constexpr int kQuads = 2;
+  static constexpr float kScale = 1;
+  static void Load(const char* line, __m256i (&quads)[kQuads]) {
+    const __m256i both = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(line));
+    quads[0] = LookUp(both);
+    quads[1] = LookUp(_mm256_srli_epi16(both, 4));
+  }
+
+ private:
+  static __m256i LookUp(__m256i codes) {
+    const __m256i numbers = _mm256_broadcastsi128_si256(
+        _mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0));
+    return _mm256_shuffle_epi8(numbers, _mm256_and_si256(codes, _mm256_set1_epi8(0xF)));
   }
 };
 
@@ -80,6 +100,21 @@ inline void SumRows(const DigitRows<Planes, R>& x, int64_t begin, int64_t end, i
   _mm_storeu_si128(reinterpret_cast<__m128i*>(sums), all);
 }
 
+/// The sums of products of group g of a panel, of which `w` is moved on. `sums` has the sums of the group's digits,
+/// `offsets` what integers have, or is null.
+template <class F, int T, class Rows>
+__attribute__((always_inline)) inline void SumGroup(const char*& w, const Rows& x, const int32_t* sums,
+                                                    const int16_t* offsets, const simd::ScaleGroups& groups, int64_t g,
+                                                    __m256i (&acc)[T][2]) {
+  for (int i = 0; i < 2; ++i) {
+    __m256i missing = _mm256_set1_epi32(-F::kExcess);
+    if (offsets) missing = MissingOffsets(offsets + g * kPanelColumns + 8 * i, F::kExcess);
+    for (int t = 0; t < T; ++t) acc[t][i] = _mm256_mullo_epi32(missing, _mm256_set1_epi32(sums[t]));
+  }
+  for (int64_t s = groups.Step(g), last = groups.Step(g + 1); s < last; ++s, w += kStepBytes<F>)
+    F::template AddStep<T>(w, x.rows, x.At(s), acc);
+}
+
 /// What the sums of a panel's groups are multiplied by: multipliers, or scales where these are null.
 struct GroupFactors {
   const float* scales;
@@ -96,19 +131,37 @@ void AddGroups(const char* w, const DigitRows<Planes, R>& x, const int32_t (*sum
   w += groups.Step(begin) * kStepBytes<F>;
   for (int64_t g = begin; g < end; ++g, ++sums) {
     __m256i acc[T][2];
-    for (int i = 0; i < 2; ++i) {
-      __m256i missing = _mm256_set1_epi32(-F::kExcess);
-      if (factors.offsets) missing = MissingOffsets(factors.offsets + g * kPanelColumns + 8 * i, F::kExcess);
-      for (int t = 0; t < T; ++t) acc[t][i] = _mm256_mullo_epi32(missing, _mm256_set1_epi32((*sums)[t]));
-    }
-    for (int64_t s = groups.Step(g), last = groups.Step(g + 1); s < last; ++s, w += kStepBytes<F>)
-      F::template AddStep<T>(w, x.rows, x.At(s), acc);
+    SumGroup<F, T>(w, x, *sums, factors.offsets, groups, g, acc);
     const auto digit = [&](int t) { return Int32x16{acc[t][0], acc[t][1]}; };
     if (factors.multipliers) {
       AddMultiplied<T>(digit, factors.multipliers + g * kPanelColumns, totals);
     } else {
       const Vec scale = Vec::Load(factors.scales + g * kPanelColumns) * Vec::Set1(factors.offsets ? 1.0f : F::kScale);
       AddScaled<Planes, R>(digit, scale, {}, 0, c);
+    }
+  }
+}
+
+/// AddGroups where scales are powers of two, span by span: `span` groups, of which `end` ends one.
+template <class F, int Planes, int R>
+void AddSpans(const char* w, const DigitRows<Planes, R>& x, const int32_t (*sums)[kByteRows], const uint8_t* exponents,
+              const simd::ScaleGroups& groups, int64_t begin, int64_t end, int64_t span, float (*c)[kPanelColumns]) {
+  constexpr int T = Planes * R;
+  w += groups.Step(begin) * kStepBytes<F>;
+  for (int64_t g = begin; g < end;) {
+    const int64_t last = simd::Min(g + span, end);
+    WindowSums windows(exponents + g * kPanelColumns, last - g);
+    for (; g < last; ++g, ++sums) {
+      __m256i acc[T][2];
+      SumGroup<F, T>(w, x, *sums, nullptr, groups, g, acc);
+      const auto digit = [&](int t) { return Int32x16{acc[t][0], acc[t][1]}; };
+      bool any;
+      const Vec small = windows.Add<T>(digit, exponents + g * kPanelColumns, any);
+      if (any) AddScaled<Planes, R>(digit, small, {}, 0, c);
+    }
+    for (int i = 0; i < windows.Count(); ++i) {
+      const auto whole = [&](int t) { return Int32x16::Load(windows.sums[i][t]); };
+      AddScaled<Planes, R>(whole, windows.Unit(i), {}, 0, c);
     }
   }
 }
@@ -123,14 +176,23 @@ void MultiplyBytes(const GemmCall& call, const simd::DigitBlock& block, int64_t 
   const auto scales = simd::Scales::Of<Vec>(weight, groups.count, panel, panels, one_scales);
   const DigitRows<Planes, R> x(block, row);
   alignas(32) int32_t totals[kGemmStreams][kByteRows][kPanelColumns] = {};
-  for (int64_t begin = 0; begin < groups.count; begin += kSpan) {
-    const int64_t end = simd::Min(begin + kSpan, groups.count);
-    int32_t sums[kSpan][kByteRows];
+  const int64_t span = weight.exponents ? ExponentSpan(weight) / groups.channels : 1;
+  const int64_t most = kKnownGroups / span * span;
+  for (int64_t begin = 0; begin < groups.count; begin += most) {
+    const int64_t end = simd::Min(begin + most, groups.count);
+    int32_t sums[kKnownGroups][kByteRows];
     for (int64_t g = begin; g < end; ++g)
       SumRows(x, groups.Step(g), groups.Step(g + 1), sums[g - begin]);
     for (int64_t p = 0; p < panels; ++p) {
       const int64_t at = (panel + p) * groups.count * kPanelColumns;
-      AddGroups<F, Planes, R>(static_cast<const char*>(weight.data) + (panel + p) * weight.panel_stride, x, sums,
+      const char* w = static_cast<const char*>(weight.data) + (panel + p) * weight.panel_stride;
+      if constexpr (F::kHasExponents) {
+        if (weight.exponents) {
+          AddSpans<F, Planes, R>(w, x, sums, weight.exponents + at, groups, begin, end, span, c[p]);
+          continue;
+        }
+      }
+      AddGroups<F, Planes, R>(w, x, sums,
                               {scales.data + p * scales.stride, weight.multipliers ? weight.multipliers + at : nullptr,
                                weight.offsets ? weight.offsets + at : nullptr},
                               groups, begin, end, totals[p], c[p]);

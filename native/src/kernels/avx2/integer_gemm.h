@@ -1,6 +1,5 @@
 #pragma once
 // Products with a panel's integers, format by format. Everything has internal linkage; vec.h says why.
-#include "kernels/avx2/exponent_windows.h"
 #include "kernels/avx2/integer_bytes.h"
 #include "kernels/avx2/kernels.h"
 
@@ -13,10 +12,8 @@ constexpr int64_t kPanels = kGemmStreams;
 
 struct alignas(64) Scratch {
   PartialSums sums[kPanels][kDigitRows];
-  int32_t totals[kPanels][kDigitRows][kPanelColumns];  ///< Sums over groups, each times its multiplier.
   float c[kPanels][kByteRows][kPanelColumns];
   float scales[kPanels][kPanelColumns];
-  WindowSums windows[kPanels];  ///< Where scales are powers of two.
   int16_t x[kDigitRows][kPieceSteps * kStep];
 };
 
@@ -37,12 +34,9 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
   const simd::ScaleGroups groups(weight);
   const auto scales = simd::Scales::Of<Vec>(weight, groups.count, panel, panels, scratch.scales[0]);
   memset(scratch.sums, 0, sizeof scratch.sums);
-  memset(scratch.totals, 0, sizeof scratch.totals);
   const int64_t all = (weight.k + kStep - 1) / kStep;
   const int64_t group_steps = (groups.channels + kStep - 1) / kStep;
   const char* w = static_cast<const char*>(weight.data) + panel * weight.panel_stride;
-  const simd::GroupOffsets none{};
-  const int64_t span = weight.exponents ? ExponentSpan(weight) / kStep : all;
   for (int64_t step = 0; step < all;) {
     const int64_t group = step / group_steps;
     const int64_t group_end = Min((group + 1) * group_steps, all);
@@ -53,43 +47,16 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
         WidenStep(line + (step + s) / 2 * block.tile_stride + (step + s) % 2 * kStep, scratch.x[t] + s * kStep);
     }
     const simd::GroupOffsets offsets(call, groups.count, group, panel, block.row + row);
-    if (weight.exponents && step % span == 0) {
-      for (int64_t p = 0; p < panels; ++p)
-        scratch.windows[p].Start(scales.exponents + p * scales.stride + group * kPanelColumns,
-                                 Min(span / group_steps, groups.count - group));
-    }
     for (int64_t p = 0; p < panels; ++p) {
       const char* from = w + p * weight.panel_stride + step * (kStep / 4 / F::kQuads) * 64;
       Accumulate<F, T>(from, steps, scratch.x, scratch.sums[p]);
       if (step + steps < group_end) continue;
       PartialSums* const sums = scratch.sums[p];
-      if (weight.multipliers) {
-        const int64_t at = ((panel + p) * groups.count + group) * kPanelColumns;
-        AddMultiplied<T>([&](int t) { return Columns(sums[t]); }, weight.multipliers + at, scratch.totals[p]);
-      } else if (weight.exponents) {
-        const auto digit = [&](int t) { return Columns(sums[t]); };
-        const uint8_t* const exponents = scales.exponents + p * scales.stride + group * kPanelColumns;
-        WindowSums& windows = scratch.windows[p];
-        bool any;
-        const Vec small = windows.Add<T>(digit, exponents, any);
-        if (any) AddScaled<Planes, R>(digit, small, none, p, scratch.c[p]);
-        for (int i = 0; i < kExponentWindows && ((step + steps) % span == 0 || step + steps == all); ++i) {
-          const auto whole = [&](int t) { return Int32x16::Load(windows.sums[i][t]); };
-          AddScaled<Planes, R>(whole, windows.Unit(i), none, p, scratch.c[p]);
-        }
-      } else {
-        const Vec scale = scales.At<Vec>(p * scales.stride + group * kPanelColumns);
-        const auto digit = [&](int t) { return Columns(sums[t]); };
-        AddScaled<Planes, R>(digit, scale, offsets, p, scratch.c[p]);
-      }
+      const Vec scale = scales.At<Vec>(p * scales.stride + group * kPanelColumns);
+      AddScaled<Planes, R>([&](int t) { return Columns(sums[t]); }, scale, offsets, p, scratch.c[p]);
       memset(sums, 0, sizeof(PartialSums) * T);
     }
     step += steps;
-  }
-  if (!weight.multipliers) return;
-  for (int64_t p = 0; p < panels; ++p) {
-    const auto digit = [&](int t) { return Int32x16::Load(scratch.totals[p][t]); };
-    AddScaled<Planes, R>(digit, scales.At<Vec>(p * scales.stride), none, p, scratch.c[p]);
   }
 }
 

@@ -2,7 +2,7 @@
 // Sums of products of digits with the integers of a panel. Everything has internal linkage; vec.h says why.
 //
 // Digits and weights are widened to 16 bits, four channels of four columns in a register. vpmaddwd adds pairs of
-// products, which cannot overflow; so an accumulator holds two partial sums of each column. Int4 stay bytes:
+// products, which cannot overflow; so an accumulator holds two partial sums of each column. Int4 and e2m1 stay bytes:
 // integer_bytes.h.
 #include "kernels/avx2/vec.h"
 #include "kernels/simd/integer_gemm.h"
@@ -12,6 +12,8 @@ namespace {
 
 /// The most digit rows that are multiplied at once. Each takes four of the 16 registers.
 constexpr int kDigitRows = 3;
+/// Of those whose weights stay bytes, each of which takes two.
+constexpr int kByteRows = 4;
 /// Channels of one step.
 constexpr int64_t kStep = kGroupStep;
 /// Steps of one panel after which the next panel is multiplied. Panels take turns, so that memory is read in several
@@ -30,23 +32,6 @@ struct I8 {
   static constexpr int kQuads = 1;
   static void Load(const char* line, __m256i* quads) {
     quads[0] = _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(line)));
-  }
-};
-
-/// Twice the numbers of e2m1: a shuffle of bytes looks them up.
-struct E2M1 {
-  static constexpr bool kInBytes = false;
-  static constexpr int kQuads = 2;
-  static void Load(const char* line, __m256i* quads) {
-    const __m128i both = _mm_loadu_si128(reinterpret_cast<const __m128i*>(line));
-    quads[0] = LookUp(both);
-    quads[1] = LookUp(_mm_srli_epi16(both, 4));
-  }
-
- private:
-  static __m256i LookUp(__m128i codes) {
-    const __m128i numbers = _mm_setr_epi8(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12);
-    return _mm256_cvtepi8_epi16(_mm_shuffle_epi8(numbers, _mm_and_si128(codes, _mm_set1_epi8(0xF))));
   }
 };
 

@@ -17,6 +17,7 @@ inline __m256i AddProducts(__m256i sums, __m256i quads, __m256i digits) {
 /// Int8 of a panel of which a line of 64 bytes holds a quad of channels for each column.
 struct I8Bytes {
   static constexpr bool kInBytes = true;
+  static constexpr bool kHasExponents = false;
   static constexpr int kExcess = 128;
   static constexpr int kQuads = 1;
   static constexpr float kScale = 1;
@@ -59,7 +60,9 @@ void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* me
   const PackedWeight& weight = *call.weight;
   if (weight.format == WeightFormat::kI4)
     return avx2::Multiply<avx2::Dots<avx2::I4Bytes>>(call, panel_begin, panel_end, scratch);
-  if (weight.format == WeightFormat::kI8 && !weight.offsets && !weight.exponents)
+  if (weight.format == WeightFormat::kE2M1 && !IsWidened(weight))
+    return avx2::Multiply<avx2::Dots<avx2::E2M1Bytes>>(call, panel_begin, panel_end, scratch);
+  if (weight.format == WeightFormat::kI8 && !weight.offsets)
     return avx2::Multiply<avx2::Dots<avx2::I8Bytes>>(call, panel_begin, panel_end, scratch);
   avx2::Gemm(call, panel_begin, panel_end, memory);
 }
