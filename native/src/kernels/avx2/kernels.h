@@ -27,7 +27,7 @@ void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* sc
 void IntegerGemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch);
 /// Gemm for a weight of e4m3.
 void E4M3Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch);
-constexpr int64_t kGemmScratchBytes = 192 * 1024;
+constexpr int64_t kGemmScratchBytes = 208 * 1024;
 constexpr int64_t kGemmStreams = 8;
 
 void Attend(const AttendCall& call, int64_t key_begin, int64_t key_end, const AttendPartial& out, void* scratch);

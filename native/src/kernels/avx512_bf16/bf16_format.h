@@ -11,6 +11,7 @@ using avx512::Vec;
 /// Pairs of bf16 through vdpbf16ps. It adds the product of the odd channel first and then that of the even channel; it
 /// rounds after each, and takes subnormals for zero.
 struct BF16Format {
+  static constexpr int64_t kMostRows = 8;
   static constexpr int64_t kStep = 2;
   static constexpr int64_t kBytes = 64;
   static constexpr int64_t kXBytes = 4;

@@ -112,7 +112,7 @@ void ScaledGemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, in
           }
           if constexpr (kHasWide<F>) {
             using Wide = typename F::Wide;
-            static_assert(RowsOf<V, Wide>() == kPass && Wide::kXBytes * (F::kStep / Wide::kStep) == F::kXBytes);
+            static_assert(RowsOf<V, Wide>() >= kPass && Wide::kXBytes * (F::kStep / Wide::kStep) == F::kXBytes);
             if (wide)
               AccumulateRows<V, Wide>(rows, x, x_bytes, scratch.wide, scratch.kPanelBytes,
                                       steps * (F::kStep / Wide::kStep), panels, sums.group);

@@ -11,7 +11,9 @@ namespace {
 /// while the panels go by, and they are converted this many at a time to what a format multiplies.
 constexpr int64_t kChannels = 256;
 /// The most rows and the most panels whose sums are in registers at once: never all of both, see V::kAccumulators.
-constexpr int64_t kRows = 6;
+constexpr int64_t kRows = 8;
+/// Of formats that widen what they multiply, which takes registers, too.
+constexpr int64_t kUsualRows = 6;
 constexpr int64_t kPanels = 8;
 /// Panels of so few rows are read from their beginning to their end, and only so many side by side: memory gives them
 /// faster than eight of which pieces are read in turns.
@@ -29,7 +31,8 @@ struct GemmScratch {
 // activation row. Direct() says whether activations are used where they lie; if not, Convert() puts them into the
 // scratch first. Where a step's weights as Load() gives them would not fit the registers, MulRows() multiplies all rows
 // instead of MulAdd(). kAccumulators are those that fit beside its weights, where they are fewer than V's; kStreams the
-// panels of a single row, where another number than V's is fastest.
+// panels of a single row, where another number than V's is fastest; kMostRows the most rows at once, where they are more
+// than the usual.
 
 template <class V>
 struct F32Format {
@@ -94,7 +97,9 @@ constexpr int AccumulatorsOf() {
 /// The most rows that are multiplied at once.
 template <class V, class F>
 constexpr int RowsOf() {
-  return AccumulatorsOf<V, F>() < kRows ? AccumulatorsOf<V, F>() : kRows;
+  int64_t most = kUsualRows;
+  if constexpr (requires { F::kMostRows; }) most = F::kMostRows;
+  return AccumulatorsOf<V, F>() < most ? AccumulatorsOf<V, F>() : most;
 }
 
 /// Panels that are read side by side for one row.
@@ -145,7 +150,8 @@ void AccumulatePanels(const char* x, int64_t x_bytes, const char* w, int64_t pan
     }
   }
   if constexpr (P > 1) {
-    if (panels > 0) AccumulatePanels<V, F, R, P / 2>(x, x_bytes, w, panel_stride, steps, panels, c);
+    constexpr int kFewer = P == 4 ? 3 : (P + 1) / 2;
+    if (panels > 0) AccumulatePanels<V, F, R, kFewer>(x, x_bytes, w, panel_stride, steps, panels, c);
   }
 }
 
@@ -165,6 +171,10 @@ void AccumulateRows(int64_t rows, const char* x, int64_t x_bytes, const char* w,
       return AccumulatePanels<V, F, 4, kWide>(x, x_bytes, w, panel_stride, steps, panels, c);
     case 5:
       return AccumulatePanels<V, F, kMost < 5 ? kMost : 5, kWide>(x, x_bytes, w, panel_stride, steps, panels, c);
+    case 6:
+      return AccumulatePanels<V, F, kMost < 6 ? kMost : 6, kWide>(x, x_bytes, w, panel_stride, steps, panels, c);
+    case 7:
+      return AccumulatePanels<V, F, kMost < 7 ? kMost : 7, kWide>(x, x_bytes, w, panel_stride, steps, panels, c);
     default:
       return AccumulatePanels<V, F, kMost, kWide>(x, x_bytes, w, panel_stride, steps, panels, c);
   }
@@ -176,10 +186,14 @@ template <class V, class F>
 void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, int64_t x_size, GemmScratch& scratch) {
   const PackedWeight& weight = *call.weight;
   const int64_t x_stride = call.x_stride * x_size;
+  // Of few rows as many each time, where nothing is widened anew each time, rather than few in the end.
+  constexpr int64_t kMost = RowsOf<V, F>();
+  const int64_t times = (call.m + kMost - 1) / kMost, evenly = (call.m + times - 1) / times;
+  const int64_t at_once = kMost <= kUsualRows ? kMost : call.m <= kFewRows ? evenly : kUsualRows;
   for (int64_t panel = panel_begin; panel < panel_end; panel += kPanels) {
     const int64_t panels = Min(kPanels, panel_end - panel);
-    for (int64_t row = 0; row < call.m; row += RowsOf<V, F>()) {
-      const int64_t rows = Min(RowsOf<V, F>(), call.m - row);
+    for (int64_t row = 0; row < call.m; row += at_once) {
+      const int64_t rows = Min(at_once, call.m - row);
       memset(scratch.c, 0, sizeof scratch.c);
       const bool whole = call.m <= kFewRows && F::Direct(weight.k);
       const int64_t most = whole ? weight.k : kChannels;
