@@ -15,14 +15,14 @@ struct WindowTotals {
   void Load(int p, const Kept (*)[kPanelColumns]) {
 #pragma GCC unroll 4
     for (int i = 0; i < W; ++i) {
-#pragma GCC unroll 6
+#pragma GCC unroll 8
       for (int t = 0; t < T; ++t) sums[p][i][t] = _mm512_setzero_si512();
     }
   }
   void Store(int p, Kept (*kept)[kPanelColumns]) const {
 #pragma GCC unroll 4
     for (int i = 0; i < W; ++i) {
-#pragma GCC unroll 6
+#pragma GCC unroll 8
       for (int t = 0; t < T; ++t) _mm512_store_si512(kept[i * P * kDigitRows + t], sums[p][i][t]);
     }
   }
@@ -32,7 +32,7 @@ struct WindowTotals {
     if constexpr (W == 1) {
       const __m128i above = _mm_sub_epi8(SixteenExponents(exponents), SixteenExponents(span.unit));
       const __m512i shift = _mm512_cvtepu8_epi32(above);
-#pragma GCC unroll 6
+#pragma GCC unroll 8
       for (int t = 0; t < T; ++t) sums[p][0][t] = _mm512_add_epi32(sums[p][0][t], _mm512_sllv_epi32(acc[t], shift));
     } else {
       const __m128i most = SixteenExponents(span.largest);
@@ -42,7 +42,7 @@ struct WindowTotals {
 #pragma GCC unroll 4
       for (int i = 0; i < W; ++i) {
         const __mmask16 own = _mm512_cmpeq_epi32_mask(window, _mm512_set1_epi32(i));
-#pragma GCC unroll 6
+#pragma GCC unroll 8
         for (int t = 0; t < T; ++t)
           sums[p][i][t] = _mm512_add_epi32(sums[p][i][t], _mm512_maskz_sllv_epi32(own, acc[t], shift));
       }
@@ -57,7 +57,7 @@ struct WindowTotals {
   /// Of a copy: sums that a loop goes through would be in memory from the beginning.
   static void AddSmall(const __m512i (&acc)[T], int planes, Vec scale, float (*c)[kPanelColumns]) {
     __m512i copy[T];
-#pragma GCC unroll 6
+#pragma GCC unroll 8
     for (int t = 0; t < T; ++t) copy[t] = acc[t];
     ByPlanes<T>(planes, [&]<int Planes>() { AddScaled<Planes, T / Planes>(copy, scale, c); });
   }

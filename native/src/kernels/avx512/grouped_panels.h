@@ -5,11 +5,10 @@
 namespace atb::kernels::avx512 {
 namespace {
 
-/// The most digit rows that are multiplied at once.
-constexpr int kDigitRows = 6;
-/// Panels that are read side by side for T digit rows: each digit that is broadcast meets all of them. Of fewer rows one
-/// panel is read from its beginning to its end, as fast as memory is.
-constexpr int SideBySide(int T) { return T == kDigitRows ? 2 : 1; }
+/// The most digit rows that are multiplied at once, and how many of many.
+constexpr int kDigitRows = 8, kUsualDigitRows = 6;
+/// So few are cut evenly, into eight at most, so that panels are read as seldom as can be.
+constexpr int kFewDigitRows = 32;
 /// How far ahead of its reader a panel is fetched.
 constexpr int64_t kBytesAhead = 2048;
 

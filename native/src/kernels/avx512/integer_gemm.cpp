@@ -66,7 +66,7 @@ void Accumulate(const DigitRows<T>& x, const __m512i* starts, const char* w, int
   __m512i acc[P][T];
 #pragma GCC unroll 2
   for (int p = 0; p < P; ++p) {
-#pragma GCC unroll 6
+#pragma GCC unroll 8
     for (int t = 0; t < T; ++t) acc[p][t] = starts[t];
   }
   w += first * panel_stride + begin * kStepLines * 64;
@@ -79,7 +79,7 @@ void Accumulate(const DigitRows<T>& x, const __m512i* starts, const char* w, int
         __m512i weights;
         I8::Load(w + p * panel_stride, &weights);
         __builtin_prefetch(w + p * panel_stride + kBytesAhead);
-#pragma GCC unroll 6
+#pragma GCC unroll 8
         for (int t = 0; t < T; ++t) {
           int quad;
           memcpy(&quad, x.rows[t] + at + line * 4, sizeof quad);
@@ -91,13 +91,14 @@ void Accumulate(const DigitRows<T>& x, const __m512i* starts, const char* w, int
   __m512i sums[P][T];
 #pragma GCC unroll 2
   for (int p = 0; p < P; ++p) {
-#pragma GCC unroll 6
+#pragma GCC unroll 8
     for (int t = 0; t < T; ++t) sums[p][t] = acc[p][t];
   }
   AddGroup(sums, P, x.planes, group, first, scratch);
 }
 
-/// MultiplyRows group by group, for int8 with offsets or with one scale for each output.
+/// MultiplyRows group by group, for int8 with offsets or with one scale for each output. Of few rows one panel is read from
+/// its beginning to its end, as fast as memory is; of more each digit that is broadcast meets two panels.
 template <int T>
 void MultiplyGroups(const DigitRows<T>& x, const PackedWeight& weight, const simd::ScaleGroups& groups, GroupEnd end,
                     const char* w, int64_t panels, Scratch& scratch) {
@@ -107,7 +108,7 @@ void MultiplyGroups(const DigitRows<T>& x, const PackedWeight& weight, const sim
     __m512i starts[T];
     for (int t = 0; t < T; ++t) starts[t] = _mm512_set1_epi32(-I8::kExcess * DigitSum(x, t, begin, last));
     int64_t p = 0;
-    for (constexpr int P = SideBySide(T); p + P <= panels; p += P)
+    for (constexpr int P = T < kUsualDigitRows ? 1 : 2; p + P <= panels; p += P)
       Accumulate<T, P>(x, starts, w, stride, begin, last, end, p, scratch);
     for (; p < panels; ++p) Accumulate<T, 1>(x, starts, w, stride, begin, last, end, p, scratch);
     end.scales.data += kPanelColumns;
@@ -157,10 +158,15 @@ void Multiply(const GemmCall& call, int64_t panel_begin, int64_t panel_end, Scra
   const int planes = call.digits.planes;
   /// Rows of whole blocks: others lie at another distance from one another.
   const int64_t whole = call.m / blocks.rows * blocks.rows;
+  int64_t most = kUsualDigitRows / planes;
+  if (call.m * planes <= kFewDigitRows) {
+    const int64_t times = (call.m + kDigitRows / planes - 1) / (kDigitRows / planes);
+    most = (call.m + times - 1) / times;
+  }
   for (int64_t panel = panel_begin; panel < panel_end; panel += kPanels) {
     const int64_t panels = Min(kPanels, panel_end - panel);
     for (int64_t row = 0, rows; row < call.m; row += rows) {
-      rows = Min(kDigitRows / planes, (row < whole ? whole : call.m) - row);
+      rows = Min(most, (row < whole ? whole : call.m) - row);
       memset(scratch.c, 0, sizeof scratch.c);
       if (call.weight->multipliers) memset(scratch.sums, 0, sizeof scratch.sums);
       switch (rows * planes) {
@@ -170,6 +176,8 @@ void Multiply(const GemmCall& call, int64_t panel_begin, int64_t panel_end, Scra
         case 4: MultiplyRows<F, 4>(call, blocks, row, panel, panels, scratch); break;
         case 5: MultiplyRows<F, 5>(call, blocks, row, panel, panels, scratch); break;
         case 6: MultiplyRows<F, 6>(call, blocks, row, panel, panels, scratch); break;
+        case 7: MultiplyRows<F, 7>(call, blocks, row, panel, panels, scratch); break;
+        case 8: MultiplyRows<F, 8>(call, blocks, row, panel, panels, scratch); break;
       }
       for (int64_t p = 0; p < panels; p += call.gated ? 2 : 1) {
         float* up = call.gated ? scratch.c[p + 1][0] : nullptr;

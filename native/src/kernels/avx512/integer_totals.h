@@ -4,7 +4,7 @@
 #include "kernels/avx512/exponent_windows.h"
 
 // A group's sums of six rows and two panels are twelve registers, their totals twelve more: nothing is written before
-// the last group, and each digit that is broadcast meets two panels. Of fewer rows one panel is read from its beginning
+// the last group, and each digit that is broadcast meets two panels. Of other rows one panel is read from its beginning
 // to its end, as fast as memory is.
 
 namespace atb::kernels::avx512 {
@@ -26,17 +26,17 @@ struct IntegerTotals {
   __m512i sums[P][T];
 
   void Load(int p, const Kept (*kept)[kPanelColumns]) {
-#pragma GCC unroll 6
+#pragma GCC unroll 8
     for (int r = 0; r < T; ++r) sums[p][r] = _mm512_load_si512(kept[r]);
   }
   void Store(int p, Kept (*kept)[kPanelColumns]) const {
-#pragma GCC unroll 6
+#pragma GCC unroll 8
     for (int r = 0; r < T; ++r) _mm512_store_si512(kept[r], sums[p][r]);
   }
   void Add(int p, const __m512i (&acc)[T], const GroupedPanels& panels, int64_t at) {
     const auto* bytes = reinterpret_cast<const __m128i*>(panels.multipliers + p * panels.group_stride + at);
     const __m512i multiplier = _mm512_cvtepi8_epi32(_mm_loadu_si128(bytes));
-#pragma GCC unroll 6
+#pragma GCC unroll 8
     for (int r = 0; r < T; ++r) sums[p][r] = _mm512_add_epi32(sums[p][r], _mm512_mullo_epi32(acc[r], multiplier));
   }
 };
@@ -49,16 +49,16 @@ struct FloatTotals {
   Vec sums[P][kRows];
 
   void Load(int p, const Kept (*kept)[kPanelColumns]) {
-#pragma GCC unroll 6
+#pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) sums[p][r] = Vec::Load(kept[r]);
   }
   void Store(int p, Kept (*kept)[kPanelColumns]) const {
-#pragma GCC unroll 6
+#pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) sums[p][r].Store(kept[r]);
   }
   void Add(int p, const __m512i (&acc)[T], const GroupedPanels& panels, int64_t at) {
     const Vec scale = Vec::Load(panels.scales + p * panels.group_stride + at) * Vec::Set1(panels.scale_factor);
-#pragma GCC unroll 6
+#pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
       __m512i digits[Planes];
 #pragma GCC unroll 3
@@ -85,16 +85,16 @@ __attribute__((noinline)) void AddGroups(const DigitRows<T>& x, const int32_t (*
     __m512i acc[P][T], others[P][T];
 #pragma GCC unroll 4
     for (int p = 0; p < P; ++p) {
-#pragma GCC unroll 6
+#pragma GCC unroll 8
       for (int t = 0; t < T; ++t) acc[p][t] = _mm512_set1_epi32((*starts)[t]);
       if constexpr (F::kFormat == WeightFormat::kI4) {
         if (panels.offsets) {
           const __m512i factor = F::MissingOffsets(panels.offsets + p * panels.group_stride + g * kPanelColumns);
-#pragma GCC unroll 6
+#pragma GCC unroll 8
           for (int t = 0; t < T; ++t) acc[p][t] = _mm512_mullo_epi32(factor, acc[p][t]);
         }
       }
-#pragma GCC unroll 6
+#pragma GCC unroll 8
       for (int t = 0; t < T; ++t) others[p][t] = _mm512_setzero_si512();
     }
     for (int64_t s = groups.Step(g), last = groups.Step(g + 1); s < last; ++s) {
@@ -109,7 +109,7 @@ __attribute__((noinline)) void AddGroups(const DigitRows<T>& x, const int32_t (*
         }
 #pragma GCC unroll 2
         for (int q = 0; q < F::kQuads; ++q) {
-#pragma GCC unroll 6
+#pragma GCC unroll 8
           for (int t = 0; t < T; ++t) {
             int quad;
             memcpy(&quad, x.rows[t] + at + (line * F::kQuads + q) * 4, sizeof quad);
@@ -196,7 +196,7 @@ void MultiplyTotals(const DigitRows<T>& x, const GroupedPanels& panels, const si
       });
     };
     int64_t p = 0;
-    for (constexpr int P = SideBySide(T); p + P <= count; p += P) add.template operator()<P>(p);
+    for (constexpr int P = T == kUsualDigitRows ? 2 : 1; p + P <= count; p += P) add.template operator()<P>(p);
     for (; p < count; ++p) add.template operator()<1>(p);
   }
 }
