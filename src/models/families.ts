@@ -61,6 +61,7 @@ export * from './glm4_moe_lite/index.js';
 export * from './glm4v/index.js';
 export * from './glm4v_moe/index.js';
 export * from './glm46v/index.js';
+export * from './glmasr/index.js';
 export * from './got_ocr2/index.js';
 export * from './gpt_bigcode/index.js';
 export * from './gpt_neo/index.js';

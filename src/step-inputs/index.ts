@@ -71,6 +71,7 @@ export {
   sinusoids,
 } from './sinusoids.js';
 export { PAIRED_ROWS, pairedRows, SOUND, sound } from './sound.js';
+export { groupedRows, soundRotary } from './sound-rows.js';
 export { mergedSquares, SQUARE, squarePictures, squareRotary } from './square-pictures.js';
 export {
   neighbours,

@@ -91,6 +91,11 @@ const CLASSES: Readonly<Record<string, Dict>> = {
     text_config: { model_type: 'llama', vocab_size: 131_072, hidden_size: 3072, intermediate_size: 8192, num_hidden_layers: 30, num_attention_heads: 32, num_key_value_heads: 8, max_position_embeddings: 131_072, rms_norm_eps: 1e-5, use_cache: true, head_dim: 128, hidden_act: 'silu', attention_bias: false, mlp_bias: false,
       pretraining_tp: 1, bos_token_id: 1, eos_token_id: 2, tie_word_embeddings: false, ...rope(100_000_000) },
     audio_config: { model_type: 'voxtral_encoder', vocab_size: 51_866, hidden_size: 1280, intermediate_size: 5120, num_hidden_layers: 32, num_attention_heads: 20, scale_embedding: false, activation_function: 'gelu', num_mel_bins: 128, max_source_positions: 1500, initializer_range: 0.02, attention_dropout: 0, dropout: 0, layerdrop: 0, activation_dropout: 0 } },
+  glmasr: { model_type: 'glmasr', audio_token_id: 59_260, projector_hidden_act: 'gelu', tie_word_embeddings: true,
+    text_config: { model_type: 'llama', vocab_size: 59_264, hidden_size: 2048, intermediate_size: 6144, num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 4, max_position_embeddings: 8192, rms_norm_eps: 1e-5, use_cache: true, head_dim: 128, hidden_act: 'silu', attention_bias: false, mlp_bias: false,
+      pretraining_tp: 1, bos_token_id: 1, eos_token_id: [59_246, 59_253, 59_255], tie_word_embeddings: false, ...rope(10_000) },
+    audio_config: { model_type: 'glmasr_encoder', hidden_size: 1280, intermediate_size: 5120, num_hidden_layers: 32, num_attention_heads: 20, num_key_value_heads: 20, hidden_act: 'gelu', max_position_embeddings: 1500, initializer_range: 0.02, attention_dropout: 0, num_mel_bins: 128,
+      rope_parameters: { rope_type: 'default', rope_theta: 10_000, partial_rotary_factor: 0.5 } } },
   qwen3_asr: { model_type: 'qwen3_asr', audio_token_id: 151_676, timestamp_token_id: 151_705, pad_token_id: 151_645, eos_token_id: [151_643, 151_645], initializer_range: 0.02, tie_word_embeddings: true, token_classification_bias: false,
     text_config: { model_type: 'qwen3', vocab_size: 151_936, hidden_size: 2048, intermediate_size: 6144, num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 8, head_dim: 128, hidden_act: 'silu', max_position_embeddings: 65_536, rms_norm_eps: 1e-6, use_cache: true, attention_bias: false, tie_word_embeddings: true, ...rope(10_000) },
     audio_config: { ...ASR_ENCODER, max_position_embeddings: 13 } },
@@ -255,6 +260,11 @@ describe('published sizes that classes of transformers have by default', functio
     'Voxtral with rows that make no whole tokens',
     within('voxtral', { intermediate_size: 5000 }, 'audio_config'),
     /intermediate_size must be a multiple of hidden_size \(1280\).*found 5000/,
+  );
+  itIsRefused(
+    'GLM-ASR with rows that make no whole tokens',
+    within('glmasr', { max_position_embeddings: 1502 }, 'audio_config'),
+    /max_position_embeddings must be a multiple of 4, found 1502/,
   );
   itIsRefused(
     'Qwen3-ASR with stretches of another length',

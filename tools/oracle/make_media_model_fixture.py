@@ -26,7 +26,7 @@ import torch
 import transformers
 from PIL import Image
 from safetensors.torch import save_file
-from transformers import (CONFIG_MAPPING, AudioFlamingo3ForConditionalGeneration, AutoModelForImageTextToText, Qwen2_5OmniThinkerForConditionalGeneration, Qwen2AudioForConditionalGeneration, Qwen3OmniMoeThinkerForConditionalGeneration,
+from transformers import (CONFIG_MAPPING, AudioFlamingo3ForConditionalGeneration, AutoModelForImageTextToText, GlmAsrForConditionalGeneration, Qwen2_5OmniThinkerForConditionalGeneration, Qwen2AudioForConditionalGeneration, Qwen3OmniMoeThinkerForConditionalGeneration,
                           Qwen3ASRForConditionalGeneration, VoxtralForConditionalGeneration)
 from transformers.modeling_outputs import MoeCausalLMOutputWithPast
 
@@ -171,6 +171,22 @@ CASES["voxtral-pairs"] = dict(
         text_config=CASES["voxtral"]["config"]["text_config"] | dict(num_hidden_layers=2, attention_bias=True, mlp_bias=True),
         audio_config=dict(hidden_size=64, num_hidden_layers=1, num_attention_heads=2, intermediate_size=128,
                           num_mel_bins=20, max_source_positions=14)),
+    seed=2)
+
+# Whisper's encoder with heads half of which turn; four rows a token.
+CASES["glmasr"] = dict(
+    config=dict(text_config=TEXT | dict(model_type="llama", head_dim=16, rope_theta=10000.0), audio_token_id=IMAGE,
+                audio_config=dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=128,
+                                  num_mel_bins=32, max_position_embeddings=48)),
+    seed=2)
+# Heads of keys that queries share, a quarter of which turns, by another base; not tied.
+CASES["glmasr-shared"] = dict(
+    config=CASES["glmasr"]["config"] | dict(
+        tie_word_embeddings=False, projector_hidden_act="relu",
+        text_config=TEXT | dict(model_type="llama", head_dim=16, rope_theta=10000.0, num_hidden_layers=2),
+        audio_config=dict(hidden_size=64, num_hidden_layers=1, num_attention_heads=4, num_key_value_heads=2,
+                          intermediate_size=256, num_mel_bins=20, max_position_embeddings=64, hidden_act="silu",
+                          rope_parameters=dict(rope_type="default", rope_theta=500.0, partial_rotary_factor=0.25))),
     seed=2)
 
 # Stretches of a second, two of which see each other; the last holds fewer frames. Tied, as files of transformers have it.
@@ -655,6 +671,7 @@ MoeCausalLMOutputWithPast.image_outputs = None
 
 CLASSES = {"qwen2_audio": Qwen2AudioForConditionalGeneration, "voxtral": VoxtralForConditionalGeneration,
            "audioflamingo3": AudioFlamingo3ForConditionalGeneration,
+           "glmasr": GlmAsrForConditionalGeneration,
            "qwen3_asr": Qwen3ASRForConditionalGeneration,
            "qwen2_5_omni_thinker": Qwen2_5OmniThinkerForConditionalGeneration,
            "qwen3_omni_moe_thinker": Qwen3OmniMoeThinkerForConditionalGeneration}
@@ -872,7 +889,7 @@ class WindowPrompt(SoundPrompt):
     """Sound in windows of as many frames as the encoder reads, each with a spectrogram of its own."""
 
     def __init__(self, parts, number, extractor, audio):
-        self.frames = 2 * audio["max_source_positions"]
+        self.frames = 2 * (audio.get("max_source_positions") or audio["max_position_embeddings"])
         super().__init__(parts, number, extractor)
 
     def show(self, kind, samples, rate, seed):
@@ -894,6 +911,13 @@ class WindowPrompt(SoundPrompt):
     def encoded(self, model):
         inputs = self.inputs()
         return model.model.get_audio_features(inputs["input_features"], inputs["input_features_mask"]).pooler_output.float()
+
+
+class GroupPrompt(WindowPrompt):
+    """The same, four rows a token."""
+
+    def counts(self):
+        return [((int(mask.sum()) - 1) // 2 + 1) // 4 for mask in self.masks]
 
 
 def thrice_halved(frames):
@@ -1772,7 +1796,7 @@ def main():
             write_frames(out, dict(patch_size=case["patch"], size=case["frames"], **case.get("processor", {})))
     found = {}
     if hears:
-        kinds = {"voxtral": StretchPrompt, "qwen3_asr": ChunkPrompt, "audioflamingo3": WindowPrompt}
+        kinds = {"voxtral": StretchPrompt, "qwen3_asr": ChunkPrompt, "audioflamingo3": WindowPrompt, "glmasr": GroupPrompt}
         sounding = kinds.get(family.partition("-")[0])
         audio = [config["audio_config"]] if sounding else []
         prompts = [(sounding or SoundPrompt)(parts, i, processor, *audio) for i, parts in enumerate(SOUNDS)]

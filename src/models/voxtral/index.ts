@@ -1,12 +1,7 @@
-import { type AtbGraph, dim } from '../../graph/atb-graph.js';
-import type { GraphKind } from '../../graph/graph-kind.js';
-import { BaseLayer } from '../../layers/base-layer.js';
-import { gatherRows } from '../../layers/gather-rows.js';
-import type { BaseNorm } from '../../layers/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
-import { MERGED_PATCHES, mergedPatches, sound } from '../../step-inputs/index.js';
+import { mergedPatches, sound } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';
-import { SoundTower, WhisperFront, whisperLayers, whisperNorm } from '../base/audio/index.js';
+import { RowGroups, SoundTower, WhisperFront, whisperLayers, whisperNorm } from '../base/audio/index.js';
 import { FlashInsertingATB } from '../base/inserting-text-atb.js';
 import { headNamesWithin } from '../base/text-within.js';
 import { RowProjector } from '../base/vision/index.js';
@@ -17,26 +12,6 @@ import { voxtralProcessor } from './processor.js';
 export { VOXTRAL_CONFIG } from './config.js';
 
 const TEXT = 'language_model';
-
-/** Rows are normed, and as many as are as wide as an MLP become a token: [rows, hidden] -> [tokens, out]. */
-class RowGroups extends BaseLayer {
-  readonly norm: BaseNorm;
-  readonly projector: RowProjector;
-
-  constructor({ audio, hiddenSize: outSize }: VoxtralConfig, weights: Weights) {
-    super(audio.numLayers, weights, 'projector');
-    this.norm = whisperNorm(weights.at('audio_tower.layer_norm'), audio.hiddenSize);
-    this.projector = new RowProjector(weights.at('multi_modal_projector'), {
-      ...{ inSize: audio.intermediateSize, outSize, hasBias: false, act: 'gelu' },
-    });
-  }
-
-  protected buildLayerGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
-    gatherRows(graph, this.norm.buildGraph(graph, hidden), MERGED_PATCHES, 'grouped_hidden');
-    graph.addReshape('grouped_hidden', 'grouped_rows', [dim(0), dim(1, 2)]);
-    return this.projector.buildGraph(graph, kind, 'grouped_rows');
-  }
-}
 
 /** Llama that hears by Whisper's encoder, half minute by half minute (arXiv:2507.13264). */
 export class FlashVoxtralForCausalLMATB extends FlashInsertingATB<VoxtralConfig> {
@@ -49,10 +24,13 @@ export class FlashVoxtralForCausalLMATB extends FlashInsertingATB<VoxtralConfig>
     const { maxPositions, hiddenSize, melBins } = audio;
     const tower = weights.at('audio_tower');
     const positions = tower.get('embed_positions.weight', [maxPositions, hiddenSize]);
+    const projector = new RowProjector(weights.at('multi_modal_projector'), {
+      ...{ inSize: audio.intermediateSize, outSize: config.hiddenSize, hasBias: false, act: 'gelu' },
+    });
     this.encoderModule = new SoundTower(
       new WhisperFront(tower, audio, positions),
       whisperLayers(tower.at('layers'), audio),
-      new RowGroups(config, weights),
+      new RowGroups(audio.numLayers, weights, whisperNorm(tower.at('layer_norm'), hiddenSize), projector),
       [sound(melBins), mergedPatches(rowsOfToken)],
     );
   }

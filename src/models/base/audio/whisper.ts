@@ -48,11 +48,11 @@ export class WhisperFront extends BaseLayer {
   readonly conv2: Linear;
   readonly zeros: TensorRef;
 
-  /** `positions`: the tensor [positions, hidden] of learned ones, or the name of a step input that has them. */
+  /** `positions`: the tensor [positions, hidden] of learned ones, the name of a step input that has them, or none. */
   constructor(
     weights: Weights,
     { hiddenSize, melBins }: Pick<AudioSizes, 'hiddenSize' | 'melBins'>,
-    private readonly positions: TensorRef | string,
+    private readonly positions: TensorRef | string | undefined,
   ) {
     // Its result comes before that of layer 0.
     super(-1, weights, 'front');
@@ -69,7 +69,7 @@ export class WhisperFront extends BaseLayer {
 
   override getWeights(): TensorRef[] {
     const { positions } = this;
-    return [...super.getWeights(), ...(typeof positions === 'string' ? [] : [positions]), this.zeros];
+    return [...super.getWeights(), ...(typeof positions === 'object' ? [positions] : []), this.zeros];
   }
 
   protected buildLayerGraph(graph: AtbGraph, _kind: GraphKind, frames: string): string {
@@ -82,6 +82,7 @@ export class WhisperFront extends BaseLayer {
     graph.addOperation(transpose, [triples], ['conv1_transposed']);
     graph.addReshape('conv1_transposed', 'conv1_rows', [dim(0), dim(1, 2)]);
     const second = buildGelu(graph, this.conv2, 'conv1_rows', 'conv2_out');
+    if (this.positions === undefined) return second;
     const table = typeof this.positions === 'string' ? this.positions : this.positions.name;
     const places = gatherRows(graph, table, SOUND.positions, 'position_embedding');
     return addResidual(graph, second, places, 'positioned_hidden_states');

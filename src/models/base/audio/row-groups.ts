@@ -1,0 +1,27 @@
+import { type AtbGraph, dim } from '../../../graph/atb-graph.js';
+import type { GraphKind } from '../../../graph/graph-kind.js';
+import { BaseLayer } from '../../../layers/base-layer.js';
+import { gatherRows } from '../../../layers/gather-rows.js';
+import type { BaseNorm } from '../../../layers/norms.js';
+import { MERGED_PATCHES } from '../../../step-inputs/index.js';
+import type { Weights } from '../../../weights/weights.js';
+import type { RowProjector } from '../vision/index.js';
+
+/** Rows are normed, and `merged_patches` of them side by side become a token: [rows, hidden] -> [tokens, out]. */
+export class RowGroups extends BaseLayer {
+  /** `layerId`: behind the last layer of the encoder. */
+  constructor(
+    layerId: number,
+    weights: Weights,
+    readonly norm: BaseNorm,
+    readonly projector: RowProjector,
+  ) {
+    super(layerId, weights, 'projector');
+  }
+
+  protected buildLayerGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
+    gatherRows(graph, this.norm.buildGraph(graph, hidden), MERGED_PATCHES, 'grouped_hidden');
+    graph.addReshape('grouped_hidden', 'grouped_rows', [dim(0), dim(1, 2)]);
+    return this.projector.buildGraph(graph, kind, 'grouped_rows');
+  }
+}
