@@ -22,6 +22,12 @@ struct Array {
   Array(DType type, int64_t n) : dtype(type), bytes(static_cast<size_t>(n) * SizeOf(type)) {}
   void* data() { return bytes.data(); }
   int64_t size() const { return static_cast<int64_t>(bytes.size() / SizeOf(dtype)); }
+  /// All numbers, for those who look at each more than once.
+  std::vector<double> Wide() const {
+    std::vector<double> wide(static_cast<size_t>(size()));
+    for (int64_t i = 0; i < size(); ++i) wide[static_cast<size_t>(i)] = (*this)[i];
+    return wide;
+  }
   float operator[](int64_t i) const { return kernels::LoadFloat(bytes.data(), dtype, i); }
   void Set(int64_t i, float x) { kernels::StoreFloat(bytes.data(), dtype, i, x); }
   std::byte* At(int64_t i) { return bytes.data() + i * static_cast<int64_t>(SizeOf(dtype)); }
@@ -77,23 +83,27 @@ inline std::vector<double> Textbook(const Heads& h, const Array& q, const Array&
   const int64_t dv = h.value_dim();
   std::vector<double> out(static_cast<size_t>(tokens * h.q_heads() * dv));
   std::vector<double> p(static_cast<size_t>(context));
+  const std::vector<double> queries = q.Wide(), keys = k.Wide(), values = v.Wide();
   for (int64_t t = 0; t < tokens; ++t) {
     for (int64_t head = 0; head < h.q_heads(); ++head) {
       const int64_t kv = head / h.group;
+      const double* const query = &queries[static_cast<size_t>((t * h.q_heads() + head) * d)];
+      double* const row = &out[static_cast<size_t>((t * h.q_heads() + head) * dv)];
       double max = -INFINITY;
       for (int64_t j = 0; j < context; ++j) {
         const int64_t end = sight.seen.empty() ? first + t + 1 : sight.seen[static_cast<size_t>(t)];
         const bool seen = (!sight.causal || j < end) && (sight.window == 0 || j > first + t - sight.window) &&
                           (sight.chunk == 0 || j / sight.chunk == (first + t) / sight.chunk);
+        p[static_cast<size_t>(j)] = -INFINITY;
+        if (!seen) continue;
+        const double* const key = &keys[static_cast<size_t>((j * h.kv_heads + kv) * d)];
         double s = 0;
-        for (int64_t i = 0; i < d; ++i) {
-          s += double{q[(t * h.q_heads() + head) * d + i]} * k[(j * h.kv_heads + kv) * d + i];
-        }
+        for (int64_t i = 0; i < d; ++i) s += query[i] * key[i];
         s *= h.scale();
         if (sight.softcap != 0) s = sight.softcap * std::tanh(s / sight.softcap);
         if (!sight.slopes.empty()) s += sight.slopes[static_cast<size_t>(head)] * static_cast<double>(j - first - t);
         if (!mask.empty()) s += mask[static_cast<size_t>(t * context + j)];
-        p[static_cast<size_t>(j)] = seen ? s : -INFINITY;
+        p[static_cast<size_t>(j)] = s;
         max = std::max(max, p[static_cast<size_t>(j)]);
       }
       if (max == -INFINITY) continue;
@@ -102,10 +112,10 @@ inline std::vector<double> Textbook(const Heads& h, const Array& q, const Array&
       double sum = std::exp(sink - max);
       for (double& x : p) sum += x = std::exp(x - max);
       for (int64_t j = 0; j < context; ++j) {
-        for (int64_t i = 0; i < dv; ++i) {
-          out[static_cast<size_t>((t * h.q_heads() + head) * dv + i)] +=
-              p[static_cast<size_t>(j)] / sum * v[(j * h.kv_heads + kv) * dv + i];
-        }
+        const double weight = p[static_cast<size_t>(j)] / sum;
+        if (weight == 0) continue;
+        const double* const value = &values[static_cast<size_t>((j * h.kv_heads + kv) * dv)];
+        for (int64_t i = 0; i < dv; ++i) row[i] += weight * value[i];
       }
     }
   }
