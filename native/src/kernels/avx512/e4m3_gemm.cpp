@@ -21,14 +21,7 @@ struct F32Rows : simd::F32Channels<Vec, kX> {
 static_assert(sizeof(simd::ScaledScratch<F32Rows<DType::kF32>>) <= kGemmScratchBytes);
 
 void E4M3Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch) {
-  switch (call.x_dtype) {
-    case DType::kBF16:
-      return simd::ScaledGemm<Vec, F32Rows<DType::kBF16>>(call, panel_begin, panel_end, 2, scratch);
-    case DType::kF16:
-      return simd::ScaledGemm<Vec, F32Rows<DType::kF16>>(call, panel_begin, panel_end, 2, scratch);
-    default:
-      return simd::ScaledGemm<Vec, F32Rows<DType::kF32>>(call, panel_begin, panel_end, 4, scratch);
-  }
+  simd::ScaledGemmOfAny<Vec, F32Rows>(call, panel_begin, panel_end, scratch);
 }
 
 }  // namespace atb::kernels::avx512

@@ -161,5 +161,18 @@ struct F32Channels {
   static void Convert(const char* x, int64_t channels, float* out) { WidenRow<V, kX>(x, channels, out); }
 };
 
+/// ScaledGemm for activations of any dtype; Rows<dtype> is a table's F32Channels.
+template <class V, template <DType> class Rows>
+void ScaledGemmOfAny(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* memory) {
+  switch (call.x_dtype) {
+    case DType::kBF16:
+      return ScaledGemm<V, Rows<DType::kBF16>>(call, panel_begin, panel_end, 2, memory);
+    case DType::kF16:
+      return ScaledGemm<V, Rows<DType::kF16>>(call, panel_begin, panel_end, 2, memory);
+    default:
+      return ScaledGemm<V, Rows<DType::kF32>>(call, panel_begin, panel_end, 4, memory);
+  }
+}
+
 }  // namespace
 }  // namespace atb::kernels::simd
