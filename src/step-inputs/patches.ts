@@ -7,13 +7,15 @@ import type { StepInput } from './step-input.js';
 export const PATCHES = 'pixel_patches';
 /** Which patches become one token. */
 export const MERGED_PATCHES = 'merged_patches';
+/** By what the rows of an encoder turn, in the names of its rotary attention. */
+export const ENCODER_ROTARY = { cos: 'cos_embedding', sin: 'sin_embedding' } as const;
 /** How many patches each window has. */
 export const WINDOW_LENS = 'window_len';
 
 /** Which patch of a picture stands at each place, among those that come block by block. [patches] */
 export type PatchPlaces = (input: EncoderInput) => Int32Array;
 
-const asTheyCome: PatchPlaces = ({ rows }) => Int32Array.from({ length: rows }, (_, place) => place);
+export const asTheyCome: PatchPlaces = ({ rows }) => Int32Array.from({ length: rows }, (_, place) => place);
 
 const rowsOf = (inputs: readonly EncoderInput[]): number => inputs.reduce((sum, { rows }) => sum + rows, 0);
 
@@ -77,7 +79,7 @@ export function axialRotary(
   { theta, headDim, mergeSize, xShift = 0, takesTurns = false }: AxialRotary,
   places: PatchPlaces = asTheyCome,
 ): StepInput {
-  const names = { cos: 'cos_embedding', sin: 'sin_embedding' };
+  const names = ENCODER_ROTARY;
   const perAxis = headDim / 4;
   const inverseOf = (shift: number) =>
     Float32Array.from(

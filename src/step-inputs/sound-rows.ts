@@ -1,11 +1,8 @@
-import type { EncoderInput } from '../media/index.js';
 import { int64 } from './integers.js';
-import { MERGED_PATCHES } from './patches.js';
+import { asTheyCome, ENCODER_ROTARY, MERGED_PATCHES } from './patches.js';
 import type { RopeConfig } from './rotary/rope-config.js';
 import { ropeTable } from './rotary/rope-table.js';
 import type { StepInput } from './step-input.js';
-
-const rowsOf = (inputs: readonly EncoderInput[]): number => inputs.reduce((sum, { rows }) => sum + rows, 0);
 
 /** `merged_patches` i64 [tokens, size]: the rows of each token of a sound; rows behind its last token become none. */
 export const groupedRows = (size: number): StepInput => ({
@@ -24,7 +21,7 @@ export const groupedRows = (size: number): StepInput => ({
 
 /** `cos_embedding` and `sin_embedding` [rows, headDim] in the model's dtype: rows turn by their places. */
 export const soundRotary = (rope: RopeConfig): StepInput => {
-  const names = { cos: 'cos_embedding', sin: 'sin_embedding' };
+  const names = ENCODER_ROTARY;
   return {
     names: Object.values(names),
     describe({ rows, dtype }) {
@@ -32,9 +29,7 @@ export const soundRotary = (rope: RopeConfig): StepInput => {
       return { [names.cos]: desc, [names.sin]: desc };
     },
     make({ encoderInputs = [] }, { dtype }) {
-      const places = new Int32Array(rowsOf(encoderInputs));
-      let at = 0;
-      for (const { rows } of encoderInputs) for (let row = 0; row < rows; row++) places[at++] = row;
+      const places = Int32Array.from(encoderInputs.flatMap((input) => [...asTheyCome(input)]));
       const { cos, sin } = ropeTable(rope, places, dtype);
       return { [names.cos]: cos, [names.sin]: sin };
     },

@@ -1,7 +1,7 @@
 import { type Tensor, toDType } from '../dtype.js';
 import { patchOrder } from '../media/index.js';
 import { int64 } from './integers.js';
-import { MERGED_PATCHES } from './patches.js';
+import { ENCODER_ROTARY, MERGED_PATCHES } from './patches.js';
 import type { StepInput } from './step-input.js';
 
 /** Rows of pictures of one size, before each of which stands one that is no patch. */
@@ -57,7 +57,7 @@ export interface SquareRotary {
  * there is one places are counted from 1 (transformers 5.24, `Llama4VisionRotaryEmbedding`).
  */
 export function squareRotary({ theta, headDim, side, hasFirst = true }: SquareRotary): StepInput {
-  const names = { cos: 'cos_embedding', sin: 'sin_embedding' };
+  const names = ENCODER_ROTARY;
   const first = hasFirst ? 1 : 0;
   const [perAxis, each] = [headDim / 4, side * side + first];
   const inverse = Float32Array.from({ length: perAxis }, (_, i) => 1 / Math.fround(theta ** (i / perAxis)));

@@ -7,7 +7,6 @@ namespace atb::kernels::avx512_bf16 {
 namespace {
 
 using avx512::BF16Quads;
-using avx512::Vec;
 
 /// Four channels, as two pairs through vdpbf16ps: see BF16Format.
 struct BF16Rows {

@@ -3,8 +3,6 @@
 
 namespace atb::kernels::avx512_bf16 {
 
-using avx512::Vec;
-
 void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch) {
   if (call.weight->format == WeightFormat::kE4M3) return E4M3Gemm(call, panel_begin, panel_end, scratch);
   if (call.weight->format != WeightFormat::kBF16) return avx512::Gemm(call, panel_begin, panel_end, scratch);

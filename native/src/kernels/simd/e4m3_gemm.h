@@ -10,8 +10,8 @@
 namespace atb::kernels::simd {
 namespace {
 
-// Where many rows share a call, a format F may say what it widens weights to: F::Wide, a
-// format of gemm.h which makes the same chain of the same products, and F::Widen(line, to).
+// Where many rows share a call, a format F may say what it widens weights to: F::Wide, a format of gemm.h which makes the
+// same chain of the same products, and F::Widen(line, to).
 template <class F>
 constexpr bool kHasWide = requires { typename F::Wide; };
 
