@@ -2,9 +2,9 @@
 
     python generate.py --input_ids 1,15043,29892 --max_new_tokens 20
 
-Of models that see or hear, `--inserts` names a JSON file of what stands in the prompt, in its order: a list of {"start": the
-place of the first of its token ids, "tokens": how many, "rows": a file beside it, float32 [tokens, width], which the model's encoder made, "grid": {"rows",
-"columns", "interval"} of frames, where positions have three axes}.
+Of models that see or hear, `--inserts` names a JSON file of what stands in the prompt, in its order: a list of
+{"start": the place of the first of its token ids, "tokens": how many, "rows": a file beside it, float32 [tokens, width],
+which the model's encoder made, "grid": {"rows", "columns", "interval"} of frames, where positions have three axes}.
 
 Needs PyTorch with torch_npu, and MindIE's atb_models (`--library _libatb_torch`, all models) or ATB with its Python
 bindings (`--library torch_atb`, models of floats).
@@ -33,8 +33,9 @@ def arguments():
     parser.add_argument("--checkpoint", help="its directory, where that is not the one it was exported from")
     parser.add_argument("--library", choices=LIBRARIES, default="_libatb_torch")
     parser.add_argument("--device", default="npu:0")
-    parser.add_argument("--prefill_tokens", type=int, help="tokens of the prompt in the first step; the rest in a second")
+    parser.add_argument("--prefill_tokens", type=int, help="tokens of the prompt in the first step; others follow")
     parser.add_argument("--inserts", help="JSON file of what stands in the prompt that is no text")
+    parser.add_argument("--next_ids", help="token ids to go on with in place of the likeliest, to compare logits")
     parser.add_argument("--eos", type=int, help="the token id that ends a text")
     parser.add_argument("--logits", help="file for the logits of each step's last token, float32 one after another")
     return parser.parse_args()
@@ -78,6 +79,7 @@ def main():
     num_blocks = -(-(prompt_length + args.max_new_tokens) // manifest["block_size"])
     inserts = read_inserts(args.inserts, prompt_length) if args.inserts else []
     model = Model(args, manifest, num_blocks, inserts)
+    given = [int(token) for token in args.next_ids.split(",")] if args.next_ids else []
     rows = []
     first = args.prefill_tokens or prompt_length
     logits = model.logits("prefill", tokens[:first], 0, prompt_length)
@@ -86,7 +88,7 @@ def main():
         logits = model.logits("splitfuse", tokens[first:], first, prompt_length)
         rows.append(logits)
     while len(tokens) < prompt_length + args.max_new_tokens:
-        tokens.append(int(logits.argmax()))
+        tokens.append(given.pop(0) if given else int(logits.argmax()))
         if tokens[-1] == args.eos or len(tokens) == prompt_length + args.max_new_tokens:
             break
         logits = model.logits("decode", tokens[-1:], len(tokens) - 1, prompt_length)
