@@ -45,10 +45,10 @@ struct Choices {
   Value AsValue() const { return Value(DType::kI32, {tokens, top_k}, ids); }
   /// Choices t * top_k + j sorted by expert; those of one expert in the order of tokens.
   std::vector<int64_t> Sorted() const {
-    std::vector<int64_t> sorted;
-    for (int64_t e = 0; e < experts; ++e)
-      for (size_t i = 0; i < ids.size(); ++i)
-        if (static_cast<int64_t>(ids[i]) == e) sorted.push_back(static_cast<int64_t>(i));
+    std::vector<int64_t> sorted(ids.size());
+    std::iota(sorted.begin(), sorted.end(), 0);
+    std::stable_sort(sorted.begin(), sorted.end(),
+                     [&](int64_t a, int64_t b) { return ids[static_cast<size_t>(a)] < ids[static_cast<size_t>(b)]; });
     return sorted;
   }
   /// How many choices fall on the experts up to each one.

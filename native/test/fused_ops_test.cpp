@@ -173,8 +173,8 @@ std::vector<double> Expected(Numbers& x, Numbers* gamma, Numbers& w, Numbers* bi
         float& value = rows[size_t(r * k + i)];
         value = static_cast<float>(value / std::sqrt(square / double(k) + 1e-5) * g[size_t(i)]);
         std::byte stored[4];
-        kernels::Select("reference").from_f32(&value, stored, dtype, 1);
-        kernels::Select("reference").to_f32(stored, dtype, &value, 1);
+        kernels::StoreFloat(stored, dtype, 0, value);
+        value = kernels::LoadFloat(stored, dtype, 0);
       }
     }
   }

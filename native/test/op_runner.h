@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "check.h"
+#include "kernels/convert.h"
 #include "kernels/dispatch.h"
 #include "ops/operation.h"
 
@@ -31,7 +32,6 @@ struct Value {
   std::byte* At(size_t i) { return bytes.data() + i * SizeOf(desc.dtype); }
 
   void Set(size_t i, double number) {
-    const auto as_float = static_cast<float>(number);
     const auto put = [&](auto typed) { std::memcpy(At(i), &typed, sizeof typed); };
     switch (desc.dtype) {
       case DType::kI8:
@@ -43,7 +43,7 @@ struct Value {
       case DType::kI64:
         return put(static_cast<int64_t>(number));
       default:
-        kernels::Select("reference").from_f32(&as_float, At(i), desc.dtype, 1);
+        kernels::StoreFloat(At(i), desc.dtype, 0, static_cast<float>(number));
     }
   }
 
@@ -62,11 +62,8 @@ struct Value {
         return get(int32_t{});
       case DType::kI64:
         return get(int64_t{});
-      default: {
-        float number = 0;
-        kernels::Select("reference").to_f32(at, desc.dtype, &number, 1);
-        return static_cast<double>(number);
-      }
+      default:
+        return static_cast<double>(kernels::LoadFloat(at, desc.dtype, 0));
     }
   }
 
