@@ -93,10 +93,10 @@ bool Visible(const AttendCall& c, int64_t token, int64_t key) {
   return key < c.context_len && (!c.causal || key < end) && in_window && in_chunk;
 }
 
-float Score(const AttendCall& c, int64_t row, int64_t position) {
+float Score(const AttendCall& c, const double* query, int64_t row, int64_t position) {
   const Place at = Find(c, position);
   double product = 0;
-  for (int64_t d = 0; d < c.head_dim; ++d) product += static_cast<double>(Query(c, row, d)) * Key(c, at, d);
+  for (int64_t d = 0; d < c.head_dim; ++d) product += query[d] * Key(c, at, d);
   const int64_t token = row / c.group, head = row % c.group;
   float score = static_cast<float>(product) * c.scale;
   if (c.softcap != 0) score = c.softcap * std::tanh(score / c.softcap);
@@ -116,11 +116,13 @@ float Round(float value, DType dtype) {
 /// cache's own error.
 void AttendPiece(const AttendCall& c, int64_t row, int64_t key_begin, int64_t key_end, const AttendPartial& out) {
   const int64_t token = row / c.group;
+  double query[kMaxHeadDim];
+  for (int64_t d = 0; d < c.head_dim; ++d) query[d] = Query(c, row, d);
   float scores[kAttendChunk];
   float max = -INFINITY;
   for (int64_t j = key_begin; j < key_end; ++j) {
     float& score = scores[j - key_begin];
-    score = Visible(c, token, j) ? Score(c, row, j) : -INFINITY;
+    score = Visible(c, token, j) ? Score(c, query, row, j) : -INFINITY;
     if (score > max) max = score;
   }
   if (max < kLeastScore) max = kLeastScore;  // The row sees nothing: each exponential below is 0. A NaN stays.

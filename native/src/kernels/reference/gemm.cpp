@@ -9,29 +9,21 @@
 namespace atb::kernels::reference {
 namespace {
 
-/// The weight of column `column` of panel `panel` and input channel i.
-float WeightAt(const PackedWeight& weight, int64_t panel, int64_t column, int64_t i) {
-  const auto* data = static_cast<const char*>(weight.data) + panel * weight.panel_stride;
-  switch (weight.format) {
-    case WeightFormat::kBF16:
-      return LoadFloat(data, DType::kBF16, (i / 2 * kPanelColumns + column) * 2 + i % 2);
-    case WeightFormat::kF32:
-      return LoadFloat(data, DType::kF32, i * kPanelColumns + column);
-    case WeightFormat::kF16:
-      return LoadFloat(data, DType::kF16, i * kPanelColumns + column);
-    default:
-      return 0;
-  }
+/// The place of a column's input channel i in a panel of floats.
+template <DType dtype>
+int64_t PlaceOf(int64_t column, int64_t i) {
+  if constexpr (dtype == DType::kBF16) return (i / 2 * kPanelColumns + column) * 2 + i % 2;
+  return i * kPanelColumns + column;
 }
 
 /// A single chain of additions over the input channels, in order.
+template <DType dtype>
 float FloatDot(const GemmCall& call, int64_t row, int64_t panel, int64_t column) {
   const PackedWeight& weight = *call.weight;
-  const DType dtype = DTypeOf(weight.format);
+  const auto* data = static_cast<const char*>(weight.data) + panel * weight.panel_stride;
   float sum = 0;
-  for (int64_t i = 0; i < weight.k; ++i) {
-    sum += LoadFloat(call.x, dtype, row * call.x_stride + i) * WeightAt(weight, panel, column, i);
-  }
+  for (int64_t i = 0; i < weight.k; ++i)
+    sum += LoadFloat(call.x, dtype, row * call.x_stride + i) * LoadFloat(data, dtype, PlaceOf<dtype>(column, i));
   return sum;
 }
 
@@ -56,12 +48,22 @@ float E4M3Dot(const GemmCall& call, int64_t row, int64_t panel, int64_t column) 
 
 /// One output of x * weight^T + bias.
 float Dot(const GemmCall& call, int64_t row, int64_t panel, int64_t column) {
-  const PackedWeight& weight = *call.weight;
-  float sum = IsInteger(weight.format)                ? IntegerDot(call, row, panel, column)
-              : weight.format == WeightFormat::kE4M3 ? E4M3Dot(call, row, panel, column)
-                                                     : FloatDot(call, row, panel, column);
-  if (call.bias) sum += LoadFloat(call.bias, call.bias_dtype, PanelRow(weight, panel) + column);
-  return sum;
+  const auto dot = [&] {
+    switch (call.weight->format) {
+      case WeightFormat::kBF16:
+        return FloatDot<DType::kBF16>(call, row, panel, column);
+      case WeightFormat::kF32:
+        return FloatDot<DType::kF32>(call, row, panel, column);
+      case WeightFormat::kF16:
+        return FloatDot<DType::kF16>(call, row, panel, column);
+      case WeightFormat::kE4M3:
+        return E4M3Dot(call, row, panel, column);
+      default:
+        return IntegerDot(call, row, panel, column);
+    }
+  };
+  const float sum = dot();
+  return call.bias ? sum + LoadFloat(call.bias, call.bias_dtype, PanelRow(*call.weight, panel) + column) : sum;
 }
 
 }  // namespace
