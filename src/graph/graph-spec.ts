@@ -69,12 +69,22 @@ export function viewChain(views: GraphSpec['views'], name: string): string[] {
 
 /** The tensor behind a name: itself, or what its view shows. */
 export const viewRoot = (views: GraphSpec['views'], name: string): string =>
-  viewChain(views, name).at(-1) ?? name;
+  views[name] === undefined ? name : (viewChain(views, name).at(-1) ?? name);
 
 /** Every name that an operation or an output reads, directly or through views. */
 export function readNames({ nodes, outputs, views }: Omit<GraphSpec, 'name' | 'inputs'>): Set<string> {
-  const names = [...nodes.flatMap((node) => node.inputs), ...outputs];
-  return new Set(names.flatMap((name) => viewChain(views, name)));
+  const read = new Set<string>();
+  const add = (name: string): void => {
+    for (
+      let shown: string | undefined = name;
+      shown !== undefined && !read.has(shown);
+      shown = views[shown]?.source
+    )
+      read.add(shown);
+  };
+  for (const { inputs } of nodes) inputs.forEach(add);
+  outputs.forEach(add);
+  return read;
 }
 
 /** Drops inputs and views that no operation, view or output reads any more. */
@@ -109,37 +119,51 @@ export function distinctGraphs(spec: GraphSpec): GraphSpec[] {
   return [...found];
 }
 
+/** The graphs that nodes of a graph are, each once. */
+const distinctInner = ({ nodes }: GraphSpec): GraphSpec[] => [
+  ...new Set(nodes.flatMap(({ op }) => ('graph' in op ? [op.graph] : []))),
+];
+
+/** The nodes with something else in place of each sub-graph. */
+const withSubGraphs = <T>(nodes: readonly NodeSpec[], change: (graph: GraphSpec) => T) =>
+  nodes.map((node) => ('graph' in node.op ? { ...node, op: { graph: change(node.op.graph) } } : node));
+
+/** What canonical graphs are beside their sub-graphs: they never change, so that each is written once. */
+const OWN_TEXTS = new WeakMap<GraphSpec, string>();
+const ownText = (spec: GraphSpec): string =>
+  OWN_TEXTS.get(spec) ?? JSON.stringify({ ...spec, nodes: withSubGraphs(spec.nodes, () => 0) });
+
 /** Equal sub-graphs become one object, so they are sent, planned and printed once. */
 export class GraphInterner {
-  readonly #graphs = new Map<string, { readonly id: number; readonly spec: GraphSpec }>();
+  readonly #graphs = new Map<string, GraphSpec>();
   readonly #ids = new Map<GraphSpec, number>();
 
   /** The canonical object with this content, frozen throughout. */
   intern(spec: GraphSpec): GraphSpec {
-    const known = this.#ids.get(spec);
-    if (known !== undefined) return spec;
-    const nodes = spec.nodes.map((node) =>
-      'graph' in node.op ? { ...node, op: { graph: this.intern(node.op.graph) } } : node,
-    );
-    const text = JSON.stringify({
-      ...spec,
-      nodes: nodes.map((node) =>
-        'graph' in node.op ? { ...node, op: { graph: this.#ids.get(node.op.graph) } } : node,
-      ),
-    });
-    const found = this.#graphs.get(text);
-    if (found) return found.spec;
-    const canonical = deepFreeze({ ...spec, nodes });
-    const id = this.#graphs.size;
-    this.#graphs.set(text, { id, spec: canonical });
-    this.#ids.set(canonical, id);
+    if (this.#ids.has(spec)) return spec;
+    const inner = distinctInner(spec).map((graph) => [graph, this.intern(graph)] as const);
+    const changed = new Map(inner.filter(([own, canonical]) => own !== canonical));
+    const ids = spec.nodes.map(({ op }) => 'graph' in op && this.#ids.get(changed.get(op.graph) ?? op.graph));
+    const text = ownText(spec);
+    const key = `${ids.filter((id) => id !== false).join()} ${text}`;
+    const found = this.#graphs.get(key);
+    if (found) return found;
+    const nodes = withSubGraphs(spec.nodes, (graph) => changed.get(graph) ?? graph);
+    const canonical = changed.size === 0 && OWN_TEXTS.has(spec) ? spec : deepFreeze({ ...spec, nodes });
+    OWN_TEXTS.set(canonical, text);
+    this.#ids.set(canonical, this.#graphs.size);
+    this.#graphs.set(key, canonical);
     return canonical;
   }
 
   /** Every distinct graph, inner ones first, each naming its sub-graphs by index: `{"graphs": [...], "roots": [...]}`. */
-  serialize(roots: readonly GraphSpec[]): string {
-    const ids = roots.map((root) => this.#ids.get(this.intern(root)));
-    return `{"graphs":[${[...this.#graphs.keys()].join(',')}],"roots":${JSON.stringify(ids)}}`;
+  serialize(specs: readonly GraphSpec[]): string {
+    const roots = specs.map((spec) => this.#ids.get(this.intern(spec)));
+    const graphs = [...this.#graphs.values()].map((spec) => ({
+      ...spec,
+      nodes: withSubGraphs(spec.nodes, (graph) => this.#ids.get(graph)),
+    }));
+    return JSON.stringify({ graphs, roots });
   }
 }
 
