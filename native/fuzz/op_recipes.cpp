@@ -559,7 +559,9 @@ void FusedExperts(Case& c, const Form* form) {
                     {"int8Activations", int8},
                     {"staticActivations", are_static},
                     {"gateUpChannels", channels}};
-  if (activation == "swiglu" && d.Flag()) param.insert({{"limit", 7}, {"gateScale", 1.702}});
+  constexpr const char* kClampForms[] = {"plus-one", "gates", "activated"};
+  if (activation == "swiglu" && d.Flag())
+    param.insert({{"limit", 7}, {"gateScale", 1.702}, {"clampForm", c.bytes.Of(kClampForms)}});
   c.Node("FusedExperts", param, inputs, 1);
 }
 

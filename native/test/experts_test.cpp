@@ -438,17 +438,21 @@ void TokensAreTheSumsOfTheirRows() {
   }
 }
 
-/// What gates let through; clamped as gpt-oss does it.
-enum class Gates { kSwiglu, kGeglu, kClamped };
-constexpr Gates kGates[] = {Gates::kSwiglu, Gates::kGeglu, Gates::kClamped};
+/// What gates let through; clamped as gpt-oss does it, or in one of two other forms.
+enum class Gates { kSwiglu, kGeglu, kClamped, kClampedGates, kClampedActivated };
+constexpr Gates kGates[] = {Gates::kSwiglu, Gates::kGeglu, Gates::kClamped, Gates::kClampedGates,
+                            Gates::kClampedActivated};
 /// So low that biases alone meet it.
 constexpr double kLimit = 0.75, kGateScale = 1.702;
 
 double Through(Gates gates, double gate, double up) {
   if (gates == Gates::kGeglu) return gate * 0.5 * (1 + std::erf(gate / std::sqrt(2.0))) * up;
   if (gates == Gates::kSwiglu) return gate / (1 + std::exp(-gate)) * up;
+  up = std::clamp(up, -kLimit, kLimit);
+  if (gates == Gates::kClampedActivated) return std::min(gate / (1 + std::exp(-gate)), kLimit) * up;
   gate = std::min(gate, kLimit);
-  return gate / (1 + std::exp(-kGateScale * gate)) * (std::clamp(up, -kLimit, kLimit) + 1);
+  if (gates == Gates::kClampedGates) return gate / (1 + std::exp(-gate)) * up;
+  return gate / (1 + std::exp(-kGateScale * gate)) * (up + 1);
 }
 
 ParamObject FusedParam(const Form& form, Gates gates, bool has_bias) {
@@ -459,6 +463,8 @@ ParamObject FusedParam(const Form& form, Gates gates, bool has_bias) {
                        {"downOffset", form.has_offsets},
                        {"hasBias", has_bias}};
   if (gates == Gates::kClamped) param.insert({{"limit", kLimit}, {"gateScale", kGateScale}});
+  if (gates == Gates::kClampedGates) param.insert({{"limit", kLimit}, {"clampForm", "gates"}});
+  if (gates == Gates::kClampedActivated) param.insert({{"limit", kLimit}, {"clampForm", "activated"}});
   return param;
 }
 
@@ -504,7 +510,9 @@ void FusedExpertsAreTheirMlps(int64_t hidden) {
         const Matrices down(form, dtype, choices.experts, hidden, width);
         const Numbers gated = Products(choices, gate_up, rows, 2 * width, hidden);
         for (Gates gates : kGates) {
-          const bool has_bias = gates == Gates::kClamped;
+          const bool has_bias = gates >= Gates::kClamped;
+          // All forms of weights end in one epilogue, which has three ways to clamp.
+          if (gates > Gates::kClamped && &form != kForms) continue;
           const std::vector<Value> biases =
               has_bias ? BiasesOf(dtype, choices.experts, width, hidden) : std::vector<Value>{};
           const auto with_bias = [&](size_t matrix, size_t row, size_t column, double product) {

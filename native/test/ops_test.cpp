@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <functional>
 
@@ -72,6 +73,37 @@ void SwigluCutsItsAxisInTwo() {
     CHECK(HasShape(y[0], {1, 2100}));
     CHECK(std::fabs(y[0].Get(5) - x.Get(5) * Sigmoid(x.Get(5)) * x.Get(2105)) <= 2 * Tolerance(dtype));
   });
+}
+
+void SwigluClampsInThreeForms() {
+  static constexpr double kLimit = 0.75, kScale = 1.702;
+  static constexpr const char* kForms[] = {"plus-one", "gates", "activated"};
+  ForAll([](const kernels::KernelTable& table, DType dtype) {
+    const Value x(dtype, {1, 2100}, Normal(2100, 2.0, 3));
+    for (const std::string form : kForms) {
+      Numbers expected;
+      for (size_t i = 0; i < 1050; ++i) {
+        const double gate = x.Get(i), up = std::clamp(x.Get(1050 + i), -kLimit, kLimit);
+        const double clamped = std::min(gate, kLimit);
+        if (form == "activated") expected.push_back(std::min(gate * Sigmoid(kScale * gate), kLimit) * up);
+        if (form == "gates") expected.push_back(clamped * Sigmoid(kScale * clamped) * up);
+        if (form == "plus-one") expected.push_back(clamped * Sigmoid(kScale * clamped) * (up + 1));
+      }
+      const ParamObject param = {{"activationType", "ACTIVATION_SWIGLU_FORWARD"},
+                                 {"limit", kLimit},
+                                 {"gateScale", kScale},
+                                 {"clampForm", form}};
+      CHECK(Distance(RunOp("Activation", param, {x}, table)[0].Numbers(), expected) <= Tolerance(dtype));
+    }
+  });
+  const auto error = [](const ParamObject& more) {
+    ParamObject param = {{"activationType", "ACTIVATION_SWIGLU_FORWARD"}};
+    param.insert(more.begin(), more.end());
+    const Value x(DType::kF32, {1, 2}, {1, 2});
+    return ErrorOf([&] { RunOp("Activation", param, {x}, kernels::Select("reference")); });
+  };
+  CHECK(Has(error({{"clampForm", "gates"}}), {"NATIVE_PARAM_INVALID", "clampForm", "plus-one without limit"}));
+  CHECK(Has(error({{"limit", 7}, {"clampForm", "up"}}), {"NATIVE_PARAM_INVALID", "clampForm", "activated"}));
 }
 
 void SwigluBackwardIsTheDerivative() {
@@ -441,6 +473,7 @@ void RowsAreIndependent() {
 int main() {
   RUN(ActivationsFollowTheirFormulas);
   RUN(SwigluCutsItsAxisInTwo);
+  RUN(SwigluClampsInThreeForms);
   RUN(SwigluBackwardIsTheDerivative);
   RUN(ElewiseFollowsItsFormulas);
   RUN(ElewiseBroadcastsLikeNumpy);

@@ -35,11 +35,18 @@ struct DigitMatrix {
 /// Activation rows of a block, by the number of planes: the digits of all planes are the rows of at most two AMX tiles.
 constexpr int64_t kBlockRows[] = {0, 32, 16, 8};
 
-/// gpt-oss's SwiGLU: gates g and what they gate, u, become g = min(g, limit) and u within [-limit, limit], and give
-/// (u + 1) * g * sigmoid(scale * g).
+/// What a clamped SwiGLU makes of gates g and of u, which they gate and which is brought within [-limit, limit] first.
+/// swish(x) is x * sigmoid(scale * x).
+enum class ClampForm : uint8_t {
+  kPlusOne,    ///< swish(min(g, limit)) * (u + 1): gpt-oss's.
+  kGates,      ///< swish(min(g, limit)) * u
+  kActivated,  ///< min(swish(g), limit) * u
+};
+
 struct GateClamp {
-  float limit = 0;  ///< 0: neither is clamped, 1 is not added, and scale is 1.
+  float limit = 0;  ///< 0: nothing is clamped, 1 is not added, and scale is 1.
   float scale = 1;
+  ClampForm form = ClampForm::kPlusOne;
 };
 
 /// What a gemm kernel computes: out = epilogue(x * weight^T). The epilogue, in f32, adds the bias, applies the

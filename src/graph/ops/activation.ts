@@ -17,18 +17,25 @@ export type ActivationParam =
   | ({ readonly activationType: 'ACTIVATION_SWIGLU_FORWARD'; readonly dim: number } & SwigluClamp);
 
 /**
- * Extension keys of SwiGLU, gpt-oss's: with a limit, g = min(a, limit) and u = b within [-limit, limit] give
- * (u + 1) * g * sigmoid(gateScale * g).
+ * What a SwiGLU of gates a and of b, which they gate, becomes with a limit. With u = b within [-limit, limit] and
+ * swish(x) = x * sigmoid(gateScale * x) it is swish(min(a, limit)) * (u + 1) for `plus-one`, which is gpt-oss's;
+ * swish(min(a, limit)) * u for `gates`; and min(swish(a), limit) * u for `activated`.
  */
+export const CLAMP_FORMS = ['plus-one', 'gates', 'activated'] as const;
+
+/** Extension keys of SwiGLU. */
 export interface SwigluClamp {
+  /** Above 0; nothing is clamped when absent. */
   readonly limit?: number;
   /** 1 when absent. */
   readonly gateScale?: number;
+  /** `plus-one` when absent. */
+  readonly clampForm?: (typeof CLAMP_FORMS)[number];
 }
 
 export const activation: OpDefinition<'Activation', ActivationParam> = {
   type: 'Activation',
-  keys: { limit: 'number', gateScale: 'number' },
+  keys: { limit: 'number', gateScale: 'number', clampForm: CLAMP_FORMS },
   arity: ({ activationType }) => ({
     inputs: 1 + count(activationType === 'ACTIVATION_SWIGLU_BACKWARD'),
     outputs: 1,

@@ -1,4 +1,4 @@
-import type { SwigluClamp } from './activation.js';
+import { CLAMP_FORMS, type SwigluClamp } from './activation.js';
 import { count, type OpDefinition } from './definition.js';
 
 /**
@@ -35,6 +35,7 @@ export const fusedExperts: OpDefinition<'FusedExperts', FusedExpertsParam> = {
     hasBias: 'bool',
     limit: 'number',
     gateScale: 'number',
+    clampForm: CLAMP_FORMS,
     int8Activations: 'bool',
     staticActivations: 'bool',
     gateUpChannels: 'bool',

@@ -86,8 +86,8 @@ export const ATB_OPS = [
 /**
  * What our graphs can say and ATB cannot; the legality check refuses them. Engine passes introduce some, so that a graph for
  * export does not hold them. Those with a recurrent state and those of sparse attention are the only ones that models use
- * themselves. Two other extensions are the `keys` of ATB's operations, of which models use `softcap`, `hasSinks`, `limit` and
- * `gateScale`, and fp32 activations.
+ * themselves. Two other extensions are the `keys` of ATB's operations, of which models use `softcap`, `hasSinks`, `limit`,
+ * `gateScale` and `clampForm`, and fp32 activations.
  */
 export const EXTENSION_OPS = [
   causalConv1d,

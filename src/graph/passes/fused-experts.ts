@@ -107,8 +107,9 @@ const GELUS = ['geglu', 'geglu-tanh'] as const;
 function clampOf(node: NodeSpec): SwigluClamp | undefined {
   const param = paramOf(node, 'Activation');
   if (param?.activationType !== 'ACTIVATION_SWIGLU_FORWARD' || (param.dim ?? -1) !== -1) return undefined;
-  const { limit, gateScale } = param;
-  return limit ? { limit, ...(gateScale !== undefined && { gateScale }) } : {};
+  const { limit, gateScale, clampForm } = param;
+  if (!limit) return {};
+  return { limit, ...(gateScale !== undefined && { gateScale }), ...(clampForm && { clampForm }) };
 }
 
 const isAlone = (pattern: Pattern, ...names: readonly string[]): boolean =>

@@ -66,6 +66,9 @@ float Dot(const GemmCall& call, int64_t row, int64_t panel, int64_t column) {
   return call.bias ? sum + LoadFloat(call.bias, call.bias_dtype, PanelRow(*call.weight, panel) + column) : sum;
 }
 
+/// A NaN stays.
+float AtMost(float limit, float x) { return limit < x ? limit : x; }
+
 }  // namespace
 
 void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* /*scratch*/) {
@@ -76,12 +79,13 @@ void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* /*
     for (int64_t row = 0; row < call.m; ++row) {
       for (int64_t column = 0; column < PanelWidth(weight, panel); ++column) {
         float value = Dot(call, row, panel, column), up = call.gated ? Dot(call, row, panel + 1, column) : 1;
-        if (call.clamp.limit > 0) {
-          // A NaN stays.
-          value = call.clamp.limit < value ? call.clamp.limit : value;
-          up = 1 + (up < -call.clamp.limit ? -call.clamp.limit : call.clamp.limit < up ? call.clamp.limit : up);
-        }
-        if (call.activation != UnaryOp::kNone) Unary(call.activation, &value, &value, 1, call.clamp.scale);
+        const GateClamp& clamp = call.clamp;
+        const bool clamps = clamp.limit > 0, clamps_last = clamp.form == ClampForm::kActivated;
+        if (clamps && !clamps_last) value = AtMost(clamp.limit, value);
+        if (call.activation != UnaryOp::kNone) Unary(call.activation, &value, &value, 1, clamp.scale);
+        if (clamps && clamps_last) value = AtMost(clamp.limit, value);
+        if (clamps) up = up < -clamp.limit ? -clamp.limit : AtMost(clamp.limit, up);
+        if (clamps && clamp.form == ClampForm::kPlusOne) up += 1;
         if (call.gated) value *= up;
         const int64_t at = row * call.out_stride + begin + column;
         if (call.residual) value += LoadFloat(call.residual, call.out_dtype, at);

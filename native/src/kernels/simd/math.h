@@ -105,12 +105,14 @@ inline V Swish(V x, float scale) {
   return x / (V::Set1(1.0f) + Exp(V::Set1(-scale) * x));
 }
 
-/// gpt-oss's SwiGLU of a gate and what it gates. The order of operands keeps a NaN.
+/// A clamped SwiGLU of a gate and what it gates. The order of operands keeps a NaN.
 template <class V>
 inline V ClampedSwiglu(V gate, V up, const GateClamp& clamp) {
   const V limit = V::Set1(clamp.limit);
   up = Max(V::Set1(-clamp.limit), Min(limit, up));
-  return Swish(Min(limit, gate), clamp.scale) * (up + V::Set1(1.0f));
+  if (clamp.form == ClampForm::kActivated) return Min(limit, Swish(gate, clamp.scale)) * up;
+  if (clamp.form == ClampForm::kPlusOne) up = up + V::Set1(1.0f);
+  return Swish(Min(limit, gate), clamp.scale) * up;
 }
 
 /// 1 - erf(z) for z >= 0 with a relative error below 1.2e-7 before rounding: W. Press et al., Numerical Recipes in C,

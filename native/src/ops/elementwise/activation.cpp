@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 
 #include "ops/check.h"
@@ -26,13 +27,16 @@ struct Halves {
 void ClampedSwiglu(const kernels::KernelTable& kernels, const kernels::GateClamp& clamp, const float* a, const float* b,
                    float* y, int64_t n) {
   const float limit = clamp.limit;
+  const auto at_most = [limit](float x) { return limit < x ? limit : x; };  // A NaN stays.
+  const bool clamps_last = clamp.form == kernels::ClampForm::kActivated;
+  const float added = clamp.form == kernels::ClampForm::kPlusOne ? 1 : 0;
   float gate[kBlockElements], up[kBlockElements];
   for (int64_t i = 0; i < n; ++i) {
-    // The order of the operands keeps a NaN.
-    gate[i] = limit < a[i] ? limit : a[i];
-    up[i] = (limit < b[i] ? limit : b[i] < -limit ? -limit : b[i]) + 1;
+    gate[i] = clamps_last ? a[i] : at_most(a[i]);
+    up[i] = (b[i] < -limit ? -limit : at_most(b[i])) + added;
   }
   kernels.unary(UnaryOp::kSwish, gate, gate, n, clamp.scale);
+  if (clamps_last) std::transform(gate, gate + n, gate, at_most);
   kernels.binary(kernels::BinaryOp::kMul, gate, up, y, n);
 }
 

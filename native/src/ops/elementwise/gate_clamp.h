@@ -4,7 +4,8 @@
 
 namespace atb {
 
-/// The keys `limit` and `gateScale`, our extension, of an operation that may be SwiGLU. Throws NATIVE_PARAM_INVALID.
+/// The keys `limit`, `gateScale` and `clampForm`, our extension, of an operation that may be SwiGLU. Throws
+/// NATIVE_PARAM_INVALID.
 kernels::GateClamp ReadGateClamp(ParamReader& reader, bool is_swiglu);
 
 }  // namespace atb
