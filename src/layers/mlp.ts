@@ -1,6 +1,7 @@
 import { type ActivationKind, CommonOpBuilderManager } from '../common-op-builders/index.js';
 import type { AtbGraph } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
+import type { SwigluClamp } from '../graph/ops/activation.js';
 import { channelsOf, Linear, type LinearOptions } from '../weights/linear.js';
 import type { LinearPart } from '../weights/linear-part.js';
 import type { Weights } from '../weights/weights.js';
@@ -34,6 +35,8 @@ export interface MLPOptions<Names> {
 export interface GatedMLPOptions extends MLPOptions<GatedMLPNames> {
   /** What gates are multiplied by, where they are a tensor of their own: it becomes a part of their projection. */
   readonly gateScale?: number;
+  /** How gates and what they gate are clamped, of silu alone; not at all when absent. */
+  readonly clamp?: SwigluClamp | undefined;
 }
 
 /** The checkpoint's names of a gated MLP's projections, or of one that holds gate over up, or up over gate. */
@@ -47,6 +50,7 @@ export class BaseMLP extends Module {
   readonly gateUp: Linear;
   readonly down: Linear;
   protected readonly hiddenAct: ActivationKind;
+  private readonly clamp: SwigluClamp | undefined;
 
   constructor(
     {
@@ -63,12 +67,14 @@ export class BaseMLP extends Module {
       transposed = false,
       outputScale = 1,
       gateScale = 1,
+      clamp,
     }: GatedMLPOptions = {},
   ) {
     super();
     const inFeatures = hiddenSize;
     const outFeatures = intermediateSize;
     this.hiddenAct = hiddenAct;
+    this.clamp = clamp;
     // What they give has the order of channels that down reads.
     const order = channelsOf(weights, names.down);
     this.gateUp = Linear.load(weights, {
@@ -108,6 +114,7 @@ export class BaseMLP extends Module {
       kind: this.hiddenAct,
       isGated: true,
       isPack: true,
+      clamp: this.clamp,
     }).build(graph, { input: gateUp, actOut: 'mul_out' });
     return 'mul_out';
   }
