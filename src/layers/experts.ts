@@ -28,7 +28,7 @@ export interface ExpertsConfig {
   /** Whether their projections have biases; false when absent. */
   readonly hasBias?: boolean;
   /** How gates and what they gate are clamped; not at all when absent. */
-  readonly clamp?: SwigluClamp;
+  readonly clamp?: SwigluClamp | undefined;
 }
 
 /**

@@ -4,7 +4,7 @@ import { Linear } from '../weights/linear.js';
 import type { LinearPart } from '../weights/linear-part.js';
 import type { Weights } from '../weights/weights.js';
 import { NormedAttention, type ProjectionNorms } from './attention-orders.js';
-import type { AttentionConfig, AttentionOptions } from './base-attention.js';
+import type { AttentionConfig, AttentionOptions, Qkv } from './base-attention.js';
 import { addGated, addGatedHeads, addSigmoid } from './gate.js';
 import { buildLinear } from './linear-steps.js';
 
@@ -51,5 +51,12 @@ export abstract class GatedAttention extends NormedAttention {
   /** What attention is multiplied by, of the shape of `projected`. */
   protected buildGateGraph(graph: AtbGraph, projected: string): string {
     return addSigmoid(graph, projected);
+  }
+}
+
+/** The same, with queries and keys that are rotated by their positions. */
+export class GatedRotaryAttention extends GatedAttention {
+  protected override buildPositionGraph(graph: AtbGraph, q: string, k: string): Omit<Qkv, 'v'> {
+    return this.buildRopeGraph(graph, q, k);
   }
 }

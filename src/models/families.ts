@@ -177,6 +177,8 @@ export * from './smolvlm/index.js';
 export * from './solar_open/index.js';
 export * from './stablelm/index.js';
 export * from './starcoder2/index.js';
+export * from './step3p5/index.js';
+export * from './step3p7/index.js';
 export * from './telechat/index.js';
 export * from './vaultgemma/index.js';
 export * from './vipllava/index.js';

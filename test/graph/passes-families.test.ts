@@ -37,6 +37,10 @@ const SPARSE =
 /** Linear attention by the gated delta rule. */
 const DELTA = 'RmsNorm Linear Linear CausalConv1d GatedDeltaRule RmsNorm Slice Activation Elewise';
 
+/** Gated attention, and experts beside one that all tokens share, whose gates may have bounds. */
+const clampedExperts = (scaled: string, clamped: string): string =>
+  `RmsNorm Linear Linear Activation Elewise RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise ${scaled}FusedExperts Linear ${clamped}${clamped && 'Linear '}Elewise Elewise`;
+
 /** Linear attention that decays by channel. */
 const KIMI_DELTA =
   'RmsNorm Linear Linear Split Linear Linear Concat Slice CausalConv1d Slice CausalConv1d Slice CausalConv1d Concat Concat GatedDeltaRule Linear RmsNorm Activation Elewise';
@@ -255,7 +259,11 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   ],
   [`${MAMBA} RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise Elewise FusedExperts Linear Elewise Elewise`]:
     ['granitemoehybrid'],
-  'RmsNorm Linear Linear Activation Elewise': ['qwen3_5_text', 'qwen3_next-dense'],
+  'RmsNorm Linear Linear Activation Elewise': ['qwen3_5_text', 'qwen3_next-dense', 'step3p5'],
+  'RmsNorm Linear Linear Activation Elewise Activation': ['step3p7'],
+  [clampedExperts('Elewise ', '')]: ['step3p5'],
+  [clampedExperts('Elewise ', 'Activation ')]: ['step3p5'],
+  [clampedExperts('', '')]: ['step3p7'],
   [DELTA]: ['qwen3_5_text'],
   [`${DELTA} RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Linear Linear Sigmoid Elewise Elewise Elewise`]:
     ['qwen3_5_moe_text', 'qwen3_next'],

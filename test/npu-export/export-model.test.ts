@@ -161,6 +161,8 @@ const BEYOND_ATB = new Map([
   ['gemma2', 'softcap is an extension key'],
   ['gpt_oss', 'hasSinks is an extension key'],
   ['paligemma-gemma2', 'softcap is an extension key'],
+  ['step3p5', 'limit is an extension key'],
+  ['step3p7', 'limit is an extension key'],
   ['vaultgemma-bounded', 'softcap is an extension key'],
   ...familyCases
     .filter((name) => /^(flint|granite(moe)?_swa|mimo_v2_flash)/.test(name))

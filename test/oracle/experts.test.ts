@@ -27,7 +27,7 @@ const FAMILIES = [
   ...['glm4_moe_lite', 'glm_moe_dsa', 'deepseek_v32'],
   ...['gpt_oss', 'granitemoe', 'granitemoeshared', 'hunyuan_v1_moe', 'llama4_text', 'minimax_m2', 'mixtral'],
   ...['olmoe', 'qwen2_moe', 'qwen3_moe', 'solar_open', 'exaone_moe', 'hy_v3', 'mellum', 'cohere2_moe'],
-  ...['laguna', 'sarvam_mla', 'sarvam_moe', 'dbrx', 'flint', 'axk1'],
+  ...['laguna', 'sarvam_mla', 'sarvam_moe', 'dbrx', 'flint', 'axk1', 'step3p5', 'step3p7'],
 ];
 const cases = familyCases.filter((name) => FAMILIES.includes(familyConfig(name).model_type));
 /** What experts are chosen by, where it is not their scores. */
@@ -66,11 +66,13 @@ const SCORES: Readonly<Record<string, string>> = {
   sarvam_moe: 'router_corrected',
   'sarvam_moe-bias': 'router_limited',
   solar_open: 'router_corrected',
+  step3p5: 'router_corrected',
+  step3p7: 'router_corrected',
 };
 /** Those that have between them what a format of weights meets: both kinds of routers, with and without shared experts. */
 const OF_FORMATS = ['qwen3_moe', 'glm4_moe-groups', 'gpt_oss', 'llama4_text'];
 /** Those whose checkpoints have the projections of all experts in stacks of another kind than transformers'. */
-const OWN_STACKS = ['gpt_oss', 'llama4_text'];
+const OWN_STACKS = ['gpt_oss', 'llama4_text', 'step3p5', 'step3p7'];
 
 const MODES: readonly (QuantizeOptions & { readonly name: string })[] = [
   { name: 'floats' },

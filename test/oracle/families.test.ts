@@ -36,6 +36,8 @@ const STATES = /(CausalConv1d|GatedDeltaRule|RealGatedLru|SelectiveScan) is an e
 const SCAN = /SelectiveScan is an extension op$/;
 /** What it lacks for attention to chosen keys. */
 const SPARSE = /(LightningIndexer|SparseAttention) is an extension op$/;
+/** What it lacks for bounds of what gates let through. */
+const CLAMPED = /(limit|clampForm) is an extension key$/;
 /** What it lacks where a number of each head takes part in softmaxes. */
 const SINKS = /hasSinks is an extension key$/;
 /** The same, and what it lacks for values of another size than keys where a sequence has several tokens. */
@@ -91,6 +93,8 @@ const EXTENSIONS: Readonly<Record<string, RegExp>> = {
   'qwen3_next-dense': STATES,
   recurrent_gemma: STATES,
   'recurrent_gemma-biases': STATES,
+  step3p5: CLAMPED,
+  step3p7: CLAMPED,
   zamba: STATES,
   'zamba-heads': STATES,
   zamba2: STATES,

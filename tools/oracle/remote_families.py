@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import nn
-from transformers import CONFIG_MAPPING, AutoModelForCausalLM
+from transformers import CONFIG_MAPPING, AutoModelForCausalLM, Step3p7Config, Step3p7ForConditionalGeneration
 
 LAYER = "model.layers.{}."
 
@@ -30,6 +30,8 @@ class StandIn:
     # What the class lacks and is put into it.
     layer_norm_eps: float | None = None
     has_biases: bool = False
+    # Whether its norms multiply by 1 + weight.
+    zero_norms: bool = False
 
     @property
     def name(self):
@@ -341,5 +343,69 @@ def gemma3n(raw):
     return out
 
 
-FAMILIES = {"gemma3n": gemma3n, "deepseek": deepseek, "internlm": internlm, "internlm2": internlm2, "minicpm": minicpm, "chatglm": chatglm, "telechat": telechat,
+class TextOfWhole(StandIn):
+    """The text of a class that sees, which has no class of its own: its eyes are as small as can be."""
+
+    name = "step3p7"
+
+    def model(self, weights):
+        config = Step3p7Config(text_config=dict(self.config), tie_word_embeddings=self.config.get("tie_word_embeddings", False),
+                               vision_config=dict(width=16, layers=1, heads=1, image_size=56, patch_size=14, mlp_ratio=1.0))
+        model = Step3p7ForConditionalGeneration._from_config(config, attn_implementation="eager").float()
+        state = {}
+        for name, (_, there) in self.tensors.items():
+            for target, change in there.items():
+                state[target.replace("model.", "model.language_model.", 1)] = change(weights[name])
+        for target, names in self.stacks.items():
+            state[target.replace("model.", "model.language_model.", 1)] = torch.cat([weights[name] for name in names], 1)
+        missing, unexpected = model.load_state_dict(state, strict=False)
+        left = [name for name in missing if not name.startswith(("model.vision_model.", "model.multi_modal_projector."))
+                and not (name == "lm_head.weight" and config.tie_word_embeddings)]
+        assert not left and not unexpected, (left, unexpected)
+        model.tie_weights()
+        return model.eval()
+
+
+def step3p5(raw):
+    """The text of a Step3p7ForConditionalGeneration. Stacks of gates and of what they gate are one there."""
+    out = TextOfWhole(raw, zero_norms=True)
+    config = Step3p7Config(text_config=dict(raw)).text_config
+    hidden, size, kv = config.hidden_size, config.head_dim, config.num_key_value_heads
+    out.add("model.embed_tokens.weight", [config.vocab_size, hidden], w="model.embed_tokens.weight")
+    for i in range(config.num_hidden_layers):
+        at = f"model.layers.{i}."
+        own = config.per_layer_config[i]
+        heads = own.num_attention_heads
+        for name, rows_out in (("q", heads * size), ("k", kv * size), ("v", kv * size)):
+            linear(out, f"{at}self_attn.{name}_proj", f"{at}self_attn.{name}_proj", [rows_out, hidden], config.attention_bias)
+        linear(out, f"{at}self_attn.o_proj", f"{at}self_attn.o_proj", [hidden, heads * size], config.attention_bias)
+        linear(out, f"{at}self_attn.g_proj", f"{at}self_attn.g_proj", [heads, hidden], False)
+        for name, width in (("self_attn.q_norm", size), ("self_attn.k_norm", size), ("input_layernorm", hidden),
+                            ("post_attention_layernorm", hidden)):
+            out.add(f"{at}{name}.weight", [width], w=f"{at}{name}.weight")
+        is_sparse = config.mlp_layer_types[i] == "sparse"
+        there, here = ("mlp.shared_experts", "share_expert") if is_sparse else ("mlp", "mlp")
+        width = config.share_expert_dim if is_sparse else config.intermediate_size
+        for name, shape in (("gate_proj", [width, hidden]), ("up_proj", [width, hidden]), ("down_proj", [hidden, width])):
+            linear(out, f"{at}{here}.{name}", f"{at}{there}.{name}", shape, config.mlp_bias)
+        if is_sparse:
+            experts, width = config.n_routed_experts, config.moe_intermediate_size
+            out.add(f"{at}moe.gate.weight", [experts, hidden], w=f"{at}mlp.gate.weight")
+            out.add(f"{at}moe.router_bias", [experts], w=f"{at}mlp.gate.e_score_correction_bias")
+            out.add(f"{at}moe.down_proj.weight", [experts, hidden, width], w=f"{at}mlp.experts.down_proj")
+            for name in ("gate_proj", "up_proj"):
+                out.add(f"{at}moe.{name}.weight", [experts, width, hidden])
+            out.stacks[f"{at}mlp.experts.gate_up_proj"] = [f"{at}moe.{name}.weight" for name in ("gate_proj", "up_proj")]
+    out.add("model.norm.weight", [hidden], w="model.norm.weight")
+    if not raw.get("tie_word_embeddings"):
+        out.add("lm_head.weight", [config.vocab_size, hidden], w="lm_head.weight")
+    return out
+
+
+def step3p7(raw):
+    """Its text alone, whose tensors have the names that they have without eyes."""
+    return step3p5(raw["text_config"])
+
+
+FAMILIES = {"step3p5": step3p5, "step3p7": step3p7, "gemma3n": gemma3n, "deepseek": deepseek, "internlm": internlm, "internlm2": internlm2, "minicpm": minicpm, "chatglm": chatglm, "telechat": telechat,
             "qwen": qwen, "orion": orion}

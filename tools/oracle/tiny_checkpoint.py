@@ -163,7 +163,8 @@ def write_tiny(raw, config, model_class, folder, seed, dtype, without=()):
 def write_stand_in(raw, stand_in, folder, seed):
     """The same of a family that transformers has under other names (remote_families.py), in float32."""
     write_config(raw, folder, "float32")
-    tensors = {name: torch.ones(shape) for name, (shape, _) in stand_in.tensors.items()}
+    begun = torch.zeros if stand_in.zero_norms else torch.ones
+    tensors = {name: begun(shape) for name, (shape, _) in stand_in.tensors.items()}
     head = stand_in.head if stand_in.head in tensors else None
     recipe = {"seed": seed, "dtype": "float32", "tensors": draw(tensors, torch.nn.Module(), head is None)}
     last = next(name for name, (_, there) in stand_in.tensors.items() if "model.norm.weight" in there)
@@ -173,4 +174,4 @@ def write_stand_in(raw, stand_in, folder, seed):
         save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
         return stand_in.model(weights)
 
-    write_recipe(recipe, folder, make, head, last)
+    write_recipe(recipe, folder, make, head, last, stand_in.zero_norms)

@@ -154,6 +154,28 @@ export const sparseByType = (defaults: {
   },
 });
 
+const numbersIn = (text: string): readonly number[] =>
+  text
+    .split(',')
+    .filter((part) => part.trim() !== '')
+    .map(Number);
+
+/** The same: as a list of the numbers of layers with experts says, which may be text, or without it as `sparseByType`. */
+export const sparseListed = (
+  name: string,
+  defaults: { readonly dense: number },
+): Field<readonly boolean[], { readonly numHiddenLayers: number }> => ({
+  read(json, config) {
+    const listed = json.raw(name) ?? undefined;
+    if (listed === undefined || !json.isAbsent('mlp_layer_types'))
+      return sparseByType(defaults).read(json, config);
+    const numbers = typeof listed === 'string' ? numbersIn(listed) : listed;
+    const sparse =
+      json.check(name, numbers, listOf(integer(0, 1000), 'numbers of layers')) ?? json.missing(name);
+    return Array.from({ length: config.numHiddenLayers }, (_, layer) => sparse.includes(layer));
+  },
+});
+
 /** The same: all but as many first ones as the file says under this name. */
 export const sparseBehind = (
   name: string,

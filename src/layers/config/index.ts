@@ -36,6 +36,7 @@ export {
   sparseBySteps,
   sparseByStepsBeside,
   sparseByType,
+  sparseListed,
 } from './experts.js';
 export {
   type Check,
@@ -59,8 +60,10 @@ export {
   WIDTH,
 } from './fields.js';
 export { ofFullLayers, rotaryByHeadSize } from './full-layers.js';
+export { gateLimits } from './gate-limits.js';
 export { type IndexerDefaults, indexer, ownIndexers, sharedIndexers } from './indexer.js';
 export { type LatentAttentionDefaults, latentAttention } from './latent.js';
+export { rotaryListsByWindow, withoutPredictions } from './layer-lists.js';
 export { firstRope, type LayerRopes, layerRopes } from './layer-ropes.js';
 export { layersOfType } from './layer-types.js';
 export { contextLength, longestContext } from './longest-context.js';
@@ -114,3 +117,4 @@ export {
   tokenField,
   tokensField,
 } from './text-model.js';
+export { windowHeads } from './window-heads.js';

@@ -115,17 +115,21 @@ export const rotaryOrAlibi = (
 });
 
 type ByWindow = 'full_attention' | 'sliding_attention';
-type RopesByWindow = { readonly ropes: Readonly<Record<ByWindow, RopeConfig>> };
-const ropeOf = (type: ByWindow): Field<RopeConfig, RopesByWindow> => ({
+export type RopesByWindow = Readonly<Record<ByWindow, RopeConfig>>;
+const ropeOf = (type: ByWindow): Field<RopeConfig, { readonly ropes: RopesByWindow }> => ({
   read: (_, { ropes }) => ropes[type],
 });
 
-/** One RoPE for layers that see all keys, and one for those with a window. */
-export const rotaryByWindow = (types: Readonly<Record<ByWindow, LayerTypeRotary>>) => ({
-  ropes: rotaryConfigByLayerType(types),
+/** Such a pair as the properties that models read. */
+export const ropesOf = <N>(ropes: Field<RopesByWindow, N>) => ({
+  ropes,
   rope: ropeOf('full_attention'),
   slidingRope: ropeOf('sliding_attention'),
 });
+
+/** One RoPE for layers that see all keys, and one for those with a window. */
+export const rotaryByWindow = (types: Readonly<Record<ByWindow, LayerTypeRotary>>) =>
+  ropesOf(rotaryConfigByLayerType(types));
 
 function readRope(
   json: ConfigReader,

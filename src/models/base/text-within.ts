@@ -27,6 +27,7 @@ import '../mistral/index.js';
 import '../mistral4/index.js';
 import '../qwen2/index.js';
 import '../qwen3/index.js';
+import '../step3p5/index.js';
 
 /**
  * Families of text that may stand in a checkpoint beside an encoder. What is done to logits, the class of the whole
@@ -52,6 +53,7 @@ const TEXT_KINDS = [
   'mistral4',
   'qwen2',
   'qwen3',
+  'step3p5',
 ] as const;
 export type TextKind = (typeof TEXT_KINDS)[number];
 

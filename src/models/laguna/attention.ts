@@ -1,14 +1,13 @@
 import type { FloatDType } from '../../dtype.js';
 import type { AtbGraph } from '../../graph/atb-graph.js';
-import type { Qkv } from '../../layers/base-attention.js';
-import { GatedAttention } from '../../layers/gated-attention.js';
+import { GatedRotaryAttention } from '../../layers/gated-attention.js';
 import { addSoftplus } from '../../layers/softplus.js';
 import type { Weights } from '../../weights/weights.js';
 import { qwen3Norms } from '../qwen3/index.js';
 import type { LagunaConfig } from './config-laguna.js';
 
 /** Qwen3's attention with as many heads of queries as its layer has, times softplus of a projection of its input. */
-export class LagunaAttention extends GatedAttention {
+export class LagunaAttention extends GatedRotaryAttention {
   /** What the model runs in. */
   private readonly dtype: FloatDType;
 
@@ -20,10 +19,6 @@ export class LagunaAttention extends GatedAttention {
     const gate = { name: 'g_proj', perHead: config.gatesHeads };
     super(layerId, sizes, weights, qwen3Norms({ ...sizes, rope }, weights), gate);
     this.dtype = weights.dtype ?? 'bf16';
-  }
-
-  protected override buildPositionGraph(graph: AtbGraph, q: string, k: string): Omit<Qkv, 'v'> {
-    return this.buildRopeGraph(graph, q, k);
   }
 
   protected override buildGateGraph(graph: AtbGraph, projected: string): string {

@@ -1,10 +1,8 @@
-import type { AtbGraph } from '../../graph/atb-graph.js';
 import { projectionNorms } from '../../layers/attention-orders.js';
-import type { Qkv } from '../../layers/base-attention.js';
 import type { BaseLayer } from '../../layers/base-layer.js';
 import type { DecoderConfig } from '../../layers/config/index.js';
 import { type LayerStep, PreNormLayer } from '../../layers/decoder-layers.js';
-import { GatedAttention } from '../../layers/gated-attention.js';
+import { GatedRotaryAttention } from '../../layers/gated-attention.js';
 import { type DeltaNetConfig, type DeltaNetParts, GatedDeltaNet } from '../../layers/gated-delta-net.js';
 import { HeadNorm, OffsetRMSNorm } from '../../layers/norms.js';
 import { rowsInGroups } from '../../weights/row-orders.js';
@@ -12,7 +10,7 @@ import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';
 
 /** Attention with norms of queries and keys; each head of q_proj has its gate behind its query. */
-export class Qwen3NextAttention extends GatedAttention {
+export class Qwen3NextAttention extends GatedRotaryAttention {
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED, WEIGHT_QUANT_*. */
   constructor(layerId: number, config: DecoderConfig, weights: Weights) {
     const { numAttentionHeads, headDim, rmsNormEps, qkvBias: hasBias } = config;
@@ -22,10 +20,6 @@ export class Qwen3NextAttention extends GatedAttention {
     });
     const qkv = { q: 'q_proj', k: 'k_proj', v: 'v_proj', ...(qRows && { qRows }) };
     super(layerId, config, weights, norms, { name: 'q_proj', rows, hasBias }, { qkv });
-  }
-
-  protected override buildPositionGraph(graph: AtbGraph, q: string, k: string): Omit<Qkv, 'v'> {
-    return this.buildRopeGraph(graph, q, k);
   }
 }
 
