@@ -852,7 +852,10 @@ void SparseAttention(Case& c) {
   steps.Add(c, inputs);
   inputs.push_back(c.Input(DType::kI32, {steps.tokens, most}, {0, 0, chosen}));
   const int64_t values = d.Flag() ? kHeadDim : kLatentKey;
-  c.Node("SparseAttention", {{"headNum", Num(heads)}, {"qkScale", 0.25}, {"mlaVHeadSize", Num(values)}}, inputs, 1);
+  const bool sinks = d.Flag();
+  if (sinks) inputs.push_back(c.Input(DType::kF32, {heads}));
+  const ParamObject param{{"headNum", Num(heads)}, {"qkScale", 0.25}, {"mlaVHeadSize", Num(values)}, {"hasSinks", sinks}};
+  c.Node("SparseAttention", param, inputs, 1);
 }
 
 std::string Slots(Draw& d, int64_t tokens) {

@@ -62,15 +62,20 @@ class Cache {
     return chosen;
   }
 
-  Array Attend(const Heads& h, Array q, const std::vector<Sequence>& sequences, Positions chosen) {
+  /// `sinks` [heads], or none.
+  Array Attend(const Heads& h, Array q, const std::vector<Sequence>& sequences, Positions chosen,
+               Array sinks = {DType::kF32, 0}) {
+    const bool has_sinks = sinks.size() > 0;
     const auto op = CreateOperation("SparseAttention", {{"headNum", double(h.group)},
                                                         {"qkScale", double(h.scale())},
-                                                        {"mlaVHeadSize", double(h.latent)}});
+                                                        {"mlaVHeadSize", double(h.latent)},
+                                                        {"hasSinks", has_sinks}});
     const int64_t tokens = q.size() / (h.group * head_dim_);
     Array out(dtype_, tokens * h.group * h.latent);
     std::vector<Tensor> in = {Floats(q, {tokens, h.group, head_dim_}), keys_};
     AddSequences(in, sequences, kBlocks);
     in.push_back(Ints(chosen, {tokens, static_cast<int64_t>(chosen.size()) / tokens}));
+    if (has_sinks) in.push_back(Floats(sinks, {sinks.size()}));
     Run(*op, in, {Floats(out, {tokens, h.group, h.latent})}, kernels_, pool_);
     return out;
   }
@@ -241,7 +246,7 @@ Positions SomeKeys(Random& random, const std::vector<Sequence>& sequences, int64
 
 /// What each head of each token of `sequences` gets from the keys that it chose, of which only the first numbers are values.
 std::vector<double> OfChosen(const Heads& h, const Array& q, const Array& keys, const Positions& chosen, int64_t width,
-                             int64_t tokens) {
+                             int64_t tokens, const Sight& sight = {}) {
   const int64_t out_row = h.group * h.latent;
   std::vector<double> results;
   for (int64_t token = 0; token < tokens; ++token) {
@@ -256,7 +261,7 @@ std::vector<double> OfChosen(const Heads& h, const Array& q, const Array& keys, 
       for (int64_t d = 0; d < h.latent; ++d) v.Set(static_cast<int64_t>(j) * h.latent + d, key[d]);
     }
     const auto expected =
-        n == 0 ? std::vector<double>(static_cast<size_t>(out_row)) : Textbook(h, query, k, v, 1, n, n - 1, {});
+        n == 0 ? std::vector<double>(static_cast<size_t>(out_row)) : Textbook(h, query, k, v, 1, n, n - 1, sight);
     results.insert(results.end(), expected.begin(), expected.begin() + out_row);
   }
   return results;
@@ -276,15 +281,19 @@ void AttendsToChosenKeysAlone() {
       // 4096 columns leave room for a few queries at a time.
       for (int64_t width : {400, 30, 4096}) {
         const Positions chosen = SomeKeys(random, sequences, width, width != 30);
-        const std::vector<double> expected = OfChosen(h, q, keys, chosen, width, tokens);
+        // Heads have sinks where copies are made and where they are not.
+        Array sinks = width == 400 ? Normal(random, DType::kF32, h.group, 3) : Array{DType::kF32, 0};
+        Sight sight;
+        for (int64_t i = 0; i < sinks.size(); ++i) sight.sinks.push_back(sinks[i]);
+        const std::vector<double> expected = OfChosen(h, q, keys, chosen, width, tokens, sight);
         for (const KernelTable* table : kernels::Available()) {
           if (h.head_dim > 100 && table == &kernels::Select("reference")) continue;
           for (ThreadPool* pool : {&one, &many}) {
             Cache cache(h.head_dim, dtype, dtype, *table, *pool), rows(h.head_dim, dtype, dtype, *table, *pool);
             cache.Write(keys);
             rows.WriteRows(keys);
-            const Array out = cache.Attend(h, q, sequences, chosen);
-            CHECK(SameBits(rows.Attend(h, q, sequences, chosen), out));
+            const Array out = cache.Attend(h, q, sequences, chosen, sinks);
+            CHECK(SameBits(rows.Attend(h, q, sequences, chosen, sinks), out));
             for (size_t i = 0; i < expected.size(); ++i)
               CHECK(std::abs(out[static_cast<int64_t>(i)] - expected[i]) <= tolerance);
           }

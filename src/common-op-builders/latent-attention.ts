@@ -62,8 +62,11 @@ const common = ({ headNum, kvLoraRank, scale }: Param) => ({
   mlaVHeadSize: kvLoraRank,
 });
 
-/** Why a builder is not for sparse attention. */
-const WANTS_ALL = 'wants all keys, found chosen ones';
+/** Why a builder is not for sparse attention; undefined where it may be. */
+const wantsAll = ({ keys, hasSinks }: Param): string | undefined => {
+  if (keys === 'chosen') return 'wants all keys, found chosen ones';
+  return hasSinks ? 'wants no sinks, which attention to chosen keys alone has' : undefined;
+};
 
 const CAUSAL = { hint: { causal: true } } as const;
 
@@ -72,8 +75,8 @@ const CAUSAL = { hint: { causal: true } } as const;
 export class ATBEncoderLatentAttention implements OpBuilder<'MLA'> {
   readonly category = 'MLA';
 
-  isMatch({ kind, keys }: Param): true | string {
-    return keys === 'chosen' ? WANTS_ALL : wantsGraph(false, false, kind);
+  isMatch(param: Param): true | string {
+    return wantsAll(param) ?? wantsGraph(false, false, param.kind);
   }
 
   build(graph: AtbGraph, param: Param, tensors: Tensors): void {
@@ -98,8 +101,8 @@ export class ATBEncoderLatentAttention implements OpBuilder<'MLA'> {
 export class ATBDecoderLatentAttention implements OpBuilder<'MLA'> {
   readonly category = 'MLA';
 
-  isMatch({ kind, keys }: Param): true | string {
-    return keys === 'chosen' ? WANTS_ALL : wantsGraph(true, false, kind);
+  isMatch(param: Param): true | string {
+    return wantsAll(param) ?? wantsGraph(true, false, param.kind);
   }
 
   build(graph: AtbGraph, param: Param, tensors: Tensors): void {
@@ -120,8 +123,8 @@ export class ATBDecoderLatentAttention implements OpBuilder<'MLA'> {
 export class ATBSplitFuseLatentAttention implements OpBuilder<'MLA'> {
   readonly category = 'MLA';
 
-  isMatch({ kind, keys }: Param): true | string {
-    return keys === 'chosen' ? WANTS_ALL : wantsGraph(true, true, kind);
+  isMatch(param: Param): true | string {
+    return wantsAll(param) ?? wantsGraph(true, true, param.kind);
   }
 
   build(graph: AtbGraph, param: Param, tensors: Tensors): void {

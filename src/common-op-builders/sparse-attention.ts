@@ -36,15 +36,17 @@ export class SparseLatentAttention implements OpBuilder<'MLA'> {
   }
 
   build(graph: AtbGraph, param: ParamOf<'MLA'>, tensors: BuilderTensors['MLA']): void {
-    const { opName, headNum, kvLoraRank, scale } = param;
+    const { opName, headNum, kvLoraRank, scale, hasSinks } = param;
     const cache = cacheOf(param, tensors);
     const { q, k } = latentRows(graph, param, tensors);
     writeKeys(graph, opName, k, cache);
     const heads = `${opName}_latent`;
-    const sizes = { headNum, qkScale: scale, mlaVHeadSize: kvLoraRank };
+    const sizes = { headNum, qkScale: scale, mlaVHeadSize: kvLoraRank, ...(hasSinks && { hasSinks }) };
     const inputs = [cache.key, cache.blockTables, tensors.seqLen, tensors.qLen];
     const chosen = tensorOf(param, { chosen: tensors.chosen }, 'chosen');
-    graph.addOperation(new BaseOperation('SparseAttention', sizes, opName), [q, ...inputs, chosen], [heads]);
+    const sinks = hasSinks ? [tensorOf(param, { sinks: tensors.sinks }, 'sinks')] : [];
+    const op = new BaseOperation('SparseAttention', sizes, opName);
+    graph.addOperation(op, [q, ...inputs, chosen, ...sinks], [heads]);
     valuesOf(graph, param, heads, tensors);
   }
 }

@@ -32,6 +32,8 @@ export interface LatentTensors {
   readonly qLen: string;
   /** i32 [tokens, most]: positions of the keys that each query attends to; read where `keys` are chosen. */
   readonly chosen?: string;
+  /** f32 [heads], read with `hasSinks`. */
+  readonly sinks?: string;
   /** [tokens, 1], by which queries are multiplied; they stay when absent. */
   readonly queryScales?: string;
   /** [tokens, heads * vHeadDim] */

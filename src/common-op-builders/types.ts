@@ -162,6 +162,8 @@ export interface CategoryParams {
     readonly scale: number;
     /** Whether queries attend to all keys up to their own, or to those that an indexer chose of them. */
     readonly keys: 'all' | 'chosen';
+    /** Each head has a number that takes part in its softmax as the score of a key without a value; of chosen keys alone. */
+    readonly hasSinks?: boolean;
   };
   /** Which keys each query of sparse attention attends to: the `topK` that answer it best. */
   INDEXER: { readonly headNum: number; readonly topK: number };

@@ -5,6 +5,7 @@ import { LATENT_MASK, QUERY_SCALES, type RopeConfig } from '../step-inputs/index
 import { headMatrices } from '../weights/head-matrices.js';
 import { Linear } from '../weights/linear.js';
 import type { LinearPart } from '../weights/linear-part.js';
+import { inF32 } from '../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
 import { ROTARY_ROWS } from './base-attention.js';
 import type { CacheRef } from './cache-ref.js';
@@ -45,11 +46,13 @@ interface AttendedParts {
   readonly chosen: string | undefined;
 }
 
-/** By what a family multiplies; 1 when absent. */
-interface LatentScales {
+/** How a family's latent attention differs. By what it multiplies is 1 when absent. */
+export interface LatentOptions {
   readonly outputScale?: number;
   readonly queryScale?: number;
   readonly latentScale?: number;
+  /** The checkpoint's name of a number for each head, [heads], that takes part in its softmax; none when absent. */
+  readonly sinks?: string;
 }
 
 /** Of the norms of latent vectors, whatever config.json says of the others (transformers 5.24, DeepseekV2RMSNorm's default). */
@@ -72,6 +75,7 @@ export class LatentAttention extends Module {
   readonly dense: Linear;
   private readonly scale: number;
   private readonly latentScale: number;
+  private readonly sinks: TensorRef | undefined;
   protected readonly cache: CacheRef;
 
   /**
@@ -83,7 +87,7 @@ export class LatentAttention extends Module {
     layerId: number,
     protected readonly config: LatentAttentionConfig,
     weights: Weights,
-    { outputScale = 1, queryScale = 1, latentScale = 1 }: LatentScales = {},
+    { outputScale = 1, queryScale = 1, latentScale = 1, sinks }: LatentOptions = {},
   ) {
     super();
     const { hiddenSize, numAttentionHeads: heads, qLoraRank, kvLoraRank, rope } = config;
@@ -130,12 +134,13 @@ export class LatentAttention extends Module {
     const stretched = scaling?.type === 'yarn' ? (scaling.scoreFactor ?? 1) : 1;
     this.scale = (queryScale * stretched) / Math.sqrt(keyRows + headDim);
     this.latentScale = latentScale;
+    this.sinks = sinks === undefined ? undefined : inF32(weights.get(sinks, [heads]));
     const cache = { heads: 1, keySize: kvLoraRank + headDim, valueSize: kvLoraRank };
     this.cache = { cache: { key: `layer_${layerId}_k_cache`, ...cache }, key: 'k_cache' };
   }
 
   override getWeights(): TensorRef[] {
-    return [...super.getWeights(), this.keyUp, this.valueUp];
+    return [...super.getWeights(), this.keyUp, this.valueUp, ...(this.sinks ? [this.sinks] : [])];
   }
 
   override caches(): CacheRef[] {
@@ -151,7 +156,13 @@ export class LatentAttention extends Module {
     const turned = this.config.rope ? this.buildRopeGraph(graph) : { qRope: 'q_pe', kRope: 'k_pe' };
     const chosen = this.buildChoiceGraph(graph, input, queries);
     const attended = this.buildAttentionGraph(graph, kind, { latent, ...turned, chosen });
-    return buildRowParallelLinear(graph, kind, 'dense', this.dense, attended, 'dense_out');
+    const gated = this.buildGatedGraph(graph, attended, input);
+    return buildRowParallelLinear(graph, kind, 'dense', this.dense, gated, 'dense_out');
+  }
+
+  /** What the output projection reads of `attended` [tokens, heads * vHeadDim], of the same shape. */
+  protected buildGatedGraph(_graph: AtbGraph, attended: string, _input: string): string {
+    return attended;
   }
 
   /**
@@ -227,6 +238,7 @@ export class LatentAttention extends Module {
       vHeadDim,
       scale: this.scale,
       keys: chosen === undefined ? 'all' : 'chosen',
+      ...(this.sinks && { hasSinks: true }),
     }).build(graph, {
       qNope: 'q_nope',
       qRope,
@@ -239,6 +251,7 @@ export class LatentAttention extends Module {
       attentionMask: LATENT_MASK,
       qLen: 'q_len',
       ...(chosen !== undefined && { chosen }),
+      ...(this.sinks && { sinks: this.sinks.name }),
       ...(this.config.queryScale && { queryScales: QUERY_SCALES }),
       attentionOut: 'attn_out',
     });

@@ -3,7 +3,7 @@ import type { RopeConfig } from '../step-inputs/index.js';
 import type { Weights } from '../weights/weights.js';
 import type { CacheRef } from './cache-ref.js';
 import { CHOSEN_KEYS, Indexer, type IndexerConfig } from './indexer.js';
-import { LatentAttention, type LatentAttentionConfig } from './latent-attention.js';
+import { LatentAttention, type LatentAttentionConfig, type LatentOptions } from './latent-attention.js';
 import type { BorrowedTensor } from './module.js';
 
 /** What sparse attention is told by the configuration. */
@@ -40,8 +40,8 @@ export class SparseLatentAttention extends LatentAttention {
   private readonly isLending: boolean;
 
   /** Throws what `LatentAttention` and `Indexer` throw. */
-  constructor(layerId: number, config: SparseAttentionConfig, weights: Weights) {
-    super(layerId, config, weights);
+  constructor(layerId: number, config: SparseAttentionConfig, weights: Weights, options?: LatentOptions) {
+    super(layerId, config, weights, options);
     const { owner, isOwn, isLending } = indexerRoles(config, layerId);
     this.indexer = isOwn ? new Indexer(layerId, config, weights.at('indexer')) : undefined;
     this.owner = owner;

@@ -19,19 +19,20 @@ constexpr int64_t kGatheredBytes = int64_t{64} << 20;
 /// Latent attention of each query to some keys of its sequence alone. Inputs: q [tokens, heads, D], a cache of one
 /// head of keys, whose values are the first mlaVHeadSize numbers of each, block tables i32 [batch, W], keys and
 /// queries of each sequence i32 [batch], and i32 [tokens, K] the positions of the keys that a query attends to:
-/// ascending, up to its own, with numbers below 0 behind them -> [tokens, heads, mlaVHeadSize]. Queries without any
-/// get zeros.
+/// ascending, up to its own, with numbers below 0 behind them; with hasSinks f32 [heads], a number of each head that takes
+/// part in its softmax as the score of a key whose value is zero -> [tokens, heads, mlaVHeadSize]. Queries without any
+/// key get zeros.
 ///
 /// The chosen keys are copied side by side, and attended to as a sequence of their own. Queries that attend to all
 /// keys up to their own, of which a sequence brings the first ones, go without copies: the result has the same bits.
 class SparseAttention : public Operation {
  public:
   static constexpr const char* kOp = "SparseAttention";
-  enum Input { kQuery, kKeys, kTables, kContexts, kLengths, kChosen };
+  enum Input { kQuery, kKeys, kTables, kContexts, kLengths, kChosen, kSinks };
   static constexpr PagedSequences kPaged{kOp, kTables, kLengths};
 
   explicit SparseAttention(AttentionParam param) : param_(std::move(param)) {}
-  int NumInputs() const override { return kChosen + 1; }
+  int NumInputs() const override { return kChosen + 1 + param_.has_sinks; }
   int NumOutputs() const override { return 1; }
 
   void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
@@ -44,6 +45,7 @@ class SparseAttention : public Operation {
     RequireDType(kOp, kChosen, in[kChosen], DType::kI32);
     if (in[kChosen].rank != 2 || in[kChosen].dim(0) != in[kQuery].dim(0))
       FailShape(kOp, kChosen, "[" + std::to_string(in[kQuery].dim(0)) + ",K]", in[kChosen]);
+    if (param_.has_sinks) RequireVector(kOp, kSinks, in[kSinks], DType::kF32, param_.heads);
     out[0] = AttentionResult(kOp, kQuery, param_, in[kQuery], head_dim, param_.latent);
   }
 
@@ -74,12 +76,13 @@ class SparseAttention : public Operation {
   }
 
   void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
-    TensorDesc descs[kChosen + 1];
+    TensorDesc descs[kSinks + 1];
     for (size_t i = 0; i < in.size(); ++i) descs[i] = in[i].desc;
     const Space s(descs, param_.latent);
     AttentionWork work{param_};
     work.q = in[kQuery].data;
     work.out = out[0].data;
+    work.sinks = param_.has_sinks ? in[kSinks].As<const float>() : nullptr;
     work.dtype = in[kQuery].desc.dtype;
     work.cache_dtype = in[kKeys].desc.dtype;
     work.tokens = in[kQuery].desc.dim(0);
@@ -210,6 +213,7 @@ std::unique_ptr<Operation> CreateSparseAttention(const ParamObject& param) {
   own.scale = static_cast<float>(reader.Number("qkScale", 1));
   own.latent = reader.Int("mlaVHeadSize", 0, 8, kernels::kMaxHeadDim);
   if (own.latent == 0 || own.latent % 8 != 0) reader.Fail("mlaVHeadSize", "a multiple of 8");
+  own.has_sinks = reader.Bool("hasSinks", false);
   reader.Done();
   return std::make_unique<SparseAttention>(std::move(own));
 }
