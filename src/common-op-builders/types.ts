@@ -158,7 +158,6 @@ export interface CategoryParams {
     readonly qkNopeHeadDim: number;
     readonly qkRopeHeadDim: number;
     readonly vHeadDim: number;
-    /** What scores are multiplied by. */
     readonly scale: number;
     /** Whether queries attend to all keys up to their own, or to those that an indexer chose of them. */
     readonly keys: 'all' | 'chosen';

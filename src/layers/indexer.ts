@@ -20,8 +20,11 @@ export interface IndexerConfig {
   readonly qLoraRank: number;
   /** Of the indexer's own queries, which meet one key of each token. */
   readonly indexHeads: number;
-  /** Of a head and of a key, of which the first `headDim` numbers turn. */
+  /** Of a head and of a key, of which the first `headDim` numbers turn, or the last ones. */
   readonly indexHeadDim: number;
+  readonly indexTurnsLast?: boolean;
+  /** Of the norm of keys; 1e-6 when absent. */
+  readonly indexNormEps?: number;
   readonly headDim: number;
   /** How many keys a query of attention attends to. */
   readonly indexTopK: number;
@@ -30,7 +33,7 @@ export interface IndexerConfig {
   readonly indexInterleaved: boolean;
 }
 
-/** Of the norm of keys (transformers 5.24, DeepseekV32Indexer). */
+/** Of the norm of keys where a family does not say it (transformers 5.24, DeepseekV32Indexer). */
 const EPSILON = 1e-6;
 
 /** What a layer's graph calls the positions that its queries attend to. */
@@ -57,6 +60,7 @@ export class Indexer extends Module {
   ) {
     super();
     const { hiddenSize, qLoraRank, indexHeads: heads, indexHeadDim: size } = config;
+    const { indexNormEps = EPSILON } = config;
     const part = (name: string, count: number) => ({
       name,
       outFeatures: count * size,
@@ -66,7 +70,7 @@ export class Indexer extends Module {
     this.queries = Linear.load(weights, { parts: [part('wq_b', heads)], inFeatures: qLoraRank });
     this.keys = Linear.load(weights, { parts: [part('wk', 1)], inFeatures: hiddenSize });
     const rowOrder = splitHeads(1, config);
-    this.keyNorm = new BaseLayerNorm(weights.at('k_norm'), size, EPSILON, { rowOrder });
+    this.keyNorm = new BaseLayerNorm(weights.at('k_norm'), size, indexNormEps, { rowOrder });
     this.headWeights = inF32(weights.get('weights_proj.weight', [heads, hiddenSize]));
     const cache = { heads: 1, keySize: size, valueSize: size };
     this.cache = { cache: { key: `layer_${layerId}_index_cache`, ...cache }, key: 'index_cache' };
@@ -143,14 +147,15 @@ export class Indexer extends Module {
  */
 function splitHeads(
   heads: number,
-  { indexHeadDim, headDim, rope, indexInterleaved }: IndexerConfig,
+  { indexHeadDim, headDim, rope, indexInterleaved, indexTurnsLast = false }: IndexerConfig,
 ): Int32Array {
   const turned = rotaryOrder(1, { ...rope, interleaved: indexInterleaved });
   const still = indexHeadDim - headDim;
+  const [firstTurned, firstStill] = indexTurnsLast ? [still, 0] : [0, headDim];
   return Int32Array.from({ length: heads * indexHeadDim }, (_, row) => {
     const behind = row - heads * headDim;
-    if (behind >= 0) return Math.floor(behind / still) * indexHeadDim + headDim + (behind % still);
+    if (behind >= 0) return Math.floor(behind / still) * indexHeadDim + firstStill + (behind % still);
     const size = row % headDim;
-    return Math.floor(row / headDim) * indexHeadDim + (turned?.[size] ?? size);
+    return Math.floor(row / headDim) * indexHeadDim + firstTurned + (turned?.[size] ?? size);
   });
 }

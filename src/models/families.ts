@@ -81,6 +81,7 @@ export * from './helium/index.js';
 export * from './hunyuan_v1_dense/index.js';
 export * from './hunyuan_v1_moe/index.js';
 export * from './hy_v3/index.js';
+export * from './hy_v4/index.js';
 export * from './hyperclovax/index.js';
 export * from './idefics3/index.js';
 export * from './internlm/index.js';

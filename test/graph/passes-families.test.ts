@@ -34,6 +34,21 @@ const SCALED_LATENT = LATENT.replace('RmsNorm', 'RmsNorm Elewise');
 const SPARSE =
   'RmsNorm Linear Split RmsNorm Linear Split RmsNorm Rope Elewise Linear Linear Split Linear LayerNorm Split Rope Concat Concat ReshapeAndCache LightningIndexer Linear Concat Concat ReshapeAndCache SparseAttention Linear';
 
+/** The same between streams of hidden states, with a gate; behind it what is left of an MLP or of experts. */
+function streamed(attention: string, mlp: string): string {
+  const gates =
+    'RmsNorm Elewise Linear Elewise Elewise Elewise Sigmoid Elewise Elewise Slice Elewise Reduce Slice Elewise';
+  return `${gates} ${attention} Linear Activation Elewise Linear Elewise Elewise ${gates} ${mlp} Elewise Elewise`;
+}
+/** Of layers without an indexer. */
+const SHARED_SPARSE =
+  'RmsNorm Linear Split Split RmsNorm Rope Linear Concat Concat ReshapeAndCache SparseAttention Linear';
+const STREAMED_EXPERTS = {
+  normed:
+    'RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise',
+  plain: 'RmsNorm Elewise Linear Sigmoid Elewise Sort Gather Elewise FusedExperts Linear Elewise',
+};
+
 /** Linear attention by the gated delta rule. */
 const DELTA = 'RmsNorm Linear Linear CausalConv1d GatedDeltaRule RmsNorm Slice Activation Elewise';
 
@@ -261,6 +276,11 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     ['granitemoehybrid'],
   'RmsNorm Linear Linear Activation Elewise': ['qwen3_5_text', 'qwen3_next-dense', 'step3p5'],
   'RmsNorm Linear Linear Activation Elewise Activation': ['step3p7'],
+  [streamed(SPARSE, 'Linear')]: ['hy_v4', 'hy_v4-plain'],
+  [streamed(SPARSE, STREAMED_EXPERTS.normed)]: ['hy_v4'],
+  [streamed(SHARED_SPARSE, STREAMED_EXPERTS.normed)]: ['hy_v4'],
+  [streamed(SPARSE, STREAMED_EXPERTS.plain)]: ['hy_v4-plain'],
+  [streamed(SHARED_SPARSE, STREAMED_EXPERTS.plain)]: ['hy_v4-plain'],
   [clampedExperts('Elewise ', '')]: ['step3p5'],
   [clampedExperts('Elewise ', 'Activation ')]: ['step3p5'],
   [clampedExperts('', '')]: ['step3p7'],

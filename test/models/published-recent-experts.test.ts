@@ -326,6 +326,56 @@ const SARVAM_105B = {
   vocab_size: 262_144,
 };
 
+/** As readers of Hy4-preview's config.json quote it (a report on its layers, loaders of RTP-LLM and of mlx-lm). */
+const HY4 = {
+  ...ALL,
+  model_type: 'hy_v4',
+  attention_bias: false,
+  bos_token_id: 120_000,
+  enable_ihc: true,
+  eos_token_id: 120_025,
+  gated_mla: true,
+  gating_type: 'elementwise',
+  hc_eps: 1e-6,
+  hc_magnitude: 2,
+  hc_mult: 4,
+  head_dim: 256,
+  hidden_size: 6144,
+  index_head_dim: 128,
+  index_n_heads: 32,
+  index_topk: 2048,
+  indexer_types: ['full', 'full', 'shared', 'shared', 'shared'],
+  intermediate_size: 18_432,
+  kv_lora_rank: 512,
+  learnable_sink: true,
+  learnable_sink_init: 0,
+  max_position_embeddings: 262_144,
+  mlp_layer_types: SPARSE,
+  moe_intermediate_size: 2048,
+  n_group: 1,
+  n_routed_experts: 256,
+  n_shared_experts: 1,
+  norm_topk_prob: true,
+  num_attention_heads: 64,
+  num_experts_per_tok: 8,
+  num_hidden_layers: LAYERS,
+  num_key_value_heads: 8,
+  num_nextn_predict_layers: 1,
+  pad_token_id: 120_002,
+  q_lora_rank: 2048,
+  qk_head_dim: 256,
+  qk_nope_head_dim: 192,
+  qk_rope_head_dim: 64,
+  rms_norm_eps: 1e-5,
+  ...rope(10_000_000),
+  routed_scaling_factor: 2.827,
+  swiglu_limit: 10,
+  tie_word_embeddings: false,
+  topk_group: 1,
+  v_head_dim: 256,
+  vocab_size: 120_832,
+};
+
 /** What transformers before version 5 wrote of every configuration within another. */
 const GENERAL = {
   model_type: '',
@@ -376,6 +426,7 @@ const PUBLISHED: Readonly<Record<string, Dict>> = {
   'sarvam-30b': SARVAM_30B,
   'sarvam-105b': SARVAM_105B,
   'dbrx-instruct': DBRX,
+  'Hy4-preview': HY4,
 };
 
 const REFUSED: ReadonlyArray<readonly [what: string, dict: Dict, names: RegExp]> = [
@@ -460,6 +511,13 @@ const REFUSED: ReadonlyArray<readonly [what: string, dict: Dict, names: RegExp]>
     { ...DBRX, rope_parameters: { rope_theta: 10_000, rope_type: 'default' } },
     /attn_config.rope_theta and rope_theta contradict each other: 500000 and 10000/,
   ],
+  ['no bound of gates', { ...HY4, swiglu_limit: 0 }, /swiglu_limit must be a number greater than 0/],
+  [
+    'neighbours that turn together',
+    { ...HY4, rope_interleave: true },
+    /rope_interleave must be false: .*, found true/,
+  ],
+  ['no streams', { ...HY4, enable_ihc: false }, /enable_ihc must be true: .*, found false/],
   [
     'weights of experts by another norm',
     { ...DBRX, ffn_config: { ...DBRX.ffn_config, moe_normalize_expert_weights: 2 } },

@@ -27,7 +27,7 @@ const FAMILIES = [
   ...['glm4_moe_lite', 'glm_moe_dsa', 'deepseek_v32'],
   ...['gpt_oss', 'granitemoe', 'granitemoeshared', 'hunyuan_v1_moe', 'llama4_text', 'minimax_m2', 'mixtral'],
   ...['olmoe', 'qwen2_moe', 'qwen3_moe', 'solar_open', 'exaone_moe', 'hy_v3', 'mellum', 'cohere2_moe'],
-  ...['laguna', 'sarvam_mla', 'sarvam_moe', 'dbrx', 'flint', 'axk1', 'step3p5', 'step3p7'],
+  ...['laguna', 'sarvam_mla', 'sarvam_moe', 'dbrx', 'flint', 'axk1', 'step3p5', 'step3p7', 'hy_v4'],
 ];
 const cases = familyCases.filter((name) => FAMILIES.includes(familyConfig(name).model_type));
 /** What experts are chosen by, where it is not their scores. */
@@ -55,6 +55,8 @@ const SCORES: Readonly<Record<string, string>> = {
   'glm_moe_dsa-shared': 'router_corrected',
   hy_v3: 'router_corrected',
   'hy_v3-bias': 'router_corrected',
+  hy_v4: 'router_corrected',
+  'hy_v4-plain': 'router_corrected',
   laguna: 'router_corrected',
   'laguna-per-element': 'router_corrected',
   llama4_text: 'router_logits',

@@ -36,6 +36,9 @@ const STATES = /(CausalConv1d|GatedDeltaRule|RealGatedLru|SelectiveScan) is an e
 const SCAN = /SelectiveScan is an extension op$/;
 /** What it lacks for attention to chosen keys. */
 const SPARSE = /(LightningIndexer|SparseAttention) is an extension op$/;
+/** The same, and for bounds of what gates let through. */
+const CLAMPED_SPARSE =
+  /(LightningIndexer|SparseAttention) is an extension op$|(limit|clampForm) is an extension key$/;
 /** What it lacks for bounds of what gates let through. */
 const CLAMPED = /(limit|clampForm) is an extension key$/;
 /** What it lacks where a number of each head takes part in softmaxes. */
@@ -54,6 +57,8 @@ const EXTENSIONS: Readonly<Record<string, RegExp>> = {
   flint: SINKS,
   'flint-biases': SINKS,
   gemma2: /softcap is an extension key$/,
+  hy_v4: CLAMPED_SPARSE,
+  'hy_v4-plain': CLAMPED_SPARSE,
   glm_moe_dsa: SPARSE,
   'glm_moe_dsa-shared': SPARSE,
   mimo_v2_flash: LONG_KEYS,

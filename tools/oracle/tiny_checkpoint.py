@@ -8,6 +8,7 @@ around the value that transformers begins with: around 0 where the model multipl
 
 import json
 import pathlib
+import re
 import tempfile
 
 import torch
@@ -30,6 +31,12 @@ STEP_BIAS = ("dt_proj.bias", "dt_proj_bias")
 # The softplus of these is what a gated recurrence forgets by: those of trained ones are small, so that states remember.
 FORGETTING = "recurrent_param"
 
+# What transformers reads under the names of published files and writes under others, by model_type.
+PUBLISHED = {
+    "hy_v4": [(r"\.hc_pre\.(hc_attn_layer|hc_mlp_layer)\.", r".\1.hc_pre."), (r"\.hc_pre\.hc_head\.", ".hc_head."),
+              (r"\.mlp\.(shared_experts\.)?linear_gate\.", r".mlp.\1gate_proj.")],
+}
+
 
 def rounded(x):
     """Four digits: what is in the recipe is what was used."""
@@ -39,7 +46,10 @@ def rounded(x):
 def saved(model, folder):
     """Tensors by their names on disk."""
     model.save_pretrained(folder, max_shard_size="100GB")
-    return load_file(pathlib.Path(folder) / "model.safetensors")
+    tensors = load_file(pathlib.Path(folder) / "model.safetensors")
+    for pattern, name in PUBLISHED.get(model.config.model_type, ()):
+        tensors = {re.sub(pattern, name, k): v for k, v in tensors.items()}
+    return tensors
 
 
 def final_norm(model, names):
