@@ -854,7 +854,8 @@ void SparseAttention(Case& c) {
   const int64_t values = d.Flag() ? kHeadDim : kLatentKey;
   const bool sinks = d.Flag();
   if (sinks) inputs.push_back(c.Input(DType::kF32, {heads}));
-  const ParamObject param{{"headNum", Num(heads)}, {"qkScale", 0.25}, {"mlaVHeadSize", Num(values)}, {"hasSinks", sinks}};
+  const ParamObject param{
+      {"headNum", Num(heads)}, {"qkScale", 0.25}, {"mlaVHeadSize", Num(values)}, {"hasSinks", sinks}};
   c.Node("SparseAttention", param, inputs, 1);
 }
 
