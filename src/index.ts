@@ -130,15 +130,28 @@ export {
   SparseMLP,
   sharedMLP,
 } from './layers/experts.js';
-export { GatedAttention, type GatePart } from './layers/gated-attention.js';
+export { GatedAttention, GatedRotaryAttention, type GatePart } from './layers/gated-attention.js';
 export { type DeltaNetConfig, type DeltaNetParts, GatedDeltaNet } from './layers/gated-delta-net.js';
 export { GatedLruBlock, type GatedLruConfig } from './layers/gated-lru.js';
 export * from './layers/gather-rows.js';
 export { type HeadedMambaConfig, HeadedMambaMixer } from './layers/headed-mamba.js';
 export { HybridLayer, type HybridParts, wideAttention } from './layers/hybrid-layer.js';
+export {
+  EqualStreams,
+  type HyperConfig,
+  HyperConnection,
+  HyperHead,
+  type HyperInput,
+  type HyperNames,
+} from './layers/hyper-connection.js';
+export { HyperLayer, type HyperLayerParts } from './layers/hyper-layer.js';
 export { Indexer, type IndexerConfig } from './layers/indexer.js';
 export { KimiDeltaAttention, type KimiDeltaConfig } from './layers/kimi-delta-attention.js';
-export { LatentAttention, type LatentAttentionConfig } from './layers/latent-attention.js';
+export {
+  LatentAttention,
+  type LatentAttentionConfig,
+  type LatentOptions,
+} from './layers/latent-attention.js';
 export * from './layers/learned-positions.js';
 export * from './layers/lent-keys.js';
 export { LightningAttention, type LightningConfig } from './layers/lightning-attention.js';

@@ -161,7 +161,7 @@ export interface CategoryParams {
     readonly scale: number;
     /** Whether queries attend to all keys up to their own, or to those that an indexer chose of them. */
     readonly keys: 'all' | 'chosen';
-    /** Each head has a number that takes part in its softmax as the score of a key without a value; of chosen keys alone. */
+    /** Each head has a number that takes part in its softmax over chosen keys as the score of one without a value. */
     readonly hasSinks?: boolean;
   };
   /** Which keys each query of sparse attention attends to: the `topK` that answer it best. */

@@ -26,8 +26,8 @@ export interface HyperNames {
 }
 
 /**
- * Gates of all streams, made of all of them: sigmoid(fn(norm(streams)) * scale + base) + eps, in f32. `groups` 1: how much of
- * each stream a step reads; 2: and behind them how much of its result each stream takes.
+ * Gates of all streams, made of all of them: sigmoid(fn(norm(streams)) * scale + base) + eps, in f32. `groups` 1: how
+ * much of each stream a step reads; 2: and behind them how much of its result each stream takes.
  */
 class StreamGates extends Module {
   private readonly fn: TensorRef;

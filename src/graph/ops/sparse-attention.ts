@@ -4,7 +4,8 @@ import { pagedSequences } from './paged-sequences.js';
 /**
  * Latent attention of each query to some keys of its sequence alone: q[tokens, heads, D], kCache[blocks, blockSize,
  * 1, D], blockTables[batch, maxBlocks], contextLens[batch], qLens[batch], i32[tokens, K] the positions of the keys
- * that a query attends to, as LightningIndexer gives them, (f32[heads] with `hasSinks`) -> [tokens, heads, mlaVHeadSize].
+ * that a query attends to, as LightningIndexer gives them, (f32[heads] with `hasSinks`) -> [tokens, heads,
+ * mlaVHeadSize].
  */
 export interface SparseAttentionParam {
   readonly headNum: number;

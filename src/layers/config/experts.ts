@@ -160,7 +160,7 @@ const numbersIn = (text: string): readonly number[] =>
     .filter((part) => part.trim() !== '')
     .map(Number);
 
-/** The same: as a list of the numbers of layers with experts says, which may be text, or without it as `sparseByType`. */
+/** The same: as a list of layers with experts says, which may be text, or without it as `sparseByType`. */
 export const sparseListed = (
   name: string,
   defaults: { readonly dense: number },

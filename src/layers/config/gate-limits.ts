@@ -8,7 +8,7 @@ const LIMIT: Check<number | null> = {
   },
 };
 
-/** For each layer, how far gates and what they gate may go, of an MLP; undefined where a file says null, 0 or nothing. */
+/** For each layer, how far gates of an MLP and what they gate may go; undefined where a file says null, 0 or nothing. */
 export const gateLimits = (
   name: string,
 ): Field<readonly (number | undefined)[], { readonly numHiddenLayers: number }> => ({

@@ -3,8 +3,8 @@ import { type Check, type ConfigDict, type Field, listOf, positive } from './fie
 import { type RopesByWindow, type RotarySizes, ropesOf, rotaryConfigByLayerType } from './rotary-config.js';
 
 /**
- * A config.json whose lists of these names have an entry for each layer: those of layers that guess further tokens, with
- * which published lists may go on, are cut off.
+ * A config.json whose lists of these names have an entry for each layer: those of layers that guess further tokens,
+ * with which published lists may go on, are cut off.
  */
 export function withoutPredictions(dict: ConfigDict, names: readonly string[]): ConfigDict {
   const [layers, behind] = [Number(dict.num_hidden_layers), Number(dict.num_nextn_predict_layers ?? 0)];
@@ -38,8 +38,9 @@ function ofType(
 type Windows = { readonly slidingWindows: readonly (number | undefined)[] };
 
 /**
- * One RoPE for layers that see all keys, and one for those with a window: as transformers 5 writes them, or with lists of
- * bases and of shares of heads that turn, and `rope_scaling` for layers that see all keys. `theta`: without such a list.
+ * One RoPE for layers that see all keys, and one for those with a window: as transformers 5 writes them, or with lists
+ * of bases and of shares of heads that turn, and `rope_scaling` for layers that see all keys. `theta`: without such a
+ * list.
  */
 export function rotaryListsByWindow(names: {
   readonly theta: number;
