@@ -30,7 +30,7 @@ export interface StepReport {
 export type StepRunner = Pick<ModelRunner, 'numBlocks' | 'blockSize' | 'addSequence' | 'removeSequence'> & {
   readonly prefixesDependOnPromptLen?: boolean;
   readonly takesInserts?: boolean;
-  readonly config: Pick<ModelRunner['config'], 'vocabSize' | 'eosTokenIds'>;
+  readonly config: Pick<ModelRunner['config'], 'vocabSize' | 'embeddingRows' | 'eosTokenIds'>;
   run(batch: Batch, options?: RunOptions): Promise<BatchTokens & Partial<Pick<StepResult, 'logits'>>>;
 };
 

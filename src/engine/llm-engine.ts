@@ -128,12 +128,12 @@ export class LLMEngine {
 
   /** Checks everything about a request before anything is copied. */
   #resolve(promptTokens: ArrayLike<number>, sampling: SamplingOptions): SamplingParams {
-    const { vocabSize } = this.#runner.config;
+    const { vocabSize, embeddingRows = vocabSize } = this.#runner.config;
     const params = resolveSamplingParams(sampling, { vocabSize, defaults: this.samplingDefaults });
     // Nobody looks at each of a billion tokens.
     if (ArrayBuffer.isView(promptTokens) || Array.isArray(promptTokens))
       this.#scheduler.refuseImpossible({ promptLen: promptTokens.length, maxTokens: params.maxTokens });
-    checkTokenIds('prompt', promptTokens, vocabSize);
+    checkTokenIds('prompt', promptTokens, embeddingRows);
     return params;
   }
 

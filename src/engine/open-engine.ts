@@ -2,7 +2,7 @@ import { freemem } from 'node:os';
 import { AtbError } from '../errors.js';
 import { PREFILL } from '../graph/graph-kind.js';
 import type { DraftModel } from '../runner/draft-model.js';
-import { blockBytesOf, blockSizeOf } from '../runner/kv-block-bytes.js';
+import { blockBytesOf, blockSizeOf, shownBytesOf } from '../runner/kv-block-bytes.js';
 import { ModelRunner } from '../runner/model-runner.js';
 import { type OpenModel, type OpenModelOptions, openModel } from '../runner/open-model.js';
 import { checkOptions } from '../runner/options.js';
@@ -19,7 +19,7 @@ import { OPEN_ENGINE_OPTIONS } from './options.js';
 /** The original's limits, with its defaults. */
 export interface OpenEngineOptions
   extends Omit<OpenModelOptions, 'use'>,
-    Omit<RunnerOptions, 'numBlocks' | 'largestStep'> {
+    Omit<RunnerOptions, 'numBlocks' | 'largestStep' | 'shownPlaces'> {
   /** Sequences that run at once; 1 when absent. */
   readonly maxBatchSize?: number;
   /** Longest prompt, in tokens; 1024 when absent. */
@@ -111,10 +111,17 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenEngine
   if (draftTokens > 0) requireRewinding(model, 'draftTokens');
   const blockBytes =
     blockBytesOf(model.model, model.cacheDType, blockSize) + (openDraft?.blockBytes(blockSize) ?? 0);
-  const numBlocks = cacheBlocks(options, wanted, blockBytes, openDraft?.weightBytes);
+  const shownBytes = maxBatchSize * shownBytesOf(model.model, model.cacheDType, blockSize);
+  const numBlocks = cacheBlocks(options, wanted, blockBytes, shownBytes, openDraft?.weightBytes);
   const { maxPrefillTokens = maxBatchSize * maxModelLen } = options;
   const runner = await ModelRunner.load(model, {
-    ...{ ...options, blockSize, numBlocks, onProgress: reading.stopping(options.onProgress) },
+    ...{
+      ...options,
+      blockSize,
+      numBlocks,
+      shownPlaces: maxBatchSize,
+      onProgress: reading.stopping(options.onProgress),
+    },
     // Without chunks a step is as large as prompts happen to be.
     ...(options.chunkedPrefill &&
       options.maxPrefillTokens !== undefined && {
@@ -185,29 +192,32 @@ function lengthName(
   return maxModelLen === undefined ? 'maxInputLength + maxOutputLength' : 'maxModelLen';
 }
 
-/** Blocks of the KV caches: as many as wanted, within the budget or, without one, within the machine's free memory. */
+/**
+ * Blocks of the KV caches: as many as wanted, within the budget or, without one, within the machine's free memory.
+ * `shownBytes`: what is kept beside them of what sequences show.
+ */
 function cacheBlocks(
   { cacheBytes, memoryBudget }: OpenEngineOptions,
   wanted: number,
   blockBytes: number,
+  shownBytes: number,
   draftWeightBytes = 0,
 ): (weightBytes: number) => number {
   if (cacheBytes === undefined && memoryBudget === undefined) {
     // Weights come out of the same memory, so the cache may not take it all.
-    const affordable = Math.floor((freemem() * 0.8) / blockBytes);
+    const affordable = Math.floor((freemem() * 0.8 - shownBytes) / blockBytes);
     if (wanted > affordable)
       throw new AtbError('CACHE_TOO_SMALL', {
-        neededBytes: wanted * blockBytes,
+        neededBytes: wanted * blockBytes + shownBytes,
         availableBytes: Math.floor(freemem() * 0.8),
         remedy: 'lower max_batch_size or the lengths, or give a memory budget',
       });
     return () => wanted;
   }
   return (weightBytes) => {
-    const availableBytes = Math.min(
-      cacheBytes ?? Infinity,
-      (memoryBudget ?? Infinity) - weightBytes - draftWeightBytes,
-    );
+    const availableBytes =
+      Math.min(cacheBytes ?? Infinity, (memoryBudget ?? Infinity) - weightBytes - draftWeightBytes) -
+      shownBytes;
     const blocks = Math.floor(availableBytes / blockBytes);
     if (blocks < 1)
       throw new AtbError('CACHE_TOO_SMALL', {

@@ -54,7 +54,13 @@ export const LLM_ENGINE_OPTIONS: OptionChecks<LLMEngineOptions> = {
   onStep: CHECKS.callback,
 };
 
-const { numBlocks: _, use: _use, largestStep: _step, ...runnerOptions } = MODEL_RUNNER_OPTIONS;
+const {
+  numBlocks: _,
+  use: _use,
+  largestStep: _step,
+  shownPlaces: _places,
+  ...runnerOptions
+} = MODEL_RUNNER_OPTIONS;
 
 export const PA_RUNNER_OPTIONS: OptionChecks<PARunnerOptions> = {
   ...runnerOptions,

@@ -143,7 +143,8 @@ export class PARunner {
   ): Promise<PAResult> {
     checkOptions(options, INFER_OPTIONS, 'InferOptions');
     const { isChatModel = false, chatTemplateKwargs, signal } = options;
-    const limits = { vocabSize: this.runner.config.vocabSize, maxInputLength: this.limits.maxInputLength };
+    const { vocabSize, embeddingRows = vocabSize } = this.runner.config;
+    const limits = { vocabSize: embeddingRows, maxInputLength: this.limits.maxInputLength };
     const encode = (prompt: string | readonly ChatMessage[]) =>
       encodePrompt(prompt, this.text, { chatTemplateKwargs });
     const given = await promptsOf(inputs, isChatModel, encode, limits);

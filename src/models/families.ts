@@ -125,6 +125,7 @@ export * from './mistral/index.js';
 export * from './mistral3/index.js';
 export * from './mistral4/index.js';
 export * from './mixtral/index.js';
+export * from './mllama/index.js';
 export * from './modernbert/index.js';
 export * from './modernbert_decoder/index.js';
 export * from './mpnet/index.js';

@@ -69,6 +69,8 @@ export interface KvCacheDesc {
   readonly keySize: number;
   /** At most `keySize` when `value` is absent. */
   readonly valueSize: number;
+  /** Blocks of its own, which belong to no sequence and which nobody copies; those of all caches when absent. */
+  readonly numBlocks?: number;
 }
 
 /**

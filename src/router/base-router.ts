@@ -35,6 +35,8 @@ export interface CausalLM {
   caches(): KvCacheDesc[];
   /** The recurrent states of all layers; none when absent. */
   states?(): StateDesc[];
+  /** The caches of what encoders gave, to which some layers attend; none when absent. */
+  shown?(): ShownCaches | undefined;
   buildGraph(kind: GraphKind): GraphSpec;
   /** Which token of a text stands for it to an encoder's head; the first when absent. */
   readonly textRow?: 'first' | 'last' | undefined;
@@ -42,6 +44,13 @@ export interface CausalLM {
   readonly padsTexts?: boolean | undefined;
   /** The model as an encoder, whose one graph is of the kind `encode`; undefined for what it cannot be used for. */
   encoder?(use: EncoderUse, labels: number | undefined): CausalLM | undefined;
+}
+
+/** Keys and values that an encoder's graph writes for some layers of text. Things have places there, not sequences. */
+export interface ShownCaches {
+  readonly caches: readonly KvCacheDesc[];
+  /** Rows of one thing, which is as much as a place has. */
+  readonly rows: number;
 }
 
 /** The checkpoint's names of the embedding, which a tied head is, and of the head. */

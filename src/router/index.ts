@@ -11,6 +11,7 @@ export {
   type ModelUse,
   type Router,
   type RouterClass,
+  type ShownCaches,
 } from './base-router.js';
 export { readConfigDict } from './config-file.js';
 export { discoverModel, discoverModels } from './discover.js';

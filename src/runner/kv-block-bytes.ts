@@ -1,6 +1,7 @@
 import { DTYPE_BYTES, type FloatDType } from '../dtype.js';
 import type { KvCacheDesc } from '../native/binding.js';
 import type { CausalLM } from '../router/index.js';
+import { blocksOfPlace } from '../step-inputs/index.js';
 import { DEFAULT_BLOCK_SIZE } from './runner-options.js';
 
 const roundUp = (n: number, to: number): number => Math.ceil(n / to) * to;
@@ -29,12 +30,28 @@ export function kvBlockBytes(
 /** What keeps something of each sequence. */
 type Keeping = Pick<CausalLM, 'caches' | 'states'>;
 
+/** What may keep something of each thing that is shown. */
+type ShownModel = Pick<CausalLM, 'shown'>;
+
 const stateBytes = (model: Keeping): number =>
   (model.states?.() ?? []).reduce((sum, { size }) => sum + size * DTYPE_BYTES.f32, 0);
 
 /** Bytes of one block of everything that a model keeps. */
 export const blockBytesOf = (model: Keeping, dtype: FloatDType | 'i8', blockSize: number): number =>
   kvBlockBytes(model.caches(), dtype, blockSize) + stateBytes(model);
+
+/** Those caches for so many things that are shown, each with blocks of its own. */
+export const shownCachesOf = (model: ShownModel, blockSize: number, places: number): KvCacheDesc[] => {
+  const found = model.shown?.();
+  const numBlocks = found ? places * blocksOfPlace(found.rows, blockSize) : 0;
+  return (found?.caches ?? []).map((cache) => ({ ...cache, numBlocks }));
+};
+
+/** Bytes of what is kept of one thing that is shown. */
+export const shownBytesOf = (model: ShownModel, dtype: FloatDType | 'i8', blockSize: number): number => {
+  const found = model.shown?.();
+  return found ? blocksOfPlace(found.rows, blockSize) * kvBlockBytes(found.caches, dtype, blockSize) : 0;
+};
 
 /** Blocks do not become larger for the sake of states. */
 const MOST_BLOCK_SIZE = 2048;

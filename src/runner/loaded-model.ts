@@ -5,6 +5,7 @@ import type { BaseConfig } from '../layers/config/index.js';
 import type { NativeEngine } from '../native/index.js';
 import type { Profiler } from './profiler.js';
 import type { ServedInputs } from './served-inputs.js';
+import type { ShownPlaces } from './shown-places.js';
 
 /** What a runner holds once its model is loaded. */
 export interface LoadedModel {
@@ -18,6 +19,8 @@ export interface LoadedModel {
   /** Settles when what the option `weightsCache` is to keep is written, or could not be. */
   readonly weightsKept: Promise<void>;
   readonly engine: NativeEngine;
+  /** Of models that keep what is shown beside sequences. */
+  readonly shownPlaces: ShownPlaces | undefined;
   readonly inputs: ServedInputs;
   readonly graphs: ReadonlyMap<GraphKind, GraphSpec>;
   readonly graphIds: ReadonlyMap<GraphKind, number>;

@@ -17,16 +17,22 @@ import type { Step } from '../step-inputs/index.js';
 import { requireCachedAttention } from './cached-attention.js';
 import { Encodings, encodedInTurn } from './encodings.js';
 import { Grammars, type GrammarVocabulary } from './grammars.js';
-import { blockBytesOf, blockSizeOf, kvBlockBytes } from './kv-block-bytes.js';
+import { blockBytesOf, blockSizeOf, kvBlockBytes, shownCachesOf } from './kv-block-bytes.js';
 import type { LoadedModel } from './loaded-model.js';
 import { observer } from './observer.js';
 import { type OpenModel, openModel } from './open-model.js';
 import { checkOptions, MODEL_RUNNER_OPTIONS } from './options.js';
 import { PackedWeights } from './packed-weights.js';
 import { matrixSizes, Profiler } from './profiler.js';
-import { type ModelRunnerOptions, type RunnerOptions, type RunOptions } from './runner-options.js';
+import {
+  DEFAULT_SHOWN_PLACES,
+  type ModelRunnerOptions,
+  type RunnerOptions,
+  type RunOptions,
+} from './runner-options.js';
 import { type BatchTokens, newTokensOf, samplingRowsOf } from './sampling-rows.js';
 import { ServedInputs } from './served-inputs.js';
+import { ShownPlaces } from './shown-places.js';
 import { reserveSteps } from './step-sizes.js';
 import { steadyMs } from './step-trace.js';
 import type { EncodedText, ForwardInputs, ForwardLimits, WantedRows } from './steps.js';
@@ -102,8 +108,16 @@ export class ModelRunner {
       const run = { dtype, blockSize, numBlocks, maxPositionEmbeddings };
       const inputs = new ServedInputs(model.stepInputs, graphs, run, engine);
       const caches = model.caches();
+      const { shownPlaces = DEFAULT_SHOWN_PLACES } = options;
+      const shown = shownCachesOf(model, blockSize, shownPlaces);
       const states = model.states?.() ?? [];
-      engine.allocateKvCache({ numBlocks, blockSize, dtype: cacheDType, caches, states });
+      engine.allocateKvCache({
+        numBlocks,
+        blockSize,
+        dtype: cacheDType,
+        caches: [...caches, ...shown],
+        states,
+      });
       const graphIds = new Map([...graphs].map(([kind, spec]) => [kind, engine.loadGraph(spec)]));
       if (options.largestStep) await reserveSteps(engine, graphIds, inputs, options.largestStep, run);
       const profiler = options.profile
@@ -119,6 +133,7 @@ export class ModelRunner {
         numBlocks,
         blockBytes: blockBytesOf(model, cacheDType, blockSize),
         engine,
+        shownPlaces: shown.length > 0 ? new ShownPlaces(shownPlaces) : undefined,
         inputs,
         graphs,
         graphIds,
@@ -197,11 +212,19 @@ export class ModelRunner {
     batch: Batch<StepSequence>,
     { logits = false }: RunOptions = {},
   ): Promise<BatchTokens & Omit<StepResult, keyof BatchTokens>> {
-    await this.#encodings.encode(batch, (inputs) => this.encodeInputs(inputs));
+    const { shownPlaces } = this.#loaded;
+    const shown = await shownPlaces?.of(batch, (inputs, places) =>
+      this.#run({ ...stepOfInputs(inputs), encoderPlaces: places }, { logits: false }),
+    );
+    if (!shownPlaces) await this.#encodings.encode(batch, (inputs) => this.encodeInputs(inputs));
     if (batch.copies) await this.#loaded.engine.copyBlocks(Int32Array.from(batch.copies));
     // Nothing is awaited from here to the engine's call: whoever is aborted meanwhile has no sampler any more.
     const rows = samplingRowsOf(batch.entries, (sequence) => this.#samplers.get(sequence));
-    const result = await this.#run(stepOfBatch(batch, this.#encodings.inserted(batch)), { ...rows, logits });
+    const step = {
+      ...stepOfBatch(batch, this.#encodings.inserted(batch)),
+      ...(shown && { shownPlaces: shown }),
+    };
+    const result = await this.#run(step, { ...rows, logits });
     this.#encodings.drop(batch);
     return { ...result, ...newTokensOf(batch.entries, result) };
   }
@@ -259,7 +282,8 @@ export class ModelRunner {
   }
 
   get #forwardLimits(): ForwardLimits {
-    return { vocabSize: this.config.vocabSize, cacheTokens: this.numBlocks * this.blockSize };
+    const { embeddingRows = this.config.vocabSize } = this.config;
+    return { vocabSize: embeddingRows, cacheTokens: this.numBlocks * this.blockSize };
   }
 
   async #run(

@@ -100,6 +100,7 @@ const RUNNER_OPTIONS: OptionChecks<RunnerOptions> = {
     required: true,
     expected: is('an integer >= 1', (value) => isCount(value) || typeof value === 'function'),
   },
+  shownPlaces: CHECKS.count,
   largestStep: CHECKS.object,
   passes: { expected: is('all, none or a list of names', isPassSelection) },
   profile: CHECKS.flag,

@@ -2,10 +2,11 @@ import { availableParallelism } from 'node:os';
 import { DTYPE_BYTES, type DType, elementCount } from '../dtype.js';
 import type { GraphKind } from '../graph/graph-kind.js';
 import type { GraphSpec } from '../graph/graph-spec.js';
+import type { KvCacheDesc } from '../native/binding.js';
 import { type PlannedInput, planGraph } from '../native/index.js';
 import type { CausalLM } from '../router/index.js';
 import type { StepInput, StepSizes } from '../step-inputs/index.js';
-import { blockBytesOf } from './kv-block-bytes.js';
+import { blockBytesOf, shownBytesOf, shownCachesOf } from './kv-block-bytes.js';
 import type { ModelPlan } from './open-model.js';
 import type { RunnerOptions } from './runner-options.js';
 import { largestSizes } from './step-sizes.js';
@@ -67,7 +68,8 @@ export class PlannedModel {
   cacheBytes(context: number, batch: number): number {
     const { blockSize } = this.options;
     const blockBytes = blockBytesOf(this.model, this.plan.cacheDType, blockSize);
-    return batch * Math.ceil(context / blockSize) * blockBytes;
+    const shownBytes = shownBytesOf(this.model, this.plan.cacheDType, blockSize);
+    return batch * (Math.ceil(context / blockSize) * blockBytes + shownBytes);
   }
 
   activationBytes(context: number, batch: number): number {
@@ -92,21 +94,23 @@ export class PlannedModel {
 
   #inputs(sizes: StepSizes): Record<string, PlannedInput> {
     const { blockSize } = this.options;
-    const cache = (heads: number, size: number, layout: 'keys' | 'values'): PlannedInput => ({
-      dtype: this.plan.cacheDType,
-      shape: [sizes.batch * sizes.blocks, blockSize, heads, size],
-      layout,
-    });
+    const cachesOf = (caches: readonly KvCacheDesc[]): Record<string, PlannedInput> =>
+      Object.fromEntries(
+        caches.flatMap(
+          ({ key, value, heads, keySize, valueSize, numBlocks = sizes.batch * sizes.blocks }) => {
+            const planned = (size: number, layout: 'keys' | 'values'): PlannedInput => ({
+              dtype: this.plan.cacheDType,
+              shape: [numBlocks, blockSize, heads, size],
+              layout,
+            });
+            const keys = [key, planned(keySize, 'keys')] as const;
+            return value === undefined ? [keys] : [keys, [value, planned(valueSize, 'values')] as const];
+          },
+        ),
+      );
     return {
       ...this.#weights,
-      ...Object.fromEntries(
-        this.model
-          .caches()
-          .flatMap(({ key, value, heads, keySize, valueSize }) => [
-            [key, cache(heads, keySize, 'keys')],
-            ...(value === undefined ? [] : [[value, cache(heads, valueSize, 'values')]]),
-          ]),
-      ),
+      ...cachesOf([...this.model.caches(), ...shownCachesOf(this.model, blockSize, sizes.batch)]),
       ...Object.fromEntries(
         (this.model.states?.() ?? []).map(({ name, size }) => [
           name,

@@ -5,6 +5,9 @@ import type { OpenModelOptions } from './open-model.js';
 /** Tokens of a KV block when nobody says. */
 export const DEFAULT_BLOCK_SIZE = 128;
 
+/** Things that a step may show when nobody says. */
+export const DEFAULT_SHOWN_PLACES = 8;
+
 /** What bounds the steps of a run. */
 export interface LargestStep {
   /** Tokens of a step with prompts. */
@@ -26,6 +29,8 @@ export interface RunnerOptions {
   readonly blockSize?: number;
   /** KV blocks to allocate: how many, or how many beside weights of so many bytes. */
   readonly numBlocks: number | ((weightBytes: number) => number);
+  /** Pictures that a step may show, of models that keep these beside sequences; 8 when absent. */
+  readonly shownPlaces?: number;
   /** The largest step, for which memory is planned at once; when absent, as steps come. */
   readonly largestStep?: LargestStep;
   /** Graph passes; all when absent. */

@@ -20,6 +20,7 @@ export function largestSizes(
     headRows: Math.min(wanted, rows),
     contextLen: kind.readsCache ? context : Math.min(context, rows),
     // Tables are as wide as the next power of two (src/step-inputs/paging.ts).
+    blockSize,
     blocks: 2 ** Math.ceil(Math.log2(Math.ceil(context / blockSize))),
     maxPositionEmbeddings,
   };

@@ -63,6 +63,7 @@ export type { RopeConfig, RopeScaling } from './rotary/rope-config.js';
 export { type RotaryTables, rotary, rotaryTables, slidingRotaryTables } from './rotary.js';
 export { POSITION_SHARES, sampledPositions } from './sampled-positions.js';
 export { insertMaskName, SEEN_KEYS, seenInserts } from './seen-inserts.js';
+export { blocksOfPlace, SEEING, type ShownCounts, shownRows } from './shown-rows.js';
 export {
   ENCODER_SINUSOIDS,
   encoderSinusoids,
@@ -87,6 +88,7 @@ export { STATE_FROM, STATE_TO, stateBlocks } from './state-blocks.js';
 export type { InsertedRows, Step } from './step.js';
 export type { RunFacts, StepInput, StepSizes } from './step-input.js';
 export { TILE_PLACES, tilePlaces } from './tile-places.js';
+export { canvasesOf, TILED, type TiledSizes, tiledPictures } from './tiled-pictures.js';
 export { tokenIds } from './token-ids.js';
 export { tokenTypes } from './token-types.js';
 export { WORDS_AMONG, wordsAmongRows } from './words-among-rows.js';

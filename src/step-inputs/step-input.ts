@@ -32,6 +32,8 @@ export interface StepSizes {
   readonly contextLen: number;
   /** Blocks of each sequence's table. */
   readonly blocks: number;
+  /** Tokens of a block. */
+  readonly blockSize?: number;
   /** Positions that the model may be given. */
   readonly maxPositionEmbeddings: number;
 }

@@ -35,6 +35,10 @@ export interface Step {
   readonly inserts?: readonly (readonly Insert[])[];
   /** The embeddings of those tokens of the step that are part of inserts. */
   readonly inserted?: readonly InsertedRows[];
+  /** [batch]: which place of the caches of what encoders gave has what a sequence shows; none when absent. */
+  readonly shownPlaces?: readonly (number | undefined)[];
   /** What an encoder reads, one thing after another. Such a step has no tokens; its sequences are frames. */
   readonly encoderInputs?: readonly EncoderInput[];
+  /** The place of those caches that each of these gets; without them nothing is kept. */
+  readonly encoderPlaces?: readonly number[];
 }

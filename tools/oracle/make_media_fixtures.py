@@ -74,6 +74,7 @@ from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2Im
 from transformers.models.kimi_k25.image_processing_kimi_k25 import Kimi_K25ImageProcessor
 from transformers.models.lfm2_vl.image_processing_lfm2_vl import Lfm2VlImageProcessor
 from transformers.models.llama4.image_processing_llama4 import Llama4ImageProcessor
+from transformers.models.mllama.image_processing_mllama import MllamaImageProcessor
 from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
 from transformers.models.minicpmv4_6.image_processing_pil_minicpmv4_6 import MiniCPMV4_6ImageProcessorPil
 from transformers.models.paddleocr_vl.image_processing_pil_paddleocr_vl import PaddleOCRVLImageProcessorPil
@@ -147,6 +148,12 @@ def by_pillow(processor_class):
 
 def canvas_processor(side, tiles, **more):
     return by_pillow(Llama4ImageProcessor)(size={"height": side, "width": side}, max_patches=tiles, **more)
+
+
+def mllama_processor(side, tiles):
+    # Its own method of that name asks its parent's.
+    by_pillow_within = type("MllamaImageProcessor", (MllamaImageProcessor, PillowResize), {})
+    return by_pillow_within(size={"height": side, "width": side}, max_image_tiles=tiles)
 
 
 def tiling_processor(**sizes):

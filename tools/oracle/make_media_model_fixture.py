@@ -29,10 +29,11 @@ from safetensors.torch import save_file
 from transformers import (CONFIG_MAPPING, AudioFlamingo3ForConditionalGeneration, AutoModelForImageTextToText, GlmAsrForConditionalGeneration, Qwen2_5OmniThinkerForConditionalGeneration, Qwen2AudioForConditionalGeneration, Qwen3OmniMoeThinkerForConditionalGeneration,
                           Qwen3ASRForConditionalGeneration, VoxtralForConditionalGeneration)
 from transformers.modeling_outputs import MoeCausalLMOutputWithPast
+from transformers.models.mllama.processing_mllama import convert_sparse_cross_attention_mask_to_dense, get_cross_attention_token_mask
 
 from make_family_fixture import LARGEST, NEW_TOKENS, SEED, rounded, rows_of
 from make_media_fixtures import (bounded_processor, canvas_processor, covering_processor, fitting_processor, paddle_processor,
-                                 page_processor, picture, sound, tiling_processor)
+                                 mllama_processor, page_processor, picture, sound, tiling_processor)
 from make_sound_fixtures import heard, mel_of_wave
 from recording import random_prompt
 from reference import check
@@ -512,6 +513,22 @@ CASES["llama4"] = dict(
                                    image_size=56, patch_size=14, projector_input_dim=48, projector_output_dim=48,
                                    vision_output_dim=48)),
     canvas=4, seed=1)
+# Tiles of 28 pixels; the middle layer attends to them. The embedding has rows that the head has not.
+CASES["mllama"] = dict(
+    config=dict(text_config=TEXT | dict(cross_attention_layers=[1], rms_norm_eps=1e-5, pad_token_id=0,
+                                        rope_parameters=dict(rope_type="default", rope_theta=10000.0)),
+                image_token_index=VOCAB,
+                vision_config=dict(hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_global_layers=2, attention_heads=2,
+                                   vision_output_dim=96, image_size=28, patch_size=14, intermediate_layers_indices=[0, 2])),
+    tiled=4, seed=1)
+# The first and the last layer attend to at most two tiles, of whose layers one is taken.
+CASES["mllama-pairs"] = dict(
+    config=CASES["mllama"]["config"] | dict(
+        text_config=CASES["mllama"]["config"]["text_config"] | dict(num_hidden_layers=4, cross_attention_layers=[0, 3], num_key_value_heads=4),
+        vision_config=CASES["mllama"]["config"]["vision_config"] | dict(
+            num_global_layers=1, vision_output_dim=64, image_size=42, max_num_tiles=2, supported_aspect_ratios=[[1, 1], [1, 2], [2, 1]],
+            intermediate_layers_indices=[1])),
+    tiled=2, seed=1)
 # Heads, products and their bounds of their own; rows of a picture have the row of padding among the vectors for layers.
 GEMMA4_TEXT = TEXT | dict(head_dim=16, global_head_dim=32, sliding_window=12, pad_token_id=0,
                           vocab_size_per_layer_input=VOCAB, hidden_size_per_layer_input=16, num_kv_shared_layers=1,
@@ -608,6 +625,14 @@ SQUARES = [
     [19],
     [5, (0, 70, 121, 1), 4],
     [(0, 120, 3, 2), (0, 200, 50, 3), 7, (0, 30, 30, 4), 3],
+]
+
+# One picture a prompt: behind words, before them, smaller than a tile.
+SINGLE = [
+    [19],
+    [5, (0, 70, 121, 1), 34],
+    [(0, 120, 3, 2), 36],
+    [3, (0, 30, 20, 3), 2],
 ]
 
 # In two pieces below each other, in three beside each other, whole.
@@ -749,6 +774,8 @@ def unit_of(case):
 
 
 def square_processor(case):
+    if "tiled" in case:
+        return mllama_processor(case["config"]["vision_config"]["image_size"], case["tiled"])
     if "tiling" in case:
         patch = case["config"]["vision_config"]["patch_size"]
         return tiling_processor(encoder_patch_size=patch, tile_size=32, max_tiles=4, min_image_tokens=4, max_image_tokens=12,
@@ -1059,6 +1086,32 @@ class CanvasPrompt(SquarePrompt):
     def encoded(self, model):
         seen = model.get_image_features(self.inputs()["pixel_values"]).last_hidden_state
         return model.multi_modal_projector(seen.flatten(0, 1)).float()
+
+
+class TiledPrompt(Prompt):
+    """A picture that one token stands for, from which on all tokens see its tiles."""
+
+    def __init__(self, parts, number, processor, image):
+        self.processor, self.image, self.seen = processor, image, None
+        super().__init__(parts, number)
+
+    def show(self, *part):
+        _, width, height, seed = part
+        self.seen = self.processor(images=[[Image.fromarray(picture(width, height, seed))]], return_tensors="pt")
+        self.tiles = self.seen.pop("num_tiles")
+        self.place(part, self.image, 1)
+
+    def inputs(self, more=()):
+        if self.seen is None:
+            return self.texts(more)
+        ids = self.ids + list(more)
+        masks = [get_cross_attention_token_mask(ids, self.image)]
+        mask = convert_sparse_cross_attention_mask_to_dense(masks, self.tiles, self.processor.max_image_tiles, len(ids))
+        return self.texts(more) | dict(self.seen) | dict(cross_attention_mask=torch.tensor(mask))
+
+    def encoded(self, model):
+        rows = model.model.vision_model(**self.seen).last_hidden_state
+        return model.model.multi_modal_projector(rows).flatten(0, -2).float()
 
 
 class RowPrompt(Prompt):
@@ -1686,6 +1739,11 @@ def recipe_of(tensors, model, seed, tied=False):
             entry["mean"] = 1.0
         if name.endswith("std_bias"):
             entry["std"] = 4.0
+        # Mllama's: what is learned of places, and gates that let through.
+        if name.endswith("positional_embedding.embedding"):
+            entry["std"] = 1.0
+        if name.endswith(("embedding.gate", "gate_attn", "gate_ffn", "_attn_gate", "_mlp_gate")):
+            entry["mean"] = 0.7
         # Bounds that some numbers are beyond.
         if name.endswith(("put_min", "put_max")):
             bounds = {"input_min": -1.5, "input_max": 1.25, "output_min": -1.0, "output_max": 1.75}
@@ -1819,6 +1877,8 @@ def main():
         vision = config["vision_config"]
         write_frames(out, dict(patch_size=vision["patch_size"], max_soft_tokens=70, do_normalize=True))
         prompts = [FittedPrompt(parts, i, processor) for i, parts in enumerate(FITTED)]
+    elif "tiled" in case:
+        prompts = [TiledPrompt(parts, i, processor, config["image_token_index"]) for i, parts in enumerate(SINGLE)]
     elif "numbered" in case:
         prompts = [NumberedPrompt(parts, i, processor, 4) for i, parts in enumerate(SQUARES)]
     elif "ovis" in case:

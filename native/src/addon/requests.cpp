@@ -135,6 +135,7 @@ KvCacheDesc ReadKvCacheDesc(const Napi::Value& value, const Where& where) {
   cache.heads = read("heads");
   cache.key_size = read("keySize");
   cache.value_size = read("valueSize");
+  if (!object.Get("numBlocks").IsUndefined()) cache.num_blocks = read("numBlocks");
   return cache;
 }
 

@@ -46,6 +46,7 @@ void Check(const KvCacheOptions& options) {
     Require("heads" + of, cache.heads, 1, kMaxOption);
     Require("keySize" + of, cache.key_size, 8, kernels::kMaxHeadDim);
     Require("valueSize" + of, cache.value_size, 8, cache.value ? kernels::kMaxHeadDim : cache.key_size);
+    if (cache.num_blocks != 0) Require("numBlocks" + of, cache.num_blocks, 1, kMaxOption);
   }
   for (const StateDesc& state : options.states) {
     RequireNewName(state.name, names);
@@ -56,7 +57,8 @@ void Check(const KvCacheOptions& options) {
 /// Keys or values of one cache, still without their bytes.
 Tensor Describe(const KvCacheOptions& options, const KvCacheDesc& cache, bool values) {
   Tensor tensor;
-  tensor.desc = TensorDesc(options.dtype, {options.num_blocks, options.block_size, cache.heads,
+  const int64_t blocks = cache.num_blocks != 0 ? cache.num_blocks : options.num_blocks;
+  tensor.desc = TensorDesc(options.dtype, {blocks, options.block_size, cache.heads,
                                            values ? cache.value_size : cache.key_size});
   tensor.desc.layout = values ? Layout::kValueCache : Layout::kKeyCache;
   return tensor;
@@ -126,6 +128,7 @@ KvCache::KvCache(KvCacheOptions options, std::atomic<int64_t>* meter) : options_
 
 void KvCache::CopyBlock(int64_t from, int64_t to) const {
   for (size_t i = 0; i < options_.caches.size(); ++i) {
+    if (options_.caches[i].num_blocks != 0) continue;
     CopyBlockOf(keys_[i], from, to);
     if (options_.caches[i].value) CopyBlockOf(values_[i], from, to);
   }

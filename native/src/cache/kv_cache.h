@@ -19,6 +19,7 @@ struct KvCacheDesc {
   int64_t heads = 0;
   int64_t key_size = 0;    ///< A multiple of 8 up to kMaxHeadDim.
   int64_t value_size = 0;  ///< The same, and at most key_size where the values are a part of the keys.
+  int64_t num_blocks = 0;  ///< Blocks of its own, which belong to no sequence; those of all caches where it is 0.
 };
 
 /// What a layer keeps of a sequence beside keys and values, however long that is: each block has the state behind the last
@@ -52,7 +53,7 @@ class KvCache {
   const Tensor& Values(size_t cache) const { return values_[cache]; }
   /// options().states[state].
   const Tensor& State(size_t state) const { return states_[state]; }
-  /// Makes block `to` of every cache like block `from`. Both are below options().num_blocks.
+  /// Makes block `to` of every cache without blocks of its own like block `from`. Both are below options().num_blocks.
   void CopyBlock(int64_t from, int64_t to) const;
 
  private:

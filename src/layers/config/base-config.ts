@@ -27,6 +27,8 @@ export interface BaseConfig {
   readonly hiddenSize: number;
   readonly numHiddenLayers: number;
   readonly vocabSize: number;
+  /** Tokens that prompts may have, where the head gives logits of fewer. */
+  readonly embeddingRows?: number;
   readonly maxPositionEmbeddings: number;
   /** Positions that the model has learned embeddings of: a run's context may be shorter, not longer. */
   readonly learnedPositions?: number;

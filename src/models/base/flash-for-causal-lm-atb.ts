@@ -9,7 +9,13 @@ import { addScaled } from '../../layers/residual.js';
 import { ClassificationHead, type RowHead, type RowStep } from '../../layers/row-heads.js';
 import { addSoftcap } from '../../layers/softcap.js';
 import type { KvCacheDesc, StateDesc } from '../../native/binding.js';
-import { type CausalLM, type EncoderUse, type HeadNames, LLAMA_HEAD } from '../../router/index.js';
+import {
+  type CausalLM,
+  type EncoderUse,
+  type HeadNames,
+  LLAMA_HEAD,
+  type ShownCaches,
+} from '../../router/index.js';
 import {
   alibiMask,
   chunkedMask,
@@ -54,6 +60,9 @@ export interface HeadOptions {
   /** What becomes of wanted rows before the product; nothing when absent. */
   readonly step?: RowStep;
 }
+
+/** The tensors of a cache. */
+const namesOf = ({ key, value }: KvCacheDesc): string[] => (value === undefined ? [key] : [key, value]);
 
 /** What is between a model's inputs and its head. */
 export type ModelBody = Pick<BaseModelATB, 'getWeights' | 'caches' | 'states' | 'buildGraph'>;
@@ -180,12 +189,20 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
     return this.model.states().map(({ state }) => state);
   }
 
+  /** The caches of what an encoder gave; undefined for models whose layers attend to words alone. */
+  shown(): ShownCaches | undefined {
+    return undefined;
+  }
+
+  /** Their names. */
+  protected shownNames(): string[] {
+    return (this.shown()?.caches ?? []).flatMap(namesOf);
+  }
+
   /** The portable graph: legal ATB. Its output holds logits [rows, vocab]: of each sequence's last token in decode, of the wanted rows elsewhere. */
   buildGraph(kind: GraphKind): GraphSpec {
     const weights = this.decoderWeights().map((weight) => weight.name);
-    const caches = (kind.fillsCache ? this.caches() : []).flatMap(({ key, value }) =>
-      value === undefined ? [key] : [key, value],
-    );
+    const caches = kind.fillsCache ? [...this.caches().flatMap(namesOf), ...this.shownNames()] : [];
     const states = (kind.fillsCache ? this.states() : []).map((state) => state.name);
     const name = `${this.name}_${kind.name}_graph`;
     return modelGraph(name, [...weights, ...caches, ...states], this.decoderInputs, (graph) =>

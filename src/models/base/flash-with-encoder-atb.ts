@@ -45,7 +45,8 @@ export abstract class FlashWithEncoderATB<
     const encoder = kind === ENCODE_SOUND ? this.soundModule : this.encoderModule;
     if (kind.fillsCache || !encoder) return super.buildGraph(kind);
     const weights = encoder.getWeights().map((weight) => weight.name);
-    return modelGraph(`${this.name}_${kind.name}_graph`, weights, encoder.stepInputs, (graph) =>
+    const own = encoder === this.encoderModule ? this.shownNames() : [];
+    return modelGraph(`${this.name}_${kind.name}_graph`, [...weights, ...own], encoder.stepInputs, (graph) =>
       encoder.buildGraph(graph, kind),
     );
   }

@@ -1,7 +1,9 @@
 import type { FloatDType } from '../../dtype.js';
 import { type GraphKind, hasOneQuery } from '../../graph/graph-kind.js';
 import type { TensorDesc } from '../../graph/infer-shapes.js';
+import type { KvCacheDesc } from '../../native/binding.js';
 import type { CausalLM } from '../../router/index.js';
+import { blocksOfPlace } from '../../step-inputs/index.js';
 import { weightDesc } from '../../weights/weights.js';
 
 /** The sizes of one step, as one asks for them. */
@@ -33,20 +35,20 @@ export function inputDescs(
     headRows: batch,
     contextLen: tokens,
     blocks,
+    blockSize,
     maxPositionEmbeddings: model.config.maxPositionEmbeddings,
   };
-  const cache = (heads: number, size: number): TensorDesc => ({
-    dtype,
-    shape: [batch * blocks, blockSize, heads, size],
-  });
+  const cachesOf = (caches: readonly KvCacheDesc[], count: number) =>
+    caches.flatMap(({ key, value, heads, keySize, valueSize }) => {
+      const desc = (size: number): TensorDesc => ({ dtype, shape: [count, blockSize, heads, size] });
+      const keys = [key, desc(keySize)] as const;
+      return value === undefined ? [keys] : [keys, [value, desc(valueSize)] as const];
+    });
+  const shown = model.shown?.();
   return new Map<string, TensorDesc>([
     ...model.getWeights().map((weight) => [weight.name, weightDesc(weight, dtype)] as const),
-    ...model
-      .caches()
-      .flatMap(({ key, value, heads, keySize, valueSize }) => [
-        [key, cache(heads, keySize)] as const,
-        ...(value === undefined ? [] : [[value, cache(heads, valueSize)] as const]),
-      ]),
+    ...cachesOf(model.caches(), batch * blocks),
+    ...(shown ? cachesOf(shown.caches, batch * blocksOfPlace(shown.rows, blockSize)) : []),
     ...(model.states?.() ?? []).map(
       ({ name, size }) => [name, { dtype: 'f32', shape: [batch * blocks, size] }] as const,
     ),

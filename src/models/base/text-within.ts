@@ -57,8 +57,11 @@ const TEXT_KINDS = [
 ] as const;
 export type TextKind = (typeof TEXT_KINDS)[number];
 
-/** What the first files of some models call a family. */
-const OLDER_NAMES: Readonly<Record<string, TextKind>> = { exaone4_5_text: 'exaone4' };
+/** What files of some models call a family, the first ones or those of a model with layers of its own between. */
+const OLDER_NAMES: Readonly<Record<string, TextKind>> = {
+  exaone4_5_text: 'exaone4',
+  mllama_text_model: 'llama',
+};
 
 /** The configuration of a model that has one of text within it. */
 export interface TextWithin extends DecoderConfig {
