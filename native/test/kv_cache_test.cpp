@@ -55,6 +55,24 @@ void ABlockIsCopiedWhole() {
   }
 }
 
+/// Of a number of its own, and no copy of a sequence's block touches them.
+void ACacheMayHaveBlocksOfItsOwn() {
+  KvCacheOptions options = SameCaches(2, 4, 32, 1, 8, DType::kF32);
+  options.caches[1].num_blocks = 2;
+  const KvCache cache(options);
+  CHECK(cache.bytes() == 2 * (4 + 2) * 32 * 8 * 4);
+  CHECK(cache.Keys(1).desc.SameShape(TensorDesc(DType::kF32, {2, 32, 1, 8})));
+  const size_t own = 2 * 32 * 8 * sizeof(float);
+  for (const Tensor& tensor : {cache.Keys(1), cache.Values(1)}) std::memset(tensor.data, 1, own);
+  std::memset(cache.Keys(0).data, 2, 32 * 8 * sizeof(float));
+  cache.CopyBlock(0, 3);
+  CHECK(cache.Keys(0).As<std::byte>()[3 * 32 * 8 * sizeof(float)] == std::byte{2});
+  for (const Tensor& tensor : {cache.Keys(1), cache.Values(1)})
+    for (size_t i = 0; i < own; ++i) CHECK(tensor.As<std::byte>()[i] == std::byte{1});
+  options.caches[1].num_blocks = -1;
+  CHECK(CodeOf([&] { KvCache refused(options); }) == "NATIVE_PARAM_INVALID");
+}
+
 /// Half of bf16's bytes, and a scale of 4 bytes for each token and head.
 void IntegersTakeAByteEach() {
   const KvCache cache(SameCaches(2, 10, 128, 4, 64, DType::kI8));
@@ -238,6 +256,7 @@ int main() {
   RUN(CachesAreSizedByTheirOptions);
   RUN(IntegersTakeAByteEach);
   RUN(ABlockIsCopiedWhole);
+  RUN(ACacheMayHaveBlocksOfItsOwn);
   RUN(EachCacheHasItsOwnSize);
   RUN(ValuesThatAreAPartOfTheKeysTakeNoMemory);
   RUN(AModelMayHaveNoCaches);

@@ -38,7 +38,8 @@ export interface ExportOptions {
  * step inputs and caches, and a Python program that builds them through MindIE's or ATB's own bindings. Of a model that sees
  * or hears these are the graphs of text, among whose embeddings the program puts what an encoder made elsewhere. Returns the
  * files. Throws CONFIG_*, ROUTER_*, WEIGHT_*, REQUEST_INVALID, OUTPUT_UNWRITABLE; GRAPH_ILLEGAL for a model that ATB refuses,
- * MODEL_EXPORT_UNSUPPORTED for an encoder: `atb-models graph --format json` gives its graph.
+ * MODEL_EXPORT_UNSUPPORTED for an encoder, and for text that attends to caches of pictures: `atb-models graph --format
+ * json` gives their graphs.
  */
 export async function exportModel(options: ExportOptions): Promise<string[]> {
   const { modelPath, modelDirs = [], maxPositionEmbeddings, onWarning } = options;
@@ -92,11 +93,14 @@ async function writeFiles(directory: string, texts: ReadonlyMap<string, string>)
   }
 }
 
-/** The program that goes with the graphs generates text from token ids. */
+/** The program that goes with the graphs generates text from token ids, in caches that belong to sequences. */
 function requireText({ model, router }: OpenModel): void {
-  if (model.graphKinds.includes(PREFILL)) return;
+  const shown = model.shown?.();
+  if (model.graphKinds.includes(PREFILL) && !shown) return;
   const phases = model.graphKinds.map(({ name }) => name);
-  const reason = 'the program of an export generates text, and this model encodes it';
+  const reason = shown
+    ? 'the program of an export fills no caches of pictures, to which its text attends'
+    : 'the program of an export generates text, and this model encodes it';
   throw new AtbError('MODEL_EXPORT_UNSUPPORTED', { modelType: router.config.modelType, reason, phases });
 }
 

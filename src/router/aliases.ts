@@ -1,10 +1,6 @@
 /** Families that people ask for and that are not built, with what they would need. */
 export const NOT_BUILT: ReadonlyMap<string, string> = new Map([
   [
-    'mllama',
-    'some layers of its text attend to pictures by keys and values of a second cache; internvl, llava, qwen2_vl and others see pictures',
-  ],
-  [
     'ernie4_5_moe_vl',
     'its files are for code of their own; ernie4_5_vl_moe, as transformers 5 writes the same model, is read',
   ],

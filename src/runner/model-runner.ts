@@ -14,25 +14,20 @@ import {
 } from '../native/index.js';
 import type { Batch, StepSequence } from '../scheduler/batch.js';
 import type { Step } from '../step-inputs/index.js';
+import { allocateCaches } from './allocate-caches.js';
 import { requireCachedAttention } from './cached-attention.js';
 import { Encodings, encodedInTurn } from './encodings.js';
 import { Grammars, type GrammarVocabulary } from './grammars.js';
-import { blockBytesOf, blockSizeOf, kvBlockBytes, shownCachesOf } from './kv-block-bytes.js';
+import { blockBytesOf, blockSizeOf, kvBlockBytes } from './kv-block-bytes.js';
 import type { LoadedModel } from './loaded-model.js';
 import { observer } from './observer.js';
 import { type OpenModel, openModel } from './open-model.js';
 import { checkOptions, MODEL_RUNNER_OPTIONS } from './options.js';
 import { PackedWeights } from './packed-weights.js';
 import { matrixSizes, Profiler } from './profiler.js';
-import {
-  DEFAULT_SHOWN_PLACES,
-  type ModelRunnerOptions,
-  type RunnerOptions,
-  type RunOptions,
-} from './runner-options.js';
+import type { ModelRunnerOptions, RunnerOptions, RunOptions } from './runner-options.js';
 import { type BatchTokens, newTokensOf, samplingRowsOf } from './sampling-rows.js';
 import { ServedInputs } from './served-inputs.js';
-import { ShownPlaces } from './shown-places.js';
 import { reserveSteps } from './step-sizes.js';
 import { steadyMs } from './step-trace.js';
 import type { EncodedText, ForwardInputs, ForwardLimits, WantedRows } from './steps.js';
@@ -107,23 +102,14 @@ export class ModelRunner {
       const numBlocks = typeof count === 'number' ? count : count(engine.memory().weightBytes);
       const run = { dtype, blockSize, numBlocks, maxPositionEmbeddings };
       const inputs = new ServedInputs(model.stepInputs, graphs, run, engine);
-      const caches = model.caches();
-      const { shownPlaces = DEFAULT_SHOWN_PLACES } = options;
-      const shown = shownCachesOf(model, blockSize, shownPlaces);
-      const states = model.states?.() ?? [];
-      engine.allocateKvCache({
-        numBlocks,
-        blockSize,
-        dtype: cacheDType,
-        caches: [...caches, ...shown],
-        states,
-      });
+      const sizes = { numBlocks, blockSize, dtype: cacheDType, shownPlaces: options.shownPlaces };
+      const shownPlaces = allocateCaches(engine, model, sizes);
       const graphIds = new Map([...graphs].map(([kind, spec]) => [kind, engine.loadGraph(spec)]));
       if (options.largestStep) await reserveSteps(engine, graphIds, inputs, options.largestStep, run);
       const profiler = options.profile
         ? new Profiler(graphs, matrixSizes(model.getWeights(), dtype), {
             config,
-            kvBytes: kvBlockBytes(caches.slice(0, 1), cacheDType, blockSize) / blockSize,
+            kvBytes: kvBlockBytes(model.caches().slice(0, 1), cacheDType, blockSize) / blockSize,
           })
         : undefined;
       return new ModelRunner({
@@ -133,7 +119,7 @@ export class ModelRunner {
         numBlocks,
         blockBytes: blockBytesOf(model, cacheDType, blockSize),
         engine,
-        shownPlaces: shown.length > 0 ? new ShownPlaces(shownPlaces) : undefined,
+        shownPlaces,
         inputs,
         graphs,
         graphIds,
@@ -214,16 +200,13 @@ export class ModelRunner {
   ): Promise<BatchTokens & Omit<StepResult, keyof BatchTokens>> {
     const { shownPlaces } = this.#loaded;
     const shown = await shownPlaces?.of(batch, (inputs, places) =>
-      this.#run({ ...stepOfInputs(inputs), encoderPlaces: places }, { logits: false }),
+      this.#run(stepOfInputs(inputs, places), { logits: false }),
     );
     if (!shownPlaces) await this.#encodings.encode(batch, (inputs) => this.encodeInputs(inputs));
     if (batch.copies) await this.#loaded.engine.copyBlocks(Int32Array.from(batch.copies));
     // Nothing is awaited from here to the engine's call: whoever is aborted meanwhile has no sampler any more.
     const rows = samplingRowsOf(batch.entries, (sequence) => this.#samplers.get(sequence));
-    const step = {
-      ...stepOfBatch(batch, this.#encodings.inserted(batch)),
-      ...(shown && { shownPlaces: shown }),
-    };
+    const step = stepOfBatch(batch, this.#encodings.inserted(batch), shown);
     const result = await this.#run(step, { ...rows, logits });
     this.#encodings.drop(batch);
     return { ...result, ...newTokensOf(batch.entries, result) };

@@ -18,8 +18,8 @@ export class ShownPlaces {
   constructor(private readonly count: number) {}
 
   /**
-   * Gives what a batch shows its places, and has `encode` fill those of what is not there yet. Returns the place of each
-   * entry's sequence.
+   * Gives what a batch shows its places, and has `encode` fill those of what is not there yet. Returns the place of
+   * each entry's sequence.
    * @throws REQUEST_INVALID where a batch shows more things than there are places
    */
   async of(

@@ -79,8 +79,14 @@ export function promptInputs(inputIds: Int32Array, blockSize: number): ForwardIn
   };
 }
 
-/** Things for one encoder of a model as a step, whose sequences are their frames. */
-export function stepOfInputs(encoderInputs: readonly EncoderInput[]): Step {
+/**
+ * Things for one encoder of a model as a step, whose sequences are their frames. `encoderPlaces`: where what comes of them is
+ * kept, if it is.
+ */
+export function stepOfInputs(
+  encoderInputs: readonly EncoderInput[],
+  encoderPlaces?: readonly number[],
+): Step {
   const none = new Int32Array();
   const frameLens = Int32Array.from(
     encoderInputs.flatMap(({ shape: [frames, rows, columns] }) => Array<number>(frames).fill(rows * columns)),
@@ -95,11 +101,18 @@ export function stepOfInputs(encoderInputs: readonly EncoderInput[]): Step {
     blockTables: [],
     headRows: none,
     encoderInputs,
+    ...(encoderPlaces && { encoderPlaces }),
   };
 }
 
-/** A scheduled batch as a step; `inserted`: the embeddings of its tokens that are no words. */
-export function stepOfBatch({ kind, entries }: Batch<StepSequence>, inserted: readonly InsertedRows[]): Step {
+/**
+ * A scheduled batch as a step; `inserted`: the embeddings of its tokens that are no words; `shownPlaces`: see `Step`.
+ */
+export function stepOfBatch(
+  { kind, entries }: Batch<StepSequence>,
+  inserted: readonly InsertedRows[],
+  shownPlaces?: readonly (number | undefined)[],
+): Step {
   const total = entries.reduce((sum, { count }) => sum + count, 0);
   const tokenIds = new Int32Array(total);
   const positions = new Int32Array(total);
@@ -131,6 +144,7 @@ export function stepOfBatch({ kind, entries }: Batch<StepSequence>, inserted: re
     headRows: Int32Array.from(headRows),
     inserts: entries.map(({ sequence }) => sequence.inserts),
     inserted,
+    ...(shownPlaces && { shownPlaces }),
   };
 }
 

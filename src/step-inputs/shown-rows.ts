@@ -53,10 +53,10 @@ function seeingTokens(step: Step, countsOf: (insert: Insert) => ShownCounts): Se
 /**
  * Tokens that attend to what their sequence shows, whose keys and values have a place in caches of their own, as many
  * rows as `rows` says in each. `seeing_rows` i64 [seeing]: these tokens, one of no effect where there are none.
- * `seeing_index` i64 [tokens]: i for a token that sees nothing; for the others, behind all tokens, the place among those.
- * `seeing_tables` i32 [seeing, blocks] and `seeing_lengths` i32 [seeing]: the blocks and the rows that each sees: from
- * the token on that stands for the thing, those that hold something, before it all of them. `seeing_factors` [seeing, 1]
- * in the model's dtype: 0 before it, 1 from it on.
+ * `seeing_index` i64 [tokens]: i for a token that sees nothing; for the others, behind all tokens, the place among
+ * those. `seeing_tables` i32 [seeing, blocks] and `seeing_lengths` i32 [seeing]: the blocks and the rows that each
+ * sees: from the token on that stands for the thing, those that hold something, before it all of them. `seeing_factors`
+ * [seeing, 1] in the model's dtype: 0 before it, 1 from it on.
  */
 export const shownRows = (rows: number, countsOf: (insert: Insert) => ShownCounts): StepInput => ({
   names: Object.values(SEEING),

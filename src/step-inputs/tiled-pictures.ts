@@ -47,13 +47,14 @@ const tilesOf = ({ grid }: EncoderInput): number => (grid?.rows ?? 1) * (grid?.c
 
 /**
  * For pictures as tiles of a canvas. A picture has `rows` = maxTiles * (count + 1) rows, a class's before those of each
- * tile, and behind them some that only make a tile's number of rows a multiple of 8. Rows that hold something come first.
- * `tile_rows` i64 [rows]: the patch that a row is, the number of all patches for a class's row, one more for an empty one.
- * `tile_ids` i64 [rows]: canvas * maxTiles + tile, behind all of these for rows of classes. `places_in_tile` i64 [rows].
- * `places_of_tiles` i64 [rows]: tile's id * (count + 1) + place. `padded_rows` i64 [padded]: rows with those that fill up,
- * which are the one behind all; `padded_tile_ids` i64 [padded] their tiles' ids. `paired_keys` i64 [keys]: what rows see,
- * `paired_lengths` i32 [2, 2 * pictures]: rows that hold something see all, the others those that hold something.
- * `real_rows` i64 [rows]: the rows among padded ones. `shown_slots` i32 [rows]: where keys and values go, -1: nowhere.
+ * tile, and behind them some that only make a tile's number of rows a multiple of 8. Rows that hold something come
+ * first. `tile_rows` i64 [rows]: the patch that a row is, the number of all patches for a class's row, one more for an
+ * empty one. `tile_ids` i64 [rows]: canvas * maxTiles + tile, behind all of these for rows of classes. `places_in_tile`
+ * i64 [rows]. `places_of_tiles` i64 [rows]: tile's id * (count + 1) + place. `padded_rows` i64 [padded]: rows with
+ * those that fill up, which are the one behind all; `padded_tile_ids` i64 [padded] their tiles' ids. `paired_keys` i64
+ * [keys]: what rows see, `paired_lengths` i32 [2, 2 * pictures]: rows that hold something see all, the others those
+ * that hold something. `real_rows` i64 [rows]: the rows among padded ones. `shown_slots` i32 [rows]: where keys and
+ * values go, -1: nowhere.
  */
 export function tiledPictures({ count, maxTiles }: TiledSizes): StepInput {
   const each = count + 1;

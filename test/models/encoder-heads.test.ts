@@ -8,7 +8,7 @@ import { getRouter } from '../../src/router/index.js';
 import { VISION_DIR, visionCases } from '../oracle/vision.js';
 import { problemsOf } from './config-problems.js';
 
-const HEADS = ['num_heads', 'num_attention_heads', 'encoder_attention_heads'];
+const HEADS = ['num_heads', 'num_attention_heads', 'encoder_attention_heads', 'attention_heads'];
 
 /** What a case's file says, also where an object of its own says it. */
 function configOf(name: string): ConfigDict {

@@ -209,6 +209,12 @@ const CLASSES: Readonly<Record<string, Dict>> = {
       qk_rope_head_dim: 64, qk_nope_head_dim: 192, v_head_dim: 256, n_group: 1, topk_group: 1, norm_topk_prob: true, rope_interleave: true, pretraining_tp: 1, attention_bias: false, ...rope(10_000) }),
   phimoe: llama('phimoe', [4096, 6400, 32, 32, 8, 32_064, 131_072],
     { rms_norm_eps: 1e-5, num_local_experts: 16, num_experts_per_tok: 2, router_jitter_noise: 0.01, input_jitter_noise: 0, attention_bias: false, lm_head_bias: false, ...rope(1_000_000) }),
+  // Layers, tiles and sizes are those of Llama 3.2 11B Vision, whose files have tiles of 560 pixels.
+  mllama: { model_type: 'mllama', image_token_index: 128_256, tie_word_embeddings: false,
+    text_config: llama('mllama_text_model', [4096, 14_336, 40, 32, 8, 128_256, 131_072], { attention_dropout: undefined, rms_norm_eps: 1e-5, cross_attention_layers: [3, 8, 13, 18, 23, 28, 33, 38], dropout: 0, bos_token_id: 128_000, eos_token_id: 128_001, pad_token_id: 128_004, tie_word_embeddings: false,
+      rope_parameters: { ...llama3, rope_theta: 500_000, factor: 8 } }),
+    vision_config: { model_type: 'mllama_vision_model', hidden_size: 1280, hidden_act: 'gelu', num_hidden_layers: 32, num_global_layers: 8, attention_heads: 16, num_channels: 3, intermediate_size: 5120, vision_output_dim: 7680, image_size: 560, patch_size: 14, norm_eps: 1e-5, max_num_tiles: 4, intermediate_layers_indices: [3, 7, 15, 23, 30],
+      supported_aspect_ratios: [[1, 1], [1, 2], [1, 3], [1, 4], [2, 1], [2, 2], [3, 1], [4, 1]], initializer_range: 0.02 } },
   bitnet: llama('bitnet', [2560, 6912, 30, 20, 5, 128_256, 2048],
     { hidden_act: 'relu2', rms_norm_eps: 1e-5, attention_bias: false, tie_word_embeddings: false, ...rope(500_000) }),
 };
@@ -250,6 +256,25 @@ describe('published sizes that classes of transformers have by default', functio
     'GraniteDocling with vectors of a layer that its encoder has not',
     within('granite_docling', { deepstack_visual_indexes: [3, 12] }, 'vision_config'),
     /deepstack_visual_indexes must be some of 12 layers, first ones first, found 3,12/,
+  );
+  itIsRefused(
+    'Llama 3.2 Vision with canvases that its processor does not number so',
+    within(
+      'mllama',
+      {
+        supported_aspect_ratios: [
+          [1, 1],
+          [2, 2],
+        ],
+      },
+      'vision_config',
+    ),
+    /supported_aspect_ratios must be all of at most 4 tiles, in order: \[\[1,1\],.*found \[\[1,1\],\[2,2\]\]/,
+  );
+  itIsRefused(
+    'Llama 3.2 Vision with a layer that attends to pictures behind the last',
+    within('mllama', { cross_attention_layers: [3, 40] }, 'text_config'),
+    /cross_attention_layers must be ascending layers below 40, found 3,40/,
   );
   itIsRefused(
     'LFM2-VL with another layer',

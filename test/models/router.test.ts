@@ -93,13 +93,13 @@ describe('getModel', () => {
     expect((await rejection(getModel(checkpoint({ model_type: 'jukebox' })))).message).not.to.match(
       /nearest/,
     );
-    expect((await rejection(getModel(checkpoint({ model_type: 'mllama' })))).message).to.match(
-      /"mllama", which is not built: some layers of its text attend to pictures .* second cache; .*; known:/,
+    expect((await rejection(getModel(checkpoint({ model_type: 'granite_speech' })))).message).to.match(
+      /"granite_speech", which is not built: its text has an adapter .* sound alone; .*; known:/,
     );
   });
 
   it('suggests no other architecture, whose name differs by a letter or a digit', async () => {
-    for (const modelType of ['mistral9', 'ministral8', 'idefics', 'llama5', 'qwen4', 'mllama', 'llama_moe']) {
+    for (const modelType of ['mistral9', 'ministral8', 'idefics', 'llama5', 'qwen4', 'llama_moe']) {
       const { message } = await rejection(getModel(checkpoint({ ...SMALL, model_type: modelType })));
       expect(message, modelType)
         .to.contain(`"${modelType}"`)

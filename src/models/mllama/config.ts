@@ -71,8 +71,9 @@ const canvases: Field<number, { readonly maxTiles: number }> = {
     const check = listOf(listOf(COUNT, 'rows and columns'), 'canvases');
     const found = json.value('supported_aspect_ratios', check) ?? all;
     if (JSON.stringify(found) === JSON.stringify(all)) return all.length;
+    const [wanted, said] = [all, found].map((list) => JSON.stringify(list));
     return json.fail(
-      `supported_aspect_ratios must be all of at most ${maxTiles} tiles, in order: ${JSON.stringify(all)}, found ${JSON.stringify(found)}`,
+      `supported_aspect_ratios must be all of at most ${maxTiles} tiles, in order: ${wanted}, found ${said}`,
     );
   },
 };

@@ -48,8 +48,8 @@ export class MllamaProcessor implements MediaProcessor {
   }
 
   /**
-   * A picture decides about all tokens from the prompt's first on, as the class of transformers has it: those before its own
-   * see its rows, too.
+   * A picture decides about all tokens from the prompt's first on, as the class of transformers has it: those before
+   * its own see its rows, too.
    * @throws REQUEST_INVALID for a prompt with several pictures
    */
   asOne({ tokens, inserts }: ExpandedPrompt): ExpandedPrompt {

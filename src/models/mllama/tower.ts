@@ -69,7 +69,7 @@ class TileRows extends Module {
   }
 }
 
-/** Patches of tiles, before those of each a learned row, with what is learned of places and tiles; normed, filled up. */
+/** Patches of tiles, before those of each a learned row, with what is learned of places; normed, filled up. */
 class TileFront extends BaseLayer {
   readonly proj: Linear;
   readonly norm: BaseLayerNorm;
@@ -195,8 +195,8 @@ class TakenProjector extends BaseLayer {
 }
 
 /**
- * A vision transformer over tiles of a canvas, which all see each other, empty ones and filling among them as in the class
- * of transformers. What it gives becomes keys and values of layers of text, whose caches its graph writes.
+ * A vision transformer over tiles of a canvas, which all see each other, empty ones and filling among them as in the
+ * class of transformers. What it gives becomes keys and values of layers of text, whose caches its graph writes.
  */
 export class MllamaTower extends Module implements Encoder {
   readonly stepInputs: readonly StepInput[];
