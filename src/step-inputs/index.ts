@@ -63,7 +63,14 @@ export type { RopeConfig, RopeScaling } from './rotary/rope-config.js';
 export { type RotaryTables, rotary, rotaryTables, slidingRotaryTables } from './rotary.js';
 export { POSITION_SHARES, sampledPositions } from './sampled-positions.js';
 export { insertMaskName, SEEN_KEYS, seenInserts } from './seen-inserts.js';
-export { blocksOfPlace, SEEING, type ShownCounts, shownRows } from './shown-rows.js';
+export {
+  blocksOfPlace,
+  SEEING,
+  SEEING_MASK,
+  type ShownCounts,
+  shownMask,
+  shownRows,
+} from './shown-rows.js';
 export {
   ENCODER_SINUSOIDS,
   encoderSinusoids,

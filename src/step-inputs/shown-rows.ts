@@ -10,8 +10,13 @@ export const SEEING = {
   index: 'seeing_index',
   tables: 'seeing_tables',
   lengths: 'seeing_lengths',
+  queries: 'seeing_queries',
+  keys: 'seeing_keys',
   factors: 'seeing_factors',
 } as const;
+
+/** For programs that read masks: nothing in it is forbidden. */
+export const SEEING_MASK = 'seeing_mask';
 
 /** How many rows an encoder gives of one thing: those that hold something, which come first, and all of them. */
 export interface ShownCounts {
@@ -22,70 +27,107 @@ export interface ShownCounts {
 /** Blocks of the place of one thing. */
 export const blocksOfPlace = (rows: number, blockSize: number): number => Math.ceil(rows / blockSize);
 
-interface SeeingToken {
-  /** Among the tokens of the step. */
+/** Tokens of one sequence that follow one another and see the same rows. */
+interface SeeingRun {
+  /** The first of them, among the tokens of the step. */
   readonly token: number;
+  readonly count: number;
   readonly place: number;
-  /** How many rows it sees. */
+  /** How many rows each of them sees. */
   readonly length: number;
-  /** Whether it comes behind what is shown, or is its token. */
+  /** Whether they come behind what is shown, or are its token. */
   readonly isBehind: boolean;
 }
 
-function seeingTokens(step: Step, countsOf: (insert: Insert) => ShownCounts): SeeingToken[] {
+/** Where no token sees anything, the first is one that sees nothing. */
+const NOTHING: SeeingRun = { token: 0, count: 1, place: 0, length: 0, isBehind: false };
+
+function seeingRuns(step: Step, countsOf: (insert: Insert) => ShownCounts): readonly SeeingRun[] {
   const { inserts = [], shownPlaces = [], queryLens, seqLens } = step;
-  const seeing: SeeingToken[] = [];
+  const runs: SeeingRun[] = [];
+  /** Those of a sequence from place `from` on, up to `to`. A run has no more tokens than rows that they see. */
+  const add = (
+    token: number,
+    from: number,
+    to: number,
+    run: Pick<SeeingRun, 'place' | 'length' | 'isBehind'>,
+  ) => {
+    for (let at = from; at < to; at += run.length)
+      runs.push({ ...run, token: token + at - from, count: Math.min(run.length, to - at) });
+  };
   let token = 0;
-  for (const [row, seqLen] of seqLens.entries()) {
+  for (const [row, end] of seqLens.entries()) {
     const count = queryLens[row] ?? 0;
     const [insert] = inserts[row] ?? [];
     const place = shownPlaces[row];
-    for (let at = seqLen - count; at < seqLen; at++, token++) {
-      if (insert === undefined || place === undefined) continue;
-      const isBehind = at >= endOf(insert) - 1;
+    const begin = end - count;
+    if (insert !== undefined && place !== undefined) {
+      const own = Math.min(Math.max(endOf(insert) - 1, begin), end);
       const { filled, all } = countsOf(insert);
-      seeing.push({ token, place, length: isBehind ? filled : all, isBehind });
+      add(token, begin, own, { place, length: all, isBehind: false });
+      add(token + own - begin, own, end, { place, length: filled, isBehind: true });
     }
+    token += count;
   }
-  return seeing;
+  return runs;
 }
 
 /**
  * Tokens that attend to what their sequence shows, whose keys and values have a place in caches of their own, as many
  * rows as `rows` says in each. `seeing_rows` i64 [seeing]: these tokens, one of no effect where there are none.
  * `seeing_index` i64 [tokens]: i for a token that sees nothing; for the others, behind all tokens, the place among
- * those. `seeing_tables` i32 [seeing, blocks] and `seeing_lengths` i32 [seeing]: the blocks and the rows that each
- * sees: from the token on that stands for the thing, those that hold something, before it all of them. `seeing_factors`
- * [seeing, 1] in the model's dtype: 0 before it, 1 from it on.
+ * those. They are attended to in runs of those of one sequence that see the same, in decode of one token each:
+ * `seeing_tables` i32 [runs, blocks], `seeing_lengths` i32 [runs] and `seeing_queries` i32 [runs]: blocks and rows that
+ * a run sees, and its tokens; from the token on that stands for the thing, rows that hold something, before it all of
+ * them. `seeing_keys` i32 [seeing]: rows that each token sees. `seeing_factors` [seeing, 1] in the model's dtype: 0
+ * before that token, 1 from it on.
  */
 export const shownRows = (rows: number, countsOf: (insert: Insert) => ShownCounts): StepInput => ({
   names: Object.values(SEEING),
   describe({ rows: tokens, dtype, blockSize = 1 }: StepSizes) {
+    const each = { dtype: 'i32', shape: [tokens] } as const;
     return {
       [SEEING.rows]: { dtype: 'i64', shape: [tokens] },
       [SEEING.index]: { dtype: 'i64', shape: [tokens] },
       [SEEING.tables]: { dtype: 'i32', shape: [tokens, blocksOfPlace(rows, blockSize)] },
-      [SEEING.lengths]: { dtype: 'i32', shape: [tokens] },
+      [SEEING.lengths]: each,
+      [SEEING.queries]: each,
+      [SEEING.keys]: each,
       [SEEING.factors]: { dtype, shape: [tokens, 1] },
     };
   },
   make(step, { dtype, blockSize }) {
-    const found = seeingTokens(step, countsOf);
-    const tokens = step.tokenIds.length;
-    const seeing = found.length > 0 ? found : [{ token: 0, place: 0, length: 0, isBehind: false }];
-    const index = new Int32Array(tokens).map((_, token) => token);
-    for (const [at, { token }] of found.entries()) index[token] = tokens + at;
+    const found = seeingRuns(step, countsOf);
+    const runs = found.length > 0 ? found : [NOTHING];
+    const index = new Int32Array(step.tokenIds.length).map((_, token) => token);
+    const seeing = runs.flatMap(({ token, count }) => Array.from({ length: count }, (_, at) => token + at));
+    if (found.length > 0) for (const [at, token] of seeing.entries()) index[token] = index.length + at;
     const width = blocksOfPlace(rows, blockSize);
-    const tables = Int32Array.from(
-      seeing.flatMap(({ place }) => Array.from({ length: width }, (_, block) => place * width + block)),
+    const tables = runs.flatMap(({ place }) =>
+      Array.from({ length: width }, (_, block) => place * width + block),
     );
-    const factors = Float32Array.from(seeing, ({ isBehind }) => (isBehind ? 1 : 0));
+    const ofRuns = (of: (run: SeeingRun) => number) => int32(Int32Array.from(runs, of));
+    const ofTokens = (of: (run: SeeingRun) => number) =>
+      runs.flatMap((run) => Array<number>(run.count).fill(of(run)));
+    const factors = Float32Array.from(ofTokens(({ isBehind }) => (isBehind ? 1 : 0)));
     return {
-      [SEEING.rows]: int64(Int32Array.from(seeing, ({ token }) => token)),
+      [SEEING.rows]: int64(Int32Array.from(seeing)),
       [SEEING.index]: int64(index),
-      [SEEING.tables]: int32(tables, [seeing.length, width]),
-      [SEEING.lengths]: int32(Int32Array.from(seeing, ({ length }) => length)),
+      [SEEING.tables]: int32(Int32Array.from(tables), [runs.length, width]),
+      [SEEING.lengths]: ofRuns(({ length }) => length),
+      [SEEING.queries]: ofRuns(({ count }) => count),
+      [SEEING.keys]: int32(Int32Array.from(ofTokens(({ length }) => length))),
       [SEEING.factors]: toDType(factors, [seeing.length, 1], dtype),
     };
+  },
+});
+
+/** `seeing_mask` [seeing, rows] in the model's dtype, zeros: `seeing_lengths` says all, for whoever reads no masks. */
+export const shownMask = (rows: number, countsOf: (insert: Insert) => ShownCounts): StepInput => ({
+  names: [SEEING_MASK],
+  describe: ({ rows: tokens, dtype }) => ({ [SEEING_MASK]: { dtype, shape: [tokens, rows] } }),
+  make(step, { dtype }) {
+    const seeing = seeingRuns(step, countsOf).reduce((sum, { count }) => sum + count, 0) || 1;
+    return { [SEEING_MASK]: toDType(new Float32Array(seeing * rows), [seeing, rows], dtype) };
   },
 });

@@ -1,5 +1,6 @@
 import { type AtbGraph, BaseOperation, dim } from '../../graph/atb-graph.js';
-import type { GraphKind } from '../../graph/graph-kind.js';
+import { type GraphKind, hasOneQuery } from '../../graph/graph-kind.js';
+import type { PagedAttentionParam } from '../../graph/ops/paged-attention.js';
 import { BaseLayer } from '../../layers/base-layer.js';
 import { type CacheRef, layerCache } from '../../layers/cache-ref.js';
 import { gatherRows } from '../../layers/gather-rows.js';
@@ -9,7 +10,7 @@ import type { BorrowedTensor } from '../../layers/module.js';
 import { BaseRMSNorm, HeadNorm } from '../../layers/norms.js';
 import { addResidual } from '../../layers/residual.js';
 import { TanhGate } from '../../layers/tanh-gate.js';
-import { SEEING, TILED } from '../../step-inputs/index.js';
+import { SEEING, SEEING_MASK, TILED } from '../../step-inputs/index.js';
 import { Linear } from '../../weights/linear.js';
 import type { Weights } from '../../weights/weights.js';
 import type { MllamaConfig } from './config.js';
@@ -116,7 +117,7 @@ export class CrossAttentionLayer extends BaseLayer {
 
   protected buildLayerGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
     const seeing = gatherRows(graph, hidden, SEEING.rows, 'seeing_hidden');
-    const attended = this.buildAttentionGraph(graph, this.inputNorm.buildGraph(graph, seeing));
+    const attended = this.buildAttentionGraph(graph, kind, this.inputNorm.buildGraph(graph, seeing));
     const residual = addResidual(
       graph,
       seeing,
@@ -131,18 +132,25 @@ export class CrossAttentionLayer extends BaseLayer {
     return gatherRows(graph, 'all_out', SEEING.index, 'layer_out');
   }
 
-  /** Each token is a sequence of its own, which sees so many rows of the picture: [seeing, hidden], the same shape. */
-  private buildAttentionGraph(graph: AtbGraph, input: string): string {
+  /** Tokens that see the same are a sequence of the cache of pictures: [seeing, hidden], the same shape. */
+  private buildAttentionGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
     const { numAttentionHeads: headNum, numKeyValueHeads: kvHeadNum, headDim } = this.config;
     const q = this.queryNorm.buildGraph(graph, buildLinear(graph, this.queries, input, 'q_out'));
     graph.addReshape(q, 'q_heads', [dim(0), headNum, headDim]);
-    const op = new BaseOperation(
-      'PagedAttention',
-      { headNum, kvHeadNum, qkScale: 1 / Math.sqrt(headDim), maskType: 'MASK_TYPE_UNDEFINED' },
-      'cross_attention',
-    );
     const { key, value } = this.cache;
-    graph.addOperation(op, ['q_heads', key, value, SEEING.tables, SEEING.lengths], ['attn_heads']);
+    const inputs = ['q_heads', key, value, SEEING.tables, SEEING.lengths];
+    const param = { headNum, kvHeadNum, qkScale: 1 / Math.sqrt(headDim) };
+    const attention = (more: Partial<PagedAttentionParam>) =>
+      new BaseOperation('PagedAttention', { ...param, ...more }, 'cross_attention');
+    if (hasOneQuery(kind))
+      graph.addOperation(attention({ maskType: 'MASK_TYPE_UNDEFINED' }), inputs, ['attn_heads']);
+    else
+      graph.addOperation(
+        attention({ maskType: 'MASK_TYPE_SPEC', calcType: 'CALC_TYPE_SPEC' }),
+        [...inputs, SEEING_MASK, SEEING.queries],
+        ['attn_heads'],
+        { hint: { causal: true, seen: SEEING.keys } },
+      );
     graph.addReshape('attn_heads', 'attn_out', [dim(0), dim(1, 2)]);
     return buildLinear(graph, this.dense, 'attn_out', 'dense_out');
   }

@@ -1,6 +1,7 @@
 import { BaseRMSNorm } from '../../layers/norms.js';
+import type { Insert } from '../../media/index.js';
 import { registerModel, routerOf, type ShownCaches } from '../../router/index.js';
-import { type StepInput, shownRows } from '../../step-inputs/index.js';
+import { type StepInput, shownMask, shownRows } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';
 import { FlashWithEncoderATB } from '../base/flash-with-encoder-atb.js';
@@ -41,8 +42,8 @@ export class FlashMllamaForCausalLMATB extends FlashWithEncoderATB<MllamaConfig>
     const { vision } = this.config;
     const all = rowsOfPicture(vision);
     const each = patchesOfTile(vision) + 1;
-    const seen = shownRows(all, ({ input: { shape } }) => ({ filled: shape[0] * each, all }));
-    return [...super.decoderInputs, seen];
+    const countsOf = ({ input: { shape } }: Insert) => ({ filled: shape[0] * each, all });
+    return [...super.decoderInputs, shownRows(all, countsOf), shownMask(all, countsOf)];
   }
 }
 
