@@ -183,6 +183,7 @@ export {
 } from './layers/sparse-latent-attention.js';
 export * from './layers/streamed-layer.js';
 export { StreamsBegin, StreamsEnd } from './layers/streams.js';
+export * from './layers/tanh-gate.js';
 export * from './layers/value-normed-attention.js';
 export { HighestLogitRouter, WeightedTokenExperts } from './layers/weighted-experts.js';
 export * from './layers/zero-experts.js';
@@ -234,6 +235,7 @@ export {
   type RouterOptions,
   registerModel,
   routerOf,
+  type ShownCaches,
 } from './router/index.js';
 export { type CompareOptions, compareWithReference, type TensorComparison } from './runner/compare.js';
 export { DraftModel } from './runner/draft-model.js';
