@@ -39,9 +39,6 @@ interface SeeingRun {
   readonly isBehind: boolean;
 }
 
-/** Where no token sees anything, the first is one that sees nothing. */
-const NOTHING: SeeingRun = { token: 0, count: 1, place: 0, length: 0, isBehind: false };
-
 function seeingRuns(step: Step, countsOf: (insert: Insert) => ShownCounts): readonly SeeingRun[] {
   const { inserts = [], shownPlaces = [], queryLens, seqLens } = step;
   const runs: SeeingRun[] = [];
@@ -74,7 +71,7 @@ function seeingRuns(step: Step, countsOf: (insert: Insert) => ShownCounts): read
 
 /**
  * Tokens that attend to what their sequence shows, whose keys and values have a place in caches of their own, as many
- * rows as `rows` says in each. `seeing_rows` i64 [seeing]: these tokens, one of no effect where there are none.
+ * rows as `rows` says in each. `seeing_rows` i64 [seeing]: these tokens, none of a step of text alone.
  * `seeing_index` i64 [tokens]: i for a token that sees nothing; for the others, behind all tokens, the place among
  * those. They are attended to in runs of those of one sequence that see the same, in decode of one token each:
  * `seeing_tables` i32 [runs, blocks], `seeing_lengths` i32 [runs] and `seeing_queries` i32 [runs]: blocks and rows that
@@ -97,11 +94,10 @@ export const shownRows = (rows: number, countsOf: (insert: Insert) => ShownCount
     };
   },
   make(step, { dtype, blockSize }) {
-    const found = seeingRuns(step, countsOf);
-    const runs = found.length > 0 ? found : [NOTHING];
+    const runs = seeingRuns(step, countsOf);
     const index = new Int32Array(step.tokenIds.length).map((_, token) => token);
     const seeing = runs.flatMap(({ token, count }) => Array.from({ length: count }, (_, at) => token + at));
-    if (found.length > 0) for (const [at, token] of seeing.entries()) index[token] = index.length + at;
+    for (const [at, token] of seeing.entries()) index[token] = index.length + at;
     const width = blocksOfPlace(rows, blockSize);
     const tables = runs.flatMap(({ place }) =>
       Array.from({ length: width }, (_, block) => place * width + block),
@@ -127,7 +123,7 @@ export const shownMask = (rows: number, countsOf: (insert: Insert) => ShownCount
   names: [SEEING_MASK],
   describe: ({ rows: tokens, dtype }) => ({ [SEEING_MASK]: { dtype, shape: [tokens, rows] } }),
   make(step, { dtype }) {
-    const seeing = seeingRuns(step, countsOf).reduce((sum, { count }) => sum + count, 0) || 1;
+    const seeing = seeingRuns(step, countsOf).reduce((sum, { count }) => sum + count, 0);
     return { [SEEING_MASK]: toDType(new Float32Array(seeing * rows), [seeing, rows], dtype) };
   },
 });
