@@ -31,7 +31,8 @@ function logprobsOf(logits: Float32Array, token: number, count: number): Sampled
     if (top.length > count) top.pop();
   }
   return {
-    logprob: (logits[token] as number) - sum,
+    // A token that the model embeds and never predicts has no logit.
+    logprob: (logits[token] ?? Number.NEGATIVE_INFINITY) - sum,
     topTokens: Int32Array.from(top),
     topLogprobs: Float32Array.from(top, (at) => (logits[at] as number) - sum),
   };
