@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { ENCODE } from '../../src/graph/graph-kind.js';
 import type { Insert, MediaProcessor } from '../../src/media/index.js';
 import { getModel } from '../../src/models/get-model.js';
+import { estimateMemory } from '../../src/runner/estimate-memory.js';
 import { ModelRunner } from '../../src/runner/model-runner.js';
 import { greedyAnswers } from '../oracle/generate.js';
 import {
@@ -29,9 +30,9 @@ describe('places of what is shown beside sequences', () => {
   });
   after(() => checkpoint.remove());
 
-  const load = (shownPlaces: number) =>
+  const load = (shownPlaces: number, numBlocks = 24) =>
     ModelRunner.load({
-      ...{ modelPath: checkpoint.path, dtype: 'bf16', threads: 2, blockSize: 32, numBlocks: 24, shownPlaces },
+      ...{ modelPath: checkpoint.path, dtype: 'bf16', threads: 2, blockSize: 32, numBlocks, shownPlaces },
       maxPositionEmbeddings: 128,
     });
 
@@ -52,6 +53,14 @@ describe('places of what is shown beside sequences', () => {
       return (await greedyAnswers(runner, twice, { maxModelLen: 128, maxBatchSize: 1 })).answers;
     };
     expect(await answers(1)).to.deep.equal(await answers(3));
+  });
+
+  it('are part of the memory that is estimated', async () => {
+    const runner = await load(2, 8);
+    const sizes = { dtype: 'bf16', blockSize: 32, context: 128, batch: 2 } as const;
+    const { cacheBytes } = await estimateMemory({ modelPath: checkpoint.path, ...sizes });
+    expect(runner.memory().cacheBytes).to.equal(cacheBytes);
+    runner.dispose();
   });
 
   it('are refused to a step that shows more than there are', async () => {
