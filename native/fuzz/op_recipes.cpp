@@ -956,6 +956,7 @@ void GatedDeltaRule(Case& c) {
       {"keyHeads", Num(key_heads)}, {"valueHeads", Num(heads)}, {"keySize", Num(key_size)}, {"valueSize", Num(value_size)}};
   if (d.Flag()) param.emplace("mostBeta", 2.0);
   if (by_key) param.emplace("decaysByKey", true);
+  if (d.Flag()) param.emplace("lowerBound", -5.0);
   c.Node("GatedDeltaRule", param, inputs, 1, state);
 }
 

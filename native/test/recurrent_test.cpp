@@ -126,7 +126,8 @@ void Agrees(const Recurrence& op, double tolerance_of_f32) {
 
 double Sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 
-Recurrence Delta(int64_t key_heads, int64_t heads, int64_t key_size, int64_t value_size, bool by_key = false) {
+Recurrence Delta(int64_t key_heads, int64_t heads, int64_t key_size, int64_t value_size, bool by_key = false,
+                 double lower_bound = 0) {
   Random random(3);
   const int64_t steps = heads * (by_key ? key_size : 1);
   Recurrence op{"GatedDeltaRule",
@@ -135,7 +136,8 @@ Recurrence Delta(int64_t key_heads, int64_t heads, int64_t key_size, int64_t val
                  {"keySize", static_cast<double>(key_size)},
                  {"valueSize", static_cast<double>(value_size)},
                  {"mostBeta", by_key ? 2.0 : 1.0},
-                 {"decaysByKey", by_key}},
+                 {"decaysByKey", by_key},
+                 {"lowerBound", lower_bound}},
                 2 * key_heads * key_size + heads * value_size,
                 heads + steps,
                 heads * value_size,
@@ -145,6 +147,7 @@ Recurrence Delta(int64_t key_heads, int64_t heads, int64_t key_size, int64_t val
   op.step = [](const Recurrence& self, const Numbers& row, const Numbers& gates, Numbers& state) {
     const auto n = static_cast<int64_t>(self.weights[0].desc.Elements());
     const bool by_key = self.weights[1].desc.Elements() > n;
+    const double lower_bound = std::get<double>(self.param.at("lowerBound").value());
     const int64_t v_size = self.out / n, k_size = self.numbers / self.out;
     const int64_t k_heads = (self.width - self.out) / (2 * k_size);
     Numbers out;
@@ -162,7 +165,8 @@ Recurrence Delta(int64_t key_heads, int64_t heads, int64_t key_size, int64_t val
       const auto decay = [&](int64_t i) {
         const auto at = static_cast<size_t>(by_key ? h * k_size + i : h);
         const double step = gates[static_cast<size_t>(n) + at] + self.weights[1].Get(at);
-        return std::exp(-std::exp(self.weights[0].Get(static_cast<size_t>(h))) * std::log1p(std::exp(step)));
+        const double rate = std::exp(self.weights[0].Get(static_cast<size_t>(h)));
+        return std::exp(lower_bound < 0 ? lower_bound * Sigmoid(rate * step) : -rate * std::log1p(std::exp(step)));
       };
       double* s = state.data() + h * k_size * v_size;
       for (int64_t c = 0; c < v_size; ++c) {
@@ -314,6 +318,7 @@ void DeltaRulesAgree() {
   Agrees(Delta(1, 1, 8, 16), 2e-5);
   Agrees(Delta(2, 4, 24, 40), 2e-5);
   Agrees(Delta(2, 2, 24, 40, true), 2e-5);
+  Agrees(Delta(2, 2, 24, 40, true, -5), 2e-5);
   Agrees(Delta(1, 3, 128, 130), 2e-5);  // More columns than a worker takes, and no multiple of 16.
 }
 
@@ -360,6 +365,8 @@ void WhatDoesNotFitIsRefused() {
   CHECK(Has(run({-1}, {-1, 1}, {2}, Value(TensorDesc(DType::kBF16, {2, 8}))), {"NATIVE_DTYPE_MISMATCH", "in2"}));
   CHECK(Has(ErrorOf([] { CreateOperation("GatedDeltaRule", {{"keyHeads", 2}, {"valueHeads", 3}, {"keySize", 8}, {"valueSize", 8}}); }),
             {"NATIVE_PARAM_INVALID", "valueHeads", "a multiple of keyHeads"}));
+  CHECK(Has(ErrorOf([] { CreateOperation("GatedDeltaRule", {{"keyHeads", 1}, {"valueHeads", 1}, {"keySize", 8}, {"valueSize", 8}, {"lowerBound", 1}}); }),
+            {"NATIVE_PARAM_INVALID", "lowerBound", "a number below 0"}));
   CHECK(Has(ErrorOf([] { CreateOperation("SelectiveScan", {{"heads", 3}, {"headSize", 8}, {"stateSize", 8}, {"groups", 2}}); }),
             {"NATIVE_PARAM_INVALID", "heads", "a multiple of groups"}));
   CHECK(Has(ErrorOf([] { CreateOperation("GatedDeltaRule", {{"valueHeads", 3}, {"keySize", 8}, {"valueSize", 8}}); }),

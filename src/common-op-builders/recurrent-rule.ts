@@ -10,6 +10,8 @@ export type RecurrentRule =
       readonly mostBeta: number;
       /** Whether each row of a state has a step of its own. */
       readonly decaysByKey: boolean;
+      /** What logarithms of decays stay above; they have no such bound when absent. */
+      readonly lowerBound?: number | undefined;
     }
   | {
       readonly rule: 'mamba2';

@@ -49,7 +49,7 @@ export class GatedDelta implements OpBuilder<'RECURRENT'> {
   }
 
   build(graph: AtbGraph, param: Param & { readonly rule: 'gated_delta' }, tensors: Tensors): void {
-    const { opName, keyHeads, valueHeads, keySize, valueSize, mostBeta, decaysByKey } = param;
+    const { opName, keyHeads, valueHeads, keySize, valueSize, mostBeta, decaysByKey, lowerBound } = param;
     const sizes = {
       keyHeads,
       valueHeads,
@@ -57,6 +57,7 @@ export class GatedDelta implements OpBuilder<'RECURRENT'> {
       valueSize,
       ...(mostBeta !== 1 && { mostBeta }),
       ...(decaysByKey && { decaysByKey }),
+      ...(lowerBound !== undefined && { lowerBound }),
     };
     addRecurrent(graph, new BaseOperation('GatedDeltaRule', sizes, opName), tensors);
   }

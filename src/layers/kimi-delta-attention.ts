@@ -16,19 +16,31 @@ import { HeadNorm } from './norms.js';
 export interface KimiDeltaConfig {
   readonly hiddenSize: number;
   readonly linearHeads: number;
-  /** Of keys, of values, and of the vectors that gates are made of. */
+  /** Of keys, and of values. */
   readonly linearHeadSize: number;
+  /** Numbers of the vectors that gates are made of; undefined where they are made of the hidden state itself. */
+  readonly gateRank: number | undefined;
+  /** What logarithms of decays stay above; they have no such bound when absent. */
+  readonly decayBound?: number | undefined;
   readonly convTaps: number;
   readonly rmsNormEps: number;
 }
 
+/** How checkpoints differ. */
+export interface KimiDeltaNames {
+  /** The projection of what comes out. */
+  readonly dense?: string;
+  /** The shape of `A_log`, which has a number for each head. */
+  readonly logDecayShape?: (heads: number) => readonly number[];
+}
+
 /**
- * Linear attention whose state decays by each channel of its keys (arXiv:2510.26692): as `GatedDeltaNet`, with gates of low
- * rank, and sigmoids of what comes last.
+ * Linear attention whose state decays by each channel of its keys (arXiv:2510.26692): as `GatedDeltaNet`, with sigmoids of
+ * what comes last. Gates are of low rank, or projections of the input.
  */
 export class KimiDeltaAttention extends Module implements LayerStep {
   readonly qkv: Linear;
-  readonly down: Linear;
+  readonly down: Linear | undefined;
   readonly beta: Linear;
   readonly steps: Linear;
   readonly gate: Linear;
@@ -43,9 +55,11 @@ export class KimiDeltaAttention extends Module implements LayerStep {
     layerId: number,
     private readonly config: KimiDeltaConfig,
     weights: Weights,
+    { dense = 'o_proj', logDecayShape = (heads) => [1, 1, heads, 1] }: KimiDeltaNames = {},
   ) {
     super();
     const { hiddenSize, linearHeads: heads, linearHeadSize: size, convTaps: taps, rmsNormEps } = config;
+    const { gateRank: rank } = config;
     const values = heads * size;
     const load = (
       inFeatures: number,
@@ -58,15 +72,15 @@ export class KimiDeltaAttention extends Module implements LayerStep {
       return Linear.load(weights, { name: names.join('_'), parts, inFeatures, ...(role && { role }) });
     };
     this.qkv = load(hiddenSize, values, ['q_proj', 'k_proj', 'v_proj']);
-    this.down = load(hiddenSize, size, ['f_a_proj', 'g_a_proj'], 'gates');
+    if (rank !== undefined) this.down = load(hiddenSize, rank, ['f_a_proj', 'g_a_proj'], 'gates');
     this.beta = load(hiddenSize, heads, ['b_proj'], 'gates');
-    this.steps = load(size, values, ['f_b_proj'], 'gates');
-    this.gate = load(size, values, ['g_b_proj']);
+    this.steps = load(rank ?? hiddenSize, values, [rank === undefined ? 'f_proj' : 'f_b_proj'], 'gates');
+    this.gate = load(rank ?? hiddenSize, values, [rank === undefined ? 'g_proj' : 'g_b_proj']);
     const convs = ['q_conv1d', 'k_conv1d', 'v_conv1d'].map((name) => ({ name, channels: values }));
     this.conv = new SplitConv(layerId, weights, convs, { taps, hasBias: false, activates: true });
     this.norm = new HeadNorm(weights.at('o_norm'), { heads, headDim: size }, rmsNormEps);
-    this.outProj = load(values, hiddenSize, ['o_proj']);
-    const logDecay = asVector(weights.get('A_log', [1, 1, heads, 1]));
+    this.outProj = load(values, hiddenSize, [dense]);
+    const logDecay = asVector(weights.get('A_log', logDecayShape(heads)));
     this.perHead = [logDecay, weights.get('dt_bias', [values])].map(inF32);
     this.state = layerState(layerId, 'recurrent_state', values * size);
   }
@@ -80,13 +94,11 @@ export class KimiDeltaAttention extends Module implements LayerStep {
   }
 
   buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
-    const { linearHeads: heads, linearHeadSize: size } = this.config;
+    const { linearHeads: heads, linearHeadSize: size, decayBound: lowerBound } = this.config;
     const qkv = buildLinear(graph, this.qkv, input, 'qkv_out');
-    const down = buildLinear(graph, this.down, input, 'gates_down_out');
-    const half = new BaseOperation('Split', { splitDim: 1, splitNum: 2 }, 'gates_split');
-    graph.addOperation(half, [down], ['steps_down', 'gate_down']);
+    const [ofSteps, ofGate] = this.buildDownGraph(graph, input);
     const beta = buildLinear(graph, this.beta, input, 'beta_out');
-    const steps = buildLinear(graph, this.steps, 'steps_down', 'steps_out');
+    const steps = buildLinear(graph, this.steps, ofSteps, 'steps_out');
     graph.addOperation(
       new BaseOperation('Concat', { concatDim: 1 }, 'gates_concat'),
       [beta, steps],
@@ -96,7 +108,7 @@ export class KimiDeltaAttention extends Module implements LayerStep {
       category: 'RECURRENT',
       opName: 'delta_rule',
       ...{ rule: 'gated_delta', keyHeads: heads, valueHeads: heads, keySize: size, valueSize: size },
-      ...{ mostBeta: 1, decaysByKey: true },
+      ...{ mostBeta: 1, decaysByKey: true, lowerBound },
     }).build(graph, {
       rows: this.conv.buildGraph(graph, qkv),
       steps: 'gates',
@@ -104,8 +116,17 @@ export class KimiDeltaAttention extends Module implements LayerStep {
       state: stateTensors(this.state),
       recurrentOut: 'recurrent_out',
     });
-    const gate = buildLinear(graph, this.gate, 'gate_down', 'gate_out');
+    const gate = buildLinear(graph, this.gate, ofGate, 'gate_out');
     const gated = addGated(graph, this.norm.buildGraph(graph, 'recurrent_out'), addSigmoid(graph, gate));
     return buildRowParallelLinear(graph, kind, 'dense', this.outProj, gated, 'dense_out');
+  }
+
+  /** What steps and what gates are made of: vectors of low rank, or `input` itself. */
+  private buildDownGraph(graph: AtbGraph, input: string): readonly [steps: string, gate: string] {
+    if (this.down === undefined) return [input, input];
+    const down = buildLinear(graph, this.down, input, 'gates_down_out');
+    const half = new BaseOperation('Split', { splitDim: 1, splitNum: 2 }, 'gates_split');
+    graph.addOperation(half, [down], ['steps_down', 'gate_down']);
+    return ['steps_down', 'gate_down'];
   }
 }

@@ -53,6 +53,8 @@ export interface LatentOptions {
   readonly latentScale?: number;
   /** The checkpoint's name of a number for each head, [heads], that takes part in its softmax; none when absent. */
   readonly sinks?: string;
+  /** The checkpoint's name of the projection of what comes out; `o_proj` when absent. */
+  readonly dense?: string;
 }
 
 /** Of the norms of latent vectors, whatever config.json says of the others (transformers 5.24, DeepseekV2RMSNorm's default). */
@@ -87,7 +89,7 @@ export class LatentAttention extends Module {
     layerId: number,
     protected readonly config: LatentAttentionConfig,
     weights: Weights,
-    { outputScale = 1, queryScale = 1, latentScale = 1, sinks }: LatentOptions = {},
+    { outputScale = 1, queryScale = 1, latentScale = 1, sinks, dense = 'o_proj' }: LatentOptions = {},
   ) {
     super();
     const { hiddenSize, numAttentionHeads: heads, qLoraRank, kvLoraRank, rope } = config;
@@ -126,7 +128,7 @@ export class LatentAttention extends Module {
     this.keyUp = keyUp;
     this.valueUp = valueUp;
     this.dense = Linear.load(weights, {
-      parts: [{ name: 'o_proj', outFeatures: hiddenSize, times: outputScale }],
+      parts: [{ name: dense, outFeatures: hiddenSize, times: outputScale }],
       inFeatures: heads * valueRows,
       hasBias: denseBias,
     });

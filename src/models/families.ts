@@ -7,6 +7,7 @@ export * from './audioflamingo3/index.js';
 export * from './axk1/index.js';
 export * from './aya_vision/index.js';
 export * from './baichuan/index.js';
+export * from './bailing_hybrid/index.js';
 export * from './bamba/index.js';
 export * from './bert/index.js';
 export * from './biogpt/index.js';

@@ -59,6 +59,12 @@ const clampedExperts = (scaled: string, clamped: string): string =>
 /** Linear attention that decays by channel. */
 const KIMI_DELTA =
   'RmsNorm Linear Linear Split Linear Linear Concat Slice CausalConv1d Slice CausalConv1d Slice CausalConv1d Concat Concat GatedDeltaRule Linear RmsNorm Activation Elewise';
+/** The same with gates of full rank. */
+const FULL_RANK_DELTA =
+  'RmsNorm Linear Linear Linear Concat Slice CausalConv1d Slice CausalConv1d Slice CausalConv1d Concat Concat GatedDeltaRule Linear RmsNorm Activation Elewise';
+/** Latent attention whose heads have gates. */
+const GATED_LATENT =
+  'RmsNorm Linear Split Split RmsNorm Rope Linear Concat Concat ReshapeAndCache Linear Linear Activation Elewise';
 
 /** A mixer of Mamba-2. */
 const MAMBA = 'CausalConv1d Slice SelectiveScan Slice Activation Elewise';
@@ -331,6 +337,16 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     ['kimi_linear-lora'],
   'Split Split RmsNorm Linear Concat Concat ReshapeAndCache Linear RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise':
     ['kimi_linear'],
+  [FULL_RANK_DELTA]: ['bailing_hybrid', 'bailing_hybrid-lora'],
+  [`${FULL_RANK_DELTA} RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise`]:
+    ['bailing_hybrid'],
+  [`${GATED_LATENT} RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise`]:
+    ['bailing_hybrid'],
+  [GATED_LATENT]: ['bailing_hybrid-lora'],
+  [`${FULL_RANK_DELTA} RmsNorm Elewise Linear Sigmoid Elewise Sort Gather Elewise FusedExperts Linear Elewise Elewise`]:
+    ['bailing_hybrid-lora'],
+  [`${GATED_LATENT} RmsNorm Elewise Linear Sigmoid Elewise Sort Gather Elewise FusedExperts Linear Elewise Elewise`]:
+    ['bailing_hybrid-lora'],
   [MAMBA]: ['bamba', 'mamba2', 'nemotron_h-latent'],
   // Lightning attention, and attention, before experts; residuals are weighed.
   [`RmsNorm Slice SelectiveScan RmsNorm Linear Activation Elewise Linear ${WEIGHED}`]: [

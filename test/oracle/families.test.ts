@@ -48,6 +48,8 @@ const LONG_KEYS =
   /hasSinks is an extension key$|CALC_TYPE_SPEC takes values of the size of keys, \d+, found \d+$/;
 /** What ATB cannot say, by the case that needs it. */
 const EXTENSIONS: Readonly<Record<string, RegExp>> = {
+  bailing_hybrid: STATES,
+  'bailing_hybrid-lora': STATES,
   bamba: STATES,
   'bamba-groups': STATES,
   deepseek_v32: SPARSE,

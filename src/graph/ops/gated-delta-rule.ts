@@ -17,6 +17,11 @@ export interface GatedDeltaRuleParam {
   readonly mostBeta?: number;
   /** Whether each row of a state has a step and a bias of its own (arXiv:2510.26692): [valueHeads * keySize] of each. */
   readonly decaysByKey?: boolean;
+  /**
+   * Below 0: the logarithm of a decay is lowerBound * sigmoid(exp(log decay) * (step + bias)). When absent, it is
+   * -exp(log decay) * softplus(step + bias).
+   */
+  readonly lowerBound?: number;
 }
 
 const STATE = 4;
@@ -30,6 +35,7 @@ export const gatedDeltaRule: OpDefinition<'GatedDeltaRule', GatedDeltaRuleParam>
     valueSize: 'integer',
     mostBeta: 'number',
     decaysByKey: 'bool',
+    lowerBound: 'number',
   },
   arity: () => ({ inputs: STATE + STATE_INPUTS, outputs: 2 }),
   inPlace: () => ({ 1: STATE }),

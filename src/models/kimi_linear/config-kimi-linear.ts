@@ -34,6 +34,8 @@ const ofLinear = (inner: string, outer: string, check: typeof SIZE, fallback: nu
   read: (json) => sectionOf(json)?.value(inner, check) ?? json.value(outer, check) ?? fallback,
 });
 
+const linearHeadSize = ofLinear('head_dim', 'linear_head_dim', SIZE, 128);
+
 /** Those of `full_attn_layers`, which counts from 1; every fourth after the first without it. */
 function attendingLayers(json: ConfigReader): (layer: number) => boolean {
   const layers = listOf(LAYER, 'numbers of layers');
@@ -72,7 +74,8 @@ export const KIMI_LINEAR_CONFIG = defineConfig({
     qLoraRank: field('q_lora_rank', SIZE, undefined),
     headDim: field('qk_rope_head_dim', SIZE, 64),
     linearHeads: ofLinear('num_heads', 'linear_num_heads', HEADS, 32),
-    linearHeadSize: ofLinear('head_dim', 'linear_head_dim', SIZE, 128),
+    linearHeadSize,
+    gateRank: linearHeadSize,
     convTaps: ofLinear('short_conv_kernel_size', 'linear_conv_kernel_dim', integer(2, 64), 4),
     attends: layersOfType('full_attention', 'linear_attention', attendingLayers),
     ...experts({

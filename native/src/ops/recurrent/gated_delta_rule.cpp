@@ -16,17 +16,19 @@ constexpr float kLengthEpsilon = 1e-6f;
 /// [tokens, valueHeads * valueSize] of qkv's dtype, and the state in place. Queries and keys are divided by their lengths,
 /// queries by sqrt(keySize), too; each serves valueHeads / keyHeads neighbouring heads. Sigmoids of betas are multiplied by
 /// mostBeta. With decaysByKey (arXiv:2510.26692) steps are [tokens, valueHeads * keySize] and so are their biases: each row of
-/// a state has a decay of its own.
+/// a state has a decay of its own. With lowerBound, below 0, the logarithm of a decay is lowerBound * sigmoid(exp(log decay)
+/// * biased step), and not -exp(log decay) * softplus(biased step): no decay is below exp(lowerBound) then.
 class GatedDeltaRule : public Operation {
  public:
   static constexpr const char* kOp = "GatedDeltaRule";
   enum Input { kQkv, kGates, kLogDecay, kStepBias, kState };
 
-  GatedDeltaRule(int64_t key_heads, HeadSizes sizes, float most_beta, bool decays_by_key)
+  GatedDeltaRule(int64_t key_heads, HeadSizes sizes, float most_beta, bool decays_by_key, float lower_bound)
       : key_heads_(key_heads),
         sizes_(sizes),
         most_beta_(most_beta),
         decays_by_key_(decays_by_key),
+        lower_bound_(lower_bound),
         heads_(sizes, decays_by_key ? Decays::kByKey : Decays::kOfHead),
         state_{kOp, kState} {}
   int NumInputs() const override { return state_.count(); }
@@ -95,15 +97,21 @@ class GatedDeltaRule : public Operation {
     Load(kernels, in[kGates], gates + piece.head, 1, &beta);
     Load(kernels, in[kGates], gates + sizes_.heads + first, StepsOfHead(), decays);
     piece.beta[i] = most_beta_ / (1 + std::exp(-beta));
-    const float rate = -std::exp(in[kLogDecay].As<float>()[piece.head]);
+    const float rate = std::exp(in[kLogDecay].As<float>()[piece.head]);
     for (int64_t j = 0; j < StepsOfHead(); ++j)
-      decays[j] = std::exp(rate * Softplus(decays[j] + in[kStepBias].As<float>()[first + j]));
+      decays[j] = std::exp(LogDecay(rate, decays[j] + in[kStepBias].As<float>()[first + j]));
+  }
+
+  float LogDecay(float rate, float step) const {
+    return lower_bound_ < 0 ? lower_bound_ / (1 + std::exp(-rate * step)) : -rate * Softplus(step);
   }
 
   int64_t key_heads_;
   HeadSizes sizes_;
   float most_beta_;
   bool decays_by_key_;
+  /// 0 where decays have none.
+  float lower_bound_;
   RecurrentHeads heads_;
   StateInputs state_;
 };
@@ -118,8 +126,10 @@ std::unique_ptr<Operation> CreateGatedDeltaRule(const ParamObject& param) {
   if (sizes.heads % key_heads != 0) reader.Fail("valueHeads", "a multiple of keyHeads");
   const auto most_beta = static_cast<float>(reader.Number("mostBeta", 1));
   const bool decays_by_key = reader.Bool("decaysByKey", false);
+  const auto lower_bound = static_cast<float>(reader.Number("lowerBound", 0));
+  if (lower_bound > 0) reader.Fail("lowerBound", "a number below 0");
   reader.Done();
-  return std::make_unique<GatedDeltaRule>(key_heads, sizes, most_beta, decays_by_key);
+  return std::make_unique<GatedDeltaRule>(key_heads, sizes, most_beta, decays_by_key, lower_bound);
 }
 
 }  // namespace atb

@@ -1,0 +1,66 @@
+import { PreNormLayer } from '../../layers/decoder-layers.js';
+import { GatedLatentAttention } from '../../layers/gated-latent-attention.js';
+import { KimiDeltaAttention } from '../../layers/kimi-delta-attention.js';
+import { BaseMLP } from '../../layers/mlp.js';
+import { BaseRMSNorm } from '../../layers/norms.js';
+import { sigmoidExperts } from '../../layers/sigmoid-experts.js';
+import { registerModel, routerOf } from '../../router/index.js';
+import type { Weights } from '../../weights/weights.js';
+import { BaseModelATB } from '../base/base-model-atb.js';
+import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
+import { BAILING_HYBRID_CONFIG, type BailingHybridConfig } from './config-bailing-hybrid.js';
+
+export * from './config-bailing-hybrid.js';
+
+const HEAD = { embedding: 'model.word_embeddings', head: 'lm_head' };
+
+/** Attention of a layer: latent in the last of each group, linear in the others. `weights` is its cursor. */
+function attentionOf(layerId: number, config: BailingHybridConfig, weights: Weights) {
+  if (config.attends[layerId]) return new GatedLatentAttention(layerId, config, weights, { dense: 'dense' });
+  // Transformers writes this name there, too.
+  const dense = weights.has('dense.weight') ? 'dense' : 'o_proj';
+  return new KimiDeltaAttention(layerId, config, weights, { dense, logDecayShape: (heads) => [heads] });
+}
+
+/** Ling 3: as Kimi Linear, with gates of full rank, decays that have a bound, and latent attention that turns and has a gate. */
+export class FlashBailingHybridForCausalLMATB extends FlashForCausalLMATB<BailingHybridConfig> {
+  readonly name = 'bailing_hybrid';
+  protected readonly model: BaseModelATB;
+
+  constructor(config: BailingHybridConfig, weights: Weights) {
+    super(config, weights, { names: HEAD });
+    const norm = (at: Weights) => new BaseRMSNorm(at, config.hiddenSize, config.rmsNormEps);
+    const layer = (layerId: number, at: Weights) => {
+      const [attends, isSparse] = [config.attends[layerId], config.sparseLayers[layerId]];
+      const mlp = at.at('mlp');
+      const parts = {
+        inputLayernorm: norm(at.at('input_layernorm')),
+        selfAttn: attentionOf(layerId, config, at.at('attention')),
+        postAttentionLayernorm: norm(at.at('post_attention_layernorm')),
+        mlp: isSparse
+          ? sigmoidExperts(config, mlp, { correction: 'gate.expert_bias' })
+          : new BaseMLP(config, mlp),
+      };
+      const variant = [attends ? '' : 'linear', isSparse ? 'sparse' : ''];
+      return new PreNormLayer(layerId, at, parts, variant.filter((part) => part !== '').join('_'));
+    };
+    const inner = weights.at('model');
+    const names = { embedding: 'word_embeddings', layers: 'layers' };
+    this.model = new BaseModelATB(config, inner, { names, layer, norm: norm(inner.at('norm')) });
+  }
+}
+
+export const BailingHybridRouter = routerOf(BAILING_HYBRID_CONFIG, FlashBailingHybridForCausalLMATB, {
+  about: {
+    kind: 'experts',
+    features: [
+      'as kimi_linear',
+      'bounded decays',
+      'latent attention with gates of heads',
+      'groups of experts',
+    ],
+    reference: 'transformers',
+  },
+  headNames: HEAD,
+});
+registerModel('bailing_hybrid', BailingHybridRouter);
