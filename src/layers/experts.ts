@@ -9,7 +9,7 @@ import type { Weights } from '../weights/weights.js';
 import type { LayerStep } from './decoder-layers.js';
 import { type ExpertNames, IN_MEMORY, stacksOf } from './expert-names.js';
 import type { Choice, ExpertRouter } from './expert-router.js';
-import { BaseMLP, type MLPConfig } from './mlp.js';
+import { BaseMLP, type GatedMLPOptions, type MLPConfig } from './mlp.js';
 import { Module } from './module.js';
 import { addResidual } from './residual.js';
 
@@ -105,12 +105,14 @@ export interface SparseMLPParts {
 export const sharedMLP = (
   config: MLPConfig & { readonly sharedExperts: number; readonly moeIntermediateSize: number },
   weights: Weights,
+  options: Pick<GatedMLPOptions, 'clamp'> = {},
 ): BaseMLP | undefined =>
   config.sharedExperts === 0
     ? undefined
     : new BaseMLP(
         { ...config, intermediateSize: config.sharedExperts * config.moeIntermediateSize },
         weights,
+        options,
       );
 
 /** The sum of a token's experts, and of what all tokens share. */

@@ -1,3 +1,4 @@
+import type { SwigluClamp } from '../graph/ops/activation.js';
 import type { Weights } from '../weights/weights.js';
 import {
   ExpertRouter,
@@ -12,7 +13,11 @@ import type { MLPConfig } from './mlp.js';
 /** What such experts are told. */
 export type SigmoidExpertsConfig = Omit<RouterConfig, 'scoring'> &
   ExpertsConfig &
-  MLPConfig & { readonly sharedExperts: number };
+  MLPConfig & {
+    readonly sharedExperts: number;
+    /** How the MLP clamps that all tokens pass through; not at all when absent. */
+    readonly sharedClamp?: SwigluClamp | undefined;
+  };
 
 /** The checkpoint's names of what is not an expert's own. */
 export interface SigmoidExpertNames {
@@ -39,5 +44,5 @@ export const sigmoidExperts = (
       ...(correction !== undefined && { correction }),
     }),
     experts: new Experts(config, weights.at('experts')),
-    shared: sharedMLP(config, weights.at(shared)),
+    shared: sharedMLP(config, weights.at(shared), { clamp: config.sharedClamp }),
   });

@@ -343,7 +343,7 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   [`${GATED_LATENT} RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise`]:
     ['bailing_hybrid'],
   [GATED_LATENT]: ['bailing_hybrid-lora'],
-  [`${FULL_RANK_DELTA} RmsNorm Elewise Linear Sigmoid Elewise Sort Gather Elewise FusedExperts Linear Elewise Elewise`]:
+  [`${FULL_RANK_DELTA} RmsNorm Elewise Linear Sigmoid Elewise Sort Gather Elewise FusedExperts Linear Activation Linear Elewise Elewise`]:
     ['bailing_hybrid-lora'],
   [`${GATED_LATENT} RmsNorm Elewise Linear Sigmoid Elewise Sort Gather Elewise FusedExperts Linear Elewise Elewise`]:
     ['bailing_hybrid-lora'],

@@ -32,6 +32,9 @@ const COSINES: Readonly<Record<string, number>> = { nemotron: 0.998 };
 const COMPARED = 1 / 6;
 /** What ATB lacks for recurrent states. */
 const STATES = /(CausalConv1d|GatedDeltaRule|RealGatedLru|SelectiveScan) is an extension op$/;
+/** The same, and what it lacks for limits of SwiGLU. */
+const CLAMPED_STATES =
+  /(CausalConv1d|GatedDeltaRule) is an extension op$|(limit|clampForm) is an extension key$/;
 /** The same of lightning attention, which has no convolutions. */
 const SCAN = /SelectiveScan is an extension op$/;
 /** What it lacks for attention to chosen keys. */
@@ -49,7 +52,7 @@ const LONG_KEYS =
 /** What ATB cannot say, by the case that needs it. */
 const EXTENSIONS: Readonly<Record<string, RegExp>> = {
   bailing_hybrid: STATES,
-  'bailing_hybrid-lora': STATES,
+  'bailing_hybrid-lora': CLAMPED_STATES,
   bamba: STATES,
   'bamba-groups': STATES,
   deepseek_v32: SPARSE,

@@ -43,6 +43,7 @@ from safetensors.torch import load_file, save_file
 from recording import forward, free_generation, greedy, random_prompt
 from reference import check, class_of, load
 from remote_families import FAMILIES
+from swiglu_limits import has_limits, put_limits
 from tiny_checkpoint import write_stand_in, write_tiny
 from tiny_config import config_of, shrink
 
@@ -170,7 +171,8 @@ def main():
         config, model_class = config_of(raw), class_of(raw)
         write_tiny(raw, config, model_class, args.out, SEED, "float32", args.without)
         computed_by, vocab = raw["model_type"], config.get_text_config().vocab_size
-        fresh = lambda: load(args.out, model_class, "f32", args.attention)
+        computed_by += " with limits of SwiGLU" if has_limits(raw) else ""
+        fresh = lambda: put_limits(load(args.out, model_class, "f32", args.attention), raw)
     tensors = {}
     for i, length in enumerate(PROMPTS):
         found = record(fresh, random_prompt(length, vocab))

@@ -98,6 +98,7 @@ export {
 export { softcap } from './softcap.js';
 export { closedGates, widthsByLayer } from './sparsity.js';
 export { statedRope } from './stated-rope.js';
+export { swigluLimits } from './swiglu-limits.js';
 export {
   activation,
   biases,

@@ -23,6 +23,7 @@ import {
   routedScalingFactor,
   SIZE,
   sparseByType,
+  swigluLimits,
   textModel,
 } from '../../layers/config/index.js';
 import type { RopeConfig } from '../../step-inputs/index.js';
@@ -85,6 +86,8 @@ export const BAILING_HYBRID_CONFIG = defineConfig({
     routedScalingFactor: routedScalingFactor(2.5),
     sparseLayers: sparseByType({ dense: 2 }),
     predictionLayers: predictionLayers(1),
+    limits: swigluLimits('expert_swiglu_limit_list'),
+    sharedLimits: swigluLimits('share_expert_swiglu_limit_list'),
     // What published files say of what all models of the family have.
     scoring: field('scoring_func', only('sigmoid'), 'sigmoid'),
     choice: field('topk_method', only('noaux_tc'), 'noaux_tc'),

@@ -1,3 +1,4 @@
+import type { SwigluClamp } from '../../graph/ops/activation.js';
 import { PreNormLayer } from '../../layers/decoder-layers.js';
 import { GatedLatentAttention } from '../../layers/gated-latent-attention.js';
 import { KimiDeltaAttention } from '../../layers/kimi-delta-attention.js';
@@ -22,6 +23,28 @@ function attentionOf(layerId: number, config: BailingHybridConfig, weights: Weig
   return new KimiDeltaAttention(layerId, config, weights, { dense, logDecayShape: (heads) => [heads] });
 }
 
+/** What is clamped of a SwiGLU with this limit: activated gates, and what they gate. */
+const clampOf = (limit: number | undefined): SwigluClamp | undefined =>
+  limit === undefined ? undefined : { limit, clampForm: 'activated' };
+
+/** Experts of a layer, in the last of which activations have limits. `weights` is their cursor. */
+function expertsOf(layerId: number, config: BailingHybridConfig, weights: Weights) {
+  const clamp = clampOf(config.limits[layerId]);
+  const sharedClamp = clampOf(config.sharedLimits[layerId]);
+  return sigmoidExperts({ ...config, clamp, sharedClamp }, weights, { correction: 'gate.expert_bias' });
+}
+
+/** Tells layers apart by what they are made of. */
+function variantOf(layerId: number, { attends, sparseLayers, limits, sharedLimits }: BailingHybridConfig) {
+  const isSparse = sparseLayers[layerId];
+  const bounds = [limits[layerId], sharedLimits[layerId]];
+  const isClamped = isSparse && bounds.some((bound) => bound !== undefined);
+  const clamped = `clamped_${bounds.map((bound) => `${bound ?? 0}`.replace('.', 'p')).join('_')}`;
+  return [attends[layerId] ? '' : 'linear', isSparse ? 'sparse' : '', isClamped ? clamped : '']
+    .filter((part) => part !== '')
+    .join('_');
+}
+
 /** Ling 3: as Kimi Linear, with gates of full rank, decays that have a bound, and latent attention that turns and has a gate. */
 export class FlashBailingHybridForCausalLMATB extends FlashForCausalLMATB<BailingHybridConfig> {
   readonly name = 'bailing_hybrid';
@@ -31,18 +54,14 @@ export class FlashBailingHybridForCausalLMATB extends FlashForCausalLMATB<Bailin
     super(config, weights, { names: HEAD });
     const norm = (at: Weights) => new BaseRMSNorm(at, config.hiddenSize, config.rmsNormEps);
     const layer = (layerId: number, at: Weights) => {
-      const [attends, isSparse] = [config.attends[layerId], config.sparseLayers[layerId]];
       const mlp = at.at('mlp');
       const parts = {
         inputLayernorm: norm(at.at('input_layernorm')),
         selfAttn: attentionOf(layerId, config, at.at('attention')),
         postAttentionLayernorm: norm(at.at('post_attention_layernorm')),
-        mlp: isSparse
-          ? sigmoidExperts(config, mlp, { correction: 'gate.expert_bias' })
-          : new BaseMLP(config, mlp),
+        mlp: config.sparseLayers[layerId] ? expertsOf(layerId, config, mlp) : new BaseMLP(config, mlp),
       };
-      const variant = [attends ? '' : 'linear', isSparse ? 'sparse' : ''];
-      return new PreNormLayer(layerId, at, parts, variant.filter((part) => part !== '').join('_'));
+      return new PreNormLayer(layerId, at, parts, variantOf(layerId, config));
     };
     const inner = weights.at('model');
     const names = { embedding: 'word_embeddings', layers: 'layers' };
