@@ -132,7 +132,9 @@ export {
 } from './layers/experts.js';
 export { GatedAttention, GatedRotaryAttention, type GatePart } from './layers/gated-attention.js';
 export { type DeltaNetConfig, type DeltaNetParts, GatedDeltaNet } from './layers/gated-delta-net.js';
+export { GatedLatentAttention } from './layers/gated-latent-attention.js';
 export { GatedLruBlock, type GatedLruConfig } from './layers/gated-lru.js';
+export * from './layers/gated-streams.js';
 export * from './layers/gather-rows.js';
 export { type HeadedMambaConfig, HeadedMambaMixer } from './layers/headed-mamba.js';
 export { HybridLayer, type HybridParts, wideAttention } from './layers/hybrid-layer.js';
@@ -146,7 +148,11 @@ export {
 } from './layers/hyper-connection.js';
 export { HyperLayer, type HyperLayerParts } from './layers/hyper-layer.js';
 export { Indexer, type IndexerConfig } from './layers/indexer.js';
-export { KimiDeltaAttention, type KimiDeltaConfig } from './layers/kimi-delta-attention.js';
+export {
+  KimiDeltaAttention,
+  type KimiDeltaConfig,
+  type KimiDeltaNames,
+} from './layers/kimi-delta-attention.js';
 export {
   LatentAttention,
   type LatentAttentionConfig,
@@ -161,6 +167,8 @@ export { type MambaConfig, MambaMixer, type ScanNorm } from './layers/mamba.js';
 export { type Mamba2Config, Mamba2Mixer, type Mamba2Options, type Mamba2Scales } from './layers/mamba2.js';
 export * from './layers/mlp.js';
 export { Module } from './layers/module.js';
+export { type NgramEmbeddingConfig, NgramEmbeddings, ngramRowsOf } from './layers/ngram-embeddings.js';
+export { type NgramConfig, ngramHashes } from './layers/ngram-hashes.js';
 export { NormedProjection } from './layers/normed-projection.js';
 export * from './layers/norms.js';
 export * from './layers/per-layer-inputs.js';
@@ -173,6 +181,7 @@ export * from './layers/scaled-step.js';
 export * from './layers/seen-experts.js';
 export * from './layers/shortcut.js';
 export { sigmoidExperts } from './layers/sigmoid-experts.js';
+export { SignedRoot } from './layers/signed-root.js';
 export { addSoftcap } from './layers/softcap.js';
 export { addSoftplus } from './layers/softplus.js';
 export * from './layers/sparse-gates.js';

@@ -1,8 +1,8 @@
 import { CommonOpBuilderManager, type StateTensors } from '../common-op-builders/index.js';
 import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
 import { STATE_FROM, STATE_TO } from '../step-inputs/index.js';
-import { flattened, inF32, transposed } from '../weights/weight-changes.js';
-import type { TensorRef, Weights } from '../weights/weights.js';
+import { constantWeight, flattened, inF32, rowsOf, transposed } from '../weights/weight-changes.js';
+import { concatRows, type TensorRef, type Weights } from '../weights/weights.js';
 import { layerState, type StateRef } from './cache-ref.js';
 import { addColumns } from './gate.js';
 import { Module } from './module.js';
@@ -20,6 +20,8 @@ export interface CausalConvOptions {
   readonly channels: number;
   /** Tokens that it sees, its own included. */
   readonly taps: number;
+  /** How far these tokens lie apart; 1 when absent. */
+  readonly distance?: number;
   readonly hasBias: boolean;
   /** Whether silu follows. */
   readonly activates: boolean;
@@ -41,11 +43,12 @@ export class CausalConv extends Module {
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
   constructor(layerId: number, weights: Weights, options: CausalConvOptions) {
     super();
-    const { channels, taps, hasBias, activates, name = 'conv' } = options;
+    const { channels, taps, distance = 1, hasBias, activates, name = 'conv' } = options;
     this.name = name;
-    this.weight = inF32(transposed(flattened(weights.get('weight', [channels, 1, taps]))));
+    const weight = inF32(transposed(flattened(weights.get('weight', [channels, 1, taps]))));
+    this.weight = apart(weight, distance);
     this.bias = hasBias ? inF32(weights.get('bias', [channels])) : undefined;
-    this.state = layerState(layerId, `${name}_state`, (taps - 1) * channels);
+    this.state = layerState(layerId, `${name}_state`, (taps - 1) * distance * channels);
     this.activates = activates;
   }
 
@@ -74,6 +77,16 @@ export class CausalConv extends Module {
     });
     return `${name}_out`;
   }
+}
+
+/** Rows of taps with rows of zeros between them, where a convolution passes tokens over. */
+function apart(weight: TensorRef, distance: number): TensorRef {
+  const [taps = 1, channels = 1] = weight.shape;
+  if (distance === 1) return weight;
+  const between = constantWeight(weight.name, [distance - 1, channels], 0);
+  const rows = Array.from({ length: taps }, (_, tap) => rowsOf(weight, tap, 1));
+  const [first, ...others] = rows as [TensorRef, ...TensorRef[]];
+  return inF32(concatRows(weight.name, [first, ...others.flatMap((row) => [between, row])]));
 }
 
 /** A convolution of some channels, by the checkpoint's name. */

@@ -8,7 +8,7 @@ import type { TensorRef, Weights } from '../weights/weights.js';
 import { layerState, type StateRef } from './cache-ref.js';
 import { CausalConv, type ConvPart, SplitConv, stateTensors } from './causal-conv.js';
 import type { LayerStep } from './decoder-layers.js';
-import { addColumns, addGate } from './gate.js';
+import { addColumns, addGate, addGated, addSigmoid } from './gate.js';
 import { buildLinear, buildRowParallelLinear } from './linear-steps.js';
 import { Module } from './module.js';
 import { HeadNorm } from './norms.js';
@@ -25,6 +25,8 @@ export interface DeltaNetConfig {
   readonly rmsNormEps: number;
   /** What sigmoids of betas are multiplied by; 1 when absent. */
   readonly mostBeta?: number;
+  /** What z passes through before it multiplies; silu when absent. */
+  readonly outputGate?: 'silu' | 'sigmoid';
 }
 
 /** Where the checkpoint has the projections of the input: as parts of two linears. */
@@ -43,7 +45,8 @@ export interface DeltaNetParts {
 
 /**
  * Linear attention by the gated delta rule (arXiv:2412.06464): queries, keys and values pass a short convolution, each head
- * has a matrix of state in place of a past, and what comes out of it is normed head by head and multiplied by silu(z).
+ * has a matrix of state in place of a past, and what comes out of it is normed head by head and multiplied by a gate
+ * of z.
  */
 export class GatedDeltaNet extends Module implements LayerStep {
   readonly qkvz: Linear;
@@ -104,7 +107,8 @@ export class GatedDeltaNet extends Module implements LayerStep {
     });
     const normed = this.norm.buildGraph(graph, 'recurrent_out');
     const z = addColumns(graph, projected, 2 * keyHeads * keySize + valueHeads * valueSize, -1, 'z');
-    const gated = addGate(graph, normed, z);
+    const isSigmoid = this.config.outputGate === 'sigmoid';
+    const gated = isSigmoid ? addGated(graph, normed, addSigmoid(graph, z)) : addGate(graph, normed, z);
     return buildRowParallelLinear(graph, kind, 'dense', this.outProj, gated, 'dense_out');
   }
 }

@@ -140,6 +140,7 @@ export function stepOfBatch(
     queryLens,
     seqLens,
     promptLens,
+    sequences: entries.map(({ sequence }) => sequence.tokens),
     blockTables: entries.map(({ sequence }) => sequence.blockTable.blocks),
     headRows: Int32Array.from(headRows),
     inserts: entries.map(({ sequence }) => sequence.inserts),

@@ -27,6 +27,7 @@ export {
 } from './masks.js';
 export { MEL_PLANES, melPlanes, type PlaneSize, planesOf } from './mel-planes.js';
 export { MROPE_IDS, MROPE_TABLES, mrope, turnsInThrees } from './mrope.js';
+export { type NgramHashes, ngramRows } from './ngram-rows.js';
 export { LINE_ROWS, lineRows, PACKED_ROWS, packedRows } from './packed-rows.js';
 export { paging } from './paging.js';
 export {

@@ -23,6 +23,8 @@ export interface Step {
   readonly queryLens: Int32Array;
   /** [batch]: how many tokens of each sequence may be seen, those of this step included. */
   readonly seqLens: Int32Array;
+  /** [batch]: the tokens of each sequence, at least those before the ones of this step; absent where none are before. */
+  readonly sequences?: readonly ArrayLike<number>[];
   /** [batch]: how many tokens each sequence's prompt has. */
   readonly promptLens: Int32Array;
   /** [batch][blocks]: the cache blocks of each sequence, in the order of its tokens. */

@@ -66,6 +66,18 @@ const FULL_RANK_DELTA =
 const GATED_LATENT =
   'RmsNorm Linear Split Split RmsNorm Rope Linear Concat Concat ReshapeAndCache Linear Linear Activation Elewise';
 
+/** A layer of gated streams, of which attention, and experts behind it, read a mean, and take. */
+function ofStreams(attention: string, weights: 'VectorNorm Elewise ' | ''): string {
+  const read = 'RmsNorm Elewise Linear Sigmoid Elewise Reduce Elewise';
+  const taken = 'Linear Sigmoid Elewise Elewise Elewise';
+  const experts = `Elewise Linear Softmax Sort ${weights}FusedExperts Linear Linear Sigmoid Elewise Elewise`;
+  return `${read} Linear Linear ${attention} Linear ${taken} ${read} ${experts} ${taken}`;
+}
+const STREAMS_DELTA = 'CausalConv1d GatedDeltaRule RmsNorm Slice Activation Elewise';
+/** What streams take of n-grams. */
+const NGRAMS =
+  'Gather Linear Linear RmsNorm Elewise RmsNorm Elewise Elewise Reduce Elewise Elewise Activation Elewise Activation Elewise Elewise Activation Elewise Activation Elewise Sigmoid Elewise Sigmoid Elewise Elewise Elewise Sigmoid Elewise RmsNorm Elewise CausalConv1d Elewise Elewise';
+
 /** A mixer of Mamba-2. */
 const MAMBA = 'CausalConv1d Slice SelectiveScan Slice Activation Elewise';
 
@@ -347,6 +359,11 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     ['bailing_hybrid-lora'],
   [`${GATED_LATENT} RmsNorm Elewise Linear Sigmoid Elewise Sort Gather Elewise FusedExperts Linear Elewise Elewise`]:
     ['bailing_hybrid-lora'],
+  [`${NGRAMS} ${ofStreams(STREAMS_DELTA, 'VectorNorm Elewise ')}`]: ['qwen4_exp_text'],
+  [ofStreams('Activation Elewise', 'VectorNorm Elewise ')]: ['qwen4_exp_text'],
+  [ofStreams(STREAMS_DELTA, '')]: ['qwen4_exp_text-pairs'],
+  [`${NGRAMS} ${ofStreams(STREAMS_DELTA, '')}`]: ['qwen4_exp_text-pairs'],
+  [ofStreams('Activation Elewise', '')]: ['qwen4_exp_text-pairs'],
   [MAMBA]: ['bamba', 'mamba2', 'nemotron_h-latent'],
   // Lightning attention, and attention, before experts; residuals are weighed.
   [`RmsNorm Slice SelectiveScan RmsNorm Linear Activation Elewise Linear ${WEIGHED}`]: [

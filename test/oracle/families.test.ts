@@ -99,6 +99,8 @@ const EXTENSIONS: Readonly<Record<string, RegExp>> = {
   'olmo_hybrid-rotary': STATES,
   qwen3_5_moe_text: STATES,
   qwen3_5_text: STATES,
+  qwen4_exp_text: STATES,
+  'qwen4_exp_text-pairs': STATES,
   qwen3_next: STATES,
   'qwen3_next-dense': STATES,
   recurrent_gemma: STATES,

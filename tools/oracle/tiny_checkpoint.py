@@ -24,8 +24,9 @@ CALIBRATION_TOKENS = 17
 HEADS = ("lm_head.weight", "embed_out.weight")
 # Decay rates of linear attention: exp of it must stay moderate.
 DECAY = "A_log"
-# Buffers that follow from the configuration: minimax writes them, and makes them where they are missing.
-DERIVED = ("slope_rate", "query_decay", "key_decay", "diagonal_decay")
+# Buffers that follow from the configuration: minimax and qwen4_exp write them, and make them where they are missing.
+DERIVED = ("slope_rate", "query_decay", "key_decay", "diagonal_decay",
+           "layer_multipliers", "ngram_heads_vocab_sizes", "ngram_heads_offsets")
 # Steps of Mamba's mixers, of which softplus is taken, are small, so that states remember.
 STEP_BIAS = ("dt_proj.bias", "dt_proj_bias")
 # The softplus of these is what a gated recurrence forgets by: those of trained ones are small, so that states remember.

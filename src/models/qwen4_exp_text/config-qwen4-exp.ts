@@ -1,0 +1,113 @@
+import {
+  type ConfigOf,
+  type ConfigReader,
+  contextLength,
+  defineConfig,
+  type Field,
+  field,
+  integer,
+  keysBecause,
+  layersOfType,
+  listOf,
+  longestContext,
+  oneOf,
+  only,
+  positive,
+  required,
+  rotaryConfig,
+  SIZE,
+  WIDTH,
+} from '../../layers/config/index.js';
+import { sparseFields } from '../qwen3_5_text/index.js';
+import { hybridExperts } from '../qwen3_next/index.js';
+
+const COUNT = integer(1, 1000);
+const hiddenAct: Field<'silu'> = field('hidden_act', only('silu'), 'silu');
+const outputGate: Field<'silu' | 'sigmoid'> = field('output_gate_type', oneOf('silu', 'sigmoid'), 'silu');
+
+/** Layers of linear attention; published files call the others `full_attention`, although an indexer chooses their keys. */
+const linearLayers = layersOfType('linear_attention', ['full_attention', 'indexed_attention'], (json) => {
+  const interval = field('full_attention_interval', COUNT, 4).read(json, {});
+  return (layer) => (layer + 1) % interval !== 0;
+});
+
+/** Numbers of the layers that have embeddings of n-grams, in order. Files count from 1. */
+const ngramLayers: Field<readonly number[], { readonly linearLayers: readonly boolean[] }> = {
+  read(json, config) {
+    const found = json.value('ple_layer_ids', listOf(COUNT, 'numbers of layers, from 1')) ?? [];
+    const layers = [...new Set(found)].sort((a, b) => a - b).map((layer) => layer - 1);
+    const wrong = layers.find((layer) => !config.linearLayers[layer]);
+    if (wrong !== undefined)
+      json.problem(`ple_layer_ids: layer ${wrong + 1} is none of those with linear attention`);
+    return layers;
+  },
+};
+
+type Ngrams = Readonly<Record<'hiddenSize' | 'ngramSize' | 'headsPerNgram', number>>;
+
+const ngramWidth: Field<number, Ngrams> = {
+  read(json, { hiddenSize, ngramSize, headsPerNgram }) {
+    const width = json.value('ple_embed_dim', WIDTH) ?? hiddenSize;
+    const parts = (ngramSize - 1) * headsPerNgram;
+    if (width % parts !== 0)
+      json.problem(`ple_embed_dim must be a multiple of the ${parts} parts of a table, found ${width}`);
+    return width;
+  },
+};
+
+/** Where n-grams begin anew: the first of the tokens that end a text. */
+const ngramSeparator: Field<
+  number,
+  { readonly eosTokenIds: readonly number[]; readonly ngramLayers: readonly number[] }
+> = {
+  read(json, { eosTokenIds: [first], ngramLayers: { length } }) {
+    if (first === undefined && length > 0)
+      json.problem('eos_token_id is missing, at which n-grams begin anew');
+    return first ?? 0;
+  },
+};
+
+/** An indexer chooses as many keys as that, and the last block: up to there attention is to all keys. */
+function chosenKeys(_: unknown, json: ConfigReader): number {
+  const budget = field('indexer_budget', integer(1, 2 ** 24), required).read(json, {});
+  const ratio = field('indexer_compress_ratio', COUNT, required).read(json, {});
+  if (budget % ratio !== 0)
+    json.problem(`indexer_budget (${budget}) must be a multiple of indexer_compress_ratio (${ratio})`);
+  return budget + ratio - 1;
+}
+
+/** Defaults of transformers 5.24, Qwen4ExpTextConfig. */
+export const QWEN4_EXP_FIELDS = {
+  ...sparseFields,
+  ...hybridExperts(512, 10),
+  rope: rotaryConfig({ theta: 10_000, factor: 1 }),
+  linearLayers,
+  hiddenAct,
+  outputGate,
+  streams: field('hc_count', integer(2, 64), 4),
+  streamRank: field('hc_lowrank', WIDTH, 320),
+  ngramLayers,
+  ngramSize: field('ngram_size', integer(2, 16), 3),
+  headsPerNgram: field('heads_per_ngram', COUNT, 8),
+  ngramWidth,
+  ngramTaps: field('ple_conv_kernel_size', integer(2, 16), 4),
+  ngramVocab: field('ngram_vocab_size_base', integer(2, 2 ** 28), 20_000_000),
+  ngramVocabMultiple: field('make_ngram_vocab_size_divisible_by', SIZE, 128),
+  ngramSeed: field('seed', integer(0, Number.MAX_SAFE_INTEGER), 1234),
+  ngramShards: field('split_ngram_parts', integer(1, 100_000), 512),
+  ngramSeparator,
+  indexerKeyHeads: field('indexer_kv_heads', only(1), 1),
+  maxPositionEmbeddings: contextLength('max_position_embeddings', 32_768),
+  longestContext: longestContext(
+    'as many keys as its indexer always chooses (indexer_budget): choices are not built',
+    chosenKeys,
+  ),
+};
+
+export const QWEN4_EXP_IRRELEVANT = keysBecause(
+  'is about an indexer that chooses among more keys than a context may have here',
+  ...['indexer_n_heads', 'indexer_head_dim'],
+);
+
+export const QWEN4_EXP_CONFIG = defineConfig({ fields: QWEN4_EXP_FIELDS, irrelevant: QWEN4_EXP_IRRELEVANT });
+export type Qwen4ExpConfig = ConfigOf<typeof QWEN4_EXP_CONFIG>;

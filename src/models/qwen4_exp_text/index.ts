@@ -1,0 +1,44 @@
+import { ngramRowsOf } from '../../layers/ngram-embeddings.js';
+import { ngramHashes } from '../../layers/ngram-hashes.js';
+import { registerModel, routerOf } from '../../router/index.js';
+import { ngramRows, type StepInput } from '../../step-inputs/index.js';
+import type { Weights } from '../../weights/weights.js';
+import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
+import { GUESSING_LAYERS } from '../qwen3_next/index.js';
+import { QWEN4_EXP_CONFIG, type Qwen4ExpConfig } from './config-qwen4-exp.js';
+import { Qwen4ExpModelATB } from './modeling-qwen4-exp.js';
+
+export * from './config-qwen4-exp.js';
+
+/** Qwen3.8's text: Qwen3.5 in several streams, which take of a large table of n-grams, too. */
+export class FlashQwen4ExpForCausalLMATB extends FlashForCausalLMATB<Qwen4ExpConfig> {
+  readonly name = 'qwen4_exp';
+  protected readonly model: Qwen4ExpModelATB;
+
+  constructor(config: Qwen4ExpConfig, weights: Weights) {
+    super(config, weights);
+    this.model = new Qwen4ExpModelATB(config, weights.at('model'));
+  }
+
+  override get stepInputs(): readonly StepInput[] {
+    const tables = this.config.ngramLayers.map((_, table) =>
+      ngramRows(ngramRowsOf(table), ngramHashes(this.config, table)),
+    );
+    return [...super.stepInputs, ...tables];
+  }
+}
+
+export const Qwen4ExpRouter = routerOf(QWEN4_EXP_CONFIG, FlashQwen4ExpForCausalLMATB, {
+  about: {
+    kind: 'experts',
+    features: ['as qwen3_5_moe_text', 'several gated streams', 'embeddings of n-grams'],
+    reference: 'transformers',
+  },
+  harmlessTensors: [
+    ...GUESSING_LAYERS,
+    /\.self_attn\.indexer\./,
+    // They follow from the configuration.
+    /\.ple_embedding\.(layer_multipliers|ngram_heads_vocab_sizes|ngram_heads_offsets)$/,
+  ],
+});
+registerModel('qwen4_exp_text', Qwen4ExpRouter);

@@ -1,0 +1,70 @@
+import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
+import type { GraphKind } from '../../graph/graph-kind.js';
+import { BaseLayer } from '../../layers/base-layer.js';
+import type { LayerStep } from '../../layers/decoder-layers.js';
+import { GatedDeltaNet } from '../../layers/gated-delta-net.js';
+import { GatedStreams } from '../../layers/gated-streams.js';
+import { NgramEmbeddings } from '../../layers/ngram-embeddings.js';
+import type { Weights } from '../../weights/weights.js';
+import { BaseModelATB } from '../base/base-model-atb.js';
+import { sparseParts } from '../qwen3_5_text/index.js';
+import { Qwen3NextAttention } from '../qwen3_next/index.js';
+import type { Qwen4ExpConfig } from './config-qwen4-exp.js';
+
+/** Tells layers apart by their attention, and by whether they have embeddings of n-grams. */
+function variantOf(layerId: number, { linearLayers, ngramLayers }: Qwen4ExpConfig): string {
+  const parts = [linearLayers[layerId] ? 'linear' : '', ngramLayers.includes(layerId) ? 'ngrams' : ''];
+  return parts.filter((part) => part !== '').join('_');
+}
+
+/** Streams take of n-grams in some layers; then of attention, and of experts. */
+class Qwen4ExpLayer extends BaseLayer {
+  readonly ngrams: NgramEmbeddings | undefined;
+  readonly attentionStreams: GatedStreams;
+  readonly attention: LayerStep;
+  readonly mlpStreams: GatedStreams;
+  readonly mlp: LayerStep;
+
+  /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED, WEIGHT_QUANT_*. */
+  constructor(layerId: number, config: Qwen4ExpConfig, weights: Weights) {
+    super(layerId, weights, variantOf(layerId, config));
+    const parts = sparseParts(config);
+    const table = config.ngramLayers.indexOf(layerId);
+    if (table >= 0) this.ngrams = new NgramEmbeddings(layerId, config, weights.at('ple'), table);
+    const streams = (at: string, name: string) => new GatedStreams(config, weights.at(at), name);
+    this.attentionStreams = streams('attn_hyper_connection', 'attention_streams');
+    this.attention = config.linearLayers[layerId]
+      ? new GatedDeltaNet(layerId, config, weights.at('linear_attn'), parts.deltaNet)
+      : new Qwen3NextAttention(layerId, config, weights.at('self_attn'));
+    this.mlpStreams = streams('mlp_hyper_connection', 'mlp_streams');
+    this.mlp = parts.mlp(layerId, weights.at('mlp'));
+  }
+
+  protected buildLayerGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
+    const begun = this.ngrams?.buildGraph(graph, hidden) ?? hidden;
+    const attended = this.attention.buildGraph(graph, kind, this.attentionStreams.buildGraph(graph, begun));
+    const behind = this.attentionStreams.buildInjectGraph(graph, begun, attended);
+    const mixed = this.mlp.buildGraph(graph, kind, this.mlpStreams.buildGraph(graph, behind));
+    return this.mlpStreams.buildInjectGraph(graph, behind, mixed);
+  }
+}
+
+/** Embeddings as several streams, the layers, and the mean of what becomes of them. */
+export class Qwen4ExpModelATB extends BaseModelATB {
+  constructor(
+    private readonly config: Qwen4ExpConfig,
+    weights: Weights,
+  ) {
+    super(config, weights, {
+      layer: (layerId, at) => new Qwen4ExpLayer(layerId, config, at),
+      norm: new GatedStreams(config, weights.at('hyper_connection_mixer'), 'last_streams', true),
+    });
+  }
+
+  override buildInputGraph(graph: AtbGraph, kind: GraphKind, embeddings?: string): string {
+    const hidden = super.buildInputGraph(graph, kind, embeddings);
+    const repeat = new BaseOperation('Repeat', { multiples: [1, this.config.streams] }, 'streams_repeat');
+    graph.addOperation(repeat, [hidden], ['streams']);
+    return 'streams';
+  }
+}
