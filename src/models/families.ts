@@ -168,6 +168,7 @@ export * from './qwen3_next/index.js';
 export * from './qwen3_omni_moe/index.js';
 export * from './qwen3_vl/index.js';
 export * from './qwen3_vl_moe/index.js';
+export * from './qwen4_exp/index.js';
 export * from './qwen4_exp_text/index.js';
 export * from './recurrent_gemma/index.js';
 export * from './rembert/index.js';

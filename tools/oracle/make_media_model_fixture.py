@@ -116,6 +116,13 @@ CASES["qwen3_5_moe"] = CASES["qwen3_5"] | dict(
         | dict(num_hidden_layers=2, layer_types=["linear_attention", "full_attention"], num_experts=4, num_experts_per_tok=4, moe_intermediate_size=32,
                                          shared_expert_intermediate_size=48)),
     seed=4)
+# The same tower beside text in several streams, which take of n-grams; an indexer chooses all keys of such short prompts.
+CASES["qwen4_exp"] = CASES["qwen3_5_moe"] | dict(
+    config=CASES["qwen3_5_moe"]["config"] | dict(
+        text_config=CASES["qwen3_5_moe"]["config"]["text_config"] | dict(
+            hc_count=2, hc_lowrank=16, output_gate_type="sigmoid", ple_layer_ids=[1], ple_embed_dim=32, ngram_size=3, heads_per_ngram=2,
+            ngram_vocab_size_base=29, make_ngram_vocab_size_divisible_by=8, split_ngram_parts=2, indexer_n_heads=2, indexer_kv_heads=1,
+            indexer_head_dim=8, indexer_budget=256, indexer_compress_ratio=4)))
 # Half of each head turns; pictures are pairs of frames, whose pixels count twice. Rows of videos have the token of pictures.
 CASES["glm4v"] = dict(
     config=dict(text_config=TEXT | dict(rope_parameters=dict(rope_type="default", rope_theta=10000.0, mrope_section=[2, 1, 1],

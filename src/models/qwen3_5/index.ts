@@ -19,7 +19,7 @@ import {
 } from '../qwen3_vl/index.js';
 
 /** What stands beside text, with its defaults of transformers 5.24; no layer of the tower gives vectors of its own. */
-const BESIDE_TEXT = {
+export const QWEN3_5_BESIDE_TEXT = {
   ...QWEN3_VL_FIELDS,
   imageTokenId: tokenField('image_token_id', 248_056),
   videoTokenId: tokenField('video_token_id', 248_057),
@@ -29,11 +29,11 @@ const BESIDE_TEXT = {
 };
 
 const QWEN3_5_CONFIG = defineConfig({
-  fields: { ...within('text_config', denseFields), ...BESIDE_TEXT },
+  fields: { ...within('text_config', denseFields), ...QWEN3_5_BESIDE_TEXT },
   irrelevant: QWEN3_VL_IRRELEVANT,
 });
 const QWEN3_5_MOE_CONFIG = defineConfig({
-  fields: { ...within('text_config', sparseFields), ...BESIDE_TEXT },
+  fields: { ...within('text_config', sparseFields), ...QWEN3_5_BESIDE_TEXT },
   irrelevant: QWEN3_VL_IRRELEVANT,
 });
 type Qwen35Config = ConfigOf<typeof QWEN3_5_CONFIG>;

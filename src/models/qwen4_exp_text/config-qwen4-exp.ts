@@ -60,10 +60,10 @@ const ngramSeparator: Field<
   number,
   { readonly eosTokenIds: readonly number[]; readonly ngramLayers: readonly number[] }
 > = {
-  read(json, { eosTokenIds: [first], ngramLayers: { length } }) {
-    if (first === undefined && length > 0)
+  read(json, { eosTokenIds: [first = 0], ngramLayers: { length } }) {
+    if (json.isAbsent('eos_token_id') && length > 0)
       json.problem('eos_token_id is missing, at which n-grams begin anew');
-    return first ?? 0;
+    return first;
   },
 };
 
@@ -104,10 +104,18 @@ export const QWEN4_EXP_FIELDS = {
   ),
 };
 
-export const QWEN4_EXP_IRRELEVANT = keysBecause(
-  'is about an indexer that chooses among more keys than a context may have here',
-  ...['indexer_n_heads', 'indexer_head_dim'],
-);
+export const QWEN4_EXP_IRRELEVANT = {
+  ...keysBecause(
+    'is about an indexer that chooses among more keys than a context may have here',
+    ...['indexer_n_heads', 'indexer_head_dim'],
+  ),
+  ...keysBecause(
+    'is about layers that guess further tokens',
+    ...['mtp', 'mtp_num_hidden_layers', 'mtp_use_dedicated_embeddings'],
+  ),
+  number_of_conv_states: 'follows from ple_layer_ids',
+  mamba_ssm_dtype: 'states are f32 whatever it says',
+};
 
 export const QWEN4_EXP_CONFIG = defineConfig({ fields: QWEN4_EXP_FIELDS, irrelevant: QWEN4_EXP_IRRELEVANT });
 export type Qwen4ExpConfig = ConfigOf<typeof QWEN4_EXP_CONFIG>;

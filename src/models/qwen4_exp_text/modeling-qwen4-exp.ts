@@ -50,21 +50,28 @@ class Qwen4ExpLayer extends BaseLayer {
 }
 
 /** Embeddings as several streams, the layers, and the mean of what becomes of them. */
+export const streamedParts = (config: Qwen4ExpConfig) => ({
+  layer: (layerId: number, at: Weights) => new Qwen4ExpLayer(layerId, config, at),
+  norm: (_: unknown, model: Weights) =>
+    new GatedStreams(config, model.at('hyper_connection_mixer'), 'last_streams', true),
+  begin(graph: AtbGraph, embeddings: string): string {
+    const repeat = new BaseOperation('Repeat', { multiples: [1, config.streams] }, 'streams_repeat');
+    graph.addOperation(repeat, [embeddings], ['streams']);
+    return 'streams';
+  },
+});
+
+/** A model of such parts. `weights` is its cursor. */
 export class Qwen4ExpModelATB extends BaseModelATB {
-  constructor(
-    private readonly config: Qwen4ExpConfig,
-    weights: Weights,
-  ) {
-    super(config, weights, {
-      layer: (layerId, at) => new Qwen4ExpLayer(layerId, config, at),
-      norm: new GatedStreams(config, weights.at('hyper_connection_mixer'), 'last_streams', true),
-    });
+  private readonly begin: ReturnType<typeof streamedParts>['begin'];
+
+  constructor(config: Qwen4ExpConfig, weights: Weights) {
+    const { layer, norm, begin } = streamedParts(config);
+    super(config, weights, { layer, norm: norm(undefined, weights) });
+    this.begin = begin;
   }
 
   override buildInputGraph(graph: AtbGraph, kind: GraphKind, embeddings?: string): string {
-    const hidden = super.buildInputGraph(graph, kind, embeddings);
-    const repeat = new BaseOperation('Repeat', { multiples: [1, this.config.streams] }, 'streams_repeat');
-    graph.addOperation(repeat, [hidden], ['streams']);
-    return 'streams';
+    return this.begin(graph, super.buildInputGraph(graph, kind, embeddings));
   }
 }

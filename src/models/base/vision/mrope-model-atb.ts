@@ -24,8 +24,10 @@ export interface MropeConfig extends DecoderConfig {
 /** Where a model's text differs from Llama's. */
 export interface MropeParts {
   readonly layer?: MakeLayer;
-  /** Of the last layer. `weights` is its cursor. */
-  norm?(weights: Weights): LastStep;
+  /** Of the last layer. `weights` is its cursor, `model` the one of all text. */
+  norm?(weights: Weights, model: Weights): LastStep;
+  /** What embeddings become before the first layer: themselves when absent. Returns its name. */
+  begin?(graph: AtbGraph, embeddings: string): string;
   /** What else layers read that is computed before them. */
   readonly front?: Module & { buildGraph(graph: AtbGraph, kind: GraphKind): void };
 }
@@ -33,16 +35,18 @@ export interface MropeParts {
 /** Llama among whose embeddings are some that an encoder made, turned by positions of three axes. */
 export class MropeModelATB extends BaseModelATB {
   private readonly front: MropeParts['front'];
+  private readonly begin: MropeParts['begin'];
   private readonly mrope: Pick<MropeConfig, 'sections' | 'isInterleaved' | 'turns' | 'deepLevels'>;
 
-  constructor(config: MropeConfig, weights: Weights, { layer, norm, front }: MropeParts = {}) {
+  constructor(config: MropeConfig, weights: Weights, { layer, norm, front, begin }: MropeParts = {}) {
     const last = weights.at('norm');
     super(config, weights, {
       layer: layer ?? ((layerId, at) => new LlamaLayer(layerId, config, at)),
-      norm: norm?.(last) ?? new BaseRMSNorm(last, config.hiddenSize, config.rmsNormEps),
+      norm: norm?.(last, weights) ?? new BaseRMSNorm(last, config.hiddenSize, config.rmsNormEps),
     });
     this.mrope = config;
     this.front = front;
+    this.begin = begin;
   }
 
   override buildGraph(graph: AtbGraph, kind: GraphKind): string {
@@ -54,7 +58,7 @@ export class MropeModelATB extends BaseModelATB {
     const { sections, isInterleaved, turns } = this.mrope;
     buildMropeGraph(graph, kind, sections, isInterleaved || turns !== undefined);
     this.front?.buildGraph(graph, kind);
-    return hidden;
+    return this.begin?.(graph, hidden) ?? hidden;
   }
 }
 
