@@ -148,11 +148,7 @@ export {
 } from './layers/hyper-connection.js';
 export { HyperLayer, type HyperLayerParts } from './layers/hyper-layer.js';
 export { Indexer, type IndexerConfig } from './layers/indexer.js';
-export {
-  KimiDeltaAttention,
-  type KimiDeltaConfig,
-  type KimiDeltaNames,
-} from './layers/kimi-delta-attention.js';
+export * from './layers/kimi-delta-attention.js';
 export {
   LatentAttention,
   type LatentAttentionConfig,

@@ -43,8 +43,8 @@ export function addSigmoids(graph: AtbGraph, input: string, out: string): string
 }
 
 /**
- * x / rms(x) * (1 + weight) of each stream, which has a weight of its own: [tokens, streams * hidden] -> the same shape. ATB's
- * norm has one weight for all, so these are multiplied by afterwards.
+ * x / rms(x) * (1 + weight) of each stream, which has a weight of its own: [tokens, streams * hidden] -> the same shape.
+ * ATB's norm has one weight for all, so these are multiplied by afterwards.
  */
 export class StreamNorm extends Module {
   private readonly weight: TensorRef;
@@ -76,8 +76,8 @@ export class StreamNorm extends Module {
 }
 
 /**
- * What a step reads of several streams: the mean of their norms, each number of which has a gate. And what streams take of
- * the step's result, each as much as a gate of its own says.
+ * What a step reads of several streams: the mean of their norms, each number of which has a gate. And what streams take
+ * of the step's result, each as much as a gate of its own says.
  */
 export class GatedStreams extends Module {
   readonly norm: StreamNorm;
@@ -85,7 +85,7 @@ export class GatedStreams extends Module {
   readonly up: Linear;
   readonly inject: Linear | undefined;
 
-  /** `name`: in graphs. `isLast`: no step follows. Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
+  /** `name`: in graphs. `isLast`: no step follows. Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH. */
   constructor(
     private readonly config: GatedStreamsConfig,
     weights: Weights,
@@ -120,7 +120,7 @@ export class GatedStreams extends Module {
     return addScaled(graph, sums, 1 / config.streams, `${name}_mean`);
   }
 
-  /** Adds `stepped` [tokens, hidden], what a step made of the mean, to `input`: the streams behind it, of their shape. */
+  /** Adds `stepped` [tokens, hidden], what a step made of the mean, to streams `input`: returns those behind it. */
   buildInjectGraph(graph: AtbGraph, input: string, stepped: string): string {
     const { name, inject } = this;
     if (inject === undefined) return input;

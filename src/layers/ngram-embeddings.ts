@@ -27,8 +27,8 @@ const NGRAM_ROWS = 'ngram_rows';
 export const ngramRowsOf = (table: number): string => `${NGRAM_ROWS}_${table}`;
 
 /**
- * What streams take of the last tokens: rows of a large table, projected to one value, which each stream takes as much of as
- * its own norm and a key of the rows agree; and a convolution of that, which sees every `ngramSize`-th token.
+ * What streams take of the last tokens: rows of a large table, projected to one value, which each stream takes as much of
+ * as its own norm and a key of the rows agree; and a convolution of that, which sees every `ngramSize`-th token.
  */
 export class NgramEmbeddings extends Module {
   readonly key: Linear;
@@ -40,7 +40,7 @@ export class NgramEmbeddings extends Module {
   private readonly root: SignedRoot;
   private readonly shards: TensorRef;
 
-  /** `table`: its number among the model's. Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
+  /** `table`: its number among the model's. Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH. */
   constructor(
     layerId: number,
     private readonly config: NgramEmbeddingConfig,

@@ -7,7 +7,7 @@ import { addPair } from './streams.js';
 
 /**
  * x / sqrt(max(|x|, least)): the root of x's size, with its sign. ATB has neither roots nor exponentials: with
- * z = ln(max(|x|, least)) / 2 it is x / (sigmoid(z) / sigmoid(-z)), and max(a, b) is max(a - b, 0) + b. f32 in, f32 out.
+ * z = ln(max(|x|, least)) / 2 it is x / (sigmoid(z) / sigmoid(-z)), and max(a, b) is max(a - b, 0) + b. All f32.
  */
 export class SignedRoot extends Module {
   /** What is subtracted from sizes, and added again: -least and least, [1] each. */

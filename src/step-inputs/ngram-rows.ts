@@ -14,8 +14,8 @@ export interface NgramHashes {
 }
 
 /**
- * i64 [tokens, parts of the table] under this name: for each token and each part the row of the last tokens, their products
- * with the multipliers joined by exclusive or, modulo the part's rows; parts lie one below the other.
+ * i64 [tokens, parts of the table] under this name: for each token and each part the row of the last tokens, their
+ * products with the multipliers joined by exclusive or, modulo the part's rows; parts lie one below the other.
  */
 export const ngramRows = (name: string, hashes: NgramHashes): StepInput => {
   const parts = hashes.sizes.flat().length;
@@ -34,7 +34,7 @@ export const ngramRows = (name: string, hashes: NgramHashes): StepInput => {
   };
 };
 
-/** The token at a place of the step and those before it in its sequence, the nearest first; `first`: where that begins. */
+/** The token at a place of the step and those before it in its sequence, nearest first; `first`: where that begins. */
 function tokensBefore(step: Step, row: number, at: number, first: number, hashes: NgramHashes): number[] {
   const { multipliers, separator } = hashes;
   const position = step.positions[at] as number;

@@ -1,3 +1,4 @@
+import type { SwigluClamp } from '../../graph/ops/activation.js';
 import { type Check, type Field, listOf, positive } from './fields.js';
 
 /** The bound of a layer; null and 0 stand for none. */
@@ -8,15 +9,28 @@ const LIMIT: Check<number | null> = {
   },
 };
 
-/** For each layer, how far gates of an MLP and what they gate may go; undefined where a file says null, 0 or nothing. */
-export const gateLimits = (
+type Clamps = readonly (SwigluClamp | undefined)[];
+
+/**
+ * For each layer, how the activated gates of an MLP are clamped, and what they gate; undefined where a file says null, 0 or
+ * nothing. The list may go on with layers that guess further tokens.
+ */
+export const activatedClamps = (
   name: string,
-): Field<readonly (number | undefined)[], { readonly numHiddenLayers: number }> => ({
-  read(json, { numHiddenLayers: layers }) {
+): Field<Clamps, Readonly<Record<'numHiddenLayers' | 'predictionLayers', number>>> => ({
+  read(json, { numHiddenLayers: layers, predictionLayers: behind }) {
     const found =
       json.value(name, listOf(LIMIT, 'numbers of at least 0, or null')) ?? Array<null>(layers).fill(null);
-    if (found.length !== layers)
+    if (found.length !== layers && found.length !== layers + behind)
       json.problem(`${name} must have one entry for each of the ${layers} layers, found ${found.length}`);
-    return found.map((limit) => limit || undefined);
+    const clampOf = (limit: number | null) =>
+      limit ? { limit, clampForm: 'activated' as const } : undefined;
+    return found.slice(0, layers).map(clampOf);
   },
 });
+
+/** Tells layers with different limits apart: `clamped_4_0p5`; empty where there are none. */
+export const clampVariant = (...clamps: Clamps): string =>
+  clamps.some((clamp) => clamp)
+    ? `clamped_${clamps.map((clamp) => `${clamp?.limit ?? 0}`.replace('.', 'p')).join('_')}`
+    : '';

@@ -60,7 +60,7 @@ export {
   WIDTH,
 } from './fields.js';
 export { ofFullLayers, rotaryByHeadSize } from './full-layers.js';
-export { gateLimits } from './gate-limits.js';
+export { activatedClamps, clampVariant } from './gate-limits.js';
 export { type IndexerDefaults, indexer, ownIndexers, sharedIndexers } from './indexer.js';
 export { type LatentAttentionDefaults, latentAttention } from './latent.js';
 export { rotaryListsByWindow, withoutPredictions } from './layer-lists.js';
@@ -78,6 +78,7 @@ export {
   originalMamba2,
 } from './mamba2.js';
 export { markedLayers } from './marked-layers.js';
+export { ngramFields } from './ngrams.js';
 export { queryScale } from './query-scale.js';
 export {
   type RotaryConfigOptions,
@@ -98,7 +99,6 @@ export {
 export { softcap } from './softcap.js';
 export { closedGates, widthsByLayer } from './sparsity.js';
 export { statedRope } from './stated-rope.js';
-export { swigluLimits } from './swiglu-limits.js';
 export {
   activation,
   biases,

@@ -1,4 +1,5 @@
 import {
+  activatedClamps,
   biases,
   type ConfigOf,
   constant,
@@ -23,7 +24,6 @@ import {
   routedScalingFactor,
   SIZE,
   sparseByType,
-  swigluLimits,
   textModel,
 } from '../../layers/config/index.js';
 import type { RopeConfig } from '../../step-inputs/index.js';
@@ -42,7 +42,7 @@ const decayBound: Field<number | undefined> = {
   },
 };
 
-/** The part that turns is as large as `qk_rope_head_dim` says, and published files name its share of a head once more. */
+/** As much turns as `qk_rope_head_dim` says; published files name its share of a head once more. */
 const rope: Field<RopeConfig, RotarySizes> = {
   read(json, config) {
     const read = rotaryConfig({ theta: 6_000_000, factor: 1, interleaved: true }).read(json, config);
@@ -86,8 +86,8 @@ export const BAILING_HYBRID_CONFIG = defineConfig({
     routedScalingFactor: routedScalingFactor(2.5),
     sparseLayers: sparseByType({ dense: 2 }),
     predictionLayers: predictionLayers(1),
-    limits: swigluLimits('expert_swiglu_limit_list'),
-    sharedLimits: swigluLimits('share_expert_swiglu_limit_list'),
+    clamps: activatedClamps('expert_swiglu_limit_list'),
+    sharedClamps: activatedClamps('share_expert_swiglu_limit_list'),
     // What published files say of what all models of the family have.
     scoring: field('scoring_func', only('sigmoid'), 'sigmoid'),
     choice: field('topk_method', only('noaux_tc'), 'noaux_tc'),

@@ -1,4 +1,4 @@
-import type { SwigluClamp } from '../../graph/ops/activation.js';
+import { clampVariant } from '../../layers/config/index.js';
 import { PreNormLayer } from '../../layers/decoder-layers.js';
 import { GatedLatentAttention } from '../../layers/gated-latent-attention.js';
 import { KimiDeltaAttention } from '../../layers/kimi-delta-attention.js';
@@ -23,29 +23,21 @@ function attentionOf(layerId: number, config: BailingHybridConfig, weights: Weig
   return new KimiDeltaAttention(layerId, config, weights, { dense, logDecayShape: (heads) => [heads] });
 }
 
-/** What is clamped of a SwiGLU with this limit: activated gates, and what they gate. */
-const clampOf = (limit: number | undefined): SwigluClamp | undefined =>
-  limit === undefined ? undefined : { limit, clampForm: 'activated' };
-
 /** Experts of a layer, in the last of which activations have limits. `weights` is their cursor. */
 function expertsOf(layerId: number, config: BailingHybridConfig, weights: Weights) {
-  const clamp = clampOf(config.limits[layerId]);
-  const sharedClamp = clampOf(config.sharedLimits[layerId]);
-  return sigmoidExperts({ ...config, clamp, sharedClamp }, weights, { correction: 'gate.expert_bias' });
+  const clamps = { clamp: config.clamps[layerId], sharedClamp: config.sharedClamps[layerId] };
+  return sigmoidExperts({ ...config, ...clamps }, weights, { correction: 'gate.expert_bias' });
 }
 
 /** Tells layers apart by what they are made of. */
-function variantOf(layerId: number, { attends, sparseLayers, limits, sharedLimits }: BailingHybridConfig) {
+function variantOf(layerId: number, { attends, sparseLayers, clamps, sharedClamps }: BailingHybridConfig) {
   const isSparse = sparseLayers[layerId];
-  const bounds = [limits[layerId], sharedLimits[layerId]];
-  const isClamped = isSparse && bounds.some((bound) => bound !== undefined);
-  const clamped = `clamped_${bounds.map((bound) => `${bound ?? 0}`.replace('.', 'p')).join('_')}`;
-  return [attends[layerId] ? '' : 'linear', isSparse ? 'sparse' : '', isClamped ? clamped : '']
-    .filter((part) => part !== '')
-    .join('_');
+  const own = isSparse ? clampVariant(clamps[layerId], sharedClamps[layerId]) : '';
+  const parts = [attends[layerId] ? '' : 'linear', isSparse ? 'sparse' : '', own];
+  return parts.filter((part) => part !== '').join('_');
 }
 
-/** Ling 3: as Kimi Linear, with gates of full rank, decays that have a bound, and latent attention that turns and has a gate. */
+/** Ling 3: Kimi Linear with gates of full rank, bounded decays, and latent attention that turns and has a gate. */
 export class FlashBailingHybridForCausalLMATB extends FlashForCausalLMATB<BailingHybridConfig> {
   readonly name = 'bailing_hybrid';
   protected readonly model: BaseModelATB;

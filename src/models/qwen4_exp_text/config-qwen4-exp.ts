@@ -10,12 +10,11 @@ import {
   layersOfType,
   listOf,
   longestContext,
+  ngramFields,
   oneOf,
   only,
-  positive,
   required,
   rotaryConfig,
-  SIZE,
   WIDTH,
 } from '../../layers/config/index.js';
 import { sparseFields } from '../qwen3_5_text/index.js';
@@ -25,7 +24,7 @@ const COUNT = integer(1, 1000);
 const hiddenAct: Field<'silu'> = field('hidden_act', only('silu'), 'silu');
 const outputGate: Field<'silu' | 'sigmoid'> = field('output_gate_type', oneOf('silu', 'sigmoid'), 'silu');
 
-/** Layers of linear attention; published files call the others `full_attention`, although an indexer chooses their keys. */
+/** Layers of linear attention. Published files call the others `full_attention`; an indexer chooses their keys. */
 const linearLayers = layersOfType('linear_attention', ['full_attention', 'indexed_attention'], (json) => {
   const interval = field('full_attention_interval', COUNT, 4).read(json, {});
   return (layer) => (layer + 1) % interval !== 0;
@@ -40,30 +39,6 @@ const ngramLayers: Field<readonly number[], { readonly linearLayers: readonly bo
     if (wrong !== undefined)
       json.problem(`ple_layer_ids: layer ${wrong + 1} is none of those with linear attention`);
     return layers;
-  },
-};
-
-type Ngrams = Readonly<Record<'hiddenSize' | 'ngramSize' | 'headsPerNgram', number>>;
-
-const ngramWidth: Field<number, Ngrams> = {
-  read(json, { hiddenSize, ngramSize, headsPerNgram }) {
-    const width = json.value('ple_embed_dim', WIDTH) ?? hiddenSize;
-    const parts = (ngramSize - 1) * headsPerNgram;
-    if (width % parts !== 0)
-      json.problem(`ple_embed_dim must be a multiple of the ${parts} parts of a table, found ${width}`);
-    return width;
-  },
-};
-
-/** Where n-grams begin anew: the first of the tokens that end a text. */
-const ngramSeparator: Field<
-  number,
-  { readonly eosTokenIds: readonly number[]; readonly ngramLayers: readonly number[] }
-> = {
-  read(json, { eosTokenIds: [first = 0], ngramLayers: { length } }) {
-    if (json.isAbsent('eos_token_id') && length > 0)
-      json.problem('eos_token_id is missing, at which n-grams begin anew');
-    return first;
   },
 };
 
@@ -87,15 +62,7 @@ export const QWEN4_EXP_FIELDS = {
   streams: field('hc_count', integer(2, 64), 4),
   streamRank: field('hc_lowrank', WIDTH, 320),
   ngramLayers,
-  ngramSize: field('ngram_size', integer(2, 16), 3),
-  headsPerNgram: field('heads_per_ngram', COUNT, 8),
-  ngramWidth,
-  ngramTaps: field('ple_conv_kernel_size', integer(2, 16), 4),
-  ngramVocab: field('ngram_vocab_size_base', integer(2, 2 ** 28), 20_000_000),
-  ngramVocabMultiple: field('make_ngram_vocab_size_divisible_by', SIZE, 128),
-  ngramSeed: field('seed', integer(0, Number.MAX_SAFE_INTEGER), 1234),
-  ngramShards: field('split_ngram_parts', integer(1, 100_000), 512),
-  ngramSeparator,
+  ...ngramFields,
   indexerKeyHeads: field('indexer_kv_heads', only(1), 1),
   maxPositionEmbeddings: contextLength('max_position_embeddings', 32_768),
   longestContext: longestContext(

@@ -11,12 +11,6 @@ import { sparseParts } from '../qwen3_5_text/index.js';
 import { Qwen3NextAttention } from '../qwen3_next/index.js';
 import type { Qwen4ExpConfig } from './config-qwen4-exp.js';
 
-/** Tells layers apart by their attention, and by whether they have embeddings of n-grams. */
-function variantOf(layerId: number, { linearLayers, ngramLayers }: Qwen4ExpConfig): string {
-  const parts = [linearLayers[layerId] ? 'linear' : '', ngramLayers.includes(layerId) ? 'ngrams' : ''];
-  return parts.filter((part) => part !== '').join('_');
-}
-
 /** Streams take of n-grams in some layers; then of attention, and of experts. */
 class Qwen4ExpLayer extends BaseLayer {
   readonly ngrams: NgramEmbeddings | undefined;
@@ -27,9 +21,9 @@ class Qwen4ExpLayer extends BaseLayer {
 
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED, WEIGHT_QUANT_*. */
   constructor(layerId: number, config: Qwen4ExpConfig, weights: Weights) {
-    super(layerId, weights, variantOf(layerId, config));
-    const parts = sparseParts(config);
     const table = config.ngramLayers.indexOf(layerId);
+    super(layerId, weights, `${config.linearLayers[layerId] ? 'linear' : ''}${table < 0 ? '' : '_ngrams'}`);
+    const parts = sparseParts(config);
     if (table >= 0) this.ngrams = new NgramEmbeddings(layerId, config, weights.at('ple'), table);
     const streams = (at: string, name: string) => new GatedStreams(config, weights.at(at), name);
     this.attentionStreams = streams('attn_hyper_connection', 'attention_streams');

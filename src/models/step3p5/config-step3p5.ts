@@ -1,5 +1,6 @@
 import type { ActivationKind } from '../../common-op-builders/index.js';
 import {
+  activatedClamps,
   biases,
   type ConfigDict,
   type ConfigOf,
@@ -8,7 +9,6 @@ import {
   defineConfig,
   experts,
   field,
-  gateLimits,
   HEADS,
   integer,
   keysBecause,
@@ -50,8 +50,8 @@ const STEP3P5_FIELDS = defineConfig({
     sharedWidth: field(['share_expert_dim', 'share_expert_dims'], WIDTH, 1280),
     routedScalingFactor: field('moe_router_scaling_factor', positive(1e6), 1),
     sparseLayers: sparseListed('moe_layers_enum', { dense: 3 }),
-    limits: gateLimits('swiglu_limits'),
-    sharedLimits: gateLimits('swiglu_limits_shared'),
+    clamps: activatedClamps('swiglu_limits'),
+    sharedClamps: activatedClamps('swiglu_limits_shared'),
     predictionLayers: predictionLayers(0),
     // What published files say of what all models of the family have.
     gating: field(['gating', 'use_head_wise_attn_gate'], only(true), true),

@@ -1,6 +1,6 @@
-import type { SwigluClamp } from '../../graph/ops/activation.js';
 import { projectionNorms } from '../../layers/attention-orders.js';
 import { slidingVariant } from '../../layers/base-layer.js';
+import { clampVariant } from '../../layers/config/index.js';
 import { PreNormLayer } from '../../layers/decoder-layers.js';
 import { ExpertRouter, Experts, SparseMLP } from '../../layers/experts.js';
 import { GatedRotaryAttention } from '../../layers/gated-attention.js';
@@ -32,10 +32,6 @@ class Step3p5Attention extends GatedRotaryAttention {
   }
 }
 
-/** What is clamped of a SwiGLU with this bound: activated gates, and what they gate. */
-const clampOf = (limit: number | undefined): SwigluClamp | undefined =>
-  limit === undefined ? undefined : { limit, clampForm: 'activated' };
-
 /** Stacks of all experts of a layer, [experts, rows, columns] each. */
 const STACKS: ExpertStacks = Object.fromEntries(
   ['gate_proj.weight', 'up_proj.weight', 'down_proj.weight'].map((tensor) => [tensor, { tensor }]),
@@ -50,18 +46,16 @@ function step3p5Experts(layerId: number, config: Step3p5Config, layer: Weights):
       gate: 'gate.weight',
       correction: 'router_bias',
     }),
-    experts: new Experts({ ...config, clamp: clampOf(config.limits[layerId]) }, weights, { stacks: STACKS }),
-    shared: new BaseMLP(shared, layer.at('share_expert'), { clamp: clampOf(config.sharedLimits[layerId]) }),
+    experts: new Experts({ ...config, clamp: config.clamps[layerId] }, weights, { stacks: STACKS }),
+    shared: new BaseMLP(shared, layer.at('share_expert'), { clamp: config.sharedClamps[layerId] }),
   });
 }
 
 /** Tells layers with experts from those without, and those whose bounds differ. */
 function variantOf(layerId: number, config: Step3p5Config): string {
   const isSparse = config.sparseLayers[layerId];
-  const bounds = [isSparse ? config.limits[layerId] : undefined, config.sharedLimits[layerId]];
-  const clamped = `clamped_${bounds.map((bound) => `${bound ?? 0}`.replace('.', 'p')).join('_')}`;
-  const isClamped = bounds.some((bound) => bound !== undefined);
-  const parts = [isSparse ? '' : 'dense', isClamped ? clamped : '', slidingVariant(config, layerId)];
+  const own = clampVariant(isSparse ? config.clamps[layerId] : undefined, config.sharedClamps[layerId]);
+  const parts = [isSparse ? '' : 'dense', own, slidingVariant(config, layerId)];
   return parts.filter((part) => part !== '').join('_');
 }
 
@@ -88,7 +82,7 @@ export class FlashStep3p5ForCausalLMATB extends FlashForCausalLMATB<Step3p5Confi
             postAttentionLayernorm: norm(at.at('post_attention_layernorm')),
             mlp: config.sparseLayers[layerId]
               ? step3p5Experts(layerId, config, at)
-              : new BaseMLP(config, at.at('mlp'), { clamp: clampOf(config.sharedLimits[layerId]) }),
+              : new BaseMLP(config, at.at('mlp'), { clamp: config.sharedClamps[layerId] }),
           },
           variantOf(layerId, config),
         ),
