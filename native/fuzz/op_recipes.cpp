@@ -833,7 +833,41 @@ void LightningIndexer(Case& c) {
   Strings inputs{c.Input(dtype, {steps.tokens, heads, kLatentKey}), c.Input(DType::kF32, {steps.tokens, heads})};
   inputs.push_back(LatentCache(d, dtype)[0]);
   steps.Add(c, inputs);
-  c.Node("LightningIndexer", {{"headNum", Num(heads)}, {"topK", Num(d.Int(1, 80))}}, inputs, 1);
+  ParamObject param{{"headNum", Num(heads)}, {"topK", Num(d.Int(1, 80))}};
+  if (d.Flag()) {
+    param.emplace("tokensPerKey", Num(d.Int(2, 40)));
+    inputs.push_back(c.Input(DType::kI32, {1}, {0, 0, {kBlockSize}}));
+  }
+  c.Node("LightningIndexer", param, inputs, 1);
+}
+
+void CompressedAttention(Case& c) {
+  Draw d{c};
+  const DType dtype = d.Float();
+  const SparseSteps steps(d);
+  const int64_t heads = d.Int(1, 40), rate = d.Int(0, 40), most = d.Int(1, 20);
+  const bool chooses = rate > 0 && d.Flag();
+  const std::string cache = LatentCache(d, dtype)[0];
+  Strings inputs{c.Input(dtype, {steps.tokens, heads, kLatentKey}), cache};
+  steps.Add(c, inputs);
+  inputs.push_back(d.Vector(DType::kF32, heads));
+  ParamObject param{{"headNum", Num(heads)}, {"qkScale", 0.25}, {"windowSize", Num(d.Int(1, 90))}};
+  if (rate > 0) {
+    param.emplace("tokensPerEntry", Num(rate));
+    inputs.push_back(cache);
+  }
+  if (chooses) {
+    Sizes chosen;
+    for (size_t i = 0; i < steps.contexts.size(); ++i) {
+      for (int64_t query = 0; query < steps.queries[i]; ++query) {
+        const int64_t ended = (steps.contexts[i] - steps.queries[i] + query + 1) / rate;
+        for (int64_t j = 0; j < most; ++j) chosen.push_back(j < ended ? j : -1);
+      }
+    }
+    param.emplace("hasChosen", true);
+    inputs.push_back(c.Input(DType::kI32, {steps.tokens, most}, {0, 0, chosen}));
+  }
+  c.Node("CompressedAttention", param, inputs, 1);
 }
 
 void SparseAttention(Case& c) {
@@ -971,6 +1005,40 @@ void RealGatedLru(Case& c) {
   Strings state;
   steps.Add(d, width, inputs, state);
   c.Node("RealGatedLru", {{"heads", Num(heads)}, {"headSize", Num(head_size)}}, inputs, 1, state);
+}
+
+void WindowPool(Case& c) {
+  Draw d{c};
+  const StateSteps steps(d);
+  const int64_t rate = d.Int(1, 6), channels = d.Dim();
+  const bool overlaps = d.Flag();
+  const int64_t columns = (overlaps ? 2 : 1) * channels;
+  Sizes contexts;
+  for (const int64_t length : steps.lengths) contexts.push_back(length + d.Int(0, 9));
+  Strings inputs{c.Input(d.Float(), {steps.tokens, 2 * columns}), c.Input(DType::kF32, {columns, rate}),
+                 c.Input(DType::kI32, {static_cast<int64_t>(contexts.size())}, {0, 0, contexts})};
+  Strings state;
+  steps.Add(d, 3 * columns, inputs, state);
+  c.Node("WindowPool", {{"tokensPerEntry", Num(rate)}, {"overlaps", overlaps}}, inputs, 1, state);
+}
+
+void HyperWeights(Case& c) {
+  Draw d{c};
+  const int64_t tokens = d.Int(1, 5), streams = d.Int(1, 5);
+  const int64_t columns = streams * (2 + streams);
+  const Strings inputs{c.Input(d.Float(), {tokens, streams, d.Dim()}), c.Input(DType::kF32, {tokens, columns}),
+                       d.Vector(DType::kF32, columns), d.Vector(DType::kF32, 3)};
+  c.Node("HyperWeights", {{"iterations", Num(d.Int(1, 5))}, {"epsilon", 1e-6}, {"normEpsilon", 1e-6}}, inputs, 1);
+}
+
+void MixStreams(Case& c) {
+  Draw d{c};
+  const DType dtype = d.Float();
+  const int64_t tokens = d.Int(1, 5), streams = d.Int(1, 5), hidden = d.Dim();
+  Strings inputs{c.Input(dtype, {tokens, streams, hidden}), c.Input(DType::kF32, {tokens, streams * (2 + streams)})};
+  const bool expands = d.Flag();
+  if (expands) inputs.push_back(c.Input(dtype, {tokens, hidden}));
+  c.Node("MixStreams", {{"mix", expands ? "expand" : "collapse"}}, inputs, 1);
 }
 
 void SelectiveScan(Case& c, bool by_channel) {
@@ -1202,6 +1270,7 @@ const std::map<std::string, Variants>& Recipes() {
         {"Activation", {{"", Activation}}},
         {"Cast", {{"", Cast}}},
         {"CausalConv1d", {{"", CausalConv1d}}},
+        {"CompressedAttention", {{"", CompressedAttention}}},
         {"Concat", {{"", Concat}}},
         {"Cumsum", {{"", Cumsum}}},
         {"DynamicQuant", {{"", DynamicQuant}}},
@@ -1214,12 +1283,14 @@ const std::map<std::string, Variants>& Recipes() {
         {"GatherDequant", {{"of rows", [](Case& c) { GatherDequant(c, nullptr); }}}},
         {"GroupTopk", {{"", GroupTopk}}},
         {"GroupedMatmul", {{"of floats", [](Case& c) { GroupedMatmul(c, nullptr, false); }}}},
+        {"HyperWeights", {{"", HyperWeights}}},
         {"LayerNorm", {{"", LayerNorm}}},
         {"LightningIndexer", {{"", LightningIndexer}}},
         {"Linear",
          {{"", Linear},
           {"of batches", [](Case& c) { BatchedLinear(c, false); }},
           {"of neighbours", [](Case& c) { BatchedLinear(c, true); }}}},
+        {"MixStreams", {{"", MixStreams}}},
         {"MoeInitRouting", {{"", MoeInitRouting}}},
         {"MoeTokenUnpermute", {{"", MoeTokenUnpermute}}},
         {"PagedAttention", {}},
@@ -1250,6 +1321,7 @@ const std::map<std::string, Variants>& Recipes() {
         {"W8A16MatMul", {{"of rows", [](Case& c) { WeightQuantMatMul(c, 8, nullptr); }}}},
         {"W8A8MatMul", {{"of rows", [](Case& c) { W8A8MatMul(c, nullptr); }}}},
         {"Where", {{"", Where}}},
+        {"WindowPool", {{"", WindowPool}}},
     };
     for (const auto& [name, attends] : {std::pair{"", Attends{}}, std::pair{"with sinks", Attends{.sinks = true}},
                                         std::pair{"latent", Attends{.latent = true}},

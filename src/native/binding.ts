@@ -71,6 +71,11 @@ export interface KvCacheDesc {
   readonly valueSize: number;
   /** Blocks of its own, which belong to no sequence and which nobody copies; those of all caches when absent. */
   readonly numBlocks?: number;
+  /**
+   * Tokens that a row stands for: a block has a row for every so many of its tokens, in whole groups of 32 rows. 1 when
+   * absent.
+   */
+  readonly tokensPerRow?: number;
 }
 
 /**

@@ -112,7 +112,7 @@ export function memoryOf(
     batch,
     weightBytes: planned.weightBytes,
     positionBytes: planned.positionBytes(context, batch),
-    kvBytesPerToken: kvBlockBytes(model.caches(), plan.cacheDType, 1),
+    kvBytesPerToken: kvBlockBytes(model.caches(), plan.cacheDType, blockSize) / blockSize,
     cacheBytes: planned.cacheBytes(context, batch),
     activationBytes: planned.activationBytes(context, batch),
     draftBytes: draftBytes(context, batch),

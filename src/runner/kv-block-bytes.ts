@@ -1,7 +1,7 @@
 import { DTYPE_BYTES, type FloatDType } from '../dtype.js';
 import type { KvCacheDesc } from '../native/binding.js';
 import type { CausalLM } from '../router/index.js';
-import { blocksOfPlace } from '../step-inputs/index.js';
+import { blocksOfPlace, rowsOfBlock } from '../step-inputs/index.js';
 import { DEFAULT_BLOCK_SIZE } from './runner-options.js';
 
 const roundUp = (n: number, to: number): number => Math.ceil(n / to) * to;
@@ -20,10 +20,10 @@ export function kvBlockBytes(
 ): number {
   const isTiled = dtype === 'bf16' || dtype === 'i8';
   const scale = dtype === 'i8' ? SCALE_BYTES : 0;
-  return caches.reduce((sum, { value, heads, keySize, valueSize }) => {
+  return caches.reduce((sum, { value, heads, keySize, valueSize, tokensPerRow }) => {
     const keys = (dtype === 'bf16' ? roundUp(keySize, 32) : keySize) * DTYPE_BYTES[dtype] + scale;
     const values = (isTiled ? roundUp(valueSize, 16) : valueSize) * DTYPE_BYTES[dtype] + scale;
-    return sum + heads * blockSize * (keys + (value === undefined ? 0 : values));
+    return sum + heads * rowsOfBlock(blockSize, tokensPerRow) * (keys + (value === undefined ? 0 : values));
   }, 0);
 }
 

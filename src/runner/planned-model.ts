@@ -5,7 +5,7 @@ import type { GraphSpec } from '../graph/graph-spec.js';
 import type { KvCacheDesc } from '../native/binding.js';
 import { type PlannedInput, planGraph } from '../native/index.js';
 import type { CausalLM } from '../router/index.js';
-import type { StepInput, StepSizes } from '../step-inputs/index.js';
+import { rowsOfBlock, type StepInput, type StepSizes } from '../step-inputs/index.js';
 import { blockBytesOf, shownBytesOf, shownCachesOf } from './kv-block-bytes.js';
 import type { ModelPlan } from './open-model.js';
 import type { RunnerOptions } from './runner-options.js';
@@ -97,10 +97,19 @@ export class PlannedModel {
     const cachesOf = (caches: readonly KvCacheDesc[]): Record<string, PlannedInput> =>
       Object.fromEntries(
         caches.flatMap(
-          ({ key, value, heads, keySize, valueSize, numBlocks = sizes.batch * sizes.blocks }) => {
+          ({
+            key,
+            value,
+            heads,
+            keySize,
+            valueSize,
+            tokensPerRow,
+            numBlocks = sizes.batch * sizes.blocks,
+          }) => {
+            const rows = rowsOfBlock(blockSize, tokensPerRow);
             const planned = (size: number, layout: 'keys' | 'values'): PlannedInput => ({
               dtype: this.plan.cacheDType,
-              shape: [numBlocks, blockSize, heads, size],
+              shape: [numBlocks, rows, heads, size],
               layout,
             });
             const keys = [key, planned(keySize, 'keys')] as const;

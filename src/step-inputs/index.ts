@@ -1,6 +1,7 @@
 export { ALIBI_MASK, alibiMask, TOKEN_SEQUENCES, tokenSequences } from './alibi.js';
 export { AXIS_POSITIONS, axisPositions } from './axis-positions.js';
 export { BUCKETED_POSITIONS, bucketedPositions, bucketsOf, gridPositions } from './bucketed-positions.js';
+export { BLOCK_TOKENS, blockTokens, entries, entryPositions, entrySlots } from './entries.js';
 export { FRAME_ROWS, FRAME_SHARES, FRAME_TABLE, frameMeans, frameTimes } from './frames.js';
 export { GROUP_INDICES, groupIndices } from './group-indices.js';
 export { headRows } from './head-rows.js';
@@ -62,6 +63,7 @@ export {
 export { RESAMPLING, resampling } from './resampling.js';
 export type { RopeConfig, RopeScaling } from './rotary/rope-config.js';
 export { type RotaryTables, rotary, rotaryTables, slidingRotaryTables } from './rotary.js';
+export { rowsOfBlock } from './rows-of-block.js';
 export { POSITION_SHARES, sampledPositions } from './sampled-positions.js';
 export { insertMaskName, SEEN_KEYS, seenInserts } from './seen-inserts.js';
 export {

@@ -24,7 +24,7 @@ export function problemsOf(dict: Dict): string {
 }
 
 const EXTENSION_OPS =
-  'CausalConv1d|GatedDeltaRule|LightningIndexer|RealGatedLru|SelectiveScan|SparseAttention';
+  'CausalConv1d|CompressedAttention|GatedDeltaRule|HyperWeights|LightningIndexer|MixStreams|RealGatedLru|SelectiveScan|SparseAttention|WindowPool';
 
 /**
  * What ATB lacks: recurrent states, attention to chosen keys, sinks, bounds of gates, values of another size than keys where a

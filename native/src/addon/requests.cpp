@@ -136,6 +136,7 @@ KvCacheDesc ReadKvCacheDesc(const Napi::Value& value, const Where& where) {
   cache.key_size = read("keySize");
   cache.value_size = read("valueSize");
   if (!object.Get("numBlocks").IsUndefined()) cache.num_blocks = read("numBlocks");
+  if (!object.Get("tokensPerRow").IsUndefined()) cache.tokens_per_row = read("tokensPerRow");
   return cache;
 }
 

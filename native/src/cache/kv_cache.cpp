@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/align.h"
 #include "base/checked.h"
 #include "base/error.h"
 #include "kernels/kv_layout.h"
@@ -44,6 +45,7 @@ void Check(const KvCacheOptions& options) {
     if (cache.value) RequireNewName(*cache.value, names);
     const std::string of = " of \"" + cache.key + '"';
     Require("heads" + of, cache.heads, 1, kMaxOption);
+    Require("tokensPerRow" + of, cache.tokens_per_row, 1, kMaxOption);
     Require("keySize" + of, cache.key_size, 8, kernels::kMaxHeadDim);
     Require("valueSize" + of, cache.value_size, 8, cache.value ? kernels::kMaxHeadDim : cache.key_size);
     if (cache.num_blocks != 0) Require("numBlocks" + of, cache.num_blocks, 1, kMaxOption);
@@ -58,7 +60,10 @@ void Check(const KvCacheOptions& options) {
 Tensor Describe(const KvCacheOptions& options, const KvCacheDesc& cache, bool values) {
   Tensor tensor;
   const int64_t blocks = cache.num_blocks != 0 ? cache.num_blocks : options.num_blocks;
-  tensor.desc = TensorDesc(options.dtype, {blocks, options.block_size, cache.heads,
+  const int64_t rows = cache.tokens_per_row == 1
+                           ? options.block_size
+                           : RoundUp(CeilDiv(options.block_size, cache.tokens_per_row), kernels::kMinBlockSize);
+  tensor.desc = TensorDesc(options.dtype, {blocks, rows, cache.heads,
                                            values ? cache.value_size : cache.key_size});
   tensor.desc.layout = values ? Layout::kValueCache : Layout::kKeyCache;
   return tensor;

@@ -20,6 +20,9 @@ struct KvCacheDesc {
   int64_t key_size = 0;    ///< A multiple of 8 up to kMaxHeadDim.
   int64_t value_size = 0;  ///< The same, and at most key_size where the values are a part of the keys.
   int64_t num_blocks = 0;  ///< Blocks of its own, which belong to no sequence; those of all caches where it is 0.
+  /// A block has a row for every so many of its tokens, and block_size in the shapes above is how many these are, up to a
+  /// multiple of 32.
+  int64_t tokens_per_row = 1;
 };
 
 /// What a layer keeps of a sequence beside keys and values, however long that is: each block has the state behind the last

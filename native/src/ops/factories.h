@@ -9,6 +9,7 @@ namespace atb {
 std::unique_ptr<Operation> CreateActivation(const ParamObject& param);
 std::unique_ptr<Operation> CreateCast(const ParamObject& param);
 std::unique_ptr<Operation> CreateCausalConv1d(const ParamObject& param);
+std::unique_ptr<Operation> CreateCompressedAttention(const ParamObject& param);
 std::unique_ptr<Operation> CreateConcat(const ParamObject& param);
 std::unique_ptr<Operation> CreateCumsum(const ParamObject& param);
 std::unique_ptr<Operation> CreateDynamicQuant(const ParamObject& param);
@@ -21,9 +22,11 @@ std::unique_ptr<Operation> CreateGather(const ParamObject& param);
 std::unique_ptr<Operation> CreateGatherDequant(const ParamObject& param);
 std::unique_ptr<Operation> CreateGroupTopk(const ParamObject& param);
 std::unique_ptr<Operation> CreateGroupedMatmul(const ParamObject& param);
+std::unique_ptr<Operation> CreateHyperWeights(const ParamObject& param);
 std::unique_ptr<Operation> CreateLayerNorm(const ParamObject& param);
 std::unique_ptr<Operation> CreateLightningIndexer(const ParamObject& param);
 std::unique_ptr<Operation> CreateLinear(const ParamObject& param);
+std::unique_ptr<Operation> CreateMixStreams(const ParamObject& param);
 std::unique_ptr<Operation> CreateMoeInitRouting(const ParamObject& param);
 std::unique_ptr<Operation> CreateMoeTokenUnpermute(const ParamObject& param);
 std::unique_ptr<Operation> CreatePagedAttention(const ParamObject& param);
@@ -49,5 +52,6 @@ std::unique_ptr<Operation> CreateW4A16MatMul(const ParamObject& param);
 std::unique_ptr<Operation> CreateW8A16MatMul(const ParamObject& param);
 std::unique_ptr<Operation> CreateW8A8MatMul(const ParamObject& param);
 std::unique_ptr<Operation> CreateWhere(const ParamObject& param);
+std::unique_ptr<Operation> CreateWindowPool(const ParamObject& param);
 
 }  // namespace atb

@@ -16,6 +16,7 @@ constexpr Entry kOperations[] = {
     {"Activation", CreateActivation},
     {"Cast", CreateCast},
     {"CausalConv1d", CreateCausalConv1d},
+    {"CompressedAttention", CreateCompressedAttention},
     {"Concat", CreateConcat},
     {"Cumsum", CreateCumsum},
     {"DynamicQuant", CreateDynamicQuant},
@@ -28,9 +29,11 @@ constexpr Entry kOperations[] = {
     {"GatherDequant", CreateGatherDequant},
     {"GroupTopk", CreateGroupTopk},
     {"GroupedMatmul", CreateGroupedMatmul},
+    {"HyperWeights", CreateHyperWeights},
     {"LayerNorm", CreateLayerNorm},
     {"LightningIndexer", CreateLightningIndexer},
     {"Linear", CreateLinear},
+    {"MixStreams", CreateMixStreams},
     {"MoeInitRouting", CreateMoeInitRouting},
     {"MoeTokenUnpermute", CreateMoeTokenUnpermute},
     {"PagedAttention", CreatePagedAttention},
@@ -56,6 +59,7 @@ constexpr Entry kOperations[] = {
     {"W8A16MatMul", CreateW8A16MatMul},
     {"W8A8MatMul", CreateW8A8MatMul},
     {"Where", CreateWhere},
+    {"WindowPool", CreateWindowPool},
 };
 
 }  // namespace

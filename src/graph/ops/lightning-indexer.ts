@@ -1,4 +1,4 @@
-import { fixed, lacking, type OpDefinition } from './definition.js';
+import { count, lacking, type OpDefinition } from './definition.js';
 import { pagedSequences } from './paged-sequences.js';
 
 /**
@@ -11,14 +11,20 @@ import { pagedSequences } from './paged-sequences.js';
 export interface LightningIndexerParam {
   readonly headNum: number;
   readonly topK: number;
+  /**
+   * Tokens that a key stands for; 1 when absent. With more a block has a row for every so many of its tokens, a key is that
+   * of the last of its own, a query sees keys that ended up to its own token, positions are numbers of keys, and a seventh
+   * input says how many tokens a block has, i32[1].
+   */
+  readonly tokensPerKey?: number;
 }
 
 export const lightningIndexer: OpDefinition<'LightningIndexer', LightningIndexerParam> = {
   type: 'LightningIndexer',
-  keys: { headNum: 'integer', topK: 'integer' },
+  keys: { headNum: 'integer', topK: 'integer', tokensPerKey: 'integer' },
   lacks: (param) => [...lacking(param, 'headNum', 'an integer'), ...lacking(param, 'topK', 'an integer')],
-  arity: fixed(6, 1),
-  shapes(inputs, { headNum, topK }) {
+  arity: ({ tokensPerKey = 1 }) => ({ inputs: 6 + count(tokensPerKey > 1), outputs: 1 }),
+  shapes(inputs, { headNum, topK, tokensPerKey = 1 }) {
     inputs.at(0, 2, 3);
     const [tokens, cache] = [inputs.size(0, 0), inputs.at(2, 4)];
     const width = inputs
@@ -30,6 +36,7 @@ export const lightningIndexer: OpDefinition<'LightningIndexer', LightningIndexer
     inputs.sameDtype(0, 2);
     inputs.sameShape(1, [tokens, headNum]);
     pagedSequences(inputs, 3);
+    if (tokensPerKey > 1) inputs.sameShape(6, [1]);
     return [{ dtype: 'i32', shape: [tokens, topK] }];
   },
 };

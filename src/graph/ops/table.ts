@@ -2,6 +2,7 @@ import { activation } from './activation.js';
 import { cast } from './cast.js';
 import { causalConv1d } from './causal-conv1d.js';
 import { allGather, allReduce } from './collectives.js';
+import { compressedAttention } from './compressed-attention.js';
 import { concat } from './concat.js';
 import { cumsum } from './cumsum.js';
 import { dynamicQuant } from './dynamic-quant.js';
@@ -14,10 +15,12 @@ import { gather } from './gather.js';
 import { gatherDequant } from './gather-dequant.js';
 import { groupTopk } from './group-topk.js';
 import { groupedMatmul } from './grouped-matmul.js';
+import { hyperWeights } from './hyper-weights.js';
 import { layerNorm } from './layer-norm.js';
 import { lightningIndexer } from './lightning-indexer.js';
 import { linear } from './linear.js';
 import { linearParallel } from './linear-parallel.js';
+import { mixStreams } from './mix-streams.js';
 import { moeInitRouting } from './moe-init-routing.js';
 import { moeTokenUnpermute } from './moe-token-unpermute.js';
 import { pagedAttention } from './paged-attention.js';
@@ -42,6 +45,7 @@ import { vectorNorm } from './vector-norm.js';
 import { w8a8MatMul } from './w8a8-matmul.js';
 import { w4a16MatMul, w8a16MatMul } from './weight-quant-matmul.js';
 import { where } from './where.js';
+import { windowPool } from './window-pool.js';
 
 /** Operations of ATB, by ATB's names. */
 export const ATB_OPS = [
@@ -85,19 +89,23 @@ export const ATB_OPS = [
 
 /**
  * What our graphs can say and ATB cannot; the legality check refuses them. Engine passes introduce some, so that a graph for
- * export does not hold them. Those with a recurrent state and those of sparse attention are the only ones that models use
- * themselves. Two other extensions are the `keys` of ATB's operations, of which models use `softcap`, `hasSinks`, `limit`,
+ * export does not hold them. Those with a recurrent state, of sparse attention and of streams are the only ones that models
+ * use themselves. Two other extensions are the `keys` of ATB's operations, of which models use `softcap`, `hasSinks`, `limit`,
  * `gateScale` and `clampForm`, and fp32 activations.
  */
 export const EXTENSION_OPS = [
   causalConv1d,
+  compressedAttention,
   fusedExperts,
   fusedLinear,
   gatedDeltaRule,
   gatherDequant,
+  hyperWeights,
   lightningIndexer,
+  mixStreams,
   qkvRopeCache,
   realGatedLru,
   selectiveScan,
   sparseAttention,
+  windowPool,
 ] as const;

@@ -3,7 +3,7 @@ import { type GraphKind, hasOneQuery } from '../../graph/graph-kind.js';
 import type { TensorDesc } from '../../graph/infer-shapes.js';
 import type { KvCacheDesc } from '../../native/binding.js';
 import type { CausalLM } from '../../router/index.js';
-import { blocksOfPlace } from '../../step-inputs/index.js';
+import { blocksOfPlace, rowsOfBlock } from '../../step-inputs/index.js';
 import { weightDesc } from '../../weights/weights.js';
 
 /** The sizes of one step, as one asks for them. */
@@ -39,8 +39,9 @@ export function inputDescs(
     maxPositionEmbeddings: model.config.maxPositionEmbeddings,
   };
   const cachesOf = (caches: readonly KvCacheDesc[], count: number) =>
-    caches.flatMap(({ key, value, heads, keySize, valueSize }) => {
-      const desc = (size: number): TensorDesc => ({ dtype, shape: [count, blockSize, heads, size] });
+    caches.flatMap(({ key, value, heads, keySize, valueSize, tokensPerRow }) => {
+      const rows = rowsOfBlock(blockSize, tokensPerRow);
+      const desc = (size: number): TensorDesc => ({ dtype, shape: [count, rows, heads, size] });
       const keys = [key, desc(keySize)] as const;
       return value === undefined ? [keys] : [keys, [value, desc(valueSize)] as const];
     });

@@ -55,18 +55,19 @@ void ChooseLargest(const float* scores, int64_t n, int64_t top, int32_t* out) {
 }
 
 /// The keys that each query attends to (DeepSeek Sparse Attention, arXiv:2512.02556): the topK of those up to its own
-/// with the largest sums over heads of weight * relu(q k^T); of equal ones those before. Inputs: q [tokens, heads,
-/// D], weights f32 [tokens, heads], a cache of one head of keys, block tables i32 [batch, W], keys and queries of
+/// with the largest sums over heads of weight * relu(q k^T); of equal ones those before. With tokensPerKey a key stands for
+/// so many tokens: a block has a row for every so many, a key is that of the last of its own, a query sees keys that ended
+/// up to its own token, positions are numbers of keys, and a last input i32 [1] has the tokens of a block. Inputs: q [tokens, heads, D], weights f32 [tokens, heads], a cache of one head of keys, block tables i32 [batch, W], keys and queries of
 /// each sequence i32 [batch] -> i32 [tokens, topK]: positions in ascending order, and -1 behind them where a query
 /// sees fewer keys.
 class LightningIndexer : public Operation {
  public:
   static constexpr const char* kOp = "LightningIndexer";
-  enum Input { kQuery, kWeights, kKeys, kTables, kContexts, kLengths };
+  enum Input { kQuery, kWeights, kKeys, kTables, kContexts, kLengths, kBlockTokens };
   static constexpr PagedSequences kPaged{kOp, kTables, kLengths};
 
-  LightningIndexer(int64_t heads, int64_t top) : heads_(heads), top_(top) {}
-  int NumInputs() const override { return kLengths + 1; }
+  LightningIndexer(int64_t heads, int64_t top, int64_t stride) : heads_(heads), top_(top), stride_(stride) {}
+  int NumInputs() const override { return kLengths + 1 + (stride_ > 1); }
   int NumOutputs() const override { return 1; }
 
   void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
@@ -80,6 +81,7 @@ class LightningIndexer : public Operation {
     if (in[kKeys].dim(2) != 1 || in[kKeys].dim(3) != head_dim)
       FailShape(kOp, kKeys, "[blocks,block_size,1," + std::to_string(head_dim) + "]", in[kKeys]);
     kPaged.Check(in, kQuery);
+    if (stride_ > 1) RequireVector(kOp, kBlockTokens, in[kBlockTokens], DType::kI32, 1);
     out[0] = TensorDesc(DType::kI32, {tokens, top_});
   }
 
@@ -87,10 +89,17 @@ class LightningIndexer : public Operation {
     return Space(*this, in, threads).bytes;
   }
 
-  void Validate(std::span<const Tensor> in) const override { kPaged.Validate(in, in[kKeys].desc, kQuery); }
+  void Validate(std::span<const Tensor> in) const override {
+    TensorDesc keys = in[kKeys].desc;
+    const int64_t rows = keys.dim(1), block = BlockTokens(in);
+    if (block < 1 || CeilDiv(block, stride_) > rows)
+      FailValue(kOp, kBlockTokens, "from 1 to " + std::to_string(rows * stride_), std::to_string(block));
+    keys.dims[1] = block;
+    kPaged.Validate(in, keys, kQuery);
+  }
 
   void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
-    TensorDesc descs[kLengths + 1];
+    TensorDesc descs[kBlockTokens + 1];
     for (size_t i = 0; i < in.size(); ++i) descs[i] = in[i].desc;
     const Space space(*this, descs, ctx.pool.threads());
     auto* tiles = reinterpret_cast<Tile*>(ctx.workspace + space.tiles_at);
@@ -104,7 +113,7 @@ class LightningIndexer : public Operation {
         if (size > 0) {
           const int64_t seen = kPaged.Context(in, sequence) - queries + query + 1;
           tiles[count++] = {sequence, token, size, rows, seen};
-          longest = std::max(longest, seen + size - 1);
+          longest = std::max(longest, SeenBy(tiles[count - 1], size - 1));
         }
         token += size;
         rows += size;
@@ -131,7 +140,7 @@ class LightningIndexer : public Operation {
     int64_t token;  ///< The first query, among all of them.
     int64_t count;
     int64_t row;   ///< Of scores, those of the first query.
-    int64_t seen;  ///< Keys that the first query sees; those behind it see one more each. Below 1 in padding.
+    int64_t seen;  ///< Tokens that the first query sees; those behind it see one more each. Below 1 in padding.
   };
 
   /// Where things lie in the workspace.
@@ -162,10 +171,16 @@ class LightningIndexer : public Operation {
     }
   };
 
+  int64_t BlockTokens(std::span<const Tensor> in) const {
+    return stride_ > 1 ? *in[kBlockTokens].As<int32_t>() : in[kKeys].desc.dim(1);
+  }
+  /// Keys that the tile's query `own` sees.
+  int64_t SeenBy(const Tile& tile, int64_t own) const { return (tile.seen + own) / stride_; }
+
   /// The scores of a tile's queries and keys from `begin` on.
   void Score(std::span<const Tensor> in, const Tile& tile, int64_t begin, const Space& space, int worker,
              const Context& ctx) const {
-    const int64_t seen = tile.seen + tile.count - 1;
+    const int64_t seen = SeenBy(tile, tile.count - 1);
     const int64_t end = std::min(seen, begin + kTaskKeys);
     if (seen <= top_ || begin >= end) return;
     const int64_t head_dim = in[kKeys].desc.dim(3), width = heads_ * head_dim;
@@ -178,7 +193,7 @@ class LightningIndexer : public Operation {
     call.heads = heads_;
     call.head_dim = head_dim;
     call.score_stride = space.stride;
-    const PagedKeys keys(in[kKeys], kPaged.Table(in, tile.sequence));
+    const PagedKeys keys(in[kKeys], kPaged.Table(in, tile.sequence), stride_, BlockTokens(in));
     for (int64_t at = begin; at < end; at += kWidened) {
       call.panels = at + kernels::kKeyPanel < end ? 2 : 1;
       for (int64_t panel = 0; panel < call.panels; ++panel) {
@@ -191,7 +206,7 @@ class LightningIndexer : public Operation {
   }
 
   void Choose(const Tile& tile, int64_t own, const float* scores, const Tensor& out) const {
-    const int64_t seen = tile.seen + own;
+    const int64_t seen = SeenBy(tile, own);
     int32_t* chosen = out.As<int32_t>() + (tile.token + own) * top_;
     if (seen > top_) return ChooseLargest(scores, seen, top_, chosen);
     for (int64_t i = 0; i < top_; ++i) chosen[i] = i < seen ? static_cast<int32_t>(i) : -1;
@@ -199,6 +214,7 @@ class LightningIndexer : public Operation {
 
   int64_t heads_;
   int64_t top_;
+  int64_t stride_;  ///< Tokens of a key.
 };
 
 }  // namespace
@@ -209,8 +225,9 @@ std::unique_ptr<Operation> CreateLightningIndexer(const ParamObject& param) {
   if (heads == 0) reader.Fail("headNum", "given");
   const int64_t top = reader.Int("topK", 0, 1, 1 << 20);
   if (top == 0) reader.Fail("topK", "given");
+  const int64_t stride = reader.Int("tokensPerKey", 1, 1, 1 << 20);
   reader.Done();
-  return std::make_unique<LightningIndexer>(heads, top);
+  return std::make_unique<LightningIndexer>(heads, top, stride);
 }
 
 }  // namespace atb

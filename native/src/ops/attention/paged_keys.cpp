@@ -77,8 +77,12 @@ void CopyUnits(const std::byte* const* from, int64_t lanes, int64_t units, std::
 
 }  // namespace
 
-PagedKeys::PagedKeys(const Tensor& cache, const int32_t* table)
-    : store_(StoreOf(cache)), is_packed_(cache.desc.layout == Layout::kKeyCache), table_(table) {}
+PagedKeys::PagedKeys(const Tensor& cache, const int32_t* table, int64_t stride, int64_t block_tokens)
+    : store_(StoreOf(cache)),
+      is_packed_(cache.desc.layout == Layout::kKeyCache),
+      table_(table),
+      stride_(stride),
+      block_tokens_(block_tokens) {}
 
 const std::byte* PagedKeys::RowOf(int64_t position) const {
   return static_cast<const std::byte*>(store_.data) +
@@ -92,18 +96,38 @@ void PagedKeys::Widen(int64_t position, int64_t end, const kernels::KernelTable&
         out[d * kKeyPanel + k] = kernels::LoadFloat(RowOf(position + k), store_.dtype, d);
     return;
   }
-  const Lane lane = LaneOf(store_, KeyUnits(store_), SlotOf(position));
-  if (store_.dtype == DType::kI8) return WidenIntegers(lane.key, lane.scale, store_.head_dim, out);
-  if (store_.dtype == DType::kBF16) return WidenPairs(lane.key, store_.head_dim, out);
-  kernels.to_f32(lane.key, store_.dtype, out, store_.head_dim * kKeyPanel);
+  const KeyUnits units(store_);
+  const auto widen = [&](const std::byte* panel, const std::byte* scales) {
+    if (store_.dtype == DType::kI8) return WidenIntegers(panel, scales, store_.head_dim, out);
+    if (store_.dtype == DType::kBF16) return WidenPairs(panel, store_.head_dim, out);
+    kernels.to_f32(panel, store_.dtype, out, store_.head_dim * kKeyPanel);
+  };
+  if (stride_ == 1) {
+    const Lane lane = LaneOf(store_, units, SlotOf(position));
+    return widen(lane.key, lane.scale);
+  }
+  // Keys that lie apart are put side by side first; of those from `end` on there is the last one again.
+  alignas(64) std::byte panel[kernels::kMaxHeadDim * kKeyPanel * 4];
+  float scales[kKeyPanel] = {};
+  const std::byte* from[kKeyPanel];
+  for (int64_t k = 0; k < kKeyPanel; ++k) {
+    const Lane lane = LaneOf(store_, units, SlotOf(std::min(position + k, end - 1)));
+    from[k] = lane.key;
+    if (lane.scale) std::memcpy(scales + k, lane.scale, sizeof(float));
+  }
+  units.bytes == 2 ? CopyUnits<2>(from, kKeyPanel, units.count, panel)
+                   : CopyUnits<4>(from, kKeyPanel, units.count, panel);
+  widen(panel, reinterpret_cast<const std::byte*>(scales));
 }
 
-void PagedKeys::Gather(const int32_t* positions, int64_t count, const KvStore& to, int64_t block) const {
+void PagedKeys::Gather(const int32_t* positions, int64_t count, const KvStore& to, int64_t block,
+                       const PagedKeys& others, int64_t split) const {
+  const auto keys = [&](int64_t i) -> const PagedKeys& { return i < split ? *this : others; };
   if (count < to.block_size || !is_packed_) kernels::ZeroHead(to, block, 0);
   const int64_t first = block * to.block_size;
   if (!is_packed_) {
     for (int64_t i = 0; i < count; ++i)
-      kernels::WriteSlots(to, first + i, 0, RowOf(positions[i]), store_.head_dim, 1);
+      kernels::WriteSlots(to, first + i, 0, keys(i).RowOf(positions[i]), store_.head_dim, 1);
     return;
   }
   const KeyUnits units(store_);
@@ -111,7 +135,8 @@ void PagedKeys::Gather(const int32_t* positions, int64_t count, const KvStore& t
     const int64_t lanes = std::min(kKeyPanel, count - i);
     const std::byte* from[kKeyPanel];
     for (int64_t k = 0; k < lanes; ++k) {
-      const Lane lane = LaneOf(store_, units, SlotOf(positions[i + k]));
+      const PagedKeys& own = keys(i + k);
+      const Lane lane = LaneOf(own.store_, units, own.SlotOf(positions[i + k]));
       from[k] = lane.key;
       if (lane.scale) std::memcpy(LaneOf(to, units, first + i + k).scale, lane.scale, sizeof(float));
     }

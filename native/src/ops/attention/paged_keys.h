@@ -7,10 +7,16 @@
 
 namespace atb {
 
+/// Gathered keys take no more memory than this, unless those of one query do.
+constexpr int64_t kGatheredBytes = int64_t{64} << 20;
+
 /// The keys of one sequence, one head of them, in a paged cache: in the layout of kernels/kv_layout.h, or row-major.
 class PagedKeys {
  public:
-  PagedKeys(const Tensor& cache, const int32_t* table);
+  PagedKeys(const Tensor& cache, const int32_t* table) : PagedKeys(cache, table, 1, cache.desc.dim(1)) {}
+  /// Keys that stand for `stride` tokens each, in blocks of so many tokens: that at place i is the row of the token at
+  /// position (i + 1) * stride - 1, the last of its own, in a block which has a row for every `stride` tokens.
+  PagedKeys(const Tensor& cache, const int32_t* table, int64_t stride, int64_t block_tokens);
 
   /// Writes sixteen keys from `position` on, a multiple of 16, as f32 [head_dim][16]. Those from `end` on may be
   /// anything.
@@ -18,17 +24,25 @@ class PagedKeys {
 
   /// Makes a block of `to` out of the keys at `count` positions, and of zeros behind them; no other key is read. `to`
   /// has one head of keys of the cache's dtype and head size.
-  void Gather(const int32_t* positions, int64_t count, const kernels::KvStore& to, int64_t block) const;
+  void Gather(const int32_t* positions, int64_t count, const kernels::KvStore& to, int64_t block) const {
+    Gather(positions, count, to, block, *this, count);
+  }
+  /// The same of two caches alike: positions from number `split` on, which may be below 0, are those of `others`.
+  void Gather(const int32_t* positions, int64_t count, const kernels::KvStore& to, int64_t block,
+              const PagedKeys& others, int64_t split) const;
 
  private:
-  int64_t SlotOf(int64_t position) const {
-    return table_[position / store_.block_size] * store_.block_size + position % store_.block_size;
+  int64_t SlotOf(int64_t place) const {
+    const int64_t position = (place + 1) * stride_ - 1;
+    return table_[position / block_tokens_] * store_.block_size + position % block_tokens_ / stride_;
   }
   const std::byte* RowOf(int64_t position) const;
 
   kernels::KvStore store_;
   bool is_packed_;
   const int32_t* table_;
+  int64_t stride_;
+  int64_t block_tokens_;
 };
 
 }  // namespace atb

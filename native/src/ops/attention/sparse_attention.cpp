@@ -13,9 +13,6 @@
 namespace atb {
 namespace {
 
-/// Gathered keys take no more memory than this, unless those of one query do.
-constexpr int64_t kGatheredBytes = int64_t{64} << 20;
-
 /// Latent attention of each query to some keys of its sequence alone. Inputs: q [tokens, heads, D], a cache of one
 /// head of keys, whose values are the first mlaVHeadSize numbers of each, block tables i32 [batch, W], keys and
 /// queries of each sequence i32 [batch], and i32 [tokens, K] the positions of the keys that a query attends to:

@@ -1,0 +1,228 @@
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "base/align.h"
+#include "ops/attention/attention.h"
+#include "ops/attention/kv_tensor.h"
+#include "ops/attention/paged_keys.h"
+#include "ops/attention/paged_sequences.h"
+#include "ops/check.h"
+#include "ops/factories.h"
+
+namespace atb {
+namespace {
+
+/// Attention of each query to the last `windowSize` keys up to its own, and to entries that stand for `tokensPerEntry`
+/// tokens each (DeepSeek-V4, transformers 5.24): q [tokens, heads, D], a cache of one head of keys, which are their own
+/// values, block tables i32 [batch, W], keys and queries of each sequence i32 [batch], f32 [heads] of sinks; with
+/// tokensPerEntry a cache with a row for every so many tokens of a block, where an entry is that of its last token; with
+/// hasChosen i32 [tokens, K], the entries that a query attends to, as LightningIndexer gives them; all that ended up to its own
+/// token without -> [tokens, heads, D].
+///
+/// What a query attends to is copied side by side, and attended to as a sequence of its own.
+class CompressedAttention : public Operation {
+ public:
+  static constexpr const char* kOp = "CompressedAttention";
+  enum Input { kQuery, kKeys, kTables, kContexts, kLengths, kSinks, kEntries, kChosen };
+  static constexpr PagedSequences kPaged{kOp, kTables, kLengths};
+
+  CompressedAttention(AttentionParam param, int64_t window, int64_t rate, bool has_chosen)
+      : param_(std::move(param)), window_(window), rate_(rate), has_chosen_(has_chosen) {}
+  int NumInputs() const override { return kEntries + (rate_ > 0) + has_chosen_; }
+  int NumOutputs() const override { return 1; }
+
+  void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
+    const int64_t head_dim = RequireQuery(kOp, kQuery, in[kQuery], param_.heads);
+    for (const int cache : {kKeys, kEntries}) {
+      if (cache == kEntries && rate_ == 0) continue;
+      const TensorDesc& desc = in[static_cast<size_t>(cache)];
+      RequireKvCache(kOp, cache, desc, false, in[kQuery]);
+      if (desc.dim(2) != 1 || desc.dim(3) != head_dim)
+        FailShape(kOp, cache, "[blocks,block_size,1," + std::to_string(head_dim) + "]", desc);
+    }
+    if (rate_ > 0 && (in[kEntries].dim(0) != in[kKeys].dim(0) ||
+                      in[kEntries].dim(1) < CeilDiv(in[kKeys].dim(1), rate_) ||
+                      in[kEntries].dtype != in[kKeys].dtype || in[kEntries].layout != in[kKeys].layout))
+      FailShape(kOp, kEntries, "a cache like that of keys, with rows for the entries of a block", in[kEntries]);
+    kPaged.Check(in, kQuery);
+    RequireVector(kOp, kSinks, in[kSinks], DType::kF32, param_.heads);
+    if (has_chosen_) {
+      RequireDense(kOp, kChosen, in[kChosen]);
+      RequireDType(kOp, kChosen, in[kChosen], DType::kI32);
+      if (in[kChosen].rank != 2 || in[kChosen].dim(0) != in[kQuery].dim(0))
+        FailShape(kOp, kChosen, "[" + std::to_string(in[kQuery].dim(0)) + ",K]", in[kChosen]);
+    }
+    out[0] = TensorDesc(in[kQuery].dtype, {in[kQuery].dim(0), param_.heads, head_dim});
+  }
+
+  size_t WorkspaceBytes(std::span<const TensorDesc> in, int threads,
+                        const kernels::KernelTable& kernels) const override {
+    const Space s(*this, in);
+    AttentionParam own = param_;
+    own.latent = s.gathered.head_dim;
+    return s.attend_at + AttendWorkspaceBytes(own, s.gathered, threads, kernels);
+  }
+
+  void Validate(std::span<const Tensor> in) const override {
+    kPaged.Validate(in, in[kKeys].desc, kQuery);
+    if (!has_chosen_) return;
+    const int64_t most = in[kChosen].desc.dim(1);
+    const int32_t* row = in[kChosen].As<int32_t>();
+    for (int64_t i = 0; i < kPaged.Batch(in); ++i) {
+      for (int64_t query = 0; query < kPaged.Queries(in, i); ++query, row += most) {
+        const int64_t ended = SeenBy(in, i, query) / rate_;
+        int64_t least = 0;  // Behind a number below 0 none may follow that is not.
+        for (int64_t j = 0; j < most; least = row[j] < 0 ? ended : row[j] + 1, ++j) {
+          if (row[j] < 0 || (row[j] >= least && row[j] < ended)) continue;
+          FailValue(kOp, kChosen,
+                    "ascending entries below " + std::to_string(ended) + ", and numbers below 0 behind them",
+                    std::to_string(row[j]));
+        }
+      }
+    }
+  }
+
+  void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
+    TensorDesc descs[kChosen + 1];
+    for (size_t i = 0; i < in.size(); ++i) descs[i] = in[i].desc;
+    const Space s(*this, descs);
+    AttentionParam own = param_;
+    own.latent = s.gathered.head_dim;
+    AttentionWork work{own};
+    work.q = in[kQuery].data;
+    work.out = out[0].data;
+    work.dtype = in[kQuery].desc.dtype;
+    work.cache_dtype = in[kKeys].desc.dtype;
+    work.tokens = in[kQuery].desc.dim(0);
+    work.head_dim = work.value_dim = s.gathered.head_dim;
+    work.sequences = reinterpret_cast<AttentionSequence*>(ctx.workspace);
+    work.block_size = KvPacker::kBlock;
+    work.blocks = s.rows * s.row_blocks;
+    work.sinks = in[kSinks].As<const float>();
+    auto* seen = reinterpret_cast<Seen*>(ctx.workspace + s.seen_at);
+    int64_t rows = 0, token = 0;
+    for (int64_t i = 0; i < kPaged.Batch(in); ++i) {
+      for (int64_t query = 0; query < kPaged.Queries(in, i); ++query, ++token) {
+        const int64_t keys = SeenBy(in, i, query);
+        seen[rows++] = {token, kPaged.Table(in, i), keys, std::min(keys, window_), EntriesOf(in, token, keys)};
+        if (rows == s.rows) AttendGathered(in, s, work, seen, std::exchange(rows, 0), ctx);
+      }
+    }
+    AttendGathered(in, s, work, seen, rows, ctx);
+  }
+
+ private:
+  /// A query with what it attends to.
+  struct Seen {
+    int64_t token;
+    const int32_t* table;
+    int64_t keys;    ///< Up to its own.
+    int64_t window;  ///< Of these, the last ones that it attends to.
+    int64_t entries;
+
+    int64_t count() const { return window + entries; }
+  };
+
+  /// Where things lie in the workspace.
+  struct Space {
+    AttentionExtents gathered;
+    int64_t row_blocks;  ///< Blocks of the gathered keys of one query.
+    int64_t rows;        ///< Queries whose keys are gathered at a time.
+    size_t seen_at, gathered_at, attend_at;
+
+    Space(const CompressedAttention& op, std::span<const TensorDesc> in) {
+      const int64_t tokens = in[kQuery].dim(0), head_dim = in[kKeys].dim(3);
+      const int64_t context = in[kTables].dim(1) * in[kKeys].dim(1);
+      const DType dtype = in[kKeys].dtype;
+      const int64_t entries = op.rate_ == 0 ? 0 : context / op.rate_;
+      const int64_t chosen = op.has_chosen_ ? std::min(entries, in[kChosen].dim(1)) : entries;
+      const int64_t most = std::min(op.window_, context) + chosen;
+      row_blocks = std::max<int64_t>(1, CeilDiv(most, KvPacker::kBlock));
+      const int64_t row_bytes = row_blocks * StoreFor(dtype, head_dim, 1).HeadBytes();
+      rows = std::min(std::max<int64_t>(tokens, 1), std::max<int64_t>(1, kGatheredBytes / row_bytes));
+      gathered = {rows, rows, head_dim, head_dim, dtype, most, 0, false, true};
+      seen_at = Align(static_cast<size_t>(rows) * sizeof(AttentionSequence));
+      gathered_at = seen_at + Align(static_cast<size_t>(rows) * sizeof(Seen));
+      attend_at = gathered_at + Align(static_cast<size_t>(rows * row_bytes));
+    }
+  };
+
+  static kernels::KvStore StoreFor(DType dtype, int64_t head_dim, int64_t blocks) {
+    return {nullptr, dtype, false, blocks, KvPacker::kBlock, 1, head_dim};
+  }
+  /// Keys up to a query's own.
+  static int64_t SeenBy(std::span<const Tensor> in, int64_t sequence, int64_t query) {
+    return std::max<int64_t>(kPaged.Context(in, sequence) - kPaged.Queries(in, sequence) + query + 1, 0);
+  }
+  const int32_t* ChosenBy(std::span<const Tensor> in, int64_t token) const {
+    return has_chosen_ ? in[kChosen].As<const int32_t>() + token * in[kChosen].desc.dim(1) : nullptr;
+  }
+  int64_t EntriesOf(std::span<const Tensor> in, int64_t token, int64_t keys) const {
+    if (!has_chosen_) return rate_ == 0 ? 0 : keys / rate_;
+    const int32_t* row = ChosenBy(in, token);
+    const auto is_chosen = [](int32_t entry) { return entry >= 0; };
+    return std::partition_point(row, row + in[kChosen].desc.dim(1), is_chosen) - row;
+  }
+
+  /// Copies keys and entries [begin, begin + count) of those that a query attends to into a block.
+  void Gather(std::span<const Tensor> in, const Seen& row, int64_t begin, int64_t count, const kernels::KvStore& to,
+              int64_t block) const {
+    int32_t positions[KvPacker::kBlock];
+    const int32_t* chosen = ChosenBy(in, row.token);
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t at = begin + i, entry = at - row.window;
+      positions[i] = static_cast<int32_t>(entry < 0 ? row.keys - row.window + at : chosen ? chosen[entry] : entry);
+    }
+    const PagedKeys keys(in[kKeys], row.table);
+    if (rate_ == 0) return keys.Gather(positions, count, to, block);
+    const PagedKeys entries(in[kEntries], row.table, rate_, in[kKeys].desc.dim(1));
+    keys.Gather(positions, count, to, block, entries, row.window - begin);
+  }
+
+  void AttendGathered(std::span<const Tensor> in, const Space& s, AttentionWork& work, const Seen* seen, int64_t rows,
+                      const Context& ctx) const {
+    if (rows == 0) return;
+    kernels::KvStore store = StoreFor(work.cache_dtype, work.head_dim, work.blocks);
+    store.data = ctx.workspace + s.gathered_at;
+    ctx.pool.ParallelFor(rows * s.row_blocks, [&](int64_t block, int) {
+      const Seen& row = seen[block / s.row_blocks];
+      const int64_t begin = block % s.row_blocks * KvPacker::kBlock;
+      const int64_t count = std::min(KvPacker::kBlock, row.count() - begin);
+      if (count > 0) Gather(in, row, begin, count, store, block);
+    });
+    for (int64_t i = 0; i < rows; ++i) {
+      const void* keys = static_cast<std::byte*>(store.data) + i * s.row_blocks * store.HeadBytes();
+      work.sequences[i] = {seen[i].token, 1, seen[i].count(), nullptr, keys, nullptr, 0, 0};
+    }
+    work.count = rows;
+    Attend(work, s.gathered, ctx, ctx.workspace + s.attend_at);
+  }
+
+  AttentionParam param_;
+  int64_t window_;
+  int64_t rate_;
+  bool has_chosen_;
+};
+
+}  // namespace
+
+std::unique_ptr<Operation> CreateCompressedAttention(const ParamObject& param) {
+  ParamReader reader(CompressedAttention::kOp, param);
+  AttentionParam own;
+  own.heads = reader.Int("headNum", 0, 1, 1 << 16);
+  if (own.heads == 0) reader.Fail("headNum", "given");
+  own.kv_heads = 1;
+  own.causal = true;
+  own.has_sinks = true;
+  own.scale = static_cast<float>(reader.Number("qkScale", 1));
+  const int64_t window = reader.Int("windowSize", 0, 1, int64_t{1} << 30);
+  if (window == 0) reader.Fail("windowSize", "given");
+  const int64_t rate = reader.Int("tokensPerEntry", 0, 0, 1 << 20);
+  const bool has_chosen = reader.Bool("hasChosen", false);
+  if (has_chosen && rate == 0) reader.Fail("hasChosen", "false without tokensPerEntry");
+  reader.Done();
+  return std::make_unique<CompressedAttention>(std::move(own), window, rate, has_chosen);
+}
+
+}  // namespace atb

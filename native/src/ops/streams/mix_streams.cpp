@@ -1,0 +1,84 @@
+#include <algorithm>
+#include <string>
+
+#include "ops/check.h"
+#include "ops/factories.h"
+#include "ops/rows.h"
+
+namespace atb {
+namespace {
+
+/// Sums of streams by the weights that HyperWeights gives: streams [tokens, n, hidden], weights f32 [tokens, (2 + n) n] -> with
+/// `collapse` their sum by the first n weights, [tokens, hidden]. With `expand` there is a result of a step, [tokens,
+/// hidden], too: stream k becomes that times weight n + k, plus the sum of all streams j by the weight of row j, column k
+/// of the matrix behind these: [tokens, n, hidden].
+class MixStreams : public Operation {
+ public:
+  static constexpr const char* kOp = "MixStreams";
+
+  explicit MixStreams(bool expands) : expands_(expands) {}
+  int NumInputs() const override { return 2 + expands_; }
+  int NumOutputs() const override { return 1; }
+
+  void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
+    RequireFloat(kOp, 0, in[0]);
+    RequireRank(kOp, 0, in[0], 3, 3);
+    const int64_t tokens = in[0].dim(0), n = in[0].dim(1), all = n * (2 + n);
+    RequireDType(kOp, 1, in[1], DType::kF32);
+    RequireDense(kOp, 1, in[1]);
+    if (in[1].rank != 2 || in[1].dim(0) != tokens || in[1].dim(1) != all)
+      FailShape(kOp, 1, "[" + std::to_string(tokens) + "," + std::to_string(all) + "]", in[1]);
+    const TensorDesc row(in[0].dtype, {tokens, in[0].dim(2)});
+    if (expands_) RequireSame(kOp, 2, in[2], row);
+    out[0] = expands_ ? in[0] : row;
+  }
+
+  size_t WorkspaceBytes(std::span<const TensorDesc> in, int threads, const kernels::KernelTable&) const override {
+    return RowBuffers::Bytes(threads, 1, (in[0].dim(1) + 2) * kBlockElements);
+  }
+
+  void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
+    const int64_t n = in[0].desc.dim(1), hidden = in[0].desc.dim(2), columns = in[1].desc.dim(1);
+    const RowBuffers buffers(ctx.workspace, 1, (n + 2) * kBlockElements);
+    ForRows(ctx.pool, in[0].desc.dim(0), n * hidden, [&](int64_t token, int worker) {
+      const float* weights = in[1].As<float>() + token * columns;
+      float *streams = buffers(worker, 0), *step = streams + n * kBlockElements, *sum = step + kBlockElements;
+      ForBlocks(hidden, [&](int64_t start, int64_t count) {
+        for (int64_t j = 0; j < n; ++j)
+          ctx.kernels.to_f32(ElementAt(in[0], (token * n + j) * hidden + start), in[0].desc.dtype,
+                             streams + j * kBlockElements, count);
+        if (!expands_) {
+          std::fill_n(sum, count, 0.0f);
+          for (int64_t j = 0; j < n; ++j) Add(streams + j * kBlockElements, weights[j], sum, count);
+          return StoreFloats(ctx.kernels, out[0], token * hidden + start, count, sum);
+        }
+        ctx.kernels.to_f32(ElementAt(in[2], token * hidden + start), in[2].desc.dtype, step, count);
+        const float* matrix = weights + 2 * n;
+        for (int64_t k = 0; k < n; ++k) {
+          std::fill_n(sum, count, 0.0f);
+          for (int64_t j = 0; j < n; ++j) Add(streams + j * kBlockElements, matrix[j * n + k], sum, count);
+          Add(step, weights[n + k], sum, count);
+          StoreFloats(ctx.kernels, out[0], (token * n + k) * hidden + start, count, sum);
+        }
+      });
+    });
+  }
+
+ private:
+  static void Add(const float* x, float weight, float* sum, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) sum[i] += x[i] * weight;
+  }
+
+  bool expands_;
+};
+
+}  // namespace
+
+std::unique_ptr<Operation> CreateMixStreams(const ParamObject& param) {
+  ParamReader reader(MixStreams::kOp, param);
+  const bool expands = reader.Enum("mix", {"collapse", "expand"}, 0) == 1;
+  reader.Done();
+  return std::make_unique<MixStreams>(expands);
+}
+
+}  // namespace atb
