@@ -50,7 +50,8 @@ const NORM = 'model.layers.0.input_layernorm.weight';
 
 /** The recipe with one tensor's mean moved, or with a tensor more. */
 const withTensor = (name: string, more: number) => (weights: SeededWeights) => {
-  const tensor = weights.tensors[name] ?? { shape: [128], mean: 0, std: 0.3 };
+  const found = weights.tensors[name];
+  const tensor = found && 'mean' in found ? found : { shape: [128], mean: 0, std: 0.3 };
   return { ...weights, tensors: { ...weights.tensors, [name]: { ...tensor, mean: tensor.mean + more } } };
 };
 

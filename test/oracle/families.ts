@@ -48,6 +48,7 @@ export function stackedCheckpoint(name: string): ReturnType<typeof familyCheckpo
   const recipe: SeededWeights = JSON.parse(readFileSync(join(FAMILIES_DIR, name, 'weights.json'), 'utf8'));
   const stacks = new Map<string, { shape: number[]; data: Buffer[] }>();
   for (const [tensor, how] of Object.entries(recipe.tensors)) {
+    if ('below' in how) throw new TypeError(`${tensor} is a table, which no stack is made of`);
     const [, stem, projection = ''] = /^(.+\.experts)\.\d+\.(\w+)\.weight$/.exec(tensor) ?? [];
     const isHalf = projection === 'gate_proj' || projection === 'up_proj';
     const into = stem === undefined ? tensor : `${stem}.${isHalf ? 'gate_up_proj' : projection}`;

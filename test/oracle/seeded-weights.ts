@@ -8,11 +8,17 @@ export interface SeededTensor {
   readonly std: number;
 }
 
+/** A table of numbers below another: those of a row follow one another. */
+export interface SeededTable {
+  readonly shape: readonly [rows: number, columns: number];
+  readonly below: number;
+}
+
 /** A fixture's weights.json: its weights, as what makes them. */
 export interface SeededWeights {
   readonly seed: number;
   readonly dtype: 'float32' | 'bfloat16' | 'float16';
-  readonly tensors: Readonly<Record<string, SeededTensor>>;
+  readonly tensors: Readonly<Record<string, SeededTensor | SeededTable>>;
 }
 
 const GOLDEN = 0x9e3779b9;
@@ -55,6 +61,15 @@ export function seededValues(seed: number, name: string, tensor: SeededTensor): 
   return values;
 }
 
+/** The table's numbers, row-major. */
+export function seededTable(seed: number, name: string, { shape, below }: SeededTable): BigInt64Array {
+  const [rows, columns] = shape;
+  const key = mix(fnv1a(Buffer.from(name)) ^ mix(seed));
+  return BigInt64Array.from({ length: rows * columns }, (_, at) =>
+    BigInt((mix(key + Math.imul(2 * Math.floor(at / columns), GOLDEN)) + (at % columns)) % below),
+  );
+}
+
 /** The same, rounded to nearest even into the stored dtype. */
 export function seededData(
   seed: number,
@@ -69,9 +84,10 @@ export function seededData(
 export function seededSafetensors({ seed, dtype, tensors }: SeededWeights): Buffer {
   return safetensorsBytes(
     Object.entries(tensors).map(([name, tensor]) => {
-      const { buffer, byteOffset, byteLength } = seededData(seed, name, tensor, dtype);
-      const data = new Uint8Array(buffer, byteOffset, byteLength);
-      return { name, dtype: STORED[dtype].name, shape: tensor.shape, data };
+      const isTable = 'below' in tensor;
+      const made = isTable ? seededTable(seed, name, tensor) : seededData(seed, name, tensor, dtype);
+      const data = new Uint8Array(made.buffer, made.byteOffset, made.byteLength);
+      return { name, dtype: isTable ? 'I64' : STORED[dtype].name, shape: tensor.shape, data };
     }),
   );
 }

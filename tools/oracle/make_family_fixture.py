@@ -130,7 +130,9 @@ def chosen_keys(model, ids):
     if not found:
         return None
     places = torch.zeros(len(found), len(ids), (len(ids) + 7) // 8 * 8, dtype=torch.long)
-    places.scatter_(2, torch.stack(found), 1)
+    chosen = torch.stack(found)
+    # deepseek_v4 names -1 where there are fewer.
+    places.scatter_reduce_(2, chosen.clamp(min=0), (chosen >= 0).long(), "amax")
     # Where a query sees fewer keys than it may choose, transformers names some that it does not see, too.
     places[:, :, :len(ids)] *= torch.ones(len(ids), len(ids), dtype=torch.long).tril()
     return (places.view(len(found), len(ids), -1, 8) << torch.arange(8)).sum(-1).to(torch.uint8)

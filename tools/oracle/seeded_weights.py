@@ -15,6 +15,9 @@ Element i, counted in row-major order, of the tensor NAME is
     w   = mean + s * (std / 37837)                        in float64, each operation rounded once
     then rounded to float32, and from there to the recipe's dtype, to nearest even.
 
+A tensor of {"shape": [rows, columns], "below": N} is a table of int64: element [row, column] is a of i = row, plus the
+column, modulo N.  So the numbers of a row differ from each other.
+
 The sum of four uniform numbers is close to a normal distribution, and never farther than 3.47 standard deviations
 from its mean; 37837 is the standard deviation of s.  mix is the 32-bit finaliser of MurmurHash3, fnv1a the 32-bit
 FNV-1a hash.
@@ -59,6 +62,14 @@ def seeded(seed, name, shape, mean, std):
     return (mean + s * (std / SPREAD)).astype(np.float32).reshape(shape)
 
 
+def seeded_table(seed, name, shape, below):
+    """The table in int64."""
+    seed_mixed = mix(np.array([seed & MASK], dtype=np.uint32))[0]
+    key = mix(np.array([fnv1a(name)], dtype=np.uint32) ^ seed_mixed)
+    bits = mix(key + np.arange(shape[0], dtype=np.uint32) * np.uint32(2) * np.uint32(GOLDEN))
+    return (bits.astype(np.int64)[:, None] + np.arange(shape[1])) % below
+
+
 def as_dtype(values, dtype):
     """The bits of float32 values rounded to a dtype: uint32 of float32, uint16 of bfloat16 and float16."""
     bits = values.view(np.uint32)
@@ -70,9 +81,10 @@ def as_dtype(values, dtype):
 
 
 def recipe_weights(recipe):
-    """name -> float32 array, for each tensor of a recipe."""
-    return {name: seeded(recipe["seed"], name, t["shape"], t["mean"], t["std"])
-            for name, t in recipe["tensors"].items()}
+    """name -> float32 array, or one of int64 where the tensor is a table, for each tensor of a recipe."""
+    seed = recipe["seed"]
+    return {name: seeded_table(seed, name, t["shape"], t["below"]) if "below" in t
+            else seeded(seed, name, t["shape"], t["mean"], t["std"]) for name, t in recipe["tensors"].items()}
 
 
 # seed, name, shape, mean, std

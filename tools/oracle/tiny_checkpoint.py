@@ -86,6 +86,10 @@ def draw(tensors, model, tied):
             # A number that no training changes: apertus's activation has them beside its weights.
             out[name] = {"shape": [], "mean": tensor.item(), "std": 0.0}
             continue
+        if not tensor.is_floating_point():
+            # The experts that deepseek_v4 gives each token of its first layers to.
+            out[name] = {"shape": list(tensor.shape), "below": model.config.num_local_experts}
+            continue
         norm_mean = 0.0 if is_norm(name, tensor.ndim) and tensor.float().abs().max() == 0 else 1.0
         mean, std = mean_and_std(name, tensor.shape, tied, fan_in, norm_mean)
         if QK_NORM.search(name) and any(getattr(m, "scaling", None) == 1.0 for m in model.modules()):
@@ -103,7 +107,8 @@ def draw(tensors, model, tied):
 
 def put(recipe, model_class, folder, config, dtype, read_as=lambda name: name):
     """Writes the weights of a recipe, under the names that transformers reads, and loads them."""
-    tensors = {read_as(k): torch.from_numpy(v).to(DTYPES[dtype]) for k, v in recipe_weights(recipe).items()}
+    tensors = {read_as(k): torch.from_numpy(v) for k, v in recipe_weights(recipe).items()}
+    tensors = {k: v.to(DTYPES[dtype]) if v.is_floating_point() else v for k, v in tensors.items()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     model, info = model_class.from_pretrained(folder, config=config, dtype=torch.float32, attn_implementation="eager",
                                               output_loading_info=True)

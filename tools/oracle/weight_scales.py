@@ -66,6 +66,12 @@ def mean_and_std(name, shape, tied, fan_in=None, norm_mean=1.0):
     if name.endswith("layer_scalar"):
         # It multiplies all that a layer gives.
         return 1.0, NORM_STD
+    if re.search(r"hc_\w*scale$", name):
+        # What hyper-connections multiply by before their sigmoids.
+        return 1.0, NORM_STD
+    if name.endswith(".ape"):
+        # What a token's place in a window adds to its gates.
+        return 0.0, 1.0
     if len(shape) == 1 or name.endswith("bias"):
         return 0.0, BIAS_STD
     path = name.removesuffix(".weight")
