@@ -101,7 +101,7 @@ export {
   SLIDING_ROTARY_ROWS,
 } from './layers/base-attention.js';
 export { BaseLayer, slidingVariant } from './layers/base-layer.js';
-export { type CacheRef, layerCache, layerState, type StateRef } from './layers/cache-ref.js';
+export { type CacheRef, keyRows, layerCache, layerState, type StateRef } from './layers/cache-ref.js';
 export {
   CausalConv,
   type CausalConvOptions,
@@ -110,6 +110,11 @@ export {
   stateTensors,
 } from './layers/causal-conv.js';
 export * from './layers/clipped-linear.js';
+export {
+  CompressedAttention,
+  type CompressedAttentionConfig,
+  type EntryUse,
+} from './layers/compressed-attention.js';
 export * from './layers/config/index.js';
 export * from './layers/decoder-layers.js';
 export { DifferentialAttention, type DifferentialConfig } from './layers/differential-attention.js';
@@ -145,6 +150,7 @@ export {
   HyperHead,
   type HyperInput,
   type HyperNames,
+  type StreamConnection,
 } from './layers/hyper-connection.js';
 export { HyperLayer, type HyperLayerParts } from './layers/hyper-layer.js';
 export { Indexer, type IndexerConfig } from './layers/indexer.js';
@@ -161,6 +167,7 @@ export { type AdapterSizes, LowRankAdapter } from './layers/low-rank-adapter.js'
 export * from './layers/low-rank-residual.js';
 export { type MambaConfig, MambaMixer, type ScanNorm } from './layers/mamba.js';
 export { type Mamba2Config, Mamba2Mixer, type Mamba2Options, type Mamba2Scales } from './layers/mamba2.js';
+export { type MixingConfig, MixingConnection } from './layers/mixing-connection.js';
 export * from './layers/mlp.js';
 export { Module } from './layers/module.js';
 export { type NgramEmbeddingConfig, NgramEmbeddings, ngramRowsOf } from './layers/ngram-embeddings.js';
@@ -172,6 +179,7 @@ export * from './layers/per-layer-sandwich.js';
 export { type QkvNames, rotaryOrder } from './layers/projections.js';
 export * from './layers/relative-score-bias.js';
 export { addResidual, addScaled } from './layers/residual.js';
+export { type RootRouterConfig, RootSoftplusRouter, TableRouter } from './layers/root-softplus-router.js';
 export * from './layers/row-heads.js';
 export * from './layers/scaled-step.js';
 export * from './layers/seen-experts.js';

@@ -46,14 +46,34 @@ export class CorrectedTopK implements OpBuilder<'MOE_ROUTER'> {
     );
     const limited = addGroupLimit(graph, param, tensors, corrected);
     addTopK(graph, param, limited, `${opName}_top_corrected`, tensors.chosenOut);
-    const weights = rawWeights(param, tensors);
-    graph.addOperation(
-      new BaseOperation('Gather', { axis: 1, batchDims: 1 }, `${opName}_gather`),
-      [scores, tensors.chosenOut],
-      [weights],
-    );
-    addWeights(graph, param, tensors, weights);
+    addWeights(graph, param, tensors, addChosenScores(graph, param, tensors, scores));
   }
+}
+
+/** Experts that are chosen already, whose weights are their scores. */
+@CommonOpBuilder()
+export class ChosenBefore implements OpBuilder<'MOE_ROUTER'> {
+  readonly category = 'MOE_ROUTER';
+
+  isMatch({ choosesBy }: Param): true | string {
+    return choosesBy === 'nothing' || 'wants a choice that was made before';
+  }
+
+  build(graph: AtbGraph, param: Param, tensors: Tensors): void {
+    const scores = addScores(graph, param, tensors.logits);
+    addWeights(graph, param, tensors, addChosenScores(graph, param, tensors, scores));
+  }
+}
+
+/** Of all scores those of chosen experts. Returns their name. */
+function addChosenScores(graph: AtbGraph, param: Param, tensors: Tensors, scores: string): string {
+  const weights = rawWeights(param, tensors);
+  graph.addOperation(
+    new BaseOperation('Gather', { axis: 1, batchDims: 1 }, `${param.opName}_gather`),
+    [scores, tensors.chosenOut],
+    [weights],
+  );
+  return weights;
 }
 
 /** The experts of the highest logits: sigmoids of high logits are all 1, and would not tell them apart. */
@@ -81,6 +101,7 @@ function addScores(
   logits: string,
   scores = `${opName}_scores`,
 ): string {
+  if (scoring === 'none') return logits;
   const op =
     scoring === 'softmax'
       ? new BaseOperation('Softmax', { axes: [1] }, `${opName}_softmax`)

@@ -59,10 +59,10 @@ export interface PositionalEmbeddingTypes {
 export interface CategoryParams {
   MOE_ROUTER: {
     readonly topK: number;
-    /** What scores the experts: softmax over all of them, or the sigmoid of each. */
-    readonly scoring: 'softmax' | 'sigmoid';
-    /** The highest of these are chosen. Weights are scores, to which nothing was added; with logits, of the chosen ones. */
-    readonly choosesBy: 'scores' | 'corrected' | 'logits';
+    /** What scores the experts: softmax over all of them, or the sigmoid of each; `none`: logits are scores. */
+    readonly scoring: 'softmax' | 'sigmoid' | 'none';
+    /** The highest are chosen, or `chosenOut` is there by then. Weights are scores as they were; of logits, of the chosen. */
+    readonly choosesBy: 'scores' | 'corrected' | 'logits' | 'nothing';
     /** Experts stand in groups of neighbours, of which only the best are chosen from. */
     readonly groups?: ExpertGroups;
     /** Whether the weights of a token are divided by their sum. */

@@ -30,6 +30,16 @@ export function layerCache(
   return { cache, key, value };
 }
 
+/** A cache of one head of keys, which has a row for every `tokensPerRow` tokens. */
+export const keyRows = (layerId: number, key: string, size: number, tokensPerRow?: number): CacheRef => ({
+  cache: {
+    key: `layer_${layerId}_${key}`,
+    ...{ heads: 1, keySize: size, valueSize: size },
+    ...(tokensPerRow !== undefined && { tokensPerRow }),
+  },
+  key,
+});
+
 /** A recurrent state as a layer uses it. */
 export interface StateRef {
   readonly state: StateDesc;

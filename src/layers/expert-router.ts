@@ -13,9 +13,12 @@ export interface RouterConfig {
   readonly numExperts: number;
   /** How many of them each token is given to. */
   readonly numExpertsPerToken: number;
-  readonly scoring: 'softmax' | 'sigmoid';
+  /** What makes scores of logits; `none`: the logits are scores. */
+  readonly scoring: 'softmax' | 'sigmoid' | 'none';
   /** Whether the highest logits are chosen, and scored among themselves; scores of all are compared when absent. */
   readonly choosesByLogits?: boolean;
+  /** Whether `chosen_experts` is there by then, and scores decide about weights alone; false when absent. */
+  readonly isChosen?: boolean;
   /** Whether the weights of a token are divided by their sum. */
   readonly normTopkProb: boolean;
   /** What keeps that sum, which may be 0, above 0: a number that is added, or that it is at least. */
@@ -124,7 +127,8 @@ export class ExpertRouter extends Module {
       expertGroups,
     } = this.config;
     const byScores = this.correction ? 'corrected' : 'scores';
-    const choosesBy = this.config.choosesByLogits ? 'logits' : byScores;
+    const { choosesByLogits, isChosen } = this.config;
+    const choosesBy = isChosen ? 'nothing' : choosesByLogits ? 'logits' : byScores;
     const [sumAdded, sumBound] = this.sumGuards;
     CommonOpBuilderManager.getBuilder({
       category: 'MOE_ROUTER',

@@ -25,6 +25,13 @@ export interface HyperNames {
   readonly scale: string;
 }
 
+/** `<name>_fn`, `<name>_base`, `<name>_scale`. */
+export const hyperNames = (name: string): HyperNames => ({
+  fn: `${name}_fn`,
+  base: `${name}_base`,
+  scale: `${name}_scale`,
+});
+
 /**
  * Gates of all streams, made of all of them: sigmoid(fn(norm(streams)) * scale + base) + eps, in f32. `groups` 1: how
  * much of each stream a step reads; 2: and behind them how much of its result each stream takes.
@@ -125,15 +132,23 @@ class StreamGates extends Module {
 export interface HyperInput {
   /** [tokens, hidden] */
   readonly input: string;
-  /** [tokens, streams, 1] */
+  /** How much of the result each stream takes, as the connection wants it. */
   readonly taken: string;
+}
+
+/** A way from streams of hidden states to a step, and back. */
+export interface StreamConnection extends Module {
+  /** `streams` [tokens, streams, hidden] -> what the step reads. */
+  buildGraph(graph: AtbGraph, streams: string): HyperInput;
+  /** What streams become by `result` [tokens, hidden]: -> `out` [tokens, streams, hidden]. */
+  buildResultGraph(graph: AtbGraph, streams: string, input: HyperInput, result: string, out: string): string;
 }
 
 /**
  * A step between streams of hidden states, which has a way in and a way out of each (hyper-connections, arXiv:2409.19606)
  * but none from stream to stream: transformers 5.24, HYV4HyperConnection.
  */
-export class HyperConnection extends Module {
+export class HyperConnection extends Module implements StreamConnection {
   readonly gates: StreamGates;
 
   /** `name` is that of its operations. Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH. */

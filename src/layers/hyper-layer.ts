@@ -3,20 +3,20 @@ import type { GraphKind } from '../graph/graph-kind.js';
 import type { Weights } from '../weights/weights.js';
 import { BaseLayer } from './base-layer.js';
 import { ATTENTION_RESIDUAL, type PreNormParts } from './decoder-layers.js';
-import type { HyperConnection } from './hyper-connection.js';
+import type { StreamConnection } from './hyper-connection.js';
 
 /** The parts of a layer between streams of hidden states. */
 export interface HyperLayerParts extends PreNormParts {
-  readonly aroundAttention: HyperConnection;
-  readonly aroundMlp: HyperConnection;
+  readonly aroundAttention: StreamConnection;
+  readonly aroundMlp: StreamConnection;
 }
 
 /** Attention and MLP, each of which reads a norm of gated streams and gives its result to all of them. */
 export class HyperLayer extends BaseLayer {
-  readonly aroundAttention: HyperConnection;
+  readonly aroundAttention: StreamConnection;
   readonly inputLayernorm: PreNormParts['inputLayernorm'];
   readonly selfAttn: PreNormParts['selfAttn'];
-  readonly aroundMlp: HyperConnection;
+  readonly aroundMlp: StreamConnection;
   readonly postAttentionLayernorm: PreNormParts['postAttentionLayernorm'];
   readonly mlp: PreNormParts['mlp'];
 

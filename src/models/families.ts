@@ -26,6 +26,7 @@ export * from './deberta_v2/index.js';
 export * from './deepseek/index.js';
 export * from './deepseek_v2/index.js';
 export * from './deepseek_v3/index.js';
+export * from './deepseek_v4/index.js';
 export * from './deepseek_v32/index.js';
 export * from './diffllama/index.js';
 export * from './distilbert/index.js';

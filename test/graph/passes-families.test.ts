@@ -49,6 +49,26 @@ const STREAMED_EXPERTS = {
   plain: 'RmsNorm Elewise Linear Sigmoid Elewise Sort Gather Elewise FusedExperts Linear Elewise',
 };
 
+/** What a step of a layer of streams reads, and what becomes of its result. */
+const hyper = (step: string): string => `Elewise Linear HyperWeights MixStreams ${step} MixStreams`;
+/** The tail of heads, turned. */
+const TAIL = 'Slice Rope Slice Concat';
+/** An entry of several tokens. */
+const ENTRY = `Linear WindowPool RmsNorm ${TAIL} ReshapeAndCache`;
+/** Attention to a window and to entries, from the norms of queries and keys on: with none, with all, with chosen ones. */
+const toEntries = (entries: string): string =>
+  `RmsNorm RmsNorm Slice ${TAIL} Slice Concat ReshapeAndCache ${entries}CompressedAttention Elewise ${TAIL} Slice Slice Transpose Concat Linear Linear`;
+const CHOSEN_ENTRIES = hyper(
+  `RmsNorm Linear Split RmsNorm Linear ${toEntries(`${ENTRY} ${ENTRY} Elewise Linear Linear ${TAIL} LightningIndexer `)}`,
+);
+/** Experts that are scored by roots of softplus: by a table, and by scores. */
+const ROOT =
+  'Activation Elewise Activation Elewise Sigmoid Activation Elewise Elewise Activation Elewise Sigmoid Elewise Sigmoid Elewise';
+const WEIGHED_ROOTS =
+  'Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Activation Linear Elewise';
+const BY_TABLE = hyper(`RmsNorm Elewise Linear Gather Cast ${ROOT} ${WEIGHED_ROOTS}`);
+const BY_ROOT = hyper(`RmsNorm Elewise Linear ${ROOT} Elewise Sort ${WEIGHED_ROOTS}`);
+
 /** Linear attention by the gated delta rule. */
 const DELTA = 'RmsNorm Linear Linear CausalConv1d GatedDeltaRule RmsNorm Slice Activation Elewise';
 
@@ -330,6 +350,13 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   'Linear Split RmsNorm RmsNorm ReshapeAndCache Linear RmsNorm Linear RmsNorm': ['olmo_hybrid'],
   'RmsNorm Linear Linear Slice CausalConv1d Slice CausalConv1d Slice CausalConv1d Concat Concat GatedDeltaRule RmsNorm Slice Activation Elewise':
     ['olmo_hybrid', 'olmo_hybrid-rotary'],
+  [`${hyper(`Split ${toEntries('')}`)} ${BY_TABLE}`]: ['deepseek_v4'],
+  [`${CHOSEN_ENTRIES} ${BY_ROOT}`]: ['deepseek_v4', 'deepseek_v4-unscaled'],
+  [`${hyper(`RmsNorm Linear Split ${toEntries(`${ENTRY} `)}`)} ${BY_ROOT}`]: [
+    'deepseek_v4',
+    'deepseek_v4-unscaled',
+  ],
+  [`${CHOSEN_ENTRIES} ${BY_TABLE}`]: ['deepseek_v4-unscaled'],
   [SPARSE]: ['deepseek_v32', 'deepseek_v32-dense', 'glm_moe_dsa', 'glm_moe_dsa-shared'],
   [`${SPARSE} RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise`]:
     ['deepseek_v32'],

@@ -44,6 +44,9 @@ const CLAMPED_SPARSE =
   /(LightningIndexer|SparseAttention) is an extension op$|(limit|clampForm) is an extension key$/;
 /** What it lacks for bounds of what gates let through. */
 const CLAMPED = /(limit|clampForm) is an extension key$/;
+/** What it lacks for streams, and for attention to entries of several tokens. */
+const ENTRIES =
+  /(CompressedAttention|HyperWeights|LightningIndexer|MixStreams|WindowPool) is an extension op$|(limit|clampForm) is an extension key$/;
 /** What it lacks where a number of each head takes part in softmaxes. */
 const SINKS = /hasSinks is an extension key$/;
 /** The same, and what it lacks for values of another size than keys where a sequence has several tokens. */
@@ -55,6 +58,8 @@ const EXTENSIONS: Readonly<Record<string, RegExp>> = {
   'bailing_hybrid-lora': CLAMPED_STATES,
   bamba: STATES,
   'bamba-groups': STATES,
+  deepseek_v4: ENTRIES,
+  'deepseek_v4-unscaled': ENTRIES,
   deepseek_v32: SPARSE,
   'deepseek_v32-dense': SPARSE,
   falcon_h1: STATES,

@@ -1,10 +1,17 @@
 import type { ModelRunner } from '../../src/runner/model-runner.js';
 import type { KeysOfPrompt } from './families.js';
 
+/** For each layer, the one whose indexer chooses its keys; or what its queries attend to beside a window. */
+interface Choosing {
+  readonly indexOwners?: readonly number[];
+  readonly entryUses?: readonly string[];
+}
+
 /** The keys that each query attends to in each layer with an indexer, [indexers][tokens], each as `0,4,17`. */
 export async function chosenKeys(runner: ModelRunner, prompt: Int32Array): Promise<string[][]> {
-  const { indexOwners } = runner.config as { readonly indexOwners?: readonly number[] };
-  const owners = [...new Set(indexOwners)];
+  const { indexOwners, entryUses = [] } = runner.config as unknown as Choosing;
+  const choosing = [...entryUses.keys()].filter((layer) => entryUses[layer] === 'chosen');
+  const owners = [...new Set(indexOwners ?? choosing)];
   const paths = owners.map((layer) => `layer_${layer}/chosen_keys`);
   const { tensors } = await runner.trace(prompt, paths);
   return paths.map((path) => {

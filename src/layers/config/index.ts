@@ -21,6 +21,7 @@ export {
   tablePositions,
 } from './encoder.js';
 export { type EncoderHeads, encoderHeads } from './encoder-heads.js';
+export { type EntryDefaults, entryAttention, hashLayers } from './entries.js';
 export {
   EXPERTS,
   type ExpertDefaults,

@@ -1,0 +1,67 @@
+import {
+  biases,
+  type ConfigOf,
+  constant,
+  defineConfig,
+  entryAttention,
+  experts,
+  field,
+  fullAttention,
+  hashLayers,
+  integer,
+  keysBecause,
+  mlp,
+  only,
+  positive,
+  predictionLayers,
+  routedScalingFactor,
+  SIZE,
+  textModel,
+} from '../../layers/config/index.js';
+
+/** Defaults of transformers 5.24, DeepseekV4Config. */
+export const DEEPSEEK_V4_CONFIG = defineConfig({
+  fields: {
+    ...textModel({ tieWordEmbeddings: false }),
+    slidingWindows: fullAttention,
+    ...entryAttention({
+      ...{ headDim: 512, rank: 1024, groups: 8, window: 128 },
+      ...{ indexHeads: 64, indexHeadDim: 128, indexTopK: 512 },
+    }),
+    streams: field('hc_mult', integer(1, 16), 4),
+    sinkhornIterations: field('hc_sinkhorn_iters', integer(1, 1000), 20),
+    hyperEps: field('hc_eps', positive(1), 1e-6),
+    hyperMagnitude: constant(2),
+    rmsNormEps: field('rms_norm_eps', positive(1), 1e-6),
+    ...mlp({ hiddenAct: 'silu' }),
+    intermediateSize: field('moe_intermediate_size', SIZE, 2048),
+    ...biases({ qkv: false, dense: false, mlp: false }),
+    biased: field(['attention_bias', 'mlp_bias'], only(false), false),
+    ...experts({
+      numExperts: 256,
+      numExpertsPerToken: 6,
+      moeIntermediateSize: 2048,
+      normTopkProb: 'always',
+      names: { numExperts: ['n_routed_experts', 'num_local_experts'] },
+    }),
+    sharedExperts: field('n_shared_experts', only(1), 1),
+    hashLayers,
+    scoringFunction: field('scoring_func', only('sqrtsoftplus'), 'sqrtsoftplus'),
+    choice: field('topk_method', only('noaux_tc'), 'noaux_tc'),
+    sumGuard: constant({ added: 1e-20 }),
+    routedScalingFactor: routedScalingFactor(1.5),
+    swigluLimit: field('swiglu_limit', positive(1e6), 10),
+    predictionLayers: predictionLayers(1),
+  },
+  irrelevant: {
+    expert_dtype: 'files say of each tensor what it is made of',
+    ...keysBecause(
+      'concerns layers behind the last, which guess further tokens',
+      'dspark_block_size',
+      'dspark_noise_token_id',
+      'dspark_target_layer_ids',
+      'dspark_markov_rank',
+    ),
+  },
+});
+export type DeepseekV4Config = ConfigOf<typeof DEEPSEEK_V4_CONFIG>;
