@@ -16,6 +16,7 @@ import { tilesOf } from './image/tiles.js';
 import { tilingOf } from './image/tilings.js';
 import { cmykToRgb, upperBytes } from './image/to-rgb.js';
 import { logMel } from './sound/log-mel.js';
+import { magnitudeMel } from './sound/magnitude-mel.js';
 import { resample } from './sound/resample.js';
 
 // The thread in which pictures and sound are computed. It answers one request after another.
@@ -40,6 +41,7 @@ const WORK = {
   patchesOf,
   resample,
   logMel,
+  magnitudeMel,
 };
 export type Work = typeof WORK;
 

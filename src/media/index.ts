@@ -67,5 +67,6 @@ export {
   MEL_TAIL,
   type MelSpan,
 } from './sound/log-mel.js';
+export { type MagnitudeMel, magnitudeMel } from './sound/magnitude-mel.js';
 export { FILTER_REACH, resample } from './sound/resample.js';
 export { isWav, readWav, type Sound } from './sound/wav.js';

@@ -26,7 +26,15 @@ export {
   slidingMaskName,
   slidingMasks,
 } from './masks.js';
-export { MEL_PLANES, melPlanes, type PlaneSize, planesOf } from './mel-planes.js';
+export {
+  MEL_PLANES,
+  melPlanes,
+  type PlaneSize,
+  planesOf,
+  type WholePlanes,
+  wholeMelPlanes,
+  wholePlanesOf,
+} from './mel-planes.js';
 export { MROPE_IDS, MROPE_TABLES, mrope, turnsInThrees } from './mrope.js';
 export { type NgramHashes, ngramRows } from './ngram-rows.js';
 export { LINE_ROWS, lineRows, PACKED_ROWS, packedRows } from './packed-rows.js';
@@ -82,6 +90,7 @@ export {
   sinusoids,
 } from './sinusoids.js';
 export { PAIRED_ROWS, pairedRows, SOUND, sound } from './sound.js';
+export { SOUND_CONTEXT, type SoundReach, soundContext } from './sound-context.js';
 export { groupedRows, soundRotary } from './sound-rows.js';
 export { mergedSquares, SQUARE, squarePictures, squareRotary } from './square-pictures.js';
 export {

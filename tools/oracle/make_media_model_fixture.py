@@ -542,9 +542,12 @@ GEMMA4_TEXT = TEXT | dict(head_dim=16, global_head_dim=32, sliding_window=12, pa
                           layer_types=["sliding_attention", "full_attention", "full_attention"])
 GEMMA4_VISION = dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
                      num_key_value_heads=2, head_dim=16, patch_size=4, position_embedding_size=256, use_clipped_linears=True)
+# Rows of sound look back as far as a chunk; as many bins as the first convolution has channels, of which the class counts on.
+GEMMA4_AUDIO = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, subsampling_conv_channels=[16, 8], attention_chunk_size=4,
+                    attention_context_left=5, output_proj_dims=48, attention_logit_cap=5.0)
 CASES["gemma4"] = dict(
-    config=dict(text_config=GEMMA4_TEXT, vision_config=GEMMA4_VISION, image_token_id=IMAGE, video_token_id=VIDEO,
-                audio_token_id=VIDEO_START, boi_token_id=START, eoi_token_id=END),
+    config=dict(text_config=GEMMA4_TEXT, vision_config=GEMMA4_VISION, audio_config=GEMMA4_AUDIO, image_token_id=IMAGE, video_token_id=VIDEO,
+                audio_token_id=VIDEO_START, boi_token_id=START, eoi_token_id=END, boa_token_id=BESIDE, eoa_token_index=BELOW),
     fitted=True, seed=1)
 # Tokens of a picture see each other in the first and the third layer, within a window that is shorter than a picture.
 CASES["gemma4-whole"] = dict(
@@ -552,7 +555,9 @@ CASES["gemma4-whole"] = dict(
         text_config=GEMMA4_TEXT | dict(num_hidden_layers=4, num_kv_shared_layers=0, hidden_size_per_layer_input=0,
                                        use_bidirectional_attention="vision", attention_k_eq_v=True,
                                        layer_types=["sliding_attention", "full_attention"] * 2),
-        vision_config=GEMMA4_VISION | dict(use_clipped_linears=False, standardize=True, num_key_value_heads=4)),
+        vision_config=GEMMA4_VISION | dict(use_clipped_linears=False, standardize=True, num_key_value_heads=4),
+        audio_config=GEMMA4_AUDIO | dict(use_clipped_linears=False, num_hidden_layers=1, conv_kernel_size=3, residual_weight=0.7,
+                                         attention_context_left=4, hidden_act="gelu")),
     fitted=True, seed=1)
 # Frames four at a time; positions of a square that pictures are larger and smaller than; half of the layers have no experts.
 LATENT = dict(model_type="deepseek_v3", kv_lora_rank=16, q_lora_rank=32, qk_nope_head_dim=16, qk_rope_head_dim=16, v_head_dim=16,
@@ -654,6 +659,14 @@ FITTED = [
     [19],
     [5, (0, 70, 121, 1), 4],
     [(0, 120, 3, 2), (0, 90, 60, 3), 7],
+    [3, (3, 3, 53, 4), 5],
+]
+
+# The same with sounds: as short as can be, a tenth of a second, longer than rows look back.
+FITTED_HEARD = [
+    [19],
+    [5, (0, 70, 121, 1), 4, (-1, 321, 16000, 1), 3],
+    [(0, 120, 3, 2), (-1, 1600, 16000, 2), 7, (-1, 20011, 16000, 3), 3],
     [3, (3, 3, 53, 4), 5],
 ]
 
@@ -1280,6 +1293,53 @@ class FittedPrompt(Prompt):
         return torch.cat([rows[VIDEO if frames else IMAGE].pop(0) for frames, *_ in self.media]).float()
 
 
+class FittedHeardPrompt(FittedPrompt):
+    """The same with sounds, whose spectrograms are computed in float64."""
+
+    def __init__(self, parts, number, processor, extractor):
+        self.extractor, self.sounds = extractor, []
+        super().__init__(parts, number, processor)
+
+    def show(self, *part):
+        if part[0] >= 0:
+            return super().show(*part)
+        wave = sound(part[1], part[3]).astype(numpy.float64) / 32768
+        padded, mask = numpy.pad(wave, (0, -len(wave) % 128)), (numpy.arange(len(wave) + -len(wave) % 128) < len(wave)).astype(numpy.int64)
+        mel, heard = self.extractor._extract_spectrogram(padded, mask)
+        self.sounds.append((torch.tensor(mel * heard[:, None], dtype=torch.float32), torch.tensor(heard)))
+        self.media.append([*part, len(self.ids)])
+        self.add([BESIDE] + [VIDEO_START] * int(heard[::2][::2].sum()) + [BELOW])
+
+    def heard(self):
+        """Each filled up behind its end, where nobody looks."""
+        longest = max(len(mask) for _, mask in self.sounds)
+        fill = lambda of: torch.cat([of, of.new_zeros(longest - len(of), *of.shape[1:])])
+        return {name: torch.stack([fill(one[index]) for one in self.sounds])
+                for index, name in enumerate(("input_features", "input_features_mask"))}
+
+    def inputs(self, more=()):
+        return super().inputs(more) | (self.heard() if self.sounds else {})
+
+    def encoded(self, model):
+        seen, silent = [part for part in self.media if part[0] >= 0], self.media
+        self.media = seen
+        rows = super().encoded(model) if seen else torch.zeros(0)
+        self.media = silent
+        counts = [int(token) for token in self.counts()]
+        rows = list(rows.split([count for count, part in zip(counts, silent) if part[0] >= 0])) if seen else []
+        out = model.model.get_audio_features(**self.heard()) if self.sounds else None
+        heard = [of[mask] for of, mask in zip(out.pooler_output, out.attention_mask)] if out else []
+        return torch.cat([(heard if part[0] < 0 else rows).pop(0) for part in silent]).float()
+
+    def counts(self):
+        """Rows of each thing."""
+        found, ends = [], [part[4] for part in self.media[1:]] + [len(self.ids)]
+        for part, end in zip(self.media, ends):
+            token = VIDEO_START if part[0] < 0 else VIDEO if part[0] else IMAGE
+            found.append(sum(each == token for each in self.ids[part[4]:end]))
+        return found
+
+
 class BoundedPrompt(Prompt):
     """Pictures on black; frames four together, each time behind when they begin, at two a second."""
 
@@ -1841,7 +1901,7 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     fresh = remote_checkpoint(case, out) if "raw" in case else transformers_checkpoint(case, family, out)
     config = case.get("raw") or case["config"]
-    hears = "audio_config" in config and "merge" not in case
+    hears = "audio_config" in config and "merge" not in case and "fitted" not in case
     if hears:
         processor = transformers.WhisperFeatureExtractor(feature_size=config["audio_config"]["num_mel_bins"])
     elif "tiles" in case:
@@ -1865,7 +1925,7 @@ def main():
         sounding = kinds.get(family.partition("-")[0])
         audio = [config["audio_config"]] if sounding else []
         prompts = [(sounding or SoundPrompt)(parts, i, processor, *audio) for i, parts in enumerate(SOUNDS)]
-    elif "audio_config" in config:
+    elif "audio_config" in config and "merge" in case:
         extractor = transformers.WhisperFeatureExtractor(feature_size=config["audio_config"]["num_mel_bins"])
         kind = StretchedOmniPrompt if "n_window_infer" in config["audio_config"] else OmniPrompt
         prompts = [kind(parts, i, processor, case, extractor) for i, parts in enumerate(OMNI)]
@@ -1883,7 +1943,10 @@ def main():
     elif "fitted" in case:
         vision = config["vision_config"]
         write_frames(out, dict(patch_size=vision["patch_size"], max_soft_tokens=70, do_normalize=True))
-        prompts = [FittedPrompt(parts, i, processor) for i, parts in enumerate(FITTED)]
+        extractor = transformers.Gemma4AudioFeatureExtractor(feature_size=config["audio_config"]["subsampling_conv_channels"][0])
+        file = out / "preprocessor_config.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | dict(feature_size=extractor.feature_size), indent=2) + "\n")
+        prompts = [FittedHeardPrompt(parts, i, processor, extractor) for i, parts in enumerate(FITTED_HEARD)]
     elif "tiled" in case:
         prompts = [TiledPrompt(parts, i, processor, config["image_token_index"]) for i, parts in enumerate(SINGLE)]
     elif "numbered" in case:

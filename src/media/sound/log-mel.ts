@@ -1,3 +1,5 @@
+import { heardBy, melFilters, SLANEY } from './mel-filters.js';
+
 /** Whisper's numbers. */
 export const MEL_RATE = 16_000;
 const WINDOW = 400;
@@ -25,7 +27,13 @@ export const MEL_TAIL = 2;
  */
 export function logMel(samples: Float32Array, bins: number, span: MelSpan): Float32Array {
   const length = Math.min(samples.length, span.samples);
-  const filters = melFilters(bins);
+  const filters = melFilters(SLANEY, {
+    bins,
+    frequencies: BINS,
+    low: 0,
+    high: MEL_RATE / 2,
+    top: MEL_RATE / 2,
+  });
   const dft = new RealDft();
   const values = new Float64Array(span.frames * bins).fill(Math.log10(FLOOR));
   const frame = new Float64Array(WINDOW);
@@ -40,10 +48,8 @@ export function logMel(samples: Float32Array, bins: number, span: MelSpan): Floa
     // Of silence there is nothing to compute.
     if (frame.every((value) => value === 0)) continue;
     dft.powers(frame, power);
-    for (const [mel, { first, weights }] of filters.entries()) {
-      let sum = 0;
-      for (let k = 0; k < weights.length; k++) sum += (weights[k] as number) * (power[first + k] as number);
-      const value = Math.log10(Math.max(sum, FLOOR));
+    for (const [mel, filter] of filters.entries()) {
+      const value = Math.log10(Math.max(heardBy(filter, power), FLOOR));
       values[i * bins + mel] = value;
       if (value > largest) largest = value;
     }
@@ -88,38 +94,4 @@ class RealDft {
       result[k] = real * real + imaginary * imaginary;
     }
   }
-}
-
-/** The frequencies that a mel looks at, and how much. */
-interface MelFilter {
-  readonly first: number;
-  readonly weights: Float64Array;
-}
-
-/** Slaney's scale: linear up to 1 kHz, then logarithmic. */
-const BREAK_HZ = 1000;
-const BREAK_MEL = 15;
-const LOG_STEP = 27 / Math.log(6.4);
-const toMel = (hz: number): number =>
-  hz < BREAK_HZ ? (3 * hz) / 200 : BREAK_MEL + Math.log(hz / BREAK_HZ) * LOG_STEP;
-const toHz = (mel: number): number =>
-  mel < BREAK_MEL ? (200 * mel) / 3 : BREAK_HZ * Math.exp((mel - BREAK_MEL) / LOG_STEP);
-
-/** Triangles of one area each. */
-function melFilters(bins: number): MelFilter[] {
-  const top = toMel(MEL_RATE / 2);
-  const edges = Array.from({ length: bins + 2 }, (_, i) => toHz((top * i) / (bins + 1)));
-  return Array.from({ length: bins }, (_, mel) => {
-    const [left, centre, right] = edges.slice(mel, mel + 3) as [number, number, number];
-    const weights = Float64Array.from({ length: BINS }, (_, k) => {
-      const hz = (k * (MEL_RATE / 2)) / (BINS - 1);
-      const slope = Math.min((hz - left) / (centre - left), (right - hz) / (right - centre));
-      return (Math.max(0, slope) * 2) / (right - left);
-    });
-    const first = weights.findIndex((weight) => weight > 0);
-    const last = weights.findLastIndex((weight) => weight > 0);
-    return first < 0
-      ? { first: 0, weights: new Float64Array() }
-      : { first, weights: weights.slice(first, last + 1) };
-  });
 }

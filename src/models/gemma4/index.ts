@@ -1,11 +1,14 @@
+import { DECODER_KINDS, ENCODE, ENCODE_SOUND, type GraphKind } from '../../graph/graph-kind.js';
 import { headNamesUnder, registerModel, routerOf } from '../../router/index.js';
 import type { StepInput } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';
+import type { SoundTower } from '../base/audio/index.js';
 import { FlashWithEncoderATB } from '../base/flash-with-encoder-atb.js';
 import { InsertingModelATB, insertInputs } from '../base/inserting-text-atb.js';
 import { BORROWED, FlashGemma4ForCausalLMATB, Gemma4ModelATB } from '../gemma4_text/index.js';
 import { GEMMA4_WHOLE_CONFIG, type Gemma4WholeConfig } from './config.js';
-import { Gemma4Processor } from './processor.js';
+import { gemma4Processor } from './processor.js';
+import { gemma4SoundTower } from './sound-tower.js';
 import { Gemma4Tower } from './vision-tower.js';
 
 const ROOT = 'model.language_model';
@@ -21,16 +24,19 @@ export class FlashGemma4TextOfAllATB extends FlashGemma4ForCausalLMATB {
 const seesInserts = ({ bidirectional }: Gemma4WholeConfig): boolean => bidirectional !== undefined;
 
 /**
- * Gemma 4 that sees pictures of any shape, whose tokens see each other in layers with a window where the file says so.
+ * Gemma 4 that sees pictures of any shape, whose tokens see each other in layers with a window where the file says so, and
+ * hears where it has what hears.
  */
 export class FlashGemma4VisionForCausalLMATB extends FlashWithEncoderATB<Gemma4WholeConfig> {
   readonly name = 'gemma4';
+  override readonly graphKinds: readonly GraphKind[];
   protected readonly model: InsertingModelATB;
   protected readonly encoderModule: Gemma4Tower;
+  protected override readonly soundModule: SoundTower | undefined;
 
   constructor(config: Gemma4WholeConfig, weights: Weights) {
     super(config, weights, { softcap: config.logitSoftcap, names: headNamesUnder(ROOT) });
-    const { vision, imageTokenId, videoTokenId, audioTokenId } = config;
+    const { vision, audio, imageTokenId, videoTokenId, audioTokenId } = config;
     if (!vision) throw new TypeError('a model without an encoder is text alone');
     const padded = [imageTokenId, videoTokenId, audioTokenId].filter((id) => id !== undefined);
     const seeing = { ...config, padded, seesInserts: seesInserts(config) };
@@ -42,6 +48,9 @@ export class FlashGemma4VisionForCausalLMATB extends FlashWithEncoderATB<Gemma4W
       inner.at('embed_vision'),
       config.hiddenSize,
     );
+    this.soundModule =
+      audio && gemma4SoundTower(audio, inner.at('audio_tower'), inner.at('embed_audio'), config.hiddenSize);
+    this.graphKinds = [...DECODER_KINDS, ENCODE, ...(audio ? [ENCODE_SOUND] : [])];
   }
 
   protected override get decoderInputs(): readonly StepInput[] {
@@ -55,16 +64,16 @@ export const Gemma4WholeRouter = routerOf(GEMMA4_WHOLE_CONFIG, FlashGemma4Vision
   modelOf: ({ vision_config: vision, text_config: text, hidden_size: size }) =>
     vision || !(text || size) ? undefined : FlashGemma4TextOfAllATB,
   headNames: headNamesUnder(ROOT),
-  harmlessTensors: [...BORROWED, /^model\.(audio_tower|embed_audio)\./],
+  harmlessTensors: BORROWED,
   mediaProcessor: async (folder, config, encode) =>
-    config.vision && Gemma4Processor.load(folder, config, config.vision, encode),
+    config.vision && gemma4Processor(folder, config, config.vision, encode),
   about: {
     kind: 'media',
     features: [
       'pictures of any shape, within a budget of tokens',
       'frames behind their times',
       'text of gemma4_text',
-      'no sound',
+      'sound, the first 30 s',
     ],
     reference: 'transformers',
   },

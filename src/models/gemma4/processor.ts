@@ -14,12 +14,20 @@ import {
   DEFAULT_FPS,
   type EncodeWords,
   fitBlocks,
+  MEL_HOP,
   type MediaFiles,
   type MediaPiece,
   type MediaProcessor,
   mediaKey,
   type Picture,
 } from '../../media/index.js';
+import {
+  type MagnitudeKind,
+  magnitudeProcessor,
+  OmniProcessor,
+  readMagnitudeFiles,
+  SurroundedSound,
+} from '../base/audio/index.js';
 import { type ModelFolder, readProcessorConfig } from '../base/processor-files.js';
 import { channels, commonSize, picturesOf } from '../base/vision/index.js';
 import type { Gemma4WholeConfig, VisionConfig } from './config.js';
@@ -92,7 +100,7 @@ export class Gemma4Processor implements MediaProcessor {
     };
   }
 
-  /** @throws CONFIG_INVALID, REQUEST_INVALID for patches that are not the encoder's */
+  /** Of what is seen. @throws CONFIG_INVALID, REQUEST_INVALID for patches that are not the encoder's */
   static async load(
     folder: ModelFolder,
     model: Gemma4WholeConfig,
@@ -136,6 +144,30 @@ export class Gemma4Processor implements MediaProcessor {
     const input = { data, rows: rows * columns, count, shape: grid, key };
     return [words(imageStartId), { ...input, ...(bidirectional && { isWhole: true }) }, words(imageEndId)];
   }
+}
+
+/** Defaults of transformers 5.24, Gemma4AudioFeatureExtractor. */
+export const GEMMA4_SOUND: MagnitudeKind = {
+  ...{ milliseconds: 20, low: 0, high: 8000, preemphasis: 0, isFine: false },
+  ...{ floor: 1e-3, addsFloor: true, leads: true },
+};
+
+/** Pictures and frames, and sound where the model hears. @throws as `Gemma4Processor.load` and `readMagnitudeFiles` */
+export async function gemma4Processor(
+  folder: ModelFolder,
+  model: Gemma4WholeConfig,
+  vision: VisionConfig,
+  encode: EncodeWords,
+): Promise<MediaProcessor> {
+  const seen = await Gemma4Processor.load(folder, model, vision, encode);
+  const { audio, audioTokenId, audioStartId, audioEndId } = model;
+  if (!audio) return seen;
+  const mel = await readMagnitudeFiles(folder, GEMMA4_SOUND, audio.channels[0]);
+  // A frame counts whose samples, and one more behind them, are all the sound's.
+  const frames = (samples: number) => Math.ceil((samples - mel.window + mel.lead) / MEL_HOP);
+  const heard = magnitudeProcessor(audioTokenId, mel, frames);
+  const [before, behind] = [audioStartId, audioEndId].map((id) => (id === undefined ? [] : [id]));
+  return new OmniProcessor(seen, new SurroundedSound(heard, before ?? [], behind ?? []));
 }
 
 /** @throws REQUEST_INVALID for patches that are not the encoder's */

@@ -17,7 +17,6 @@ import { QWEN2_5_OMNI_CONFIG, type Qwen25OmniConfig } from './config.js';
 import { qwen25OmniProcessor } from './processor.js';
 
 export { QWEN2_5_OMNI_CONFIG, SPEECH_KEYS } from './config.js';
-export { OmniProcessor } from './processor.js';
 
 /** How many rows of sound see each other. */
 const WINDOWS = 'sound_window_len';

@@ -2,11 +2,17 @@ import { DECODER_KINDS, ENCODE, ENCODE_SOUND, type GraphKind } from '../../graph
 import { ExpertRouter, Experts, SparseMLP } from '../../layers/experts.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
-import { LONGEST_SOUND, readMelFiles, SoundProcessor, type SoundTower } from '../base/audio/index.js';
+import {
+  LONGEST_SOUND,
+  OmniProcessor,
+  readMelFiles,
+  SoundProcessor,
+  type SoundTower,
+} from '../base/audio/index.js';
 import type { ModelFolder } from '../base/processor-files.js';
 import { PatchProcessor } from '../base/vision/index.js';
 import { sparseLayers } from '../llama/index.js';
-import { OmniProcessor, omniHeadNames } from '../qwen2_5_omni/index.js';
+import { omniHeadNames } from '../qwen2_5_omni/index.js';
 import { Qwen25vlProcessor } from '../qwen2_5_vl/index.js';
 import { Qwen3Attention } from '../qwen3/index.js';
 import { readsStretches, stretchedSoundTower } from '../qwen3_asr/index.js';

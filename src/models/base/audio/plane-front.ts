@@ -76,7 +76,7 @@ export class PlaneFront extends BaseLayer {
  * Rows of a table, channel by channel as the checkpoint's kernels lie: [n, channels], [rows, k] -> [rows, channels *
  * k].
  */
-function sideBySide(graph: AtbGraph, table: string, places: string, name: string): string {
+export function sideBySide(graph: AtbGraph, table: string, places: string, name: string): string {
   const found = gatherRows(graph, table, places, name);
   const turned = `${name}_transposed`;
   graph.addOperation(new BaseOperation('Transpose', { perm: [0, 2, 1] }, turned), [found], [turned]);

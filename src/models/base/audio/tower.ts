@@ -1,6 +1,6 @@
 import type { AtbGraph } from '../../../graph/atb-graph.js';
 import type { GraphKind } from '../../../graph/graph-kind.js';
-import type { PreNormLayer } from '../../../layers/decoder-layers.js';
+import type { BaseLayer } from '../../../layers/base-layer.js';
 import { Module } from '../../../layers/module.js';
 import { lengths, SOUND, type StepInput } from '../../../step-inputs/index.js';
 import type { Encoder } from '../flash-with-encoder-atb.js';
@@ -17,7 +17,7 @@ export class SoundTower extends Module implements Encoder {
    */
   constructor(
     readonly front: RowStep,
-    readonly layers: readonly PreNormLayer[],
+    readonly layers: readonly BaseLayer[],
     readonly back: RowStep,
     stepInputs: readonly StepInput[],
     private readonly sound: string = SOUND.frames,

@@ -1,0 +1,43 @@
+import type { MediaFiles, MediaPiece, MediaProcessor } from '../../../media/index.js';
+
+/** What sees and what hears, of one model. */
+export class OmniProcessor implements MediaProcessor {
+  readonly placeholders: MediaProcessor['placeholders'];
+
+  constructor(
+    private readonly seen: MediaProcessor,
+    private readonly heard: MediaProcessor,
+  ) {
+    this.placeholders = { ...seen.placeholders, ...heard.placeholders };
+  }
+
+  /** @throws MEDIA_*, REQUEST_INVALID for frames of several sizes */
+  async process(
+    media: MediaFiles,
+    what: string,
+    place: number,
+    count: number,
+  ): Promise<readonly MediaPiece[]> {
+    if (media.kind !== 'audio') return this.seen.process(media, what, place, count);
+    const pieces = await this.heard.process(media, what, place, count);
+    return pieces.map((piece) => ('data' in piece ? { ...piece, encoder: 'sound' } : piece));
+  }
+}
+
+/** What is heard, between words. */
+export class SurroundedSound implements MediaProcessor {
+  readonly placeholders: MediaProcessor['placeholders'];
+
+  constructor(
+    private readonly heard: MediaProcessor,
+    private readonly before: readonly number[],
+    private readonly behind: readonly number[],
+  ) {
+    this.placeholders = heard.placeholders;
+  }
+
+  /** @throws MEDIA_* */
+  async process(...args: Parameters<MediaProcessor['process']>): Promise<readonly MediaPiece[]> {
+    return [this.before, ...(await this.heard.process(...args)), this.behind];
+  }
+}
