@@ -34,7 +34,7 @@ from transformers.models.mllama.processing_mllama import convert_sparse_cross_at
 from make_family_fixture import LARGEST, NEW_TOKENS, SEED, rounded, rows_of
 from make_media_fixtures import (bounded_processor, canvas_processor, covering_processor, fitting_processor, paddle_processor,
                                  mllama_processor, page_processor, picture, sound, tiling_processor)
-from make_sound_fixtures import heard, mel_of_wave
+from make_sound_fixtures import heard, heard_by_magnitude, mel_of_wave
 from recording import random_prompt
 from reference import check
 from remote_media import MEDIA_FAMILIES
@@ -1303,9 +1303,7 @@ class FittedHeardPrompt(FittedPrompt):
     def show(self, *part):
         if part[0] >= 0:
             return super().show(*part)
-        wave = sound(part[1], part[3]).astype(numpy.float64) / 32768
-        padded, mask = numpy.pad(wave, (0, -len(wave) % 128)), (numpy.arange(len(wave) + -len(wave) % 128) < len(wave)).astype(numpy.int64)
-        mel, heard = self.extractor._extract_spectrogram(padded, mask)
+        mel, heard = heard_by_magnitude(self.extractor, part[1], part[3])
         self.sounds.append((torch.tensor(mel * heard[:, None], dtype=torch.float32), torch.tensor(heard)))
         self.media.append([*part, len(self.ids)])
         self.add([BESIDE] + [VIDEO_START] * int(heard[::2][::2].sum()) + [BELOW])

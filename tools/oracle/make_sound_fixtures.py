@@ -6,7 +6,7 @@
 
 Sounds are those of make_media_fixtures.sound. For each length and number of bins: how many samples are looked at, silence
 among them, how many frames are heard of them, and of some (numbers first) every eighth bin of the log-mel spectrogram by the
-extractor's numpy path.
+extractor's numpy path. Of those that hear magnitudes, `by` says how.
 """
 
 import json
@@ -14,7 +14,7 @@ import pathlib
 import sys
 
 import numpy
-from transformers import WhisperFeatureExtractor
+from transformers import Gemma3nAudioFeatureExtractor, Gemma4AudioFeatureExtractor, WhisperFeatureExtractor
 
 from make_media_fixtures import sound
 
@@ -52,6 +52,25 @@ def whole_mel_of(samples, bins, silence):
     return written(samples, bins, samples + silence, mel, [0, frames // 2, frames - 2, frames - 1])
 
 
+def heard_by_magnitude(extractor, samples, seed):
+    """The spectrogram [frames, bins] of a sound, in float64, and which of its frames are heard [frames]."""
+    wave = sound(samples, seed).astype(numpy.float64) / 32768
+    extractor.window = 0.5 - 0.5 * numpy.cos(2 * numpy.pi * numpy.arange(extractor.frame_length) / extractor.frame_length)
+    silence = -samples % 128
+    mask = (numpy.arange(samples + silence) < samples).astype(numpy.int64)
+    return extractor._extract_spectrogram(numpy.pad(wave, (0, silence)), mask)
+
+
+def magnitude_of(samples, extractor):
+    mel, mask = heard_by_magnitude(extractor, samples, samples % 7)
+    frames = int(mask.sum())
+    means, deviations = (None if of is None else of.flatten().tolist() for of in (extractor.per_bin_mean, extractor.per_bin_stddev))
+    by = dict(bins=extractor.feature_size, window=extractor.frame_length, size=extractor.fft_length, low=extractor.min_frequency,
+              high=extractor.max_frequency, preemphasis=extractor.preemphasis, floor=float(extractor.mel_floor),
+              **(dict(means=means, deviations=deviations) if means else {}))
+    return written(samples, extractor.feature_size, samples, mel.T, [0, 1, frames // 2, frames - 1]) | dict(frames=frames, by=by)
+
+
 def written(samples, bins, span, mel, rows):
     return {"samples": samples, "seed": samples % 7, "bins": bins, "span": span, "frames": mel.shape[1], "rows": rows,
             "values": [[round(float(x), 8) for x in mel[::8, row]] for row in rows]}
@@ -61,6 +80,11 @@ def main():
     (out,) = sys.argv[1:]
     cases = [mel_of(samples, bins) for samples, bins in ((161, 80), (1600, 128), (16001, 80), (35 * 16000, 128))]
     cases += [whole_mel_of(*of) for of in ((8000, 128, 0), (8123, 80, 0), (20011, 80, 27989))]
+    cases += [magnitude_of(8123, Gemma4AudioFeatureExtractor()), magnitude_of(8000, Gemma3nAudioFeatureExtractor()),
+              # Of which a file says other things.
+              magnitude_of(4001, Gemma4AudioFeatureExtractor(feature_size=16, fft_overdrive=True, preemphasis=0.9, min_frequency=90.0,
+                                                             per_bin_mean=[0.25 * i for i in range(16)],
+                                                             per_bin_stddev=[1 + 0.125 * i for i in range(16)]))]
     rows = ",\n".join(json.dumps(case, separators=(",", ":")) for case in cases)
     pathlib.Path(out).write_text(f"[\n{rows}\n]\n")
 

@@ -129,11 +129,13 @@ export const GEMMA4_WHOLE_CONFIG = defineConfig({
     imageStartId: tokenField('boi_token_id', 255_999),
     imageEndId: tokenField('eoi_token_id', 258_882),
     audioStartId: tokenField('boa_token_id', 256_000),
-    // Published files have both names.
-    audioEndId: tokenField(['eoa_token_index', 'eoa_token_id'], 258_883),
+    audioEndId: tokenField('eoa_token_index', 258_883),
     vision: visionOr,
     audio: audioOr,
   },
-  irrelevant: { vision_soft_tokens_per_image: 'is what the processor says' },
+  irrelevant: {
+    vision_soft_tokens_per_image: 'is what the processor says',
+    eoa_token_id: 'stands beside eoa_token_index, which the class reads',
+  },
 });
 export type Gemma4WholeConfig = ConfigOf<typeof GEMMA4_WHOLE_CONFIG>;
