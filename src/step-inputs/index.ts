@@ -90,6 +90,8 @@ export {
   sinusoids,
 } from './sinusoids.js';
 export { PAIRED_ROWS, pairedRows, SOUND, sound } from './sound.js';
+export { ENDED_ROWS, type EndedRowSizes, endedRows } from './ended-rows.js';
+export { TIME_GROUPS, type TimeGroup, timeGroups } from './time-groups.js';
 export { SOUND_CONTEXT, type SoundReach, soundContext } from './sound-context.js';
 export { groupedRows, soundRotary } from './sound-rows.js';
 export { mergedSquares, SQUARE, squarePictures, squareRotary } from './square-pictures.js';

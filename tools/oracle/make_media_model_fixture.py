@@ -559,6 +559,26 @@ CASES["gemma4-whole"] = dict(
         audio_config=GEMMA4_AUDIO | dict(use_clipped_linears=False, num_hidden_layers=1, conv_kernel_size=3, residual_weight=0.7,
                                          attention_context_left=4, hidden_act="gelu")),
     fitted=True, seed=1)
+# As many tokens of a sound whatever its length; the last of all tokens fills it up. Of ids from 120 on embeddings are those of what sees
+# and hears.
+GEMMA3N_TEXT = TEXT | dict(head_dim=16, sliding_window=12, pad_token_id=0, vocab_size_per_layer_input=120, hidden_size_per_layer_input=16,
+                           num_kv_shared_layers=1, layer_types=["sliding_attention", "full_attention", "full_attention"],
+                           altup_num_inputs=2, laurel_rank=8, activation_sparsity_pattern=[0.0, 0.5, 0.0])
+GEMMA3N_AUDIO = dict(vocab_size=7, vocab_offset=124, input_feat_size=16, hidden_size=32, conf_num_attention_heads=2,
+                     conf_num_hidden_layers=2, sscp_conv_channel_size=[8, 12], conf_attention_chunk_size=3, conf_attention_context_left=4,
+                     conf_attention_logit_cap=5.0)
+CASES["gemma3n"] = dict(
+    config=dict(text_config=GEMMA3N_TEXT, audio_config=GEMMA3N_AUDIO, vision_config=dict(hidden_size=16, vocab_size=4, vocab_offset=120),
+                image_token_id=121, eoi_token_id=120, boi_token_id=118, boa_token_id=119, eoa_token_id=124, audio_token_id=125,
+                audio_soft_tokens_per_image=10),
+    ended=True, seed=1)
+CASES["gemma3n-wide"] = CASES["gemma3n"] | dict(
+    config=CASES["gemma3n"]["config"] | dict(
+        audio_soft_tokens_per_image=16, eoa_token_id=126,
+        audio_config=GEMMA3N_AUDIO | dict(input_feat_size=14, conf_num_hidden_layers=1, conf_reduction_factor=2, conf_conv_kernel_size=3,
+                                          conf_residual_weight=0.7, conf_attention_chunk_size=6, conf_attention_context_left=6,
+                                          sscp_conv_group_norm_eps=0.1)),
+    seed=1)
 # Frames four at a time; positions of a square that pictures are larger and smaller than; half of the layers have no experts.
 LATENT = dict(model_type="deepseek_v3", kv_lora_rank=16, q_lora_rank=32, qk_nope_head_dim=16, qk_rope_head_dim=16, v_head_dim=16,
               num_hidden_layers=2, num_key_value_heads=4, moe_intermediate_size=32, n_routed_experts=4, num_experts_per_tok=4,
@@ -701,6 +721,14 @@ SOUNDS = [
     [5, (-1, 1121, 16000, 1), 4],
     [(-1, 1600, 16000, 2), 7, (-1, 20011, 16000, 3), 11],
     [3, (-1, 3 * 16000, 16000, 4), 2],
+]
+
+# One of each prompt: of several the class lets shorter ones see what fills them up.
+ENDED_SOUNDS = [
+    [19],
+    [5, (-1, 700, 16000, 1), 4],
+    [(-1, 20011, 16000, 3), 11],
+    [20, (-1, 16000, 16000, 4), 9],
 ]
 
 # Pictures, frames and sound in any order; of one sound an odd number of frames.
@@ -1338,6 +1366,33 @@ class FittedHeardPrompt(FittedPrompt):
         return found
 
 
+class EndedPrompt(Prompt):
+    """Sound filled up to as many tokens as all have, between lines."""
+
+    def __init__(self, parts, number, extractor, config):
+        self.extractor, self.config, self.mel = extractor, config, None
+        super().__init__(parts, number)
+
+    def show(self, *part):
+        mel, heard = heard_by_magnitude(self.extractor, part[1], part[3])
+        assert heard.all()
+        self.mel = torch.tensor(mel, dtype=torch.float32)[None]
+        self.media.append([*part, len(self.ids)])
+        self.add(letters("\n\n") + [self.config["boa_token_id"]])
+        self.add([self.config["audio_token_id"]] * self.config["audio_soft_tokens_per_image"])
+        self.add([self.config["eoa_token_id"]] + letters("\n\n"))
+
+    def inputs(self, more=()):
+        heard = {} if self.mel is None else dict(input_features=self.mel, input_features_mask=torch.ones(self.mel.shape[:2], dtype=torch.bool))
+        return self.texts(more) | heard
+
+    def encoded(self, model):
+        """With what fills it up and its end."""
+        rows = model.model.get_audio_features(self.mel, torch.zeros(self.mel.shape[:2], dtype=torch.bool)).pooler_output[0]
+        words = [VOCAB - 1] * (self.config["audio_soft_tokens_per_image"] - len(rows)) + [self.config["eoa_token_id"]]
+        return torch.cat([rows, model.model.embed_audio(input_ids=torch.tensor(words))]).float()
+
+
 class BoundedPrompt(Prompt):
     """Pictures on black; frames four together, each time behind when they begin, at two a second."""
 
@@ -1831,6 +1886,19 @@ def renamed(name, pairs):
     return next((other + name[len(one):] for one, other in pairs if name.startswith(one)), name)
 
 
+def without_eyes():
+    """Lets Gemma 3n be made without what sees, which is timm's."""
+    from transformers.models.gemma3n import configuration_gemma3n, modeling_gemma3n
+
+    class Blind(transformers.AutoModel):
+        @classmethod
+        def from_config(cls, config, **kwargs):
+            return torch.nn.Identity() if config.model_type == "gemma3n_vision" else super().from_config(config, **kwargs)
+
+    modeling_gemma3n.AutoModel = Blind
+    configuration_gemma3n.Gemma3nVisionConfig.from_dict = classmethod(lambda cls, raw, **kwargs: cls(**raw))
+
+
 def transformers_checkpoint(case, family, out):
     """Writes config.json and the recipe of a family that transformers has. Returns what loads the model."""
     family = family.partition("-")[0]
@@ -1896,12 +1964,17 @@ def main():
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     case = CASES[family]
+    if family.startswith("gemma3n"):
+        without_eyes()
     out.mkdir(parents=True, exist_ok=True)
     fresh = remote_checkpoint(case, out) if "raw" in case else transformers_checkpoint(case, family, out)
     config = case.get("raw") or case["config"]
-    hears = "audio_config" in config and "merge" not in case and "fitted" not in case
+    hears = "audio_config" in config and not {"merge", "fitted", "ended"} & set(case)
     if hears:
         processor = transformers.WhisperFeatureExtractor(feature_size=config["audio_config"]["num_mel_bins"])
+    elif "ended" in case:
+        processor = transformers.Gemma3nAudioFeatureExtractor(feature_size=config["audio_config"]["input_feat_size"])
+        (out / "preprocessor_config.json").write_text(json.dumps(dict(feature_size=processor.feature_size), indent=2) + "\n")
     elif "tiles" in case:
         processor = frames = tile_processor(56, case["tiles"])
         if "stills" in case:
@@ -1927,6 +2000,8 @@ def main():
         extractor = transformers.WhisperFeatureExtractor(feature_size=config["audio_config"]["num_mel_bins"])
         kind = StretchedOmniPrompt if "n_window_infer" in config["audio_config"] else OmniPrompt
         prompts = [kind(parts, i, processor, case, extractor) for i, parts in enumerate(OMNI)]
+    elif "ended" in case:
+        prompts = [EndedPrompt(parts, i, processor, config) for i, parts in enumerate(ENDED_SOUNDS)]
     elif "merge" in case:
         last = VIDEOS if case.get("timed", "words") != "words" else PROMPTS[-1]
         prompts = [PatchPrompt(parts, i, processor, case) for i, parts in enumerate([*PROMPTS[:-1], *[last] * ("pictures" not in case)])]

@@ -10,6 +10,7 @@ import {
   mediaKey,
   type Picture,
 } from '../../media/index.js';
+import { lineJoins } from '../base/line-joins.js';
 import { type ModelFolder, readProcessorConfig } from '../base/processor-files.js';
 import { BILINEAR, pixelFields, requireSide, squareInput, squareSide } from '../base/vision/index.js';
 import type { Gemma3VisionConfig } from './config-gemma3.js';
@@ -34,8 +35,6 @@ const ORIGINAL = 'Here is the original image ';
 const PIECES = ' and here are some crops to help you see better ';
 /** Lines about a picture. */
 const LINES = '\n\n';
-/** So many line feeds may be one token. */
-const MOST_LINES = 31;
 
 /**
  * Whole pictures drawn out to one square, each between its begin, its end and lines; where files ask for it, pieces of long
@@ -44,8 +43,7 @@ const MOST_LINES = 31;
 export class Gemma3Processor implements MediaProcessor {
   readonly placeholders: MediaProcessor['placeholders'];
   readonly rowTokens: NonNullable<MediaProcessor['rowTokens']>;
-  /** Line feeds that are one token, by it. */
-  private readonly lines: ReadonlyMap<number, number>;
+  readonly joins: NonNullable<MediaProcessor['joins']>;
 
   constructor(
     private readonly pictures: PictureConfig,
@@ -55,15 +53,7 @@ export class Gemma3Processor implements MediaProcessor {
     const { imageStartId, imageTokenId } = model;
     this.placeholders = imageStartId === undefined ? {} : { image: imageStartId };
     this.rowTokens = imageTokenId === undefined ? {} : { image: imageTokenId };
-    const runs = Array.from({ length: MOST_LINES }, (_, i) => ({
-      count: i + 1,
-      ids: encode('\n'.repeat(i + 1)),
-    }));
-    this.lines = new Map(
-      runs.flatMap(({ count, ids: [id, ...more] }) =>
-        id === undefined || more.length > 0 ? [] : [[id, count]],
-      ),
-    );
+    this.joins = lineJoins(encode);
   }
 
   /** @throws CONFIG_INVALID, REQUEST_INVALID for pictures of another size than the encoder's */
@@ -76,14 +66,6 @@ export class Gemma3Processor implements MediaProcessor {
     const { imageSize } = model.vision;
     requireSide('size', config.side, imageSize);
     return new Gemma3Processor(config, model, encode);
-  }
-
-  /** Line feeds before and behind a picture would be one text with those about it. */
-  joins(left: number, right: number): readonly number[] | undefined {
-    const counts = [this.lines.get(left), this.lines.get(right)];
-    return counts.includes(undefined)
-      ? undefined
-      : this.encode('\n'.repeat((counts[0] ?? 0) + (counts[1] ?? 0)));
   }
 
   /** @throws MEDIA_* */

@@ -16,7 +16,7 @@ import { GEMMA3N_CONFIG, type Gemma3nConfig } from './config-gemma3n.js';
 export * from './config-gemma3n.js';
 
 /** Gemma 3n's text: several streams of hidden states, keys and values of earlier layers, a vector for each layer. */
-class Gemma3nModelATB extends BaseModelATB {
+export class Gemma3nModelATB extends BaseModelATB {
   readonly perLayer: PerLayerInputs;
   readonly begin: StreamsBegin;
 

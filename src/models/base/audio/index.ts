@@ -8,5 +8,6 @@ export * from './plane-front.js';
 export * from './relative-attention.js';
 export * from './row-groups.js';
 export * from './sound-processor.js';
+export * from './time-norm.js';
 export * from './tower.js';
 export * from './whisper.js';

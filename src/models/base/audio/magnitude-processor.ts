@@ -11,6 +11,7 @@ import {
 } from '../../../layers/config/index.js';
 import {
   beside,
+  type EncoderInput,
   MAX_MEL_SECONDS,
   type MagnitudeMel,
   MEL_HOP,
@@ -86,12 +87,13 @@ export async function readMagnitudeFiles(
 
 /**
  * Whole sounds, of which what is longer than half a minute is cut, as frames of magnitudes; of four frames comes a token.
- * `framesOf`: how many frames a sound of so many samples has.
+ * `framesOf`: how many frames a sound of so many samples has; `complete`: of rows one each token, what else becomes of it.
  */
 export function magnitudeProcessor(
   audioTokenId: number | undefined,
   mel: MagnitudeMel,
   framesOf: (samples: number) => number,
+  complete: (input: EncoderInput, what: string) => EncoderInput = (input) => input,
 ): SoundProcessor {
   const hearing = { seconds: MAX_MEL_SECONDS, cuts: true };
   return new SoundProcessor(audioTokenId, hearing, async (samples, media, what) => {
@@ -99,6 +101,7 @@ export function magnitudeProcessor(
     if (frames <= 0) refuseShort(samples, (1000 * (mel.window - mel.lead)) / MEL_RATE, what);
     const data = await beside('magnitudeMel', samples, frames, mel);
     const [, , { high: count, wide }] = wholePlanesOf(frames, mel.bins);
-    return [{ data, rows: count * wide, count, shape: [1, count, 1], key: mediaKey(media) }];
+    const shape = [1, count, 1] as const;
+    return [complete({ data, rows: count * wide, count, shape, key: mediaKey(media) }, what)];
   });
 }

@@ -27,13 +27,16 @@ export class OmniProcessor implements MediaProcessor {
 /** What is heard, between words. */
 export class SurroundedSound implements MediaProcessor {
   readonly placeholders: MediaProcessor['placeholders'];
+  readonly joins?: NonNullable<MediaProcessor['joins']>;
 
   constructor(
     private readonly heard: MediaProcessor,
     private readonly before: readonly number[],
     private readonly behind: readonly number[],
+    joins?: MediaProcessor['joins'],
   ) {
     this.placeholders = heard.placeholders;
+    if (joins) this.joins = joins;
   }
 
   /** @throws MEDIA_* */
