@@ -1,6 +1,7 @@
 export { ALIBI_MASK, alibiMask, TOKEN_SEQUENCES, tokenSequences } from './alibi.js';
 export { AXIS_POSITIONS, axisPositions } from './axis-positions.js';
 export { BUCKETED_POSITIONS, bucketedPositions, bucketsOf, gridPositions } from './bucketed-positions.js';
+export { ENDED_ROWS, type EndedRowSizes, endedRows } from './ended-rows.js';
 export { BLOCK_TOKENS, blockTokens, entries, entryPositions, entrySlots } from './entries.js';
 export { FRAME_ROWS, FRAME_SHARES, FRAME_TABLE, frameMeans, frameTimes } from './frames.js';
 export { GROUP_INDICES, groupIndices } from './group-indices.js';
@@ -90,8 +91,6 @@ export {
   sinusoids,
 } from './sinusoids.js';
 export { PAIRED_ROWS, pairedRows, SOUND, sound } from './sound.js';
-export { ENDED_ROWS, type EndedRowSizes, endedRows } from './ended-rows.js';
-export { TIME_GROUPS, type TimeGroup, timeGroups } from './time-groups.js';
 export { SOUND_CONTEXT, type SoundReach, soundContext } from './sound-context.js';
 export { groupedRows, soundRotary } from './sound-rows.js';
 export { mergedSquares, SQUARE, squarePictures, squareRotary } from './square-pictures.js';
@@ -110,6 +109,7 @@ export type { InsertedRows, Step } from './step.js';
 export type { RunFacts, StepInput, StepSizes } from './step-input.js';
 export { TILE_PLACES, tilePlaces } from './tile-places.js';
 export { canvasesOf, TILED, type TiledSizes, tiledPictures } from './tiled-pictures.js';
+export { TIME_GROUPS, type TimeGroup, timeGroups } from './time-groups.js';
 export { tokenIds } from './token-ids.js';
 export { tokenTypes } from './token-types.js';
 export { WORDS_AMONG, wordsAmongRows } from './words-among-rows.js';

@@ -86,6 +86,51 @@ describe('what files of Gemma 3n say', () => {
     /num_kv_shared_layers must leave a layer of each kind .* found 6 of 6 layers/,
   );
 
+  const IDS = { audio_token_id: 125, eoa_token_id: 124, boa_token_id: 119 };
+  const HEARS = { vocab_size: 7, vocab_offset: 124 };
+  for (const [what, audio, names] of [
+    ['of Gemma 3n rows that see later ones', { conf_attention_context_right: 1 }, /context_right must be 0/],
+    [
+      'strides of one',
+      {
+        sscp_conv_stride_size: [
+          [1, 2],
+          [2, 2],
+        ],
+      },
+      /sscp_conv_stride_size must be \[\[2, 2\]/,
+    ],
+    ['one convolution', { sscp_conv_channel_size: [8] }, /sscp_conv_channel_size must be two sizes, found 8/],
+    ['numbers that are cut', { gradient_clipping: 100 }, /gradient_clipping must be a number greater than/],
+    [
+      "words that are not the encoder's",
+      { vocab_offset: 125 },
+      /eoa_token_id must be one of audio_config, from 125/,
+    ],
+  ] as const)
+    itIsRefused(
+      what,
+      { ...IDS, model_type: 'gemma3n', text_config: TEXT, audio_config: { ...HEARS, ...audio } },
+      names,
+    );
+  for (const [what, audio, names] of [
+    [
+      'of Gemma 4 rows that look back farther than a chunk',
+      { attention_chunk_size: 6 },
+      /attention_context_left must be attention_chunk_size \(6\)/,
+    ],
+    [
+      'bins that no convolution leaves',
+      { subsampling_conv_channels: [6, 8] },
+      /subsampling_conv_channels must be a multiple of 4/,
+    ],
+  ] as const)
+    itIsRefused(
+      what,
+      { ...IDS, model_type: 'gemma4', text_config: GEMMA4, vision_config: {}, audio_config: audio },
+      names,
+    );
+
   it('says of shares how far from the mean a gate opens', () => {
     const found = [0.95, 0.99, 0.025, 0.8413447460685429].map((share) => normalQuantile(share).toFixed(9));
     expect(found).to.deep.equal(['1.644853627', '2.326347874', '-1.959963985', '1.000000000']);

@@ -5,7 +5,10 @@ const MOST_LINES = 31;
 
 /** Line feeds about a thing would be one text with those of the words about it. */
 export function lineJoins(encode: EncodeWords): NonNullable<MediaProcessor['joins']> {
-  const runs = Array.from({ length: MOST_LINES }, (_, i) => ({ count: i + 1, ids: encode('\n'.repeat(i + 1)) }));
+  const runs = Array.from({ length: MOST_LINES }, (_, i) => ({
+    count: i + 1,
+    ids: encode('\n'.repeat(i + 1)),
+  }));
   /** Line feeds that are one token, by it. */
   const lines = new Map(
     runs.flatMap(({ count, ids: [id, ...more] }) =>

@@ -38,7 +38,9 @@ const sides = (name: string, side: number): Field<number> => ({
     const pairs = json.value(name, listOf(listOf(COUNT, 'sizes'), 'pairs of sizes'));
     const isBuilt = !pairs || (pairs.length === 2 && pairs.every((pair) => pair.length === 2));
     if (isBuilt && !pairs?.flat().some((found) => found !== side)) return side;
-    return json.fail(`${name} must be [[${side}, ${side}], [${side}, ${side}]]: nothing else is supported by this family`);
+    return json.fail(
+      `${name} must be [[${side}, ${side}], [${side}, ${side}]]: nothing else is supported by this family`,
+    );
   },
 });
 
@@ -90,7 +92,9 @@ const audioEndId: Field<
       ['the last id of vocab_size', vocabSize - 1],
     ] as const)
       if (id < audio.firstToken || id >= end)
-        json.problem(`${what} must be one of audio_config, from ${audio.firstToken} to ${end - 1}, found ${id}`);
+        json.problem(
+          `${what} must be one of audio_config, from ${audio.firstToken} to ${end - 1}, found ${id}`,
+        );
     return found;
   },
 };

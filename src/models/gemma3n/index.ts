@@ -54,7 +54,7 @@ export const Gemma3nWholeRouter = routerOf(GEMMA3N_WHOLE_CONFIG, FlashGemma3nSou
   about: {
     kind: 'media',
     features: ['sound, the first 30 s, as 188 tokens', 'text of gemma3n_text', 'no pictures'],
-    reference: 'transformers',
+    reference: 'transformers, as gemma3n_text',
   },
 });
 registerModel('gemma3n', Gemma3nWholeRouter);

@@ -98,7 +98,7 @@ export function magnitudeProcessor(
   const hearing = { seconds: MAX_MEL_SECONDS, cuts: true };
   return new SoundProcessor(audioTokenId, hearing, async (samples, media, what) => {
     const frames = framesOf(samples.length);
-    if (frames <= 0) refuseShort(samples, (1000 * (mel.window - mel.lead)) / MEL_RATE, what);
+    if (frames <= 0) refuseShort(samples, (1000 * (mel.window - mel.lead + 1)) / MEL_RATE, what);
     const data = await beside('magnitudeMel', samples, frames, mel);
     const [, , { high: count, wide }] = wholePlanesOf(frames, mel.bins);
     const shape = [1, count, 1] as const;

@@ -87,7 +87,11 @@ export class TimeNorm extends Module implements NormStep {
   private buildRootGraph(graph: AtbGraph, x: string): string {
     const { name, dtype } = this;
     const [log, out] = [`${name}_log`, dtype === 'f32' ? `${name}_scale` : `${name}_scale_wide`];
-    graph.addOperation(new BaseOperation('Activation', { activationType: 'ACTIVATION_LOG' }, log), [x], [log]);
+    graph.addOperation(
+      new BaseOperation('Activation', { activationType: 'ACTIVATION_LOG' }, log),
+      [x],
+      [log],
+    );
     const [above, below] = [-0.5, 0.5].map((share, index) => {
       const scaled = addScaled(graph, log, share, `${name}_power_${index}`);
       const sigmoid = `${name}_sigmoid_${index}`;
