@@ -7,9 +7,9 @@ export const AXIS_POSITIONS = { columns: 'column_positions', rows: 'row_position
 
 /**
  * `column_positions` and `row_positions` i64 [patches], of a table that has `size` rows for columns and behind them as
- * many for rows; patches come in blocks of `mergeSize` along a side.
+ * many for rows, or `takesTurns`: one for a column, then one for a row; patches come in blocks of `mergeSize` along a side.
  */
-export const axisPositions = (size: number, mergeSize: number): StepInput => ({
+export const axisPositions = (size: number, mergeSize: number, takesTurns = false): StepInput => ({
   names: Object.values(AXIS_POSITIONS),
   describe: ({ rows }) => {
     const each = { dtype: 'i64', shape: [rows] } as const;
@@ -20,8 +20,8 @@ export const axisPositions = (size: number, mergeSize: number): StepInput => ({
       ...patchOrder(rows, columns, mergeSize),
     ]);
     return {
-      [AXIS_POSITIONS.columns]: int64(Int32Array.from(places, ({ x }) => x)),
-      [AXIS_POSITIONS.rows]: int64(Int32Array.from(places, ({ y }) => size + y)),
+      [AXIS_POSITIONS.columns]: int64(Int32Array.from(places, ({ x }) => (takesTurns ? 2 * x : x))),
+      [AXIS_POSITIONS.rows]: int64(Int32Array.from(places, ({ y }) => (takesTurns ? 2 * y + 1 : size + y))),
     };
   },
 });

@@ -42,12 +42,14 @@ export { LINE_ROWS, lineRows, PACKED_ROWS, packedRows } from './packed-rows.js';
 export { paging } from './paging.js';
 export {
   type AxialRotary,
+  asTheyCome,
   axialRotary,
   MERGED_PATCHES,
   mergedPatches,
   PATCHES,
   type PatchPlaces,
   patches,
+  SOUND_FRAMES,
   WINDOW_LENS,
   windowLens,
 } from './patches.js';

@@ -19,10 +19,17 @@ export const asTheyCome: PatchPlaces = ({ rows }) => Int32Array.from({ length: r
 
 const rowsOf = (inputs: readonly EncoderInput[]): number => inputs.reduce((sum, { rows }) => sum + rows, 0);
 
-/** `pixel_patches` [patches, features] in the model's dtype, picture by picture. */
-export const patches = (features: number, places: PatchPlaces = asTheyCome): StepInput => ({
-  names: [PATCHES],
-  describe: ({ rows, dtype }) => ({ [PATCHES]: { dtype, shape: [rows, features] } }),
+/** Frames of sound that an encoder reads as they are. */
+export const SOUND_FRAMES = 'sound_frames';
+
+/** `pixel_patches`, or another name, [patches, features] in the model's dtype, picture by picture. */
+export const patches = (
+  features: number,
+  places: PatchPlaces = asTheyCome,
+  name: typeof PATCHES | typeof SOUND_FRAMES = PATCHES,
+): StepInput => ({
+  names: [name],
+  describe: ({ rows, dtype }) => ({ [name]: { dtype, shape: [rows, features] } }),
   make({ encoderInputs = [] }, { dtype }) {
     const values = new Float32Array(rowsOf(encoderInputs) * features);
     let at = 0;
@@ -31,7 +38,7 @@ export const patches = (features: number, places: PatchPlaces = asTheyCome): Ste
         values.set(input.data.subarray(patch * features, (patch + 1) * features), at);
         at += features;
       }
-    return { [PATCHES]: toDType(values, [values.length / features, features], dtype) };
+    return { [name]: toDType(values, [values.length / features, features], dtype) };
   },
 });
 

@@ -131,6 +131,29 @@ describe('what files of Gemma 3n say', () => {
       names,
     );
 
+  for (const [what, changes, names] of [
+    [
+      'blocks of another size',
+      { vision_config: { model_patch_size: 32 } },
+      /model_patch_size must be 48, patch_size times/,
+    ],
+    [
+      'rows of another size',
+      { vision_config: { mm_embed_dim: 64, output_proj_dims: 32 } },
+      /output_proj_dims must be 64, as mm_embed_dim says/,
+    ],
+    [
+      'vectors of layers',
+      { text_config: { ...GEMMA4, hidden_size_per_layer_input: 8 } },
+      /hidden_size_per_layer_input must be 0/,
+    ],
+  ] as const)
+    itIsRefused(
+      `in Gemma 4 without encoders ${what}`,
+      { ...IDS, model_type: 'gemma4_unified', text_config: GEMMA4, vision_config: {}, ...changes },
+      names,
+    );
+
   it('says of shares how far from the mean a gate opens', () => {
     const found = [0.95, 0.99, 0.025, 0.8413447460685429].map((share) => normalQuantile(share).toFixed(9));
     expect(found).to.deep.equal(['1.644853627', '2.326347874', '-1.959963985', '1.000000000']);

@@ -559,6 +559,22 @@ CASES["gemma4-whole"] = dict(
         audio_config=GEMMA4_AUDIO | dict(use_clipped_linears=False, num_hidden_layers=1, conv_kernel_size=3, residual_weight=0.7,
                                          attention_context_left=4, hidden_act="gelu")),
     fitted=True, seed=1)
+# Blocks of patches and samples become tokens as they are.
+UNIFIED_TEXT = TEXT | dict(head_dim=16, global_head_dim=32, sliding_window=12, pad_token_id=0, num_kv_shared_layers=1, use_double_wide_mlp=True,
+                           layer_types=["sliding_attention", "full_attention", "full_attention"])
+CASES["gemma4_unified"] = dict(
+    config=CASES["gemma4"]["config"] | dict(
+        text_config=UNIFIED_TEXT, audio_config=dict(audio_embed_dim=640),
+        vision_config=dict(patch_size=4, pooling_kernel_size=3, mm_embed_dim=48, mm_posemb_size=80, output_proj_dims=48)),
+    fitted="merged", seed=1)
+# Tokens of a picture do not see each other; blocks of four patches, other numbers of samples.
+CASES["gemma4_unified-causal"] = CASES["gemma4_unified"] | dict(
+    config=CASES["gemma4_unified"]["config"] | dict(
+        text_config=UNIFIED_TEXT | dict(use_bidirectional_attention=None, num_kv_shared_layers=0, use_double_wide_mlp=False,
+                                        attention_k_eq_v=True, num_global_key_value_heads=1, final_logit_softcapping=5.0),
+        audio_config=dict(audio_embed_dim=320, rms_norm_eps=0.01),
+        vision_config=dict(patch_size=4, pooling_kernel_size=2, mm_embed_dim=64, mm_posemb_size=70, output_proj_dims=64)),
+    seed=2)
 # As many tokens of a sound whatever its length; the last of all tokens fills it up. Of ids from 120 on embeddings are those of what sees
 # and hears.
 GEMMA3N_TEXT = TEXT | dict(head_dim=16, sliding_window=12, pad_token_id=0, vocab_size_per_layer_input=120, hidden_size_per_layer_input=16,
@@ -871,7 +887,8 @@ def square_processor(case):
         return Idefics3ImageProcessorPil(size={"longest_edge": case["splits"]}, max_image_size={"longest_edge": side})
     if "fitted" in case:
         from transformers.models.gemma4.image_processing_pil_gemma4 import Gemma4ImageProcessorPil
-        return Gemma4ImageProcessorPil(patch_size=case["config"]["vision_config"]["patch_size"], max_soft_tokens=70)
+        vision = case["config"]["vision_config"]
+        return Gemma4ImageProcessorPil(patch_size=vision["patch_size"], max_soft_tokens=70, pooling_kernel_size=vision.get("pooling_kernel_size", 3))
     if "lines" in case:
         from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil
         side = case["config"]["vision_config"]["image_size"]
@@ -1364,6 +1381,30 @@ class FittedHeardPrompt(FittedPrompt):
             token = VIDEO_START if part[0] < 0 else VIDEO if part[0] else IMAGE
             found.append(sum(each == token for each in self.ids[part[4]:end]))
         return found
+
+
+class MergedPrompt(FittedHeardPrompt):
+    """Blocks of patches as larger patches; sounds as they are, samples side by side."""
+
+    def show(self, *part):
+        if part[0] >= 0:
+            return super().show(*part)
+        wave = sound(part[1], part[3]).astype(numpy.float32) / 32768
+        values, mask = self.extractor._extract_waveform_features(wave)
+        self.sounds.append((torch.tensor(values), torch.tensor(mask)))
+        self.media.append([*part, len(self.ids)])
+        self.add([BESIDE] + [VIDEO_START] * len(mask) + [BELOW])
+
+    def shown(self, token, name):
+        from transformers.models.gemma4_unified.image_processing_gemma4_unified import pad_along_first_dim, patches_merge
+        found = []
+        for out in (out for outs in self.outs[token] for out in outs):
+            places = out["image_position_ids"][0]
+            known = (places >= 0).all(-1)
+            count = int(out["num_soft_tokens_per_image"][0])
+            merged = patches_merge(out["pixel_values"][0][known][None], places[known][None], count)
+            found.append(dict(zip(("pixel_values", "image_position_ids"), pad_along_first_dim(*(of[0] for of in merged), 70))))
+        return torch.stack([one[name] for one in found])
 
 
 class EndedPrompt(Prompt):
@@ -1899,6 +1940,14 @@ def without_eyes():
     configuration_gemma3n.Gemma3nVisionConfig.from_dict = classmethod(lambda cls, raw, **kwargs: cls(**raw))
 
 
+def masks_of_generate():
+    """Lets steps of Gemma 4 Unified see pictures in layers with a window alone, as `generate` does; by itself a step of 5.24 does it in all."""
+    from transformers.models.gemma4_unified import modeling_gemma4_unified as unified
+    usual = unified.create_masks_for_generate
+    unified.create_masks_for_generate = lambda **given: (
+        unified.create_masks_for_vision_model if "block_sequence_ids" in given else usual)(**given)
+
+
 def transformers_checkpoint(case, family, out):
     """Writes config.json and the recipe of a family that transformers has. Returns what loads the model."""
     family = family.partition("-")[0]
@@ -1966,6 +2015,8 @@ def main():
     case = CASES[family]
     if family.startswith("gemma3n"):
         without_eyes()
+    if family.startswith("gemma4_unified"):
+        masks_of_generate()
     out.mkdir(parents=True, exist_ok=True)
     fresh = remote_checkpoint(case, out) if "raw" in case else transformers_checkpoint(case, family, out)
     config = case.get("raw") or case["config"]
@@ -2015,11 +2066,18 @@ def main():
         prompts = [BoundedPrompt(parts, i, processors) for i, parts in enumerate([*FITTED[:-1], BOUNDED_FRAMES])]
     elif "fitted" in case:
         vision = config["vision_config"]
-        write_frames(out, dict(patch_size=vision["patch_size"], max_soft_tokens=70, do_normalize=True))
-        extractor = transformers.Gemma4AudioFeatureExtractor(feature_size=config["audio_config"]["subsampling_conv_channels"][0])
+        write_frames(out, dict(patch_size=vision["patch_size"], max_soft_tokens=70, do_normalize=True,
+                               **{key: vision[key] for key in ("pooling_kernel_size",) if key in vision}))
+        audio = config["audio_config"]
+        if case["fitted"] == "merged":
+            hearing = dict(feature_size=audio["audio_embed_dim"], audio_samples_per_token=audio["audio_embed_dim"])
+            kind, extractor = MergedPrompt, transformers.Gemma4UnifiedAudioFeatureExtractor(**hearing)
+        else:
+            hearing = dict(feature_size=audio["subsampling_conv_channels"][0])
+            kind, extractor = FittedHeardPrompt, transformers.Gemma4AudioFeatureExtractor(**hearing)
         file = out / "preprocessor_config.json"
-        file.write_text(json.dumps(json.loads(file.read_text()) | dict(feature_size=extractor.feature_size), indent=2) + "\n")
-        prompts = [FittedHeardPrompt(parts, i, processor, extractor) for i, parts in enumerate(FITTED_HEARD)]
+        file.write_text(json.dumps(json.loads(file.read_text()) | hearing, indent=2) + "\n")
+        prompts = [kind(parts, i, processor, extractor) for i, parts in enumerate(FITTED_HEARD)]
     elif "tiled" in case:
         prompts = [TiledPrompt(parts, i, processor, config["image_token_index"]) for i, parts in enumerate(SINGLE)]
     elif "numbered" in case:

@@ -115,27 +115,34 @@ const audioOr: Field<AudioConfig | undefined> = {
     json.section('audio_config') && json.section('vision_config') ? AUDIO.read(json, {}) : undefined,
 };
 
+/** What stands beside the text, in the words of transformers 5.24, Gemma4Config and Gemma4UnifiedConfig. */
+export const GEMMA4_BESIDE_TEXT = {
+  modelType: field('model_type', text, required),
+  dtype: dtypeBesideText,
+  tieWordEmbeddings: besideText('tie_word_embeddings', flag, true),
+  eosTokenIds: tokensBesideText('eos_token_id'),
+  imageTokenId: tokenField('image_token_id', 258_880),
+  videoTokenId: tokenField('video_token_id', 258_884),
+  audioTokenId: tokenField('audio_token_id', 258_881),
+  imageStartId: tokenField('boi_token_id', 255_999),
+  imageEndId: tokenField('eoi_token_id', 258_882),
+  audioStartId: tokenField('boa_token_id', 256_000),
+  audioEndId: tokenField('eoa_token_index', 258_883),
+};
+
+export const GEMMA4_WHOLE_IRRELEVANT = {
+  vision_soft_tokens_per_image: 'is what the processor says',
+  eoa_token_id: 'stands beside eoa_token_index, which the class reads',
+};
+
 /** Defaults of transformers 5.24, Gemma4Config. */
 export const GEMMA4_WHOLE_CONFIG = defineConfig({
   fields: {
     ...within('text_config', GEMMA4_FIELDS, ['hidden_act']),
-    modelType: field('model_type', text, required),
-    dtype: dtypeBesideText,
-    tieWordEmbeddings: besideText('tie_word_embeddings', flag, true),
-    eosTokenIds: tokensBesideText('eos_token_id'),
-    imageTokenId: tokenField('image_token_id', 258_880),
-    videoTokenId: tokenField('video_token_id', 258_884),
-    audioTokenId: tokenField('audio_token_id', 258_881),
-    imageStartId: tokenField('boi_token_id', 255_999),
-    imageEndId: tokenField('eoi_token_id', 258_882),
-    audioStartId: tokenField('boa_token_id', 256_000),
-    audioEndId: tokenField('eoa_token_index', 258_883),
+    ...GEMMA4_BESIDE_TEXT,
     vision: visionOr,
     audio: audioOr,
   },
-  irrelevant: {
-    vision_soft_tokens_per_image: 'is what the processor says',
-    eoa_token_id: 'stands beside eoa_token_index, which the class reads',
-  },
+  irrelevant: GEMMA4_WHOLE_IRRELEVANT,
 });
 export type Gemma4WholeConfig = ConfigOf<typeof GEMMA4_WHOLE_CONFIG>;

@@ -5,11 +5,19 @@ import type { Weights } from '../../weights/weights.js';
 import type { SoundTower } from '../base/audio/index.js';
 import { FlashWithEncoderATB } from '../base/flash-with-encoder-atb.js';
 import { InsertingModelATB, insertInputs } from '../base/inserting-text-atb.js';
-import { BORROWED, FlashGemma4ForCausalLMATB, Gemma4ModelATB } from '../gemma4_text/index.js';
+import {
+  BORROWED,
+  FlashGemma4ForCausalLMATB,
+  type Gemma4Config,
+  Gemma4ModelATB,
+} from '../gemma4_text/index.js';
 import { GEMMA4_WHOLE_CONFIG, type Gemma4WholeConfig } from './config.js';
 import { gemma4Processor } from './processor.js';
 import { gemma4SoundTower } from './sound-tower.js';
 import { Gemma4Tower } from './vision-tower.js';
+
+export { GEMMA4_BESIDE_TEXT, GEMMA4_WHOLE_IRRELEVANT } from './config.js';
+export { Gemma4Processor, gemma4Sound } from './processor.js';
 
 const ROOT = 'model.language_model';
 
@@ -20,42 +28,52 @@ export class FlashGemma4TextOfAllATB extends FlashGemma4ForCausalLMATB {
   }
 }
 
-/** Whether tokens of a picture see each other. */
-const seesInserts = ({ bidirectional }: Gemma4WholeConfig): boolean => bidirectional !== undefined;
+/** What a model is told of its text and of what stands in it that is no word. */
+export type SeeingGemma4Config = Gemma4Config &
+  Pick<Gemma4WholeConfig, 'imageTokenId' | 'videoTokenId' | 'audioTokenId'>;
 
-/**
- * Gemma 4 that sees pictures of any shape, whose tokens see each other in layers with a window where the file says so, and
- * hears where it has what hears.
- */
-export class FlashGemma4VisionForCausalLMATB extends FlashWithEncoderATB<Gemma4WholeConfig> {
-  readonly name = 'gemma4';
+/** Gemma 4's text among whose embeddings are rows of encoders; tokens of a picture see each other where the file says so. */
+export abstract class FlashSeeingGemma4ATB<C extends SeeingGemma4Config> extends FlashWithEncoderATB<C> {
   override readonly graphKinds: readonly GraphKind[];
   protected readonly model: InsertingModelATB;
+
+  constructor(config: C, weights: Weights, hears: boolean) {
+    super(config, weights, { softcap: config.logitSoftcap, names: headNamesUnder(ROOT) });
+    const { imageTokenId, videoTokenId, audioTokenId } = config;
+    const padded = [imageTokenId, videoTokenId, audioTokenId].filter((id) => id !== undefined);
+    const seeing = { ...config, padded, seesInserts: this.seesInserts };
+    this.model = new InsertingModelATB(new Gemma4ModelATB(seeing, weights.at(ROOT)));
+    this.graphKinds = [...DECODER_KINDS, ENCODE, ...(hears ? [ENCODE_SOUND] : [])];
+  }
+
+  private get seesInserts(): boolean {
+    return this.config.bidirectional !== undefined;
+  }
+
+  protected override get decoderInputs(): readonly StepInput[] {
+    return [...super.decoderInputs, ...insertInputs({ ...this.config, seesInserts: this.seesInserts })];
+  }
+}
+
+/** Gemma 4 that sees pictures of any shape, and hears where it has what hears. */
+export class FlashGemma4VisionForCausalLMATB extends FlashSeeingGemma4ATB<Gemma4WholeConfig> {
+  readonly name = 'gemma4';
   protected readonly encoderModule: Gemma4Tower;
   protected override readonly soundModule: SoundTower | undefined;
 
   constructor(config: Gemma4WholeConfig, weights: Weights) {
-    super(config, weights, { softcap: config.logitSoftcap, names: headNamesUnder(ROOT) });
-    const { vision, audio, imageTokenId, videoTokenId, audioTokenId } = config;
+    const { vision, audio, hiddenSize } = config;
+    super(config, weights, audio !== undefined);
     if (!vision) throw new TypeError('a model without an encoder is text alone');
-    const padded = [imageTokenId, videoTokenId, audioTokenId].filter((id) => id !== undefined);
-    const seeing = { ...config, padded, seesInserts: seesInserts(config) };
-    this.model = new InsertingModelATB(new Gemma4ModelATB(seeing, weights.at(ROOT)));
     const inner = weights.at('model');
     this.encoderModule = new Gemma4Tower(
       vision,
       inner.at('vision_tower'),
       inner.at('embed_vision'),
-      config.hiddenSize,
+      hiddenSize,
     );
     this.soundModule =
-      audio && gemma4SoundTower(audio, inner.at('audio_tower'), inner.at('embed_audio'), config.hiddenSize);
-    this.graphKinds = [...DECODER_KINDS, ENCODE, ...(audio ? [ENCODE_SOUND] : [])];
-  }
-
-  protected override get decoderInputs(): readonly StepInput[] {
-    const { config } = this;
-    return [...super.decoderInputs, ...insertInputs({ ...config, seesInserts: seesInserts(config) })];
+      audio && gemma4SoundTower(audio, inner.at('audio_tower'), inner.at('embed_audio'), hiddenSize);
   }
 }
 

@@ -79,8 +79,24 @@ const fittedPictures = (most: number) =>
 const [PICTURES, FRAMES] = [fittedPictures(280), fittedPictures(70)];
 type PictureConfig = ReturnType<(typeof PICTURES)['read']>;
 
+/** What a processor is told by the model's configuration. */
+export type SeenByGemma4 = Pick<
+  Gemma4WholeConfig,
+  'imageTokenId' | 'videoTokenId' | 'imageStartId' | 'imageEndId' | 'bidirectional'
+>;
+
+/** What an encoder's patches are. */
+export interface Gemma4Patches extends Pick<VisionConfig, 'patchSize' | 'poolSize'> {
+  /** How many places along a side have positions. */
+  readonly positionSize: number;
+  /** Whether blocks of patches are read as larger patches, of numbers from 0 to 1. */
+  readonly merges: boolean;
+}
+
 /** The model takes numbers from 0 to 1 to those from -1 to 1. */
 export const GEMMA4_VALUES = { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] };
+
+const UNCHANGED = { mean: [0, 0, 0], std: [1, 1, 1] };
 
 /**
  * Pictures of any shape in as many blocks of patches as there may be, each between its begin and its end; frames of
@@ -91,7 +107,8 @@ export class Gemma4Processor implements MediaProcessor {
 
   constructor(
     private readonly configs: { readonly pictures: PictureConfig; readonly frames: PictureConfig },
-    private readonly model: Gemma4WholeConfig,
+    private readonly model: SeenByGemma4,
+    private readonly merges: boolean,
     private readonly encode: EncodeWords,
   ) {
     this.placeholders = {
@@ -103,14 +120,14 @@ export class Gemma4Processor implements MediaProcessor {
   /** Of what is seen. @throws CONFIG_INVALID, REQUEST_INVALID for patches that are not the encoder's */
   static async load(
     folder: ModelFolder,
-    model: Gemma4WholeConfig,
-    vision: VisionConfig,
+    model: SeenByGemma4,
+    encoder: Gemma4Patches,
     encode: EncodeWords,
   ): Promise<Gemma4Processor> {
     const pictures = await readProcessorConfig(folder, PICTURES);
     const frames = await readProcessorConfig(folder, FRAMES, 'video_processor');
-    for (const config of [pictures, frames]) requireFit(config, vision);
-    return new Gemma4Processor({ pictures, frames }, model, encode);
+    for (const config of [pictures, frames]) requireFit(config, encoder);
+    return new Gemma4Processor({ pictures, frames }, model, encoder.merges, encode);
   }
 
   /** @throws MEDIA_*, REQUEST_INVALID for frames of several sizes */
@@ -130,13 +147,15 @@ export class Gemma4Processor implements MediaProcessor {
 
   private async piecesOf(
     picture: Picture,
-    { patchSize, poolSize: mergeSize, tokens, rescale }: PictureConfig,
+    { patchSize: smallest, poolSize, tokens, rescale }: PictureConfig,
     key: Int32Array,
   ): Promise<readonly MediaPiece[]> {
-    const size = fitBlocks(picture, { patchSize, mergeSize, tokens });
+    const size = fitBlocks(picture, { patchSize: smallest, mergeSize: poolSize, tokens });
+    const [patchSize, mergeSize] = this.merges ? [smallest * poolSize, 1] : [smallest, poolSize];
+    const values = this.merges ? UNCHANGED : GEMMA4_VALUES;
     const resized = await beside('resize', picture, size, 'bicubic');
     const cut = { patchSize, temporalPatchSize: 1, mergeSize, channelsLast: true };
-    const { data, grid } = await beside('patchesOf', [resized], { rescale, ...GEMMA4_VALUES }, cut);
+    const { data, grid } = await beside('patchesOf', [resized], { rescale, ...values }, cut);
     const [, rows, columns] = grid;
     const count = (rows * columns) / mergeSize ** 2;
     const { imageStartId, imageEndId, bidirectional } = this.model;
@@ -159,25 +178,35 @@ export async function gemma4Processor(
   vision: VisionConfig,
   encode: EncodeWords,
 ): Promise<MediaProcessor> {
-  const seen = await Gemma4Processor.load(folder, model, vision, encode);
-  const { audio, audioTokenId, audioStartId, audioEndId } = model;
+  const seen = await Gemma4Processor.load(folder, model, { ...vision, merges: false }, encode);
+  const { audio, audioTokenId } = model;
   if (!audio) return seen;
   const mel = await readMagnitudeFiles(folder, GEMMA4_SOUND, audio.channels[0]);
   // A frame counts whose samples, and one more behind them, are all the sound's.
   const frames = (samples: number) => Math.ceil((samples - mel.window + mel.lead) / MEL_HOP);
-  const heard = magnitudeProcessor(audioTokenId, mel, frames);
-  const [before, behind] = [audioStartId, audioEndId].map((id) => (id === undefined ? [] : [id]));
-  return new OmniProcessor(seen, new SurroundedSound(heard, before ?? [], behind ?? []));
+  return new OmniProcessor(seen, gemma4Sound(magnitudeProcessor(audioTokenId, mel, frames), model));
+}
+
+/** Sound between its begin and its end. */
+export function gemma4Sound(
+  heard: MediaProcessor,
+  { audioStartId, audioEndId }: Pick<Gemma4WholeConfig, 'audioStartId' | 'audioEndId'>,
+): MediaProcessor {
+  const [before = [], behind = []] = [audioStartId, audioEndId].map((id) => (id === undefined ? [] : [id]));
+  return new SurroundedSound(heard, before, behind);
 }
 
 /** @throws REQUEST_INVALID for patches that are not the encoder's */
-function requireFit(config: PictureConfig, { patchSize, poolSize, positionSize }: VisionConfig): void {
+function requireFit(
+  config: PictureConfig,
+  { patchSize, poolSize, positionSize, merges }: Gemma4Patches,
+): void {
   const says = (name: string, expected: number, found: number): void => {
     if (found !== expected) refuseRequest(name, `${expected}, as vision_config says`, found);
   };
   says('patch_size', patchSize, config.patchSize);
   says('pooling_kernel_size', poolSize, config.poolSize);
-  const side = config.tokens * poolSize;
+  const side = config.tokens * (merges ? 1 : poolSize);
   if (side > positionSize)
     refuseRequest('max_soft_tokens', `at most ${positionSize} patches along a side`, side);
 }
