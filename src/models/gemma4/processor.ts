@@ -166,7 +166,7 @@ export class Gemma4Processor implements MediaProcessor {
 }
 
 /** Defaults of transformers 5.24, Gemma4AudioFeatureExtractor. */
-export const GEMMA4_SOUND: MagnitudeKind = {
+const GEMMA4_SOUND: MagnitudeKind = {
   ...{ milliseconds: 20, low: 0, high: 8000, preemphasis: 0, isFine: false },
   ...{ floor: 1e-3, addsFloor: true, leads: true },
 };

@@ -21,11 +21,13 @@ import {
   WIDTH,
 } from '../../layers/config/index.js';
 
-/** The last layer sees all keys, whatever is said of it. */
-const slidingWindows: Field<readonly (number | undefined)[], { readonly numHiddenLayers: number }> = {
+/** The last layer sees all keys, whatever is said of it. `window`: of others, where the file does not say it. */
+export const gemma4Windows = (
+  window: number,
+): Field<readonly (number | undefined)[], { readonly numHiddenLayers: number }> => ({
   read: (json, config) =>
-    slidingByLayer({ window: 512, slidingWindowPattern: 6 }).read(json, config).with(-1, undefined),
-};
+    slidingByLayer({ window, slidingWindowPattern: 6 }).read(json, config).with(-1, undefined),
+});
 
 /** Defaults of transformers 5.24, Gemma4TextConfig. */
 export const GEMMA4_FIELDS = {
@@ -41,7 +43,7 @@ export const GEMMA4_FIELDS = {
   globalHeadDim: ofFullLayers('head_dim', 'global_head_dim', 512),
   globalKeyValueHeads: ofFullLayers('num_key_value_heads', 'num_global_key_value_heads', undefined),
   ...rotaryByHeadSize({ full_attention: 1_000_000, sliding_attention: 10_000 }),
-  slidingWindows,
+  slidingWindows: gemma4Windows(512),
   borrowingLayers: borrowingLayers(0),
   widensBorrowing: field('use_double_wide_mlp', flag, false),
   /** 0: there are none. */

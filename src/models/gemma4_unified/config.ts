@@ -8,20 +8,13 @@ import {
   nested,
   only,
   positive,
-  slidingByLayer,
   WIDTH,
   within,
 } from '../../layers/config/index.js';
 import { GEMMA4_BESIDE_TEXT, GEMMA4_WHOLE_IRRELEVANT } from '../gemma4/index.js';
-import { GEMMA4_FIELDS } from '../gemma4_text/index.js';
+import { GEMMA4_FIELDS, gemma4Windows } from '../gemma4_text/index.js';
 
 const COUNT = integer(1, 10_000);
-
-/** The last layer sees all keys, whatever is said of it. */
-const slidingWindows: Field<readonly (number | undefined)[], { readonly numHiddenLayers: number }> = {
-  read: (json, config) =>
-    slidingByLayer({ window: 1024, slidingWindowPattern: 6 }).read(json, config).with(-1, undefined),
-};
 
 /** Where a file says null, tokens of a picture do not see each other. */
 const bidirectional: Field<'vision' | undefined> = {
@@ -36,7 +29,7 @@ const bidirectional: Field<'vision' | undefined> = {
  */
 const TEXT_FIELDS = {
   ...GEMMA4_FIELDS,
-  slidingWindows,
+  slidingWindows: gemma4Windows(1024),
   bidirectional,
   perLayerSize: field('hidden_size_per_layer_input', only(0), 0),
   hasExperts: field('enable_moe_block', only(false), false),
