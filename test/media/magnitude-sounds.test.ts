@@ -38,8 +38,12 @@ describe('sounds of Gemma 3n and Gemma 4', () => {
   });
 
   it('are refused where no token, or more than there may be, come of them', async () => {
-    expect(await refusalOf('gemma4', 160)).to.match(/^MEDIA_UNSUPPORTED: it .*at least 10.0625 ms .*found 10 ms/);
-    expect(await refusalOf('gemma3n', 384)).to.match(/^MEDIA_UNSUPPORTED: it .*at least 32.0625 ms .*found 24 ms/);
+    expect(await refusalOf('gemma4', 160)).to.match(
+      /^MEDIA_UNSUPPORTED: it .*at least 10.0625 ms .*found 10 ms/,
+    );
+    expect(await refusalOf('gemma3n', 384)).to.match(
+      /^MEDIA_UNSUPPORTED: it .*at least 32.0625 ms .*found 24 ms/,
+    );
     expect(await refusalOf('gemma3n', 3 * 16_000)).to.match(/at most 10 tokens, as audio_soft_tokens/);
   });
 });

@@ -7,9 +7,9 @@ import type { BaseModelATB } from '../base/base-model-atb.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
 import { axesTakeTurns, sectionsOr } from '../base/vision/index.js';
 import {
+  type DeltaHybridParts,
   GUESSING_LAYERS,
   type HybridConfig,
-  type HybridParts,
   hybridExperts,
   hybridFields,
   hybridModel,
@@ -33,11 +33,11 @@ const deltaNetParts = ({ keyHeads, valueHeads, keySize, valueSize }: DeltaNetCon
 };
 
 /** What the layers of Qwen3.5 are made of: MLPs, or experts in all of them. */
-export const denseParts = (config: HybridConfig): HybridParts => ({
+export const denseParts = (config: HybridConfig): DeltaHybridParts => ({
   deltaNet: deltaNetParts(config),
   mlp: (_, at) => new BaseMLP(config, at),
 });
-export const sparseParts = (config: HybridConfig & SharedSparseConfig): HybridParts => ({
+export const sparseParts = (config: HybridConfig & SharedSparseConfig): DeltaHybridParts => ({
   deltaNet: deltaNetParts(config),
   mlp: (_, at) => sharedSparseMLP(config, at),
 });

@@ -32,14 +32,14 @@ export interface HybridConfig extends DecoderConfig, DeltaNetConfig {
 }
 
 /** How families of this kind differ. */
-export interface HybridParts {
+export interface DeltaHybridParts {
   readonly deltaNet: DeltaNetParts;
   /** The MLP of a layer. `weights` is its cursor. */
   mlp(layerId: number, weights: Weights): LayerStep;
 }
 
 /** Layers of linear attention and, in between, of attention, all of whose norms multiply by 1 + weight. */
-export function hybridLayers(config: HybridConfig, { deltaNet, mlp }: HybridParts) {
+export function hybridLayers(config: HybridConfig, { deltaNet, mlp }: DeltaHybridParts) {
   const norm = (at: Weights) => new OffsetRMSNorm(at, config.hiddenSize, config.rmsNormEps);
   const layer = (layerId: number, at: Weights): BaseLayer => {
     const isLinear = config.linearLayers[layerId];
@@ -58,7 +58,7 @@ export function hybridLayers(config: HybridConfig, { deltaNet, mlp }: HybridPart
 }
 
 /** A model of such layers. `weights` is its cursor. */
-export function hybridModel(config: HybridConfig, weights: Weights, parts: HybridParts): BaseModelATB {
+export function hybridModel(config: HybridConfig, weights: Weights, parts: DeltaHybridParts): BaseModelATB {
   const { layer, norm } = hybridLayers(config, parts);
   return new BaseModelATB(config, weights, { layer, norm: norm(weights.at('norm')) });
 }
