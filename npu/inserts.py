@@ -51,8 +51,13 @@ def within(step):
 
 
 def rows_of(step, columns):
-    """The step's rows of all inserts, one after another: these columns of each."""
-    return [insert.rows[first:end, columns] for insert, first, end in within(step)]
+    """The step's rows of all inserts, one after another: these columns of each, zeros where an encoder gives fewer."""
+
+    def cut(rows):
+        missing = max(0, columns.stop - rows.shape[1])
+        return torch.nn.functional.pad(rows, (0, missing))[:, columns]
+
+    return [cut(insert.rows[first:end]) for insert, first, end in within(step)]
 
 
 def inserted_rows(step, width):

@@ -49,17 +49,20 @@ const ROPES = JSON.parse(readFileSync(join(FIXTURES, 'cases.json'), 'utf8'))
   .map(({ name, model, config }) => ({ name, model, config, dtype: 'f32', tolerance: 2e-4, ...MINDIE_ONLY }));
 
 /** 16-bit logits are up to 16: a few roundings of 2^-4 (bf16) or 2^-7 (f16). */
-// gemma2 bounds its scores and gpt_oss has sinks, which ATB cannot say: export refuses them.
-const EXPORTED = familyCases.filter((family) => !['gemma2', 'gpt_oss'].includes(family));
-/** What torch_atb lacks: operations of experts, and of latent attention. */
-const MINDIES_OWN = /"type":"(?:Sigmoid|MoeInitRouting|GroupTopk)"|"mlaVHeadSize"/;
+/** What torch_atb lacks: operations of experts, and of latent attention, and sums. */
+const MINDIES_OWN = /"type":"(?:Sigmoid|MoeInitRouting|GroupTopk|Reduce|Fill)"|"mlaVHeadSize"/;
+/** Why the export of some models is refused: test/npu-export/export-model.test.ts says of which, and why. */
+const BEYOND_ATB = /is an extension (?:op|key)/;
+
+/** Which experts weigh with the two that phimoe chooses is decided by a bound: a rounding there is no rounding of logits. */
+const isSteady = (family) => !family.startsWith('phimoe');
 
 const CASES = [
   ...FAMILIES.map((model) => ({ model, dtype: 'f32', tolerance: 2e-4, ...FLOAT })),
   ...FAMILIES.map((model) => ({ model, dtype: 'bf16', tolerance: 0.25, ...FLOAT })),
   ...ROPES,
-  ...EXPORTED.map((family) => ({ family, dtype: 'f32', tolerance: 2e-4, ...FLOAT })),
-  ...EXPORTED.map((family) => ({ family, dtype: 'bf16', tolerance: 0.25, ...MINDIE_ONLY })),
+  ...familyCases.map((family) => ({ family, dtype: 'f32', tolerance: 2e-4, ...FLOAT })),
+  ...familyCases.filter(isSteady).map((family) => ({ family, dtype: 'bf16', tolerance: 0.25, ...MINDIE_ONLY })),
   // kimi_k2 is deepseek_v3 by another name.
   { name: 'kimi_k2', family: 'deepseek_v3', config: { model_type: 'kimi_k2' }, dtype: 'f32', tolerance: 2e-4, ...MINDIE_ONLY },
   ...QUANTISED.flatMap((family) => [
@@ -84,23 +87,29 @@ const CASES = [
   { model: 'llama', dtype: 'f16', published: 'msmodelslim-8-static', tolerance: 1, ...MINDIE_ONLY },
 ];
 
-const loaded = (modelPath, dtype) =>
+const loaded = (modelPath, dtype, maxPositionEmbeddings) =>
   ModelRunner.load({
     modelPath,
     dtype,
     threads: 2,
     blockSize: BLOCK_SIZE,
     numBlocks: 8,
-    maxPositionEmbeddings: 256,
+    maxPositionEmbeddings,
     passes: 'none',
   });
+
+/** As many positions as the cache has, beyond what scaled rotary embeddings began with; fewer where there are no more. */
+async function positionsOf(modelPath) {
+  const { learnedPositions, longestContext } = (await getModel(modelPath)).config;
+  return Math.min(8 * BLOCK_SIZE, learnedPositions ?? Infinity, longestContext?.tokens ?? Infinity);
+}
 
 /** The prompts of a case's references that hold something, cut in its middle. */
 async function promptsWithInserts(name, modelPath) {
   const processor = await (await getModel(modelPath)).getMediaProcessor(encodeWords);
   const prompts = [];
   for (const reference of await visionReferences(name)) {
-    const inserts = insertsOf(reference, await processedOf(reference, processor));
+    const inserts = insertsOf(reference, await processedOf(reference, processor), processor);
     const [held] = inserts;
     if (held === undefined) continue;
     const first = held.start + Math.ceil(held.input.count / 2);
@@ -247,8 +256,9 @@ for (const { name, model, family, seen, config, dtype, tolerance, libraries, ...
       modelPath = output;
     }
     const output = join(folder, 'export');
-    await exportModel({ modelPath, output, dtype, blockSize: BLOCK_SIZE, maxPositionEmbeddings: 256 });
-    const runner = await loaded(modelPath, dtype);
+    const maxPositionEmbeddings = await positionsOf(modelPath);
+    await exportModel({ modelPath, output, dtype, blockSize: BLOCK_SIZE, maxPositionEmbeddings });
+    const runner = await loaded(modelPath, dtype, maxPositionEmbeddings);
     const prompts = seen ? await promptsWithInserts(seen, modelPath) : [WORDS];
     const isForAll = !MINDIES_OWN.test(readFileSync(join(output, 'prefill.json'), 'utf8'));
     const runs = libraries
@@ -268,7 +278,9 @@ for (const { name, model, family, seen, config, dtype, tolerance, libraries, ...
     }
     runner.dispose();
   } catch (error) {
-    fail(title, '', error);
+    const isRefused = error.code === 'MODEL_EXPORT_UNSUPPORTED' || BEYOND_ATB.test(error.message);
+    if (isRefused) console.log('none', title.padEnd(32), error.code);
+    else fail(title, '', error);
   } finally {
     rmSync(folder, { recursive: true });
     seeded?.remove();

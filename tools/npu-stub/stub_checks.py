@@ -14,6 +14,8 @@ ATTENTION = {"headNum": int, "kvHeadNum": int, "qkScale": float, "batchRunStatus
 PAGED_MASKS = ["MASK_TYPE_UNDEFINED", "MASK_TYPE_NORM", "MASK_TYPE_ALIBI", "MASK_TYPE_SPEC"]
 SELF_MASKS = ["MASK_TYPE_UNDEFINED", "MASK_TYPE_NORM", "MASK_TYPE_ALIBI", "MASK_TYPE_NORM_COMPRESS"]
 ACTIVATIONS = ["RELU", "GELU", "FAST_GELU", "SWISH", "LOG", "SWIGLU_FORWARD", "SWIGLU_BACKWARD", "SIGMOID"]
+ELEWISES = ["ADD", "SUB", "MUL", "MULS", "TANH", "NEG", "COS", "SIN", "QUANT_PER_CHANNEL", "CAST", "EQUAL", "GREATER", "LESS",
+            "LOGICAL_NOT", "LOGICAL_AND", "LOGICAL_OR", "REALDIV"]
 
 # Keys of each operation's JSON: a type, a list of enum strings, or a block of keys.
 KEYS = {
@@ -27,9 +29,7 @@ KEYS = {
     "Concat": {"concatDim": int},
     "DynamicQuant": {},
     "Elewise": {
-        "elewiseType": ["ELEWISE_ADD", "ELEWISE_SUB", "ELEWISE_MUL", "ELEWISE_MULS", "ELEWISE_TANH",
-                        "ELEWISE_QUANT_PER_CHANNEL", "ELEWISE_CAST", "ELEWISE_EQUAL", "ELEWISE_GREATER", "ELEWISE_LESS",
-                        "ELEWISE_LOGICAL_NOT", "ELEWISE_REALDIV"],
+        "elewiseType": ["ELEWISE_" + name for name in ELEWISES],
         "mulsParam": {"varAttr": float},
         "outTensorType": DTYPES,
     },
@@ -51,6 +51,7 @@ KEYS = {
         "maskType": PAGED_MASKS,
         "calcType": ["CALC_TYPE_UNDEFINED", "CALC_TYPE_SPEC"],
     },
+    "Reduce": {"reduceType": ["REDUCE_MAX", "REDUCE_MIN", "REDUCE_SUM"], "axis": list},
     "ReshapeAndCache": {"compressType": ["COMPRESS_TYPE_UNDEFINED"], "kvCacheCfg": ["K_CACHE_V_CACHE", "K_CACHE_V_BYPASS"]},
     "RmsNorm": {
         "layerType": ["RMS_NORM_NORM", "RMS_NORM_PRENORM", "RMS_NORM_POSTNORM"],
@@ -79,8 +80,9 @@ KEYS = {
 }
 
 
-ELEWISE_INPUTS = {"ELEWISE_MULS": 1, "ELEWISE_TANH": 1, "ELEWISE_CAST": 1, "ELEWISE_LOGICAL_NOT": 1,
+ELEWISE_INPUTS = {**{"ELEWISE_" + name: 1 for name in ("MULS", "TANH", "NEG", "COS", "SIN", "CAST", "LOGICAL_NOT")},
                   "ELEWISE_QUANT_PER_CHANNEL": 3}
+LOGICAL = ("ELEWISE_LOGICAL_NOT", "ELEWISE_LOGICAL_AND", "ELEWISE_LOGICAL_OR")
 
 
 class StubError(RuntimeError):
@@ -146,6 +148,7 @@ def counts(op, param):
         "Linear": (2 + param.get("hasBias", True) + of_integers(param), 1),
         "MoeInitRouting": (2, 3),
         "MoeTokenUnpermute": (3, 1),
+        "Reduce": (1, 1),
         "ReshapeAndCache": (3, 1) if param.get("kvCacheCfg") == "K_CACHE_V_BYPASS" else (5, 2),
         "Rope": (5, 2),
         "SelfAttention": (3 + (not values_in_keys(param)) + masked, 1),
@@ -219,14 +222,21 @@ def check_inputs(op, param, tensors):
         same(0, 1)
         require(kinds[2] == torch.int8 and shapes[1] == shapes[2], f"Elewise: {kinds}, {shapes}")
         require(shapes[1] in ([1], shapes[0][-1:]), f"Elewise: scales {shapes[1]} of {shapes[0]}")
-    elif op == "Elewise" and param["elewiseType"] in ("ELEWISE_CAST", "ELEWISE_LOGICAL_NOT"):
-        logical = param["elewiseType"] == "ELEWISE_LOGICAL_NOT"
-        require(kinds[0] == torch.int8 if logical else (kinds[0], param["outTensorType"]) in CASTS, f"Elewise: {kinds}, {param}")
+    elif op == "Elewise" and param["elewiseType"] in LOGICAL:
+        require(set(kinds) == {torch.int8}, f"Elewise: {kinds}, {param}")
+    elif op == "Elewise" and param["elewiseType"] == "ELEWISE_CAST":
+        require((kinds[0], param["outTensorType"]) in CASTS, f"Elewise: {kinds}, {param}")
     elif op == "Elewise":
         same(*range(len(tensors)))
         aligned = [shape[::-1] for shape in shapes]
         fits = all(len({1, *sizes}) <= 2 for sizes in zip(*aligned))
         require(fits, f"Elewise: {shapes} do not broadcast")
+    elif op == "Reduce":
+        same(0)
+        # reduce_operation.cpp, ParamCheck; tensor_check.cpp: a result has an axis.
+        axes = param["axis"]
+        require(axes and len(set(axes)) < len(shapes[0]), f"Reduce: axes {axes} of {shapes[0]}")
+        require(all(0 <= axis < len(shapes[0]) for axis in axes), f"Reduce: axes {axes} of {shapes[0]}")
     elif op == "Concat":
         same(0, 1)
         require(len(shapes[0]) == len(shapes[1]), f"Concat: {shapes}")
@@ -253,10 +263,10 @@ def check_inputs(op, param, tensors):
         require(all(shape == outputs for shape in shapes[2:]), f"Linear: {shapes}")
     elif op == "Linear":
         same(*range(len(tensors)))
-        require(param.get("transposeB", True), "the stub has transposed weights only")
-        require(shapes[0][-1] == shapes[1][-1], f"Linear: {shapes[0]} times {shapes[1]}")
+        depth, outputs = (-1, -2) if param.get("transposeB", True) else (-2, -1)
+        require(shapes[0][-1] == shapes[1][depth], f"Linear: {shapes[0]} times {shapes[1]}")
         require(len(shapes[1]) == 2 or shapes[0][0] == shapes[1][0], f"Linear: batches {shapes}")
-        require(len(shapes) == 2 or shapes[2] == [shapes[1][0]], f"Linear: bias {shapes[2:]}")
+        require(len(shapes) == 2 or shapes[2] == [shapes[1][outputs]], f"Linear: bias {shapes[2:]}")
     elif op == "RmsNorm":
         same(0, 1)
         # rms_norm_operation.cpp, CheckLastDims: rows of whole 32 bytes.

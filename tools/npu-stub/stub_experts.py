@@ -20,28 +20,37 @@ def softmax(param, tensors):
 
 
 class Choices:
-    """Experts of each token of a text that somebody else chose, [layers][tokens][chosen], for steps that go on in that text.
+    """Experts that somebody else chose for each token of a text, [layers][tokens][chosen], for steps that go on in it.
 
     Scores that differ by less than the roundings before them may rank either way; what is further apart may not.
     """
 
-    # Of a score: what a few roundings to bf16 move the logits by that scores are made of.
+    # Of a token's largest score: what a few roundings to bf16 move the logits by that scores are made of.
     NEAR = 1 / 16
+    # Scores of groups that were not chosen are lower.
+    NEVER = -1e29
 
     def __init__(self, layers):
         self.layers = [torch.tensor(rows) for rows in layers]
         self.layer, self.first = 0, 0
 
+    def next(self, tokens):
+        """What the next choice of experts, of so many tokens, will be: those of the next layer, or of the next step's first."""
+        return self.layers[self.layer][self.first : self.first + tokens]
+
     def of(self, scores, own):
-        """Instead of `own`, the best of `scores` [tokens, experts]: those of the next layer, or of the next step's first."""
-        end = self.first + len(scores)
-        chosen = self.layers[self.layer][self.first : end]
+        """Instead of `own`, the best of `scores` [tokens, experts]."""
+        chosen = self.next(len(scores))
         self.layer = (self.layer + 1) % len(self.layers)
-        self.first = end if self.layer == 0 else self.first
-        least, least_own = (scores.gather(-1, each).amin(-1).float() for each in (chosen, own))
-        gap = (least_own - least).max().item()
-        require(bool((least_own - least <= self.NEAR * least_own.abs()).all()), f"an expert lacks {gap} to be chosen")
+        self.first = self.first + len(scores) if self.layer == 0 else self.first
+        self.require_near(scores, chosen, own)
         return chosen
+
+    def require_near(self, scores, chosen, own):
+        least, least_own = (scores.gather(-1, each).amin(-1).float() for each in (chosen, own))
+        largest = scores.masked_fill(scores < self.NEVER, 0).abs().amax(-1).float()
+        gap = (least_own - least).max().item()
+        require(bool((least_own - least <= self.NEAR * largest).all()), f"an expert lacks {gap} to be chosen")
 
 
 # Set by who runs a program; without any, the highest scores are chosen.
@@ -62,10 +71,19 @@ def group_topk(param, tensors):
     """Scores of the groups that are not among the best become 0, in place."""
     x = tensors[0]
     groups = x.unflatten(-1, (param["groupNum"], -1)).float()
-    best = param["n"] if param["groupMultiFlag"] == 1 else 1
-    scores = groups.topk(best, dim=-1).values.sum(-1)
-    _, chosen = scores.sort(dim=-1, descending=True, stable=True)
-    kept = torch.zeros_like(scores).scatter(-1, chosen[..., : param["k"]], 1.0)
+    scored = param["n"] if param["groupMultiFlag"] == 1 else 1
+    scores = groups.topk(scored, dim=-1).values.sum(-1)
+
+    def best_groups(scores):
+        return scores.sort(dim=-1, descending=True, stable=True).indices[..., : param["k"]]
+
+    best = best_groups(scores)
+    if choices is not None:
+        # Groups of experts that somebody chose come first.
+        wanted = choices.next(len(x)) // groups.shape[-1]
+        choices.require_near(scores, wanted, best)
+        best = best_groups(scores.scatter(-1, wanted, torch.inf))
+    kept = torch.zeros_like(scores).scatter(-1, best, 1.0)
     x.copy_((groups * kept.unsqueeze(-1)).flatten(-2))
     return [x]
 

@@ -115,7 +115,7 @@ def linear(param, tensors):
         # Words have the bits of f32 in their lower halves.
         scale = scale if scale.dtype == torch.float32 else scale.to(torch.int32).view(torch.float32)
         return [(sums.float() * scale).to(torch.bfloat16 if param["outDataType"] == "ACL_BF16" else torch.float16)]
-    y = x.float() @ weight.float().transpose(-1, -2)
+    y = x.float() @ (weight.float().transpose(-1, -2) if param.get("transposeB", True) else weight.float())
     return [(y + bias[0].float() if bias else y).to(x.dtype)]
 
 
@@ -160,39 +160,54 @@ def activation(param, tensors):
         y = x * torch.sigmoid(x * param.get("scale", 1.0))
     elif name == "ACTIVATION_GELU":
         y = torch.nn.functional.gelu(x, approximate="tanh" if param.get("geluMode") != "NONE_MODE" else "none")
+    elif name == "ACTIVATION_SIGMOID":
+        y = x.sigmoid()
+    elif name == "ACTIVATION_LOG":
+        y = x.log()
     else:
         raise StubError(f"the stub has no {name}")
     return [y.to(tensors[0].dtype)]
 
 
+# Of one tensor or two, computed in float32.
+FLOAT_ELEWISES = {
+    "ELEWISE_TANH": torch.tanh,
+    "ELEWISE_NEG": torch.neg,
+    "ELEWISE_COS": torch.cos,
+    "ELEWISE_SIN": torch.sin,
+    "ELEWISE_ADD": torch.add,
+    "ELEWISE_SUB": torch.sub,
+    "ELEWISE_MUL": torch.mul,
+    "ELEWISE_REALDIV": torch.div,
+}
+# Whose result is int8, 0 or 1.
+LOGICAL_ELEWISES = {
+    "ELEWISE_EQUAL": torch.eq,
+    "ELEWISE_GREATER": torch.gt,
+    "ELEWISE_LESS": torch.lt,
+    "ELEWISE_LOGICAL_NOT": torch.logical_not,
+    "ELEWISE_LOGICAL_AND": torch.logical_and,
+    "ELEWISE_LOGICAL_OR": torch.logical_or,
+}
+
+
 def elewise(param, tensors):
-    x = tensors[0].float()
     name = param["elewiseType"]
-    if name == "ELEWISE_QUANT_PER_CHANNEL":
-        return [(x / tensors[1].float() + tensors[2].float()).round().clamp(-128, 127).to(torch.int8)]
     if name == "ELEWISE_CAST":
         return [tensors[0].to(TORCH_DTYPES[param["outTensorType"]])]
-    if name == "ELEWISE_EQUAL":
-        return [(tensors[0] == tensors[1]).to(torch.int8)]
-    if name == "ELEWISE_GREATER":
-        return [(tensors[0] > tensors[1]).to(torch.int8)]
-    if name == "ELEWISE_LESS":
-        return [(tensors[0] < tensors[1]).to(torch.int8)]
-    if name == "ELEWISE_LOGICAL_NOT":
-        return [(tensors[0] == 0).to(torch.int8)]
-    if name == "ELEWISE_MULS":
-        y = x * param["mulsParam"]["varAttr"]
-    elif name == "ELEWISE_TANH":
-        y = x.tanh()
-    else:
-        other = tensors[1].float()
-        y = {
-            "ELEWISE_ADD": torch.add,
-            "ELEWISE_SUB": torch.sub,
-            "ELEWISE_MUL": torch.mul,
-            "ELEWISE_REALDIV": torch.div,
-        }[name](x, other)
+    if name in LOGICAL_ELEWISES:
+        return [LOGICAL_ELEWISES[name](*tensors).to(torch.int8)]
+    x, *others = (tensor.float() for tensor in tensors)
+    if name == "ELEWISE_QUANT_PER_CHANNEL":
+        return [(x / others[0] + others[1]).round().clamp(-128, 127).to(torch.int8)]
+    y = x * param["mulsParam"]["varAttr"] if name == "ELEWISE_MULS" else FLOAT_ELEWISES[name](x, *others)
     return [y.to(tensors[0].dtype)]
+
+
+def reduce(param, tensors):
+    [x] = tensors
+    over = {"REDUCE_MAX": torch.amax, "REDUCE_MIN": torch.amin, "REDUCE_SUM": torch.sum}[param["reduceType"]]
+    return [over(x.float(), dim=param["axis"]).to(x.dtype)]
 
 
 def split(param, tensors):
@@ -230,6 +245,7 @@ KERNELS = {
     "LayerNorm": layer_norm,
     "Linear": linear,
     "PagedAttention": paged_attention,
+    "Reduce": reduce,
     "ReshapeAndCache": reshape_and_cache,
     "RmsNorm": rms_norm,
     "Rope": rope,

@@ -1,7 +1,7 @@
 """ATB's own Python bindings, without an NPU: classes and keywords of bindings.cpp; every call is checked."""
 import enum
 
-from stub_checks import require
+from stub_checks import ELEWISES, require
 from stub_graph import StubGraph, StubOperation
 
 
@@ -18,7 +18,9 @@ ActivationType = _enum(
     "ACTIVATION_GELU",
     "ACTIVATION_FAST_GELU",
     "ACTIVATION_SWISH",
+    "ACTIVATION_LOG",
     "ACTIVATION_SWIGLU_FORWARD",
+    "ACTIVATION_SIGMOID",
 )
 
 
@@ -56,7 +58,7 @@ def _param(name, fields, **inner):
     return type(name, (_Param,), {"fields": fields, **inner})
 
 
-_ElewiseType = _enum("ElewiseType", *("ELEWISE_" + name for name in ("ADD", "SUB", "MUL", "MULS", "TANH", "CAST")))
+_ElewiseType = _enum("ElewiseType", *("ELEWISE_" + name for name in ELEWISES))
 _MulsParam = _param("MulsParam", {"var_attr": float})
 _GeLUMode = _enum("GeLUMode", "TANH_MODE", "NONE_MODE")
 _RmsNormType = _enum("RmsNormType", "RMS_NORM_UNDEFINED", "RMS_NORM_NORM", "RMS_NORM_PRENORM", "RMS_NORM_POSTNORM")
