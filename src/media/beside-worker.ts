@@ -4,6 +4,7 @@ import type { BesideReply, BesideRequest } from './beside.js';
 import { anyresOf, paddedSquare } from './image/anyres.js';
 import { boundedPicture } from './image/bounded.js';
 import { canvasOf, coveringTiles } from './image/canvas.js';
+import { changedBlocks } from './image/changed-blocks.js';
 import { areaTiles } from './image/covering-area.js';
 import { fittedTiles } from './image/fitted-tiles.js';
 import { patchesOf } from './image/patches.js';
@@ -39,6 +40,7 @@ const WORK = {
   tilesOf,
   tilingOf,
   patchesOf,
+  changedBlocks,
   resample,
   logMel,
   magnitudeMel,

@@ -188,6 +188,7 @@ export * from './step3p5/index.js';
 export * from './step3p7/index.js';
 export * from './telechat/index.js';
 export * from './vaultgemma/index.js';
+export * from './video_llama_3/index.js';
 export * from './vipllava/index.js';
 export * from './voxtral/index.js';
 export * from './xglm/index.js';

@@ -51,6 +51,9 @@ TEXT = dict(vocab_size=VOCAB, hidden_size=64, intermediate_size=96, num_hidden_l
 MROPE = dict(rope_parameters=dict(rope_type="default", rope_theta=10000.0, mrope_section=[2, 3, 3]))
 IDS = dict(image_token_id=IMAGE, video_token_id=VIDEO, vision_start_token_id=START, vision_end_token_id=END)
 SIZE = {"shortest_edge": 3136, "longest_edge": 12544}
+# Of pictures whose patches are tokens, and of all frames of a video.
+CHANGING_SIZE = {"shortest_edge": 1568, "longest_edge": 5488}
+CHANGING_FRAMES = {"shortest_edge": 1568, "longest_edge": 12544}
 
 CASES = {
     "qwen2_vl": dict(
@@ -652,6 +655,18 @@ CASES["paddleocr_vl-bias"] = CASES["paddleocr_vl"] | dict(
                                                           use_bias=True, tie_word_embeddings=False,
                                                           rope_parameters=dict(rope_type="default", rope_theta=10000.0)),
         vision_config=CASES["paddleocr_vl"]["config"]["vision_config"] | dict(image_size=42, hidden_act="gelu")), seed=1)
+# Rotary positions alone; each patch of a picture is a token, of frames the mean of four.
+CASES["video_llama_3"] = dict(
+    config=dict(text_config=TEXT | dict(model_type="qwen2", rope_theta=10000.0), image_token_id=IMAGE, video_token_id=VIDEO,
+                vision_config=dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, patch_size=14)),
+    changing=dict(merge_size=2), seed=1)
+# Means of four for pictures, middles of nine for frames, all of which are kept; a head that is the embedding.
+CASES["video_llama_3-tied"] = CASES["video_llama_3"] | dict(
+    config=CASES["video_llama_3"]["config"] | dict(
+        text_config=TEXT | dict(model_type="qwen2", rope_theta=10000.0, num_hidden_layers=2, tie_word_embeddings=True),
+        vision_config=dict(hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=2, patch_size=8, hidden_act="gelu",
+                           rope_parameters=dict(rope_type="axial", rope_theta=500.0))),
+    pictures=dict(merge_size=2), changing=dict(merge_size=3, use_token_compression=False), seed=1)
 IMAGENET = dict(image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225])
 
 # With code of their own; the tower has a layer whose result nobody takes.
@@ -844,6 +859,9 @@ def square_processor(case):
         patch = case["config"]["vision_config"]["patch_size"]
         return tiling_processor(encoder_patch_size=patch, tile_size=32, max_tiles=4, min_image_tokens=4, max_image_tokens=12,
                                 max_pixels_tolerance=4.0)
+    if "changing" in case:
+        from transformers.models.video_llama_3.image_processing_pil_video_llama_3 import VideoLlama3ImageProcessorPil
+        return VideoLlama3ImageProcessorPil(size=CHANGING_SIZE, patch_size=case["config"]["vision_config"]["patch_size"], **case.get("pictures", {}))
     if "bounded" in case:
         return bounded_processor(max_patches=30, size=dict(max_height=12, max_width=12))
     if "numbered" in case:
@@ -1715,6 +1733,50 @@ class PatchPrompt(Prompt):
         return found
 
 
+class ChangingPrompt(Prompt):
+    """Pictures, and frames behind their seconds, at two a second, of which those blocks count that change."""
+
+    def __init__(self, parts, number, processor, case):
+        from transformers import VideoLlama3VideoProcessor
+        # Resized as Pillow does it, before it.
+        self.processor, self.shown, self.size = processor, {IMAGE: [], VIDEO: []}, CHANGING_FRAMES
+        self.frames = VideoLlama3VideoProcessor(do_resize=False, patch_size=processor.patch_size, **case["changing"])
+        super().__init__(parts, number)
+
+    def show(self, *part):
+        frames, width, height, seed = part
+        pictures = [Image.fromarray(picture(width, height, seed + i)) for i in range(max(frames, 1))]
+        self.media.append([*part, len(self.ids)])
+        if not frames:
+            out = self.processor(images=pictures, return_tensors="pt")
+            self.shown[IMAGE].append(out)
+            self.add([IMAGE] * int(out["image_grid_thw"].prod() // out["image_merge_sizes"][0] ** 2))
+            return
+        from transformers.models.video_llama_3.video_processing_video_llama_3 import smart_resize
+        to = smart_resize(height, width, self.frames.patch_size * self.frames.merge_size, self.size["shortest_edge"],
+                          self.size["longest_edge"] // frames)
+        resized = [numpy.asarray(one.resize(to[::-1], Image.Resampling.BICUBIC)) for one in pictures]
+        out = self.frames(videos=[torch.tensor(numpy.stack(resized)).permute(0, 3, 1, 2)], return_tensors="pt")
+        self.shown[VIDEO].append(out)
+        for i, kept in enumerate(out["video_compression_mask"].view(frames, -1)):
+            self.add(letters("," * (i > 0) + f"Time {i / 2:.1f}s:") + [VIDEO] * int(kept.sum()))
+
+    def inputs(self, more=()):
+        found = self.texts(more)
+        for outs in self.shown.values():
+            found |= {name: torch.cat([out[name] for out in outs]) for name in (outs[0] if outs else ()) if name != "video_metadata"}
+        return found
+
+    def encoded(self, model):
+        rows = {token: [self.rows(model, out, name) for out in outs] for (token, outs), name in zip(self.shown.items(), ("image", "video"))}
+        return torch.cat([rows[VIDEO if frames else IMAGE].pop(0) for frames, *_ in self.media]).float()
+
+    def rows(self, model, out, name):
+        pixels = out["pixel_values" if name == "image" else "pixel_values_videos"]
+        seen = model.model.get_image_features(pixels, out[f"{name}_grid_thw"], out[f"{name}_merge_sizes"]).pooler_output[0]
+        return seen[out["video_compression_mask"]] if name == "video" else seen
+
+
 class OmniPrompt(PatchPrompt):
     """Pictures and frames as Qwen2.5-VL's, and sound."""
 
@@ -2060,6 +2122,9 @@ def main():
         prompts = [TilePrompt(parts, i, processor, 4, frames) for i, parts in enumerate([*SQUARES, *[FRAMES] * ("stills" not in case)])]
     elif "tiling" in case:
         prompts = [TilingPrompt(parts, i, processor) for i, parts in enumerate(TILED)]
+    elif "changing" in case:
+        write_frames(out, dict(patch_size=config["vision_config"]["patch_size"], size=CHANGING_FRAMES, **case["changing"]))
+        prompts = [ChangingPrompt(parts, i, processor, case) for i, parts in enumerate(PROMPTS)]
     elif "bounded" in case:
         write_frames(out, dict(max_patches=20, size=dict(max_height=12, max_width=12)))
         processors = [processor, bounded_processor(max_patches=20, size=dict(max_height=12, max_width=12))]

@@ -2,22 +2,11 @@ import { type AtbGraph, BaseOperation, dim } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { BaseLayer } from '../../layers/base-layer.js';
 import type { LayerStep } from '../../layers/decoder-layers.js';
-import { gatherRows, sumOfRows } from '../../layers/gather-rows.js';
+import { gatherRows } from '../../layers/gather-rows.js';
 import { Module } from '../../layers/module.js';
-import { LINE_ROWS, PACKED_ROWS } from '../../step-inputs/index.js';
+import { LINE_ROWS } from '../../step-inputs/index.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
-
-/** Tokens as means of an encoder's rows, or as these are: [rows, hidden] -> [tokens, hidden]. */
-class RowMixing extends BaseLayer {
-  constructor(layerId: number, weights: Weights) {
-    super(layerId, weights, 'mixing');
-  }
-
-  protected buildLayerGraph(graph: AtbGraph, _kind: GraphKind, hidden: string): string {
-    const shares = PACKED_ROWS.map(({ rows, shares: weights }) => ({ rows, weights }));
-    return sumOfRows(graph, hidden, shares, 'mixed_rows');
-  }
-}
+import { RowMixing } from '../base/vision/index.js';
 
 /** A learned row in the place of tokens that end a line: [tokens, hidden] -> the same shape. */
 class LineEnds extends BaseLayer {

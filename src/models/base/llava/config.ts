@@ -22,6 +22,7 @@ import {
   layersTaken,
   type SiglipDefaults,
   siglipFields,
+  tiedAnywhere,
 } from '../vision/index.js';
 
 const COUNT = integer(1, 10_000);
@@ -94,14 +95,6 @@ export const patchesAlone = (
   },
 });
 
-/** Embedding and head are one where the file says so, for the whole or for the text within. */
-const tied: Field<boolean> = {
-  read(json) {
-    const own = json.value('tie_word_embeddings', flag) ?? false;
-    return json.section('text_config')?.value('tie_word_embeddings', flag) || own;
-  },
-};
-
 /** Where the families of LLaVA differ. */
 export interface LlavaDefaults<V> {
   readonly vision: Field<V>;
@@ -123,7 +116,7 @@ export const llavaFields = <V extends { readonly kind: string; readonly numLayer
   text: textWithin('text_config', ...texts),
   modelType: field('model_type', text, required),
   dtype: dtypeBesideText,
-  tieWordEmbeddings: tied,
+  tieWordEmbeddings: tiedAnywhere,
   imageTokenId: tokenField(['image_token_index', 'image_token_id'], imageTokenId),
   takenLayers: layersTaken(['vision_feature_layer'], [featureLayer]),
   computedLayers: deepestTaken,

@@ -80,6 +80,14 @@ export const besideText = <T, D>(name: string, check: Check<T>, fallback: D): Fi
   },
 });
 
+/** Embedding and head are one where the file says so, for the whole or for the text within. */
+export const tiedAnywhere: Field<boolean> = {
+  read(json) {
+    const own = json.value('tie_word_embeddings', flag) ?? false;
+    return json.section('text_config')?.value('tie_word_embeddings', flag) || own;
+  },
+};
+
 /** A side of a square: a number, or its height and width. */
 export const sideOfSquare = (name: string, fallback: number): Field<number> => ({
   read(json) {
@@ -153,26 +161,30 @@ export interface SiglipDefaults {
   readonly patchSize?: number;
 }
 
-/** What encoders of SigLIP's kind have in `vision_config`. */
-export const siglipFields = ({
+/** What encoders of SigLIP's kind have in `vision_config`, whatever positions they have. */
+export const siglipLayerFields = ({
   kinds,
   hiddenSize = 768,
   intermediateSize = 3072,
   numLayers = 12,
   numHeads = 12,
-  imageSize = 224,
   patchSize = 16,
-}: SiglipDefaults) => ({
+}: Omit<SiglipDefaults, 'imageSize'>) => ({
   hiddenSize: field('hidden_size', WIDTH, hiddenSize),
   intermediateSize: field('intermediate_size', WIDTH, intermediateSize),
   numLayers: field('num_hidden_layers', COUNT, numLayers),
   numHeads: encoderHeads('num_attention_heads', numHeads),
-  imageSize: field('image_size', COUNT, imageSize),
   patchSize: field('patch_size', COUNT, patchSize),
   channels: field('num_channels', only(3), 3),
   layerNormEps: field('layer_norm_eps', positive(1), 1e-6),
   hiddenAct: activation('hidden_act', 'gelu_tanh'),
   kind: field('model_type', oneOf(...kinds), kinds[0]),
+});
+
+/** The same of those that have learned positions of a square. */
+export const siglipFields = ({ imageSize = 224, ...defaults }: SiglipDefaults) => ({
+  ...siglipLayerFields(defaults),
+  imageSize: field('image_size', COUNT, imageSize),
 });
 
 /** What all of the family have in `vision_config`, beside the size of a row, which `width` calls by its name. */

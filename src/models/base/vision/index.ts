@@ -12,6 +12,7 @@ export * from './pixtral-processor.js';
 export * from './pixtral-tower.js';
 export * from './placed-squares.js';
 export * from './projected-tower.js';
+export * from './row-mixing.js';
 export * from './row-projector.js';
 export * from './sam/attention.js';
 export * from './sam/tower.js';

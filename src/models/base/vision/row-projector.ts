@@ -15,21 +15,28 @@ export interface RowProjectorSizes {
   readonly innerSize?: number;
   readonly hasBias: boolean;
   readonly act: ActivationKind;
+  /** The checkpoint's names of both; `linear_1` and `linear_2` when absent. */
+  readonly names?: { readonly up: string; readonly down: string };
 }
 
-/** Two products, `linear_1` and `linear_2`, that bring an encoder's rows to the size of words. */
+const NAMES = { up: 'linear_1', down: 'linear_2' } as const;
+
+/** Two products that bring an encoder's rows to the size of words. */
 export class RowProjector extends Module implements LayerStep {
   readonly up: Linear;
   readonly down: Linear;
   private readonly act: ActivationKind;
 
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED, WEIGHT_QUANT_*. */
-  constructor(weights: Weights, { inSize, outSize, innerSize = outSize, hasBias, act }: RowProjectorSizes) {
+  constructor(
+    weights: Weights,
+    { inSize, outSize, innerSize = outSize, hasBias, act, names = NAMES }: RowProjectorSizes,
+  ) {
     super();
     const linear = (name: string, inFeatures: number, outFeatures: number): Linear =>
       Linear.load(weights, { parts: [{ name, outFeatures }], inFeatures, hasBias });
-    this.up = linear('linear_1', inSize, innerSize);
-    this.down = linear('linear_2', innerSize, outSize);
+    this.up = linear(names.up, inSize, innerSize);
+    this.down = linear(names.down, innerSize, outSize);
     this.act = act;
   }
 
