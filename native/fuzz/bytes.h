@@ -7,8 +7,8 @@
 
 namespace atb::fuzz {
 
-/// The decisions of one execution, drawn from the fuzzer's bytes. When these have run out, draws go on from numbers that
-/// follow from all of them, so that short inputs make full cases, too.
+/// The decisions of one execution, drawn from the fuzzer's bytes. When these have run out, draws go on from numbers
+/// that follow from all of them, so that short inputs make full cases, too.
 class Bytes {
  public:
   Bytes(const uint8_t* data, size_t size) : data_(data), left_(size) {

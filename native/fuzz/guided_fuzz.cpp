@@ -57,8 +57,8 @@ std::vector<uint8_t> Text(fuzz::Bytes& bytes, int64_t longest) {
   return text;
 }
 
-/// Whether the grammar allows a text of less than 32 bytes: tries where each rule can end from each place, until nothing
-/// new is found. Bit j of a set of places: after j bytes.
+/// Whether the grammar allows a text of less than 32 bytes: tries where each rule can end from each place, until
+/// nothing new is found. Bit j of a set of places: after j bytes.
 bool Recognises(const GrammarSpec& spec, const std::vector<uint8_t>& text) {
   const size_t places = text.size() + 1;
   std::vector<std::vector<uint32_t>> ends(spec.rules.size(), std::vector<uint32_t>(places, 0));

@@ -518,7 +518,8 @@ std::vector<const Form*> FormsOfExperts(bool int8) {
   return forms;
 }
 
-/// The scales and offsets of what experts of k channels read, or the order of their channels, one of which there is not.
+/// The scales and offsets of what experts of k channels read, or the order of their channels, one of which there is
+/// not.
 Strings ScalesOfExperts(Case& c) {
   return {c.Input(DType::kF32, {kExperts, 1}, {1, 9, {}}), c.Input(DType::kI8, {kExperts, 1}, {-128, 127, {}})};
 }

@@ -30,8 +30,8 @@ class Case {
   /// inputs.
   void Node(const std::string& type, ParamObject param, std::vector<std::string> inputs, int outputs,
             std::vector<std::string> in_place = {});
-  /// Makes one thing wrong, or other than the recipe made it: a param, a tensor, an input, a name; or places a view or a
-  /// sub-graph, which may be right.
+  /// Makes one thing wrong, or other than the recipe made it: a param, a tensor, an input, a name; or places a view or
+  /// a sub-graph, which may be right.
   void Spoil();
   /// Gives an input another size along one axis.
   void Resize();

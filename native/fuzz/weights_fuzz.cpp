@@ -1,6 +1,6 @@
 // Loading weights: any dtypes, shapes, layouts, row orders, transposes, arithmetic, constants, quantisation, stacks of
-// experts, files that are short or no files. What loads is exported again, which reads every byte that was packed. At the
-// end it prints how often each way to hold a weight was accepted.
+// experts, files that are short or no files. What loads is exported again, which reads every byte that was packed. At
+// the end it prints how often each way to hold a weight was accepted.
 #include <unistd.h>
 
 #include <algorithm>

@@ -1,9 +1,10 @@
-// Attention over the cache against what the machine gives: decode at a depth against streamed reading of memory, prefill
-// against products of panels that lie in L2. Queries are bf16, the cache is bf16 or int8. Build with -DATB_BENCH=ON. Usage:
-// attention_bench [threads = 2] [isa,... = all] [depth = 8192] [rounds = 5] [kv heads = 8] [queries of each = 4]
-// [none, softcap or slopes] [prompt = 4096, at most the depth]; those are Llama-3.2-1B's heads of 64, 2 and 7 are
-// Qwen2.5-0.5B's; 0 and 16 are DeepSeek-V2-Lite's, one head of 576 numbers whose first 512 are the values. Bounds and
-// kernels take turns, because a shared machine's speed changes from second to second; medians are printed.
+// Attention over the cache against what the machine gives: decode at a depth against streamed reading of memory,
+// prefill against products of panels that lie in L2. Queries are bf16, the cache is bf16 or int8. Build with
+// -DATB_BENCH=ON. Usage: attention_bench [threads = 2] [isa,... = all] [depth = 8192] [rounds = 5] [kv heads = 8]
+// [queries of each = 4] [none, softcap or slopes] [prompt = 4096, at most the depth]; those are Llama-3.2-1B's heads of
+// 64, 2 and 7 are Qwen2.5-0.5B's; 0 and 16 are DeepSeek-V2-Lite's, one head of 576 numbers whose first 512 are the
+// values. Bounds and kernels take turns, because a shared machine's speed changes from second to second; medians are
+// printed.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>

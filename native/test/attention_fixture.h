@@ -74,8 +74,9 @@ inline std::vector<float> Slopes(const Heads& h) {
   return slopes;
 }
 
-/// softmax(bent(q k^T * scale) + mask) v in double; q [tokens, q_heads, D] at positions first, first + 1, ...; k [context,
-/// kv_heads, D], v [context, kv_heads, value_dim]; mask [tokens, context] or empty. Rows that see nothing are zeros.
+/// softmax(bent(q k^T * scale) + mask) v in double; q [tokens, q_heads, D] at positions first, first + 1, ...; k
+/// [context, kv_heads, D], v [context, kv_heads, value_dim]; mask [tokens, context] or empty. Rows that see nothing are
+/// zeros.
 inline std::vector<double> Textbook(const Heads& h, const Array& q, const Array& k, const Array& v, int64_t tokens,
                                     int64_t context, int64_t first, const Sight& sight,
                                     const std::vector<float>& mask = {}) {
@@ -146,7 +147,8 @@ class PagedCache {
     return table;
   }
 
-  /// Rows [context, kv_heads, D] of f32 into blocks of a table as integers. The rows become what the integers stand for.
+  /// Rows [context, kv_heads, D] of f32 into blocks of a table as integers. The rows become what the integers stand
+  /// for.
   void FillIntegers(const std::vector<int32_t>& table, Array& k, Array& v, int64_t context) {
     for (const kernels::KvStore& store : {keys_, values_}) {
       Array& rows = store.values ? v : k;

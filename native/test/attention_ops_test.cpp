@@ -371,7 +371,8 @@ void AlibiMasksAreOfEachHead() {
         check(out, all);
       }
 
-      // Three contexts of the same tokens, the last of each being its query: one row of the mask for each and each head.
+      // Three contexts of the same tokens, the last of each being its query: one row of the mask for each and each
+      // head.
       std::vector<int32_t> slots(static_cast<size_t>(n)), contexts = {7, 40, 33}, tables = {1, 1, 1};
       std::iota(slots.begin(), slots.end(), 48);
       Array keys(dtype, 2 * 48 * 64), values(dtype, 2 * 48 * 64);

@@ -223,7 +223,8 @@ void CachesReplaceEarlierOnes() {
   CheckThrows("NATIVE_INPUT_INVALID", [&] { f.engine.Run(request); });  // No second layer any more.
 }
 
-/// One layer writes a cache whose names are given once, and two layers read it. Nobody finds tensors that are not listed.
+/// One layer writes a cache whose names are given once, and two layers read it. Nobody finds tensors that are not
+/// listed.
 void LayersShareACacheThatIsGivenOnce() {
   Fixture f;
   KvCacheOptions options{.num_blocks = 2, .block_size = 32, .dtype = DType::kF32, .caches = {}};

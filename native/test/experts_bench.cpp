@@ -1,8 +1,8 @@
 // Experts in 4 bits, as wide as Qwen3-30B-A3B's, against what the machine gives and against dense products of as many
-// operations. Build with -DATB_BENCH=ON. Usage: experts_bench [threads = 2] [rounds = 9] [tokens,... = 1,16,512].
-// All take turns; printed are, up to 64 tokens, the bytes of chosen experts a second and their share of what is read in a second,
-// and beyond the time of the dense products over that of experts, each the median of the rounds. With one thread times are
-// processor time, which other processes do not count in.
+// operations. Build with -DATB_BENCH=ON. Usage: experts_bench [threads = 2] [rounds = 9] [tokens,... = 1,16,512]. All
+// take turns; printed are, up to 64 tokens, the bytes of chosen experts a second and their share of what is read in a
+// second, and beyond the time of the dense products over that of experts, each the median of the rounds. With one
+// thread times are processor time, which other processes do not count in.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>

@@ -1,5 +1,5 @@
-// Operations over a KV cache of integers: what they write and read, and that a token's bits depend neither on its company,
-// nor on the chunks of its prompt, nor on threads.
+// Operations over a KV cache of integers: what they write and read, and that a token's bits depend neither on its
+// company, nor on the chunks of its prompt, nor on threads.
 #include "attention_layer.h"
 
 namespace atb::test {

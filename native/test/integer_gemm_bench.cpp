@@ -1,9 +1,9 @@
-// Products with weights of integers, and of floats of 8 and 4 bits, at real shapes against what the machine gives: streamed
-// reading of memory, and AMX tiles from L2. Build with -DATB_BENCH=ON. Usage: integer_gemm_bench [threads = 2]
-// [isa,... = the best] [rounds = 5] [rows,... = 1,8,16,32,512] [formats, whole names, = all] [shapes, whole names, = all].
-// Bounds, formats and kernels take turns; for each number of rows the median speed (GB/s of weights up to 64 rows, GFLOP/s
-// beyond) and the median share of the bound is printed: of bytes over reading or operations over tiles, whichever takes
-// longer. Up to 64 rows the weights come from memory.
+// Products with weights of integers, and of floats of 8 and 4 bits, at real shapes against what the machine gives:
+// streamed reading of memory, and AMX tiles from L2. Build with -DATB_BENCH=ON. Usage: integer_gemm_bench [threads = 2]
+// [isa,... = the best] [rounds = 5] [rows,... = 1,8,16,32,512] [formats, whole names, = all] [shapes, whole names, =
+// all]. Bounds, formats and kernels take turns; for each number of rows the median speed (GB/s of weights up to 64
+// rows, GFLOP/s beyond) and the median share of the bound is printed: of bytes over reading or operations over tiles,
+// whichever takes longer. Up to 64 rows the weights come from memory.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -46,7 +46,8 @@ struct Format {
   int planes;
   bool products;           ///< Scales are products of an output's scale and multipliers.
   bool offsets = false;    ///< Each group has an offset, as integers have that are not symmetric.
-  /// Scales are powers of two, of which the exponents are stored: one in so many is 6 smaller than the largest; 0: floats.
+  /// Scales are powers of two, of which the exponents are stored: one in so many is 6 smaller than the largest; 0:
+  /// floats.
   int far = 0;
 };
 constexpr Format kFormats[] = {{"bf16", WeightFormat::kBF16, 0, 0, false},

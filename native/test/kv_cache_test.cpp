@@ -206,7 +206,8 @@ void KeysAndValuesOfDifferentSizesAreWritten() {
   }
 }
 
-/// Attention's kernels want keys and values of one size, or values that are parts of keys: other caches are refused before anything is read.
+/// Attention's kernels want keys and values of one size, or values that are parts of keys: other caches are refused
+/// before anything is read.
 void AttentionRefusesCachesThatItsKernelsCannotRead() {
   ThreadPool pool(1);
   const KernelTable& kernels = kernels::Select("reference");

@@ -202,7 +202,8 @@ void BatchesShareAWeightOrBringTheirOwn() {
   });
 }
 
-/// Packed matrices of batches, one behind the other: batches of x in front, or behind its rows, as ATB's einsum has them.
+/// Packed matrices of batches, one behind the other: batches of x in front, or behind its rows, as ATB's einsum has
+/// them.
 void PackedBatchesAreMultipliedWhereTheyLie() {
   ForEachTableAndDType([](const KernelTable& table, DType dtype) {
     const int64_t b = 3, n = 44, k = 24;

@@ -244,7 +244,8 @@ Positions SomeKeys(Random& random, const std::vector<Sequence>& sequences, int64
   return chosen;
 }
 
-/// What each head of each token of `sequences` gets from the keys that it chose, of which only the first numbers are values.
+/// What each head of each token of `sequences` gets from the keys that it chose, of which only the first numbers are
+/// values.
 std::vector<double> OfChosen(const Heads& h, const Array& q, const Array& keys, const Positions& chosen, int64_t width,
                              int64_t tokens, const Sight& sight = {}) {
   const int64_t out_row = h.group * h.latent;

@@ -1,5 +1,5 @@
-// Weights of int4 that lie in words, channel by channel: packed word by word, they are the same bytes as packed number by
-// number.
+// Weights of int4 that lie in words, channel by channel: packed word by word, they are the same bytes as packed number
+// by number.
 #include "weights/word_panels.h"
 
 #include <algorithm>

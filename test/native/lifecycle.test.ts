@@ -100,24 +100,28 @@ const folder = temporaryFolder();
 
 describe('the life of an engine', () => {
   it('leaves the event loop alone: its timer ticks as often as one of a thread of its own, during a run of a second', async () => {
-    const { run, dispose } = await longRun(1);
     const control = controlThread();
     // A busy machine keeps any thread waiting now and then; an engine that blocks does so every time, and one thread only.
     const seen: string[] = [];
     let isFree = false;
-    for (let attempt = 0; attempt < 10 && !isFree; attempt++) {
-      await control.start();
-      const stop = watchTicks();
-      const started = performance.now();
-      await run();
-      expect(performance.now() - started).to.be.above(300);
-      const gapMs = stop();
-      const controlMs = await control.stop();
-      isFree = gapMs <= Math.max(20, 2 * controlMs);
-      seen.push(`${gapMs.toFixed(1)} of ${controlMs.toFixed(1)}`);
+    try {
+      for (let attempt = 0; attempt < 10 && !isFree; attempt++) {
+        const { run, dispose } = await longRun(1);
+        await control.start();
+        const stop = watchTicks();
+        const started = performance.now();
+        await run();
+        const tookMs = performance.now() - started;
+        const gapMs = stop();
+        const controlMs = await control.stop();
+        dispose();
+        // A short run shows nothing: the machine had less to do than when the run's length was chosen.
+        isFree = tookMs > 300 && gapMs <= Math.max(20, 2 * controlMs);
+        seen.push(`${gapMs.toFixed(1)} of ${controlMs.toFixed(1)} in ${tookMs.toFixed(0)}`);
+      }
+    } finally {
+      await control.end();
     }
-    dispose();
-    await control.end();
     expect(isFree, `gaps of this thread and of the control, in ms: ${seen}`).to.equal(true);
   }).timeout(300_000);
 

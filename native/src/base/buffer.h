@@ -11,8 +11,8 @@ namespace atb {
 /// Bytes of memory that this machine has, or its container where that has less.
 uint64_t PhysicalMemoryBytes();
 
-/// Throws NATIVE_OUT_OF_MEMORY when the machine cannot hold `bytes` beside all buffers of this process. The system itself
-/// promises more than it has, and ends a process that uses all of it.
+/// Throws NATIVE_OUT_OF_MEMORY when the machine cannot hold `bytes` beside all buffers of this process. The system
+/// itself promises more than it has, and ends a process that uses all of it.
 void RequireMemory(int64_t bytes);
 
 /// Zeroed bytes, aligned to kAlignment. A large buffer consists of fresh pages, huge ones where the system has them.

@@ -20,13 +20,13 @@ struct KvCacheDesc {
   int64_t key_size = 0;    ///< A multiple of 8 up to kMaxHeadDim.
   int64_t value_size = 0;  ///< The same, and at most key_size where the values are a part of the keys.
   int64_t num_blocks = 0;  ///< Blocks of its own, which belong to no sequence; those of all caches where it is 0.
-  /// A block has a row for every so many of its tokens, and block_size in the shapes above is how many these are, up to a
-  /// multiple of 32.
+  /// A block has a row for every so many of its tokens, and block_size in the shapes above is how many these are, up to
+  /// a multiple of 32.
   int64_t tokens_per_row = 1;
 };
 
-/// What a layer keeps of a sequence beside keys and values, however long that is: each block has the state behind the last
-/// of its tokens that were computed.
+/// What a layer keeps of a sequence beside keys and values, however long that is: each block has the state behind the
+/// last of its tokens that were computed.
 struct StateDesc {
   std::string name;    ///< f32 [num_blocks, size], row-major.
   int64_t size = 0;
@@ -40,8 +40,8 @@ struct KvCacheOptions {
   std::vector<StateDesc> states;
 };
 
-/// The caches of a model, zeroed, in the layout of kernels/kv_layout.h, and its states, from one allocation. A model may
-/// have none.
+/// The caches of a model, zeroed, in the layout of kernels/kv_layout.h, and its states, from one allocation. A model
+/// may have none.
 class KvCache {
  public:
   /// Throws NATIVE_PARAM_INVALID naming the option, also when two tensors have one name, NATIVE_SIZE_OVERFLOW,

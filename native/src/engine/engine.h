@@ -92,8 +92,8 @@ class Engine {
   const char* isa() const { return kernels_.isa; }
   int threads() const { return pool_.threads(); }
 
-  /// Loads weights as weights/load.h says, those of a file of packed weights where one is given. The tensors replace those
-  /// of the same names; they are returned, too.
+  /// Loads weights as weights/load.h says, those of a file of packed weights where one is given. The tensors replace
+  /// those of the same names; they are returned, too.
   std::vector<LoadedWeight> Load(std::span<const WeightLoad> loads, const PackedFile* packed,
                                  const std::function<void(uint64_t, uint64_t)>& progress,
                                  const std::atomic<bool>& cancelled);
@@ -104,8 +104,8 @@ class Engine {
   TensorBundle Export(const std::string& name);
   /// Puts the tensors of the caches under their own names, and forgets those of an earlier call.
   void PutCache(const std::shared_ptr<const KvCache>& cache);
-  /// Copies whole blocks of all caches: each pair of numbers is a block and the one that becomes like it, one pair after
-  /// another. Throws NATIVE_VALUE_OUT_OF_RANGE, and then copies nothing.
+  /// Copies whole blocks of all caches: each pair of numbers is a block and the one that becomes like it, one pair
+  /// after another. Throws NATIVE_VALUE_OUT_OF_RANGE, and then copies nothing.
   void CopyBlocks(std::span<const int32_t> pairs);
 
   /// Binds the inputs whose names are tensors of the engine now. The other inputs come with each run.
@@ -120,7 +120,8 @@ class Engine {
   void RemoveSampler(int id);
   /// Records tokens that were generated elsewhere. Throws NATIVE_SAMPLER_UNKNOWN.
   void AppendTokens(int sampler, std::span<const int32_t> tokens);
-  /// Takes back the tokens that were recorded last, in their order. Throws NATIVE_SAMPLER_UNKNOWN, NATIVE_OPTION_INVALID.
+  /// Takes back the tokens that were recorded last, in their order. Throws NATIVE_SAMPLER_UNKNOWN,
+  /// NATIVE_OPTION_INVALID.
   void RetractTokens(int sampler, std::span<const int32_t> tokens);
 
   /// One step of a graph. Throws NATIVE_GRAPH_UNKNOWN, NATIVE_SAMPLER_UNKNOWN, NATIVE_INPUT_INVALID, and what graphs

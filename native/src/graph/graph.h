@@ -78,15 +78,15 @@ class Graph {
   /// allocated or run. Throws NATIVE_INPUT_INVALID for another number of inputs, and what Run throws for their shapes.
   size_t PlannedBytes(std::span<const TensorDesc> inputs, const kernels::KernelTable& kernels, int threads);
 
-  /// Makes room for a run whose inputs, bound ones excepted, have these descriptions; their data is of no account. Smaller
-  /// runs make no plan then. Throws what Run throws for the inputs and their shapes.
+  /// Makes room for a run whose inputs, bound ones excepted, have these descriptions; their data is of no account.
+  /// Smaller runs make no plan then. Throws what Run throws for the inputs and their shapes.
   void Reserve(std::span<const BoundTensor> inputs, const kernels::KernelTable& kernels, int threads);
 
   /// Once the flag, which is the caller's, is true, a run ends before its next operation: Run throws NATIVE_DISPOSED.
   void SetStop(const std::atomic<bool>* stop) { stop_ = stop; }
 
-  /// Output i, or a kept tensor, of the latest run, valid until the next in the same arena. Throws NATIVE_GRAPH_NOT_RUN when that run
-  /// failed or there was none, NATIVE_OUTPUT_INVALID when there is no such tensor.
+  /// Output i, or a kept tensor, of the latest run, valid until the next in the same arena. Throws NATIVE_GRAPH_NOT_RUN
+  /// when that run failed or there was none, NATIVE_OUTPUT_INVALID when there is no such tensor.
   const Tensor& Output(int index) const;
   const Tensor& Kept(std::string_view name) const;
 

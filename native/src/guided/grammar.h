@@ -61,8 +61,8 @@ class Grammar {
     bool is_last;  ///< Nothing follows in the calling rule, which therefore ends where the called one does.
   };
 
-  /// Throws NATIVE_GRAMMAR_INVALID for numbers out of range, for rules that begin with one another in a circle, and when
-  /// no text ends; NATIVE_GRAMMAR_TOO_LARGE.
+  /// Throws NATIVE_GRAMMAR_INVALID for numbers out of range, for rules that begin with one another in a circle, and
+  /// when no text ends; NATIVE_GRAMMAR_TOO_LARGE.
   explicit Grammar(GrammarSpec spec);
 
   int32_t classes() const { return classes_; }

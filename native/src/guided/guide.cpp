@@ -14,7 +14,8 @@ namespace {
 
 constexpr float kForbidden = -std::numeric_limits<float>::infinity();
 
-/// Copies the logits of tokens with a bit. The others, and those beyond the bits, get -inf. Goes through the rarer kind.
+/// Copies the logits of tokens with a bit. The others, and those beyond the bits, get -inf. Goes through the rarer
+/// kind.
 void CopyAllowed(const std::vector<uint64_t>& bits, std::span<const float> logits, std::vector<float>& row) {
   row.assign(logits.begin(), logits.end());
   for (size_t begin = 0; begin < row.size(); begin += 64) {

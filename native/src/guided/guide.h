@@ -8,8 +8,8 @@
 
 namespace atb::guided {
 
-/// Keeps one sequence to a grammar: the tokens that it generates write a text that the grammar allows, and that is whole
-/// also when the sequence ends because it has `max_tokens`.
+/// Keeps one sequence to a grammar: the tokens that it generates write a text that the grammar allows, and that is
+/// whole also when the sequence ends because it has `max_tokens`.
 class Guide {
  public:
   /// `max_tokens`: the most that the sequence generates, by which it knows when to come to an end. Throws
@@ -17,8 +17,8 @@ class Guide {
   Guide(std::shared_ptr<TokenMasks> masks, int64_t max_tokens);
 
   /// The logits of the tokens that may follow: either `tokens` in rising order, with row[i] for tokens[i], where they
-  /// are few; or a row of all tokens in which the others have -inf, and no `tokens`. Both are empty when none may follow:
-  /// tokens were appended that the grammar does not allow, or the vocabulary cannot write what it wants.
+  /// are few; or a row of all tokens in which the others have -inf, and no `tokens`. Both are empty when none may
+  /// follow: tokens were appended that the grammar does not allow, or the vocabulary cannot write what it wants.
   void Restrict(std::span<const float> logits, std::vector<float>& row, std::vector<int32_t>& tokens);
   /// Takes in a token that follows.
   void Append(int32_t token);

@@ -7,8 +7,8 @@
 
 namespace atb::kernels {
 
-/// The tables that this CPU and operating system can run, best first ("amx", "avx512", "avx2" or "dotprod", "neon"; then
-/// "reference").
+/// The tables that this CPU and operating system can run, best first ("amx", "avx512", "avx2" or "dotprod", "neon";
+/// then "reference").
 std::span<const KernelTable* const> Available();
 /// A table, and what this machine lacks for it: features of the CPU, or what the operating system must save or grant.
 struct TableState {

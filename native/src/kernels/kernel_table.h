@@ -27,8 +27,8 @@ struct DigitMatrix {
   const int8_t* blocks = nullptr;
   int planes = 0;                 ///< 1, 2 or 3.
   const float* scales = nullptr;  ///< [m]
-  /// [m, groups of the weight], or null where the weight is no int8 with offsets: the sums of a row's whole numbers over
-  /// groups.
+  /// [m, groups of the weight], or null where the weight is no int8 with offsets: the sums of a row's whole numbers
+  /// over groups.
   const float* sums = nullptr;
 };
 
@@ -50,11 +50,12 @@ struct GateClamp {
 };
 
 /// What a gemm kernel computes: out = epilogue(x * weight^T). The epilogue, in f32, adds the bias, applies the
-/// activation, multiplies gates with what they gate and adds the residual, in this order; then the result is rounded to out_dtype. (Operations ask for a product
-/// by a MultiplyCall, ops/linear/gemm.h.)
+/// activation, multiplies gates with what they gate and adds the residual, in this order; then the result is rounded to
+/// out_dtype. (Operations ask for a product by a MultiplyCall, ops/linear/gemm.h.)
 struct GemmCall {
   const PackedWeight* weight;  ///< [n, k]
-  /// [m, k] of x_dtype, rows x_stride elements apart. Null for a weight of integers, which `digits` are multiplied with.
+  /// [m, k] of x_dtype, rows x_stride elements apart. Null for a weight of integers, which `digits` are multiplied
+  /// with.
   const void* x;
   int64_t m;
   int64_t x_stride;
@@ -86,8 +87,8 @@ struct AttendCall {
   int64_t blocks;  ///< Blocks of the whole cache; those of one kv head lie together.
   int64_t head_dim;   ///< Of queries and keys.
   int64_t value_dim;  ///< Of values and of what comes out.
-  /// Position of the first query token. A query at position p sees key j when p - window < j, and when causal j <= p, or
-  /// j < seen[t] of the call's token t where there is such a list.
+  /// Position of the first query token. A query at position p sees key j when p - window < j, and when causal j <= p,
+  /// or j < seen[t] of the call's token t where there is such a list.
   int64_t q_position;
   int64_t window;      ///< Keys visible to a query, itself included; 0: no limit.
   int64_t chunk;       ///< A query sees none before the last multiple of `chunk` up to its position; 0: no limit.
@@ -211,8 +212,8 @@ struct KernelTable {
   /// Puts sixteen rows side by side, in units of four bytes: unit i of row r, at rows + r * row_stride + i * 4, goes to
   /// out + (i * 16 + r) * 4, for i < units. Rows may have any alignment, `out` is 64-byte aligned.
   void (*pack_lines)(const void* rows, int64_t row_stride, int64_t units, void* out);
-  /// Makes a panel of floats (f32, f16 or bf16, in the format of these) out of a panel of k e2m1 numbers, times the scales of
-  /// their groups, [groups][16], of kWidenedGroup. All are rounded to bf16 first.
+  /// Makes a panel of floats (f32, f16 or bf16, in the format of these) out of a panel of k e2m1 numbers, times the
+  /// scales of their groups, [groups][16], of kWidenedGroup. All are rounded to bf16 first.
   void (*widen_e2m1)(const void* panel, const float* scales, int64_t k, DType dtype, void* out);
   /// Computes the columns of panels [panel_begin, panel_end) of the call; when gated both are even. Each thread has
   /// its own `scratch` of gemm_scratch_bytes, 64-byte aligned.

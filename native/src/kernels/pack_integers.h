@@ -6,7 +6,8 @@
 
 namespace atb::kernels {
 
-/// Whether a format is of integers, or of numbers that are integers twice: such are multiplied with digits (DigitMatrix).
+/// Whether a format is of integers, or of numbers that are integers twice: such are multiplied with digits
+/// (DigitMatrix).
 constexpr bool IsInteger(WeightFormat format) {
   return format == WeightFormat::kI8 || format == WeightFormat::kI4 || format == WeightFormat::kE2M1;
 }
@@ -72,8 +73,8 @@ constexpr bool TakesScales(WeightFormat format, const PackedScales& scales) {
 /// The largest multiplier of a format: times the largest of its integers it fits a byte.
 constexpr int MostMultiplier(WeightFormat format) { return format == WeightFormat::kE2M1 ? 8 : 15; }
 /// Whether the scales [groups] of an output are products of one scale and multipliers up to `most`, as PackedWeight has
-/// them. If so, both are written, and their products are exactly the scales. Scales that are all zero or all NaN are such
-/// products.
+/// them. If so, both are written, and their products are exactly the scales. Scales that are all zero or all NaN are
+/// such products.
 bool FindMultipliers(const float* scales, int64_t groups, int most, float* scale, int8_t* multipliers);
 
 /// Bytes of the scales [n] and of the multipliers behind them.

@@ -20,7 +20,8 @@ constexpr int64_t kWidenedGroup = 16;
 /// Where scales are powers of two, the sums of about so many channels, a span of whole groups, leave the integers
 /// together (ExponentSpan): twice an e2m1 number times 8, 4, 2 or 1 is an integer of 8 bits. Of an output's groups in a
 /// span, those whose exponents are up to 3 below the largest, E, are summed as integers, in units of 2^(E - 3); then
-/// those from 4 to 7 below it, and so on: kExponentWindows windows. What is smaller yet is added group by group before them.
+/// those from 4 to 7 below it, and so on: kExponentWindows windows. What is smaller yet is added group by group before
+/// them.
 constexpr int64_t kExponentSpan = 1024;
 constexpr int kExponentWindows = 4;
 /// What a unit of each window's sums counts, in 2^E.
@@ -65,15 +66,16 @@ struct PackedWeight {
   // scale * multiplier * number.
   int64_t group = 0;              ///< Channels that share a scale; 0: all channels of an output share one.
   const float* scales = nullptr;  ///< [n] when group is 0 or there are multipliers, else [panels][groups][16 columns].
-  /// For kI4 only, from -15 to 15, and for kE2M1, from 0 to 8: [panels][groups][16 columns], or null. A multiplier times
-  /// an int4, or times twice an e2m1 number, is an integer of 8 bits, so that sums over all channels stay integers.
+  /// For kI4 only, from -15 to 15, and for kE2M1, from 0 to 8: [panels][groups][16 columns], or null. A multiplier
+  /// times an int4, or times twice an e2m1 number, is an integer of 8 bits, so that sums over all channels stay
+  /// integers.
   const int8_t* multipliers = nullptr;
-  /// For kE2M1 only, in place of scales: [panels][groups][16 columns], or null. A scale is 2^(exponent - 127). Products are
-  /// summed as kExponentSpan says.
+  /// For kE2M1 only, in place of scales: [panels][groups][16 columns], or null. A scale is 2^(exponent - 127). Products
+  /// are summed as kExponentSpan says.
   const uint8_t* exponents = nullptr;
-  /// Of integers: [panels][groups][16 columns], or null: a weight is scale * (integer + offset). There are no multipliers
-  /// then. An int4 and its offset are an integer of 8 bits, which is multiplied as one; what the offset of an int8 gives is
-  /// added to its group's sum.
+  /// Of integers: [panels][groups][16 columns], or null: a weight is scale * (integer + offset). There are no
+  /// multipliers then. An int4 and its offset are an integer of 8 bits, which is multiplied as one; what the offset of
+  /// an int8 gives is added to its group's sum.
   const int16_t* offsets = nullptr;
 };
 
@@ -86,8 +88,8 @@ constexpr bool IsWidened(const PackedWeight& weight) {
 constexpr bool WantsSums(const PackedWeight& weight) { return weight.offsets && weight.format == WeightFormat::kI8; }
 
 /// The scales [n, groups] of a weight with groups, in the order of its panels. Each is a float; or, with multipliers,
-/// the product of its output's scale and a multiplier; or, with exponents, a power of two. In the same form, the offsets
-/// of a weight: whole numbers.
+/// the product of its output's scale and a multiplier; or, with exponents, a power of two. In the same form, the
+/// offsets of a weight: whole numbers.
 struct PackedScales {
   int64_t n;
   int64_t groups;

@@ -78,8 +78,8 @@ class Sampler {
   Sampled Sample(std::span<const float> logits, SamplerScratch& scratch);
   /// Records a token as generated.
   void Append(int32_t token);
-  /// Takes the token back that was generated last. Throws NATIVE_OPTION_INVALID where there is none, and where a grammar
-  /// has gone on with it.
+  /// Takes the token back that was generated last. Throws NATIVE_OPTION_INVALID where there is none, and where a
+  /// grammar has gone on with it.
   void Retract(int32_t token);
   /// Tokens generated so far. It is also the counter of the random numbers.
   uint64_t generated() const { return generated_; }

@@ -21,8 +21,9 @@
 namespace atb {
 namespace {
 
-// The file: a PackedHeader; the index, which is the key, padded to whole words, then an PackedEntry for each tensor, then the sum of
-// each piece of each tensor; at the next page the tensors' bytes, each from a cache line on. All numbers are little-endian.
+// The file: a PackedHeader; the index, which is the key, padded to whole words, then an PackedEntry for each tensor,
+// then the sum of each piece of each tensor; at the next page the tensors' bytes, each from a cache line on. All
+// numbers are little-endian.
 
 struct PackedHeader {
   char magic[8];

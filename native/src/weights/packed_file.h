@@ -32,8 +32,8 @@ struct PackedTensor {
 /// used. Throws NATIVE_OUT_OF_MEMORY, NATIVE_DISPOSED.
 void ReadPackedFile(const PackedFile& file, std::span<const PackedTensor> tensors, const LoadContext& context);
 
-/// Writes a new file. Throws NATIVE_FILE_ERROR, and NATIVE_DISPOSED soon after `cancelled` becomes true; what it has written
-/// by then is the caller's to remove, as it is to give the file its name only when it is complete.
+/// Writes a new file. Throws NATIVE_FILE_ERROR, and NATIVE_DISPOSED soon after `cancelled` becomes true; what it has
+/// written by then is the caller's to remove, as it is to give the file its name only when it is complete.
 void WritePackedFile(const PackedFile& file, std::span<const LoadedWeight> weights, const std::atomic<bool>& cancelled);
 
 /// The key of a file whose size is right. Throws NATIVE_PACKED_UNUSABLE.

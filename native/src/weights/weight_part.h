@@ -15,8 +15,9 @@
 
 namespace atb {
 
-/// How a tensor [r, c] of words, i32 or bytes, holds a matrix of integers: a word has as many as its bits allow, neighbours
-/// along an axis, the first in its lowest bits. An integer is the unsigned number in these bits less `minus`.
+/// How a tensor [r, c] of words, i32 or bytes, holds a matrix of integers: a word has as many as its bits allow,
+/// neighbours along an axis, the first in its lowest bits. An integer is the unsigned number in these bits less
+/// `minus`.
 struct PackedWords {
   int bits = 4;       ///< Or 8; 2 for bytes along axis 0, whose numbers become integers of 8 bits.
   int axis = 0;       ///< 0: the words of a column make a column; 1: those of a row make a row.
@@ -56,7 +57,8 @@ struct WeightPart {
   std::optional<std::vector<int32_t>> column_order = std::nullopt;
   /// The file has codes at `offset`, of which the floats of the tensor are made before all that is said above.
   std::optional<CodedFloats> codes = std::nullopt;
-  /// The file has f64 at `offset`, of which the f32 of the tensor are made, rounded once, before all that is said above.
+  /// The file has f64 at `offset`, of which the f32 of the tensor are made, rounded once, before all that is said
+  /// above.
   bool doubles = false;
   /// Of floats: a number for each row of the tensor, which all of the row is multiplied with, in f32.
   std::shared_ptr<const WeightPart> row_factors{};
@@ -128,8 +130,8 @@ struct ReadStaging {
 };
 
 /// Writes elements [begin, end) of the part to `to` as `dtype`: whole rows where the part wants them. Numbers convert
-/// into floats, words into floats or int8; other dtypes are copied. Returns the bytes of these elements in the file. Throws NATIVE_FILE_ERROR,
-/// NATIVE_FILE_TRUNCATED.
+/// into floats, words into floats or int8; other dtypes are copied. Returns the bytes of these elements in the file.
+/// Throws NATIVE_FILE_ERROR, NATIVE_FILE_TRUNCATED.
 int64_t ReadPart(const PlannedPart& part, int64_t begin, int64_t end, DType dtype, std::byte* to, ReadStaging& staging,
                  const kernels::KernelTable& kernels);
 

@@ -85,8 +85,8 @@ void NarrowTiles(const GemmCall& call, int64_t row, int64_t rows, int64_t panel_
 // --- One or two rows ---
 //
 // Tiles multiply so few rows no faster than sixteen, and their making takes longer than reading the weights. Vectors do
-// what tdpbf16ps is defined to do (Intel's manual, "TDPBF16PS"): for 32 channels it sums the products of the even and of
-// the odd channels, each in order from zero, adds both sums, and adds that to the tile; subnormals are zeros.
+// what tdpbf16ps is defined to do (Intel's manual, "TDPBF16PS"): for 32 channels it sums the products of the even and
+// of the odd channels, each in order from zero, adds both sums, and adds that to the tile; subnormals are zeros.
 
 /// As f32, subnormals as zeros.
 void WidenRows(const GemmCall& call, int64_t row, int64_t rows, int64_t k, int64_t channels, Scratch& scratch) {

@@ -8,9 +8,9 @@
 //             for groups of channels                                                       MultiplySlice
 //               for steps of 32 channels               one tile of each panel              MultiplyStep
 //
-// Up to 16 rows, or as many at the end, widen each tile right before they multiply it (e4m3_few.h). Either way the products
-// of a group are one chain of tdpbf16ps over its channels in order; the sum is multiplied by the scale of the group and
-// added to the groups before in f32.
+// Up to 16 rows, or as many at the end, widen each tile right before they multiply it (e4m3_few.h). Either way the
+// products of a group are one chain of tdpbf16ps over its channels in order; the sum is multiplied by the scale of the
+// group and added to the groups before in f32.
 #include "kernels/amx/e4m3_few.h"
 #include "kernels/avx512/kernels.h"
 
@@ -33,12 +33,12 @@ __attribute__((noinline)) void AddRows(const PairSums& sums, const Vec* scales, 
   }
 }
 
-/// What is left to do of the sums of a group: to add them, scaled, to the totals, and after the last group the epilogue.
-/// It is done while the next tiles are multiplied.
+/// What is left to do of the sums of a group: to add them, scaled, to the totals, and after the last group the
+/// epilogue. It is done while the next tiles are multiplied.
 class DeferredGroup {
  public:
-  /// Takes the sums of `rows` rows; nothing of an earlier group may be left. `row` is the first one's place in the call,
-  /// where these are the last channels, or -1. The work is spread over `steps` steps.
+  /// Takes the sums of `rows` rows; nothing of an earlier group may be left. `row` is the first one's place in the
+  /// call, where these are the last channels, or -1. The work is spread over `steps` steps.
   void Start(const Pair& pair, int64_t group, const PairSums& sums, PairSums& totals, int64_t rows, int64_t row,
              int64_t steps) {
     constexpr decltype(&AddRows<1, false>) kAdders[][2] = {{AddRows<1, false>, AddRows<1, true>},
@@ -132,8 +132,8 @@ struct SliceWork {
   }
 };
 
-/// A step: 32 rows times a tile of P panels. Where `finished` is not null, sums are stored there before they begin anew:
-/// each right before its next product, three products after its last one.
+/// A step: 32 rows times a tile of P panels. Where `finished` is not null, sums are stored there before they begin
+/// anew: each right before its next product, three products after its last one.
 template <int P>
 ATB_INLINE inline void MultiplyStep(const char* x, int64_t x_stride, const Slice& slice, int64_t step,
                                     PairSums* finished) {
@@ -174,8 +174,8 @@ void LoadSums(const PairSums& sums) {
   if constexpr (P == 2) LoadTile<3>(sums[1][kTileRows], kTileRowBytes);
 }
 
-/// Multiplies one row pair by a slice of P panels, group by group. kWidens: it makes the slice's tiles, two steps before
-/// they are multiplied. Only a single group takes several slices: its sums wait where they will be scaled.
+/// Multiplies one row pair by a slice of P panels, group by group. kWidens: it makes the slice's tiles, two steps
+/// before they are multiplied. Only a single group takes several slices: its sums wait where they will be scaled.
 template <int P, bool kWidens>
 void MultiplySlice(const Slice& slice, int64_t row, int64_t rows, PairSums& totals, DeferredGroup& pending,
                    SliceWork work) {

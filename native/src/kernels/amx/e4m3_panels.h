@@ -1,6 +1,6 @@
 #pragma once
-// What the products with weights of e4m3 share: their scratch, and panels side by side. Included by e4m3_gemm.cpp alone;
-// everything has internal linkage.
+// What the products with weights of e4m3 share: their scratch, and panels side by side. Included by e4m3_gemm.cpp
+// alone; everything has internal linkage.
 #include "kernels/simd/e4m3_gemm.h"
 #include "kernels/amx/e4m3_tiles.h"
 #include "kernels/amx/gemm_tiles.h"

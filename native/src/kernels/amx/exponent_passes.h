@@ -1,8 +1,8 @@
 #pragma once
-// Products with a weight whose scales are powers of two (kExponentSpan in packed_weight.h), as passes over a span of a pair
-// of panels: each multiplies the steps that have a group in its window, with a multiplier for each group, and zero for
-// those of other windows. Where the exponents of a span lie close together there is one pass. Included by integer_gemm.cpp
-// alone; everything has internal linkage.
+// Products with a weight whose scales are powers of two (kExponentSpan in packed_weight.h), as passes over a span of a
+// pair of panels: each multiplies the steps that have a group in its window, with a multiplier for each group, and zero
+// for those of other windows. Where the exponents of a span lie close together there is one pass. Included by
+// integer_gemm.cpp alone; everything has internal linkage.
 #include "kernels/amx/int4_tiles.h"
 #include "kernels/amx/integer_plan.h"
 

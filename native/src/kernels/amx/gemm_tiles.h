@@ -101,8 +101,8 @@ inline void ConfigurePair(int64_t rows) {
   Configure(config);
 }
 
-/// Copies the rows of a row pair, so that the 32 lines of a tile of channels follow each other: rows 16 KB apart share a
-/// few sets of L1, and of L2 where pages are large.
+/// Copies the rows of a row pair, so that the 32 lines of a tile of channels follow each other: rows 16 KB apart share
+/// a few sets of L1, and of L2 where pages are large.
 struct TileCopy {
   const char* from;  ///< Null: nothing is copied.
   int64_t stride;    ///< Bytes.
@@ -146,7 +146,8 @@ struct PairCall {
 constexpr int kOwnTiles = -1;
 
 /// Multiplies P panels; `pending` is what is left to do of earlier sums. Each step fetches kLines cache lines at `next`
-/// into L2. It does so after it has loaded its own tiles, since cache lines on their way from memory would hold these up.
+/// into L2. It does so after it has loaded its own tiles, since cache lines on their way from memory would hold these
+/// up.
 template <int P, int kLines>
 void PairBlock(const PairCall& call, DeferredEpilogue& pending) {
   constexpr int64_t kTileFloats = kTileRows * kPanelColumns;

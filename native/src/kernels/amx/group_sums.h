@@ -48,8 +48,8 @@ __attribute__((noinline)) void AddGroup(const GroupTarget& to, int64_t panel, in
                     : AddRows<Planes, kOffsets>(to, panel, group, from, to.rows);
 }
 
-/// What is left to do of the sums of a group. A panel of 16 rows takes 48 cycles, a step of tiles 64 or more; so each step
-/// does a panel.
+/// What is left to do of the sums of a group. A panel of 16 rows takes 48 cycles, a step of tiles 64 or more; so each
+/// step does a panel.
 class DeferredGroup {
  public:
   explicit DeferredGroup(const GemmCall& call) {

@@ -13,8 +13,8 @@ namespace {
 /// to 4096 bytes 13.1.
 constexpr int64_t kPrefetchBytes = 1024;
 
-/// Makes two rows of a tile that hold 16 times each weight out of a line of int4: a mask keeps the upper halves, a shift
-/// brings the lower halves there. simd::FormatFactor undoes the 16.
+/// Makes two rows of a tile that hold 16 times each weight out of a line of int4: a mask keeps the upper halves, a
+/// shift brings the lower halves there. simd::FormatFactor undoes the 16.
 struct PlainInt4 {
   ATB_INLINE static void ExpandLine(const char* from, int8_t* to) {
     const __m512i upper = _mm512_set1_epi8(-16);
@@ -77,7 +77,8 @@ struct Int4Multipliers {
   }
 };
 
-/// The same for twice an e2m1 number, from -12 to 12, and multipliers from 0 to 8: a number x becomes (x + 12) * m - 12 m.
+/// The same for twice an e2m1 number, from -12 to 12, and multipliers from 0 to 8: a number x becomes (x + 12) * m - 12
+/// m.
 struct E2M1Multipliers {
   using Column = int8_t;
   __m512i factor;  ///< m in 16-bit words.

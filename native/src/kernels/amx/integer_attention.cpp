@@ -27,8 +27,8 @@ struct Scratch {
 };
 static_assert(sizeof(Scratch) <= kAttendScratchBytes);
 
-/// Rows of a prompt that are computed together: with more, sums of both digits, weights and values do not fit L1. That is
-/// worth 10 % for heads of 64 (8 rows 38, 16 rows 43 ns for what one product of tiles takes 10 to 11).
+/// Rows of a prompt that are computed together: with more, sums of both digits, weights and values do not fit L1. That
+/// is worth 10 % for heads of 64 (8 rows 38, 16 rows 43 ns for what one product of tiles takes 10 to 11).
 constexpr int64_t kNarrowTile = 8;
 /// Longer heads are bound by products, which want more rows.
 constexpr int64_t kLongestNarrow = 128;
@@ -111,8 +111,8 @@ inline void ScorePanel(const char* keys, int64_t lines, S& stream) {
   });
 }
 
-/// Score for heads of 64 * kSteps. Where tiles are left to sum up the next panel, one is stored behind its products, which
-/// need not wait for it.
+/// Score for heads of 64 * kSteps. Where tiles are left to sum up the next panel, one is stored behind its products,
+/// which need not wait for it.
 template <int kHalves, int kSteps, class S>
 void ScoreWhole(const IntegerPiece& p, const GroupPlaces& places, simd::IntegerScratch& s, S& stream) {
   constexpr bool kWaits = kHalves == 2 && kSteps == 2;

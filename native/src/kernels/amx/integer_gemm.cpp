@@ -22,9 +22,10 @@
 //
 // A panel's tiles follow one another in memory, so a step moves down by a tile in a pair of panels and right by a tile
 // in a digit block. The digits of a block are the rows of the left tiles, those of all planes, so that a weight tile
-// meets all digits of an activation row while it is loaded. integer_plan.h says what the sizes are and why, integer_loops.h
-// has what all kinds of products share, integer_steps.h draws a step, side_work.h has what is done between tile instructions, and integer_epilogue.h what
-// becomes of the sums. Sums are exact: tiles and the vector kernel of AVX-512 give the same bits.
+// meets all digits of an activation row while it is loaded. integer_plan.h says what the sizes are and why,
+// integer_loops.h has what all kinds of products share, integer_steps.h draws a step, side_work.h has what is done
+// between tile instructions, and integer_epilogue.h what becomes of the sums. Sums are exact: tiles and the vector
+// kernel of AVX-512 give the same bits.
 #include "kernels/amx/integer_loops.h"
 #include "kernels/amx/kernels.h"
 #include "kernels/avx512/kernels.h"
@@ -122,8 +123,8 @@ class IntegerProduct : IntegerLoops {
     return {weight_.offsets + pair.panel * stride, stride, GroupWalk(plan_.groups, pair.k)};
   }
 
-  /// Int4 or e2m1 with one scale for each output, and perhaps multipliers or offsets: the first block of each burst also makes the
-  /// tiles, the other blocks find them made.
+  /// Int4 or e2m1 with one scale for each output, and perhaps multipliers or offsets: the first block of each burst
+  /// also makes the tiles, the other blocks find them made.
   template <int P, class Expander>
   void MultiplyExpanded(const PanelPair& pair, const Expander& expander) {
     const int64_t begin = pair.k / kIntegerTileK, end = TileSteps(pair.end);

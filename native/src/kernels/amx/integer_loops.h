@@ -55,8 +55,8 @@ class IntegerLoops {
     }
   }
 
-  /// The tiles of a pair, to be expanded in bursts of that many steps. With one block tiles are used once, and a ring of
-  /// 4 steps, 8 KB, stays in L1. Else a burst must stay in the ring.
+  /// The tiles of a pair, to be expanded in bursts of that many steps. With one block tiles are used once, and a ring
+  /// of 4 steps, 8 KB, stays in L1. Else a burst must stay in the ring.
   template <int P, bool kHalf, class Expander>
   ExpandTilesAhead<P, kHalf, Expander> StartExpanding(const PanelPair& pair, int64_t steps, int64_t burst,
                                                       const Expander& expander) {

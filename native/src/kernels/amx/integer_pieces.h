@@ -1,6 +1,6 @@
 #pragma once
-// A thread's memory for a product with integers, and the piece of work that it is for. Included by integer_gemm.cpp alone;
-// everything has internal linkage.
+// A thread's memory for a product with integers, and the piece of work that it is for. Included by integer_gemm.cpp
+// alone; everything has internal linkage.
 #include "kernels/amx/exponent_passes.h"
 #include "kernels/amx/integer_epilogue.h"
 #include "kernels/amx/side_work.h"

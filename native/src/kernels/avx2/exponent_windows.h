@@ -1,6 +1,6 @@
 #pragma once
-// Sums of groups whose scales are powers of two, as integers (kExponentSpan in packed_weight.h). Everything has internal
-// linkage; vec.h says why.
+// Sums of groups whose scales are powers of two, as integers (kExponentSpan in packed_weight.h). Everything has
+// internal linkage; vec.h says why.
 #include "kernels/avx2/integer_sums.h"
 
 namespace atb::kernels::avx2 {
@@ -28,8 +28,8 @@ struct alignas(64) WindowSums {
   /// How many windows have sums.
   int Count() const { return one ? 1 : kExponentWindows; }
 
-  /// Takes the sums of a group, digit(t) of T digit rows. Returns the scales of those that are too small for any window,
-  /// zeros in other lanes; `any` says whether there are such.
+  /// Takes the sums of a group, digit(t) of T digit rows. Returns the scales of those that are too small for any
+  /// window, zeros in other lanes; `any` says whether there are such.
   template <int T, class Digit>
   Vec Add(Digit digit, const uint8_t* exponents, bool& any) {
     const __m128i most = _mm_load_si128(reinterpret_cast<const __m128i*>(largest));

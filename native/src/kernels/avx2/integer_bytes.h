@@ -1,8 +1,8 @@
 #pragma once
-// Products of digits with integers that stay bytes, made unsigned. Four channels of eight columns are a register. Sums start
-// with what makes up for weights that are too large. How bytes are multiplied is the table's: a format F here is one of
-// below that also has AddStep<T>(w, rows, at, acc), which adds a step of a panel at w, times the digits at rows[t] + at, to
-// acc[t], two registers of eight columns. Everything has internal linkage; vec.h says why.
+// Products of digits with integers that stay bytes, made unsigned. Four channels of eight columns are a register. Sums
+// start with what makes up for weights that are too large. How bytes are multiplied is the table's: a format F here is
+// one of below that also has AddStep<T>(w, rows, at, acc), which adds a step of a panel at w, times the digits at
+// rows[t] + at, to acc[t], two registers of eight columns. Everything has internal linkage; vec.h says why.
 #include "kernels/avx2/exponent_windows.h"
 
 namespace atb::kernels::avx2 {

@@ -13,8 +13,8 @@ struct BF16Quads {
 
 /// Widens a line of a kE4M3 panel. A number seeemmmm (of e4m3, s eeee mmm) becomes s, eight bits of exponent, mmm0000:
 /// the upper byte of bf16 has the exponent's upper bits, the lower byte its last bit and the mantissa. That is a shift
-/// and a mask for each byte, but for subnormals: products take those of bf16 for zero, so that they are looked up as the
-/// normal numbers that they are in bf16.
+/// and a mask for each byte, but for subnormals: products take those of bf16 for zero, so that they are looked up as
+/// the normal numbers that they are in bf16.
 __attribute__((always_inline)) inline BF16Quads WidenE4M3(__m512i line) {
   const __m512i size = _mm512_and_si512(line, _mm512_set1_epi8(0x7F));
   const __mmask64 tiny = _mm512_testn_epi8_mask(line, _mm512_set1_epi8(0x78));

@@ -42,8 +42,8 @@ struct alignas(16) SpanExponents {
   }
 };
 
-/// Panels side by side, with what the sums of their groups are multiplied by: scales, multipliers or powers of two. What
-/// does not apply is null.
+/// Panels side by side, with what the sums of their groups are multiplied by: scales, multipliers or powers of two.
+/// What does not apply is null.
 struct GroupedPanels {
   int planes;           ///< Digit rows of an activation row.
   const char* weights;  ///< Of the first panel.

@@ -3,8 +3,8 @@
 
 // vpdpbusd multiplies unsigned bytes by signed ones. Weights are made unsigned by adding 128, or 8 to int4. So a sum of
 // products comes out too large by as many times the sum of the digits, and each accumulator starts below zero by as
-// much; of int4 with offsets at the offset - 8 times that sum. This file multiplies int8 with offsets or with one scale for
-// each output, integer_totals.h what has groups.
+// much; of int4 with offsets at the offset - 8 times that sum. This file multiplies int8 with offsets or with one scale
+// for each output, integer_totals.h what has groups.
 
 namespace atb::kernels::avx512 {
 namespace {
@@ -39,8 +39,8 @@ struct GroupEnd {
   simd::GroupOffsets offsets;
 };
 
-/// Takes the sums of a group, those of `panels` panels from `first` on. A function of its own: within Accumulate it would
-/// keep the sums of its loop in memory.
+/// Takes the sums of a group, those of `panels` panels from `first` on. A function of its own: within Accumulate it
+/// would keep the sums of its loop in memory.
 template <int T>
 __attribute__((noinline)) void AddGroup(const __m512i (*acc)[T], int64_t panels, int planes, const GroupEnd& group,
                                         int64_t first, Scratch& scratch) {
@@ -97,8 +97,8 @@ void Accumulate(const DigitRows<T>& x, const __m512i* starts, const char* w, int
   AddGroup(sums, P, x.planes, group, first, scratch);
 }
 
-/// MultiplyRows group by group, for int8 with offsets or with one scale for each output. Of few rows one panel is read from
-/// its beginning to its end, as fast as memory is; of more each digit that is broadcast meets two panels.
+/// MultiplyRows group by group, for int8 with offsets or with one scale for each output. Of few rows one panel is read
+/// from its beginning to its end, as fast as memory is; of more each digit that is broadcast meets two panels.
 template <int T>
 void MultiplyGroups(const DigitRows<T>& x, const PackedWeight& weight, const simd::ScaleGroups& groups, GroupEnd end,
                     const char* w, int64_t panels, Scratch& scratch) {

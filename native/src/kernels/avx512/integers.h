@@ -60,8 +60,8 @@ inline void AddScaled(const __m512i* acc, Vec scale, float (*c)[kPanelColumns]) 
   }
 }
 
-/// Calls use<Planes>() for the planes of T digit rows, which are a number of rows times `planes`: what does not depend on
-/// them is compiled once.
+/// Calls use<Planes>() for the planes of T digit rows, which are a number of rows times `planes`: what does not depend
+/// on them is compiled once.
 template <int T, class Use>
 inline void ByPlanes(int planes, const Use& use) {
   if constexpr (T % 3 == 0) {

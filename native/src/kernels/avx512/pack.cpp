@@ -73,8 +73,8 @@ inline __m512 WidenChannel(__m512i codes, __m512 scales) {
   return _mm512_castsi512_ps(RoundBF16(bits));
 }
 
-/// bf16 of a group, twice for each column. A number is a power of two, or that times 1.5: so it is the scale, or 1.5 times
-/// the scale, with another exponent.
+/// bf16 of a group, twice for each column. A number is a power of two, or that times 1.5: so it is the scale, or 1.5
+/// times the scale, with another exponent.
 struct GroupScales {
   __m512i one, more;  ///< `more` is 1 too small: the term of such a number has a 1 to tell it by.
 

@@ -1,5 +1,6 @@
 #pragma once
-// The exponential of attention whose probabilities are rounded to bf16. Everything has internal linkage; vec.h says why.
+// The exponential of attention whose probabilities are rounded to bf16. Everything has internal linkage; vec.h says
+// why.
 #include "kernels/avx512/vec.h"
 
 namespace atb::kernels::avx512 {

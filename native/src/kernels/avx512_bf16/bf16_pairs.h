@@ -1,5 +1,6 @@
 #pragma once
-// bf16 as attention multiplies it in AVX-512 and AMX where there are products of bf16. Everything has internal linkage; vec.h says why.
+// bf16 as attention multiplies it in AVX-512 and AMX where there are products of bf16. Everything has internal linkage;
+// vec.h says why.
 #include <string.h>
 
 #include "kernels/avx512/short_exp.h"

@@ -110,9 +110,9 @@ float Round(float value, DType dtype) {
   return LoadFloat(&rounded, dtype, 0);
 }
 
-/// One row over one piece of keys. Probabilities are rounded to the cache's dtype, which products of tiles need, and the
-/// sum adds them as rounded: so the weights of a row add up to one, and a constant value comes out unchanged. With a
-/// cache of integers they are not rounded here; other tables make an error of rounding there that is a 256th of the
+/// One row over one piece of keys. Probabilities are rounded to the cache's dtype, which products of tiles need, and
+/// the sum adds them as rounded: so the weights of a row add up to one, and a constant value comes out unchanged. With
+/// a cache of integers they are not rounded here; other tables make an error of rounding there that is a 256th of the
 /// cache's own error.
 void AttendPiece(const AttendCall& c, int64_t row, int64_t key_begin, int64_t key_end, const AttendPartial& out) {
   const int64_t token = row / c.group;

@@ -56,8 +56,8 @@ struct Output {
   /// Of what a group of channels has for each column.
   int64_t At(int64_t group) const { return (panel * groups + group) * kPanelColumns + column; }
 
-  /// The exact sum of products of channels [first, end), digits joined; each counts weight_of(channel) times. `offset` is
-  /// added to the integers.
+  /// The exact sum of products of channels [first, end), digits joined; each counts weight_of(channel) times. `offset`
+  /// is added to the integers.
   template <class F>
   float JoinedSum(int64_t first, int64_t end, F weight_of, int32_t offset = 0) const {
     float sum = 0;
@@ -126,11 +126,11 @@ struct Output {
 
 }  // namespace
 
-/// The sums of each digit are exact integers (e2m1 numbers count twice): over all channels where an output has one scale,
-/// else over each group. Offsets of int4 are added to the integers. The sums of the digits are joined to a number; where
-/// there are offsets of int8, the group's offset times the sum of the row's numbers is added to it. The result is
-/// multiplied by the scale and added to the groups before, in f32; where scales are powers of two, the sum of a window
-/// takes a group's place. Every table rounds at these places and at no others, so that all give the same bits.
+/// The sums of each digit are exact integers (e2m1 numbers count twice): over all channels where an output has one
+/// scale, else over each group. Offsets of int4 are added to the integers. The sums of the digits are joined to a
+/// number; where there are offsets of int8, the group's offset times the sum of the row's numbers is added to it. The
+/// result is multiplied by the scale and added to the groups before, in f32; where scales are powers of two, the sum of
+/// a window takes a group's place. Every table rounds at these places and at no others, so that all give the same bits.
 float IntegerDot(const GemmCall& call, int64_t row, int64_t panel, int64_t column) {
   switch (call.weight->format) {
     case WeightFormat::kI8:

@@ -54,8 +54,9 @@ inline AttendPartial PartOf(const AttendPartial& out, int64_t first, int64_t val
   return {out.max + first, out.sum + first, out.out + first * value_dim};
 }
 
-/// KernelTable::attend: `attend(rows, key_begin, key_end, to)` computes one piece for one tile of at most `most` rows, of
-/// which some see some of the keys. The tiles of a piece come one after another, so that they find its keys in the cache.
+/// KernelTable::attend: `attend(rows, key_begin, key_end, to)` computes one piece for one tile of at most `most` rows,
+/// of which some see some of the keys. The tiles of a piece come one after another, so that they find its keys in the
+/// cache.
 template <class V, class F>
 inline void AttendPieces(const AttendCall& c, int64_t key_begin, int64_t key_end, const AttendPartial& out,
                          PartialScratch& scratch, const F& attend, int64_t most = kAttendTile) {

@@ -27,8 +27,8 @@
 namespace atb::kernels::simd {
 namespace {
 
-// Rows are a line longer than they need to be, or two, so that those of a tile do not fall into the same cache sets. They
-// begin where lines do, of two bytes, too.
+// Rows are a line longer than they need to be, or two, so that those of a tile do not fall into the same cache sets.
+// They begin where lines do, of two bytes, too.
 constexpr int64_t kScoreStride = kAttendChunk + kLanes;
 constexpr int64_t kProbStride = kAttendChunk + 2 * kLanes;
 constexpr int64_t kQueryStride = kMaxHeadDim + 2 * kLanes;

@@ -89,8 +89,8 @@ struct IntegerScratch {
   PartialScratch part;
 };
 
-/// Quantises a row of n numbers to whole numbers up to kMaxQuery or kMaxLongQuery, and returns the scale: NaN when a number is not
-/// finite.
+/// Quantises a row of n numbers to whole numbers up to kMaxQuery or kMaxLongQuery, and returns the scale: NaN when a
+/// number is not finite.
 template <class I>
 inline float QuantizeQuery(const void* q, DType dtype, int64_t at, int64_t n, int8_t* to) {
   using V = typename I::V;
@@ -220,8 +220,8 @@ inline float ScoresOfRow(const IntegerPiece& p, int64_t i, int64_t key_begin, co
   return ReduceMax(max) * factor;
 }
 
-/// Turns scores of row i of a tile into weights: probabilities times value_factors, as whole numbers. Returns the sum of
-/// the probabilities.
+/// Turns scores of row i of a tile into weights: probabilities times value_factors, as whole numbers. Returns the sum
+/// of the probabilities.
 template <class I>
 __attribute__((always_inline)) inline float WeightsOfRow(const Span& keys, int64_t i, float factor, float top,
                                                          IntegerScratch& s) {

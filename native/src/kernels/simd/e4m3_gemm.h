@@ -1,5 +1,6 @@
 #pragma once
-// Products with weights of e4m3 and their scales, over a vector type V. Everything has internal linkage; vec.h says why.
+// Products with weights of e4m3 and their scales, over a vector type V. Everything has internal linkage; vec.h says
+// why.
 //
 // The products of a group are one chain of f32 sums in the order of its channels. The sum is multiplied by the group's
 // scale and added to the sum of the groups before, in all tables at these places and at no others, so that a row's bits
@@ -10,8 +11,8 @@
 namespace atb::kernels::simd {
 namespace {
 
-// Where many rows share a call, a format F may say what it widens weights to: F::Wide, a format of gemm.h which makes the
-// same chain of the same products, and F::Widen(line, to).
+// Where many rows share a call, a format F may say what it widens weights to: F::Wide, a format of gemm.h which makes
+// the same chain of the same products, and F::Widen(line, to).
 template <class F>
 constexpr bool kHasWide = requires { typename F::Wide; };
 

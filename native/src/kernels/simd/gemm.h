@@ -31,8 +31,8 @@ struct GemmScratch {
 // activation row. Direct() says whether activations are used where they lie; if not, Convert() puts them into the
 // scratch first. Where a step's weights as Load() gives them would not fit the registers, MulRows() multiplies all rows
 // instead of MulAdd(). kAccumulators are those that fit beside its weights, where they are fewer than V's; kStreams the
-// panels of a single row, where another number than V's is fastest; kMostRows the most rows at once, where they are more
-// than the usual.
+// panels of a single row, where another number than V's is fastest; kMostRows the most rows at once, where they are
+// more than the usual.
 
 template <class V>
 struct F32Format {
@@ -155,7 +155,8 @@ void AccumulatePanels(const char* x, int64_t x_bytes, const char* w, int64_t pan
   }
 }
 
-/// AccumulatePanels for a number of rows that is known when the program runs. kWide: panels side by side of two rows and more.
+/// AccumulatePanels for a number of rows that is known when the program runs. kWide: panels side by side of two rows
+/// and more.
 template <class V, class F, int kWide = kPanels>
 void AccumulateRows(int64_t rows, const char* x, int64_t x_bytes, const char* w, int64_t panel_stride, int64_t steps,
                     int64_t panels, float (*c)[kRows][kPanelColumns]) {
@@ -180,8 +181,8 @@ void AccumulateRows(int64_t rows, const char* x, int64_t x_bytes, const char* w,
   }
 }
 
-/// KernelTable::gemm for one format. Panels go outermost, eight at a time, and stay in L2 while all rows pass by, a piece of
-/// their channels at a time where rows are many.
+/// KernelTable::gemm for one format. Panels go outermost, eight at a time, and stay in L2 while all rows pass by, a
+/// piece of their channels at a time where rows are many.
 template <class V, class F>
 void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, int64_t x_size, GemmScratch& scratch) {
   const PackedWeight& weight = *call.weight;

@@ -4,10 +4,10 @@
 //
 // An activation row is multiplied as one to three rows of digits (DigitMatrix in kernel_table.h). A product of digits
 // and integer weights is exact in int32 in whatever order it is summed, so that tiles and vector instructions may be
-// mixed freely. Offsets of int4 are added to the integers. Rounding happens only in this file and in Join of each table, in
-// the same way and in the same order: the sums of the digits are joined to a number, to which offsets of int8 add their part; it is multiplied by its group's
-// scale (or that of a window, kExponentSpan in packed_weight.h) and added to the sum of the groups before. The scale of
-// the activation row comes last.
+// mixed freely. Offsets of int4 are added to the integers. Rounding happens only in this file and in Join of each
+// table, in the same way and in the same order: the sums of the digits are joined to a number, to which offsets of int8
+// add their part; it is multiplied by its group's scale (or that of a window, kExponentSpan in packed_weight.h) and
+// added to the sum of the groups before. The scale of the activation row comes last.
 #include "kernels/simd/gemm.h"
 
 namespace atb::kernels::simd {
@@ -112,9 +112,9 @@ struct GroupOffsets {
   }
 };
 
-/// Int4 weights without multipliers and offsets are multiplied in the upper half of a byte, as 16 times their value: this
-/// factor undoes it, exactly. With multipliers the kernels undo it before they multiply by these. E2m1 numbers are multiplied
-/// as twice their value.
+/// Int4 weights without multipliers and offsets are multiplied in the upper half of a byte, as 16 times their value:
+/// this factor undoes it, exactly. With multipliers the kernels undo it before they multiply by these. E2m1 numbers are
+/// multiplied as twice their value.
 inline float FormatFactor(const PackedWeight& weight) {
   if (weight.format == WeightFormat::kE2M1) return 0.5f;
   return weight.format == WeightFormat::kI4 && !weight.multipliers && !weight.offsets ? 0.0625f : 1.0f;
@@ -128,7 +128,8 @@ void ScaleRows(const GemmCall& call, int64_t row, int64_t rows, float* c) {
     (V::Load(c) * V::Set1(call.digits.scales[row + r] * factor)).Store(c);
 }
 
-/// Finishes rows of a panel (where they are gates also of the next panel, `up`): the scales of the rows, then the epilogue.
+/// Finishes rows of a panel (where they are gates also of the next panel, `up`): the scales of the rows, then the
+/// epilogue.
 template <class V>
 void FinishInteger(const GemmCall& call, int64_t row, int64_t rows, int64_t panel, float* c, float* up) {
   ScaleRows<V>(call, row, rows, c);

@@ -10,9 +10,9 @@ constexpr int64_t kLine = 64;
 
 /// Fetches a cache into L2 in the order in which decode reads it: the keys of a piece, its values, the keys of the next
 /// piece. It begins P::kAhead cache lines ahead of the products. Of 32 lines that these read, P::kPart are fetched
-/// meanwhile; the rest is fetched while probabilities are made, when memory would be idle. The first tile of rows fetches
-/// for all. Prompts fetch nothing here (PieceAhead), and nobody where staging of values has read the piece. P is a Piece
-/// or an IntegerPiece.
+/// meanwhile; the rest is fetched while probabilities are made, when memory would be idle. The first tile of rows
+/// fetches for all. Prompts fetch nothing here (PieceAhead), and nobody where staging of values has read the piece. P
+/// is a Piece or an IntegerPiece.
 template <class P>
 class KvStream {
  public:
@@ -76,8 +76,8 @@ class KvStream {
   int64_t rest_ = 0;  ///< Lines that Rest fetches.
 };
 
-/// Fetches the piece of keys and values that a prompt needs next into L2, while probabilities are made: each tile of rows
-/// fetches a part. Has the Rest of a KvStream.
+/// Fetches the piece of keys and values that a prompt needs next into L2, while probabilities are made: each tile of
+/// rows fetches a part. Has the Rest of a KvStream.
 template <class P>
 class PieceAhead {
  public:

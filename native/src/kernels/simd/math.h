@@ -56,8 +56,8 @@ inline V Exp(V x) {
   return Scale(Fma(p * r, r, r) + V::Set1(1.0f), n);
 }
 
-/// tanh(x) within 5 ulp (kernels_test measures it); NaN and -0 stay. x P(x^2) / Q(x^2), fitted to the least relative error
-/// over [0, 8], where tanh becomes 1 in f32: a division, and fewer products than by an exponential.
+/// tanh(x) within 5 ulp (kernels_test measures it); NaN and -0 stay. x P(x^2) / Q(x^2), fitted to the least relative
+/// error over [0, 8], where tanh becomes 1 in f32: a division, and fewer products than by an exponential.
 template <class V>
 inline V Tanh(V x) {
   // The order of operands keeps a NaN.

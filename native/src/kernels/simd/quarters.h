@@ -1,6 +1,6 @@
 #pragma once
-// Sixteen bytes, and twice as many, with the shuffles of them that both x86 and ARM have. Everything has internal linkage;
-// vec.h says why.
+// Sixteen bytes, and twice as many, with the shuffles of them that both x86 and ARM have. Everything has internal
+// linkage; vec.h says why.
 #include <stdint.h>
 #ifdef __aarch64__
 #include <arm_neon.h>

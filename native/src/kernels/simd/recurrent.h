@@ -11,8 +11,8 @@ namespace {
 template <class V>
 constexpr int kStateVectors = V::kAccumulators >= 16 ? 4 : 2;
 
-/// One token of N vectors of columns by the delta rule. The state is read once for both of its products: after the update, S^T q is
-/// decay * (S^T q of before) + (k . q) * d.
+/// One token of N vectors of columns by the delta rule. The state is read once for both of its products: after the
+/// update, S^T q is decay * (S^T q of before) + (k . q) * d.
 template <class V, int N, bool kByKey>
 inline void RecurToken(const RecurrentCall& call, int64_t token, float kq, int64_t column) {
   const float* k = call.k + token * call.key_size;
@@ -63,8 +63,8 @@ void RecurAll(const RecurrentCall& call) {
   }
 }
 
-/// T tokens of N vectors of columns, where what is added does not depend on the state: each of its rows is read and written
-/// once for all of them. A token's arithmetic is the same whatever is beside it.
+/// T tokens of N vectors of columns, where what is added does not depend on the state: each of its rows is read and
+/// written once for all of them. A token's arithmetic is the same whatever is beside it.
 template <class V, int N, int T, Decays kDecays>
 inline void ScanTokens(const RecurrentCall& call, int64_t token, int64_t column) {
   const int64_t size = call.key_size;

@@ -1,9 +1,9 @@
 #pragma once
 // Values that are the first numbers of keys (MLA), put into the order in which attention multiplies values. Products of
-// queries and keys sum over the numbers of a head, those of probabilities and values over keys; tiles and pairs lie along
-// what is summed, so that one layout cannot serve both. Shuffles within 128 bits do it: half as many bytes are read from
-// memory as if values were stored, for a pass over a piece that is in the cache. Everything has internal linkage; vec.h
-// says why.
+// queries and keys sum over the numbers of a head, those of probabilities and values over keys; tiles and pairs lie
+// along what is summed, so that one layout cannot serve both. Shuffles within 128 bits do it: half as many bytes are
+// read from memory as if values were stored, for a pass over a piece that is in the cache. Everything has internal
+// linkage; vec.h says why.
 #include <string.h>
 
 #include "kernels/attend_tile.h"

@@ -27,7 +27,8 @@ constexpr int64_t kRowsAhead = 16;
 /// Partials of split tiles take no more than this, unless those of one tile do.
 constexpr int64_t kSplitBytes = int64_t{64} << 20;
 
-/// How heads and tokens make tiles of at most kAttendRows rows. The more rows, the fewer times keys and values are read.
+/// How heads and tokens make tiles of at most kAttendRows rows. The more rows, the fewer times keys and values are
+/// read.
 struct Tiling {
   int64_t heads;   ///< Query heads of a tile; a larger group takes several tiles for the same tokens.
   int64_t splits;  ///< Tiles with the same tokens that a group takes.
@@ -36,8 +37,8 @@ struct Tiling {
   Tiling(const AttentionParam& param, const AttentionExtents& e, int threads)
       : heads(std::min(param.group(), kAttendRows)), splits(CeilDiv(param.group(), kAttendRows)), tokens(1) {
     if (e.decode) return;
-    // A mask that is converted takes memory for each token of a tile. Where values are parts of keys, they are staged for
-    // each tile anew.
+    // A mask that is converted takes memory for each token of a tile. Where values are parts of keys, they are staged
+    // for each tile anew.
     int64_t rows = e.mask_columns > 0 ? kAttendTile : kAttendRows;
     const auto tiles = [&] { return HeadTiles(param) * CeilDiv(e.tokens, std::max<int64_t>(1, rows / heads)); };
     while (rows > kAttendTile && param.latent == 0 && tiles() < kTilesPerThread * threads) rows /= 2;
@@ -239,8 +240,8 @@ class Runner {
     Finish(tile, to);
   }
 
-  /// For few tiles and many threads. A tile's pieces are cut into runs, which any thread may take, and each piece keeps a
-  /// partial of its own. The thread that finishes the last run of a tile merges them in the order of RunWhole.
+  /// For few tiles and many threads. A tile's pieces are cut into runs, which any thread may take, and each piece keeps
+  /// a partial of its own. The thread that finishes the last run of a tile merges them in the order of RunWhole.
   void RunSplit(int64_t tiles) const {
     if (tiles == 0) return;
     auto* left = reinterpret_cast<std::atomic<int64_t>*>(workspace_ + layout_.counters_at);

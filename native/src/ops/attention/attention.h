@@ -18,8 +18,8 @@ struct AttentionParam {
   int64_t latent = 0;
   // Our extensions, the first four of which stand for a mask. With `causal` a query does not see later keys. With a
   // window it does not see keys that are `window` or more positions before it either, and with chunks of positions none
-  // before its own chunk. Slopes, if there are any, are one for each head: times the distance from a query to an earlier
-  // key it lowers that key's score (ALiBi).
+  // before its own chunk. Slopes, if there are any, are one for each head: times the distance from a query to an
+  // earlier key it lowers that key's score (ALiBi).
   bool causal = false;
   int64_t window = 0;
   int64_t chunk = 0;
@@ -32,8 +32,8 @@ struct AttentionParam {
   /// place of those up to its own: tokens of a picture may see all of it (Gemma 3).
   bool has_seen = false;
 
-  /// Reads headNum, kvHeadNum, qkScale, mlaVHeadSize, causal, windowSize, chunkSize, slopes, softcap, hasSinks, hasSeen,
-  /// and the keys that must hold their defaults in both.
+  /// Reads headNum, kvHeadNum, qkScale, mlaVHeadSize, causal, windowSize, chunkSize, slopes, softcap, hasSinks,
+  /// hasSeen, and the keys that must hold their defaults in both.
   static AttentionParam Read(ParamReader& reader);
   int64_t group() const { return heads / kv_heads; }
 };
@@ -146,11 +146,12 @@ class KvPacker {
   int64_t value_dim_;
 };
 
-/// Of a sequence that brings the last `queries` tokens of its context, `seen` must hold numbers of keys: of each query its own
-/// at least and the context's at most, never falling. Throws NATIVE_VALUE_OUT_OF_RANGE.
+/// Of a sequence that brings the last `queries` tokens of its context, `seen` must hold numbers of keys: of each query
+/// its own at least and the context's at most, never falling. Throws NATIVE_VALUE_OUT_OF_RANGE.
 void CheckSeen(const char* op, int input, const int32_t* seen, int64_t queries, int64_t context);
 
-/// Input `input` must be [tokens, heads, D] or [tokens, heads * D] of floats, D a multiple of 8 up to kMaxHeadDim. Returns D.
+/// Input `input` must be [tokens, heads, D] or [tokens, heads * D] of floats, D a multiple of 8 up to kMaxHeadDim.
+/// Returns D.
 int64_t RequireQuery(const char* op, int input, const TensorDesc& desc, int64_t heads);
 
 }  // namespace atb

@@ -16,9 +16,9 @@ namespace {
 /// Attention of each query to the last `windowSize` keys up to its own, and to entries that stand for `tokensPerEntry`
 /// tokens each (DeepSeek-V4, transformers 5.24): q [tokens, heads, D], a cache of one head of keys, which are their own
 /// values, block tables i32 [batch, W], keys and queries of each sequence i32 [batch], f32 [heads] of sinks; with
-/// tokensPerEntry a cache with a row for every so many tokens of a block, where an entry is that of its last token; with
-/// hasChosen i32 [tokens, K], the entries that a query attends to, as LightningIndexer gives them; all that ended up to its own
-/// token without -> [tokens, heads, D].
+/// tokensPerEntry a cache with a row for every so many tokens of a block, where an entry is that of its last token;
+/// with hasChosen i32 [tokens, K], the entries that a query attends to, as LightningIndexer gives them; all that ended
+/// up to its own token without -> [tokens, heads, D].
 ///
 /// What a query attends to is copied side by side, and attended to as a sequence of its own.
 class CompressedAttention : public Operation {

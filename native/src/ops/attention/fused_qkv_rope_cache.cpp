@@ -26,8 +26,8 @@ struct QkvRopeCacheParam {
 };
 
 /// Our extension: what Split, RmsNorm of each head (Qwen3), Rope and ReshapeAndCache compute one after another, without
-/// rounding in between. Inputs: qkv [T, (heads + 2 kv_heads) D], the two caches [blocks, block_size, kv_heads, D], slots
-/// i32 [T], unless rotaryCoeff is 0 cos and sin [T, D], with normEpsilon also the gammas [D] of queries and keys.
+/// rounding in between. Inputs: qkv [T, (heads + 2 kv_heads) D], the two caches [blocks, block_size, kv_heads, D],
+/// slots i32 [T], unless rotaryCoeff is 0 cos and sin [T, D], with normEpsilon also the gammas [D] of queries and keys.
 /// Outputs: rotated queries [T, heads D]; the caches, in place, as ReshapeAndCache leaves them.
 class QkvRopeCache : public Operation {
  public:

@@ -55,11 +55,12 @@ void ChooseLargest(const float* scores, int64_t n, int64_t top, int32_t* out) {
 }
 
 /// The keys that each query attends to (DeepSeek Sparse Attention, arXiv:2512.02556): the topK of those up to its own
-/// with the largest sums over heads of weight * relu(q k^T); of equal ones those before. With tokensPerKey a key stands for
-/// so many tokens: a block has a row for every so many, a key is that of the last of its own, a query sees keys that ended
-/// up to its own token, positions are numbers of keys, and a last input i32 [1] has the tokens of a block. Inputs: q [tokens, heads, D], weights f32 [tokens, heads], a cache of one head of keys, block tables i32 [batch, W], keys and queries of
-/// each sequence i32 [batch] -> i32 [tokens, topK]: positions in ascending order, and -1 behind them where a query
-/// sees fewer keys.
+/// with the largest sums over heads of weight * relu(q k^T); of equal ones those before. With tokensPerKey a key stands
+/// for so many tokens: a block has a row for every so many, a key is that of the last of its own, a query sees keys
+/// that ended up to its own token, positions are numbers of keys, and a last input i32 [1] has the tokens of a block.
+/// Inputs: q [tokens, heads, D], weights f32 [tokens, heads], a cache of one head of keys, block tables i32 [batch, W],
+/// keys and queries of each sequence i32 [batch] -> i32 [tokens, topK]: positions in ascending order, and -1 behind
+/// them where a query sees fewer keys.
 class LightningIndexer : public Operation {
  public:
   static constexpr const char* kOp = "LightningIndexer";

@@ -10,11 +10,11 @@
 namespace atb {
 namespace {
 
-/// key [tokens, heads, D], value [tokens, heads, Dv] go to the slots of two caches, in place; with K_CACHE_V_BYPASS there is
-/// only the key and its cache. Inputs: rows, caches, slots. Token t goes to offset
-/// slots[t] % block_size of block slots[t] / block_size, as integers with a scale where the cache holds those. Negative
-/// slots are skipped; of equal ones the last wins. Writing the first slot of a block in our own layout zeroes the rest
-/// of the block: see kernels/kv_pack.h.
+/// key [tokens, heads, D], value [tokens, heads, Dv] go to the slots of two caches, in place; with K_CACHE_V_BYPASS
+/// there is only the key and its cache. Inputs: rows, caches, slots. Token t goes to offset slots[t] % block_size of
+/// block slots[t] / block_size, as integers with a scale where the cache holds those. Negative slots are skipped; of
+/// equal ones the last wins. Writing the first slot of a block in our own layout zeroes the rest of the block: see
+/// kernels/kv_pack.h.
 class ReshapeAndCache : public Operation {
  public:
   static constexpr const char* kOp = "ReshapeAndCache";

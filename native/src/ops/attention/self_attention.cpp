@@ -9,10 +9,10 @@ namespace atb {
 namespace {
 
 /// Prefill (PA_ENCODER): q [tokens, heads, D] of packed sequences over their own k [tokens, kvHeads, D] and v [tokens,
-/// kvHeads, Dv]; each may also be [tokens, heads * D]. Without a mask every token of a sequence sees every other. Inputs:
-/// q, k, v unless mlaVHeadSize says which part of a key its value is, mask unless maskType is MASK_TYPE_UNDEFINED,
-/// seqLen i32 [batch], with hasSeen i32 [tokens], with hasSinks f32 [heads]. Without a mask seqLen may be [2, batch]:
-/// queries of each sequence, then keys.
+/// kvHeads, Dv]; each may also be [tokens, heads * D]. Without a mask every token of a sequence sees every other.
+/// Inputs: q, k, v unless mlaVHeadSize says which part of a key its value is, mask unless maskType is
+/// MASK_TYPE_UNDEFINED, seqLen i32 [batch], with hasSeen i32 [tokens], with hasSinks f32 [heads]. Without a mask seqLen
+/// may be [2, batch]: queries of each sequence, then keys.
 class SelfAttention : public Operation {
  public:
   static constexpr const char* kOp = "SelfAttention";

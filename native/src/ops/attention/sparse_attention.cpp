@@ -13,15 +13,15 @@
 namespace atb {
 namespace {
 
-/// Latent attention of each query to some keys of its sequence alone. Inputs: q [tokens, heads, D], a cache of one
-/// head of keys, whose values are the first mlaVHeadSize numbers of each, block tables i32 [batch, W], keys and
-/// queries of each sequence i32 [batch], and i32 [tokens, K] the positions of the keys that a query attends to:
-/// ascending, up to its own, with numbers below 0 behind them; with hasSinks f32 [heads], a number of each head that
-/// takes part in its softmax as the score of a key whose value is zero -> [tokens, heads, mlaVHeadSize]. Queries without
-/// any key get zeros.
+/// Latent attention of each query to some keys of its sequence alone. Inputs: q [tokens, heads, D], a cache of one head
+/// of keys, whose values are the first mlaVHeadSize numbers of each, block tables i32 [batch, W], keys and queries of
+/// each sequence i32 [batch], and i32 [tokens, K] the positions of the keys that a query attends to: ascending, up to
+/// its own, with numbers below 0 behind them; with hasSinks f32 [heads], a number of each head that takes part in its
+/// softmax as the score of a key whose value is zero -> [tokens, heads, mlaVHeadSize]. Queries without any key get
+/// zeros.
 ///
-/// The chosen keys are copied side by side, and attended to as a sequence of their own. Queries that attend to all
-/// keys up to their own, of which a sequence brings the first ones, go without copies: the result has the same bits.
+/// The chosen keys are copied side by side, and attended to as a sequence of their own. Queries that attend to all keys
+/// up to their own, of which a sequence brings the first ones, go without copies: the result has the same bits.
 class SparseAttention : public Operation {
  public:
   static constexpr const char* kOp = "SparseAttention";

@@ -17,8 +17,8 @@ inline int8_t QuantizeStatically(float x, float scale, float offset) {
 /// A scale, which is a float, or an offset, which is int8 or a float.
 float QuantNumber(const Tensor& numbers, int64_t at);
 
-/// Elewise's ELEWISE_QUANT_PER_CHANNEL: x [.., k] of floats -> int8, as QuantizeStatically has it. Scale and offset have one
-/// number, or k; the offsets are int8 or floats.
+/// Elewise's ELEWISE_QUANT_PER_CHANNEL: x [.., k] of floats -> int8, as QuantizeStatically has it. Scale and offset
+/// have one number, or k; the offsets are int8 or floats.
 class StaticQuant : public Operation {
  public:
   int NumInputs() const override { return 3; }

@@ -53,9 +53,9 @@ struct RowSource {
 void Multiply(const MultiplyCall& call, const kernels::KernelTable& kernels, ThreadPool& pool,
               std::byte* workspace, const RowSource& source = {}) noexcept;
 
-/// Products of the rows of each batch with a matrix of its own, of floats; the packed matrices follow one another. Batch b
-/// reads x at b * x_batch, and writes out at b * out_batch elements. The epilogue is empty. The work is cut by batches, by
-/// rows and by panels, at no barrier but the last.
+/// Products of the rows of each batch with a matrix of its own, of floats; the packed matrices follow one another.
+/// Batch b reads x at b * x_batch, and writes out at b * out_batch elements. The epilogue is empty. The work is cut by
+/// batches, by rows and by panels, at no barrier but the last.
 struct BatchedCall {
   const kernels::PackedWeight* weight;  ///< The first matrix, [n, k].
   int64_t batches;

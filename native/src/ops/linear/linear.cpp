@@ -27,7 +27,8 @@ struct LinearParam {
 };
 
 /// out[b] = x[b] w + bias. x [m, k] or [b, m, k] (or transposed), w [n, k] (or transposed) for all b, or [b, n, k] one
-/// each. With MATMUL_EIN_SUM batches are x's axis 1. f32, f16 or bf16, all alike but for an f32 bias. Sums are f32, the result is rounded once.
+/// each. With MATMUL_EIN_SUM batches are x's axis 1. f32, f16 or bf16, all alike but for an f32 bias. Sums are f32, the
+/// result is rounded once.
 class Linear : public Operation {
  public:
   static constexpr const char* kOp = "Linear";

@@ -16,11 +16,12 @@ namespace {
 
 using kernels::PackedWeight;
 
-/// out = x ((w + offset) * scale) + bias: x [.., m, k] of floats, w int8 or int4 (or, our extension, e4m3 or e2m1) with a scale and an offset for each
-/// output or for each group of its channels, bias [n] of x's dtype or f32. With offsets of 0 the products are those of
-/// integers (see MultiplyCall), x being taken as 16 bits (24 when it is f32) relative to a row's largest number; so they
-/// are with offsets that the engine packed with the weight. Other offsets are for row-major weights only, which are then
-/// multiplied in f32. With int8Activations, our extension, each row of x becomes int8 first, as DynamicQuant makes it.
+/// out = x ((w + offset) * scale) + bias: x [.., m, k] of floats, w int8 or int4 (or, our extension, e4m3 or e2m1) with
+/// a scale and an offset for each output or for each group of its channels, bias [n] of x's dtype or f32. With offsets
+/// of 0 the products are those of integers (see MultiplyCall), x being taken as 16 bits (24 when it is f32) relative to
+/// a row's largest number; so they are with offsets that the engine packed with the weight. Other offsets are for
+/// row-major weights only, which are then multiplied in f32. With int8Activations, our extension, each row of x becomes
+/// int8 first, as DynamicQuant makes it.
 class WeightQuantMatMul : public Operation {
  public:
   enum Input { kX, kWeight, kScale, kOffset, kBias };

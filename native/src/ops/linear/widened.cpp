@@ -13,8 +13,8 @@ namespace {
 
 using kernels::PackedWeight;
 
-/// Panels that are made at a time: as many as fit these bytes, and at least two, which gates and what they gate are. Those
-/// of few rows stay in L2; many rows would be read again for each time.
+/// Panels that are made at a time: as many as fit these bytes, and at least two, which gates and what they gate are.
+/// Those of few rows stay in L2; many rows would be read again for each time.
 constexpr int64_t kFewBytes = 512 << 10, kBytes = 2 << 20;
 constexpr int64_t kLeast = 2, kMost = 16;
 

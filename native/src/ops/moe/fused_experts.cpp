@@ -26,10 +26,10 @@ struct FusedExpertsParam {
 /// Our extension: what MoeInitRouting, GroupedMatmul, Activation, GroupedMatmul and MoeTokenUnpermute compute one after
 /// another, the last product and its sums not rounded before the end. x [tokens, k], chosen i32 [tokens, top_k], probs
 /// [tokens, top_k], gate over up [experts, 2 i, k], down [experts, k', i], each followed by its scales where it is
-/// integers, by its offsets where these are not symmetric, and with hasBias by its biases [experts, rows] -> [tokens, k'].
-/// With staticActivations scales of inputs and their offsets follow the scales, and biases are i32, as in GroupedMatmul;
-/// with gateUpChannels an order of channels stands before the bias of gate and up.
-/// Only the matrices of chosen experts are read, each once however many tokens chose it.
+/// integers, by its offsets where these are not symmetric, and with hasBias by its biases [experts, rows] -> [tokens,
+/// k']. With staticActivations scales of inputs and their offsets follow the scales, and biases are i32, as in
+/// GroupedMatmul; with gateUpChannels an order of channels stands before the bias of gate and up. Only the matrices of
+/// chosen experts are read, each once however many tokens chose it.
 class FusedExperts : public Operation {
  public:
   static constexpr const char* kOp = "FusedExperts";
@@ -144,8 +144,8 @@ class FusedExperts : public Operation {
  private:
   static constexpr int kMaxInputs = 14;
 
-  /// Of gate and up (0), or of down (1): a matrix, its scales, its offsets, the scales and offsets of its inputs, the order
-  /// of their channels, its bias.
+  /// Of gate and up (0), or of down (1): a matrix, its scales, its offsets, the scales and offsets of its inputs, the
+  /// order of their channels, its bias.
   int InputsOf(size_t matrix) const {
     const int of_rows = (param_.static_activations ? 2 : 0) + (matrix == 0 && param_.gate_up_channels);
     return 1 + (param_.bits[matrix] != 0) + param_.offsets[matrix] + of_rows + param_.has_bias;

@@ -24,11 +24,11 @@ struct GroupedMatmulParam {
 };
 
 /// Each row of x times the matrix of its expert: x [m, k] sorted by expert, w packed [experts, n, k], bias [experts, n]
-/// with hasBias, for integers their scales and offsets (zeros, or packed with them) or the scales of int8 rows, and how many rows
-/// the experts up to each one have, i64 [experts] -> [m, n]. Our extensions: with W8A8_CHANNEL rows of floats become int8 by
-/// the scale and the offset of their expert, which follow the scales of the weight, and the bias is i32, added to sums
-/// before these are scaled; with hasChannels the last but one input is the order in which experts read channels, i32
-/// [experts, k].
+/// with hasBias, for integers their scales and offsets (zeros, or packed with them) or the scales of int8 rows, and how
+/// many rows the experts up to each one have, i64 [experts] -> [m, n]. Our extensions: with W8A8_CHANNEL rows of floats
+/// become int8 by the scale and the offset of their expert, which follow the scales of the weight, and the bias is i32,
+/// added to sums before these are scaled; with hasChannels the last but one input is the order in which experts read
+/// channels, i32 [experts, k].
 class GroupedMatmul : public Operation {
  public:
   static constexpr const char* kOp = "GroupedMatmul";

@@ -8,8 +8,9 @@
 namespace atb {
 namespace {
 
-/// x [tokens, k], chosen i32 [tokens, topkNum] -> the rows of x sorted by their experts [tokens * topkNum, k], the sorted
-/// row of each choice i32 [tokens * topkNum], and how many rows the experts up to each one have, i32 [expertNum].
+/// x [tokens, k], chosen i32 [tokens, topkNum] -> the rows of x sorted by their experts [tokens * topkNum, k], the
+/// sorted row of each choice i32 [tokens * topkNum], and how many rows the experts up to each one have, i32
+/// [expertNum].
 class MoeInitRouting : public Operation {
  public:
   static constexpr const char* kOp = "MoeInitRouting";

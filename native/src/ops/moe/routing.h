@@ -25,8 +25,8 @@ void RequireChoices(const char* op, int input, const TensorDesc& chosen, int64_t
 void ValidateChoices(const char* op, int input, const Tensor& chosen, int64_t experts);
 
 /// out[t] is the sum of probs[t, j] * rows[places[t, j]] in the ascending order of their places, which is that of their
-/// experts: so the sum of a token does not depend on the order in which it chose. It is computed in f32 and rounded once.
-/// `workspace` has CombineBytes.
+/// experts: so the sum of a token does not depend on the order in which it chose. It is computed in f32 and rounded
+/// once. `workspace` has CombineBytes.
 void CombineRows(const Tensor& rows, const int32_t* places, const Tensor& probs, const Tensor& out, const Context& ctx,
                  std::byte* workspace) noexcept;
 size_t CombineBytes(int threads, int64_t columns, int64_t top_k);

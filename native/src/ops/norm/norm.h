@@ -56,7 +56,8 @@ struct NormSum {
 };
 
 /// Calls norm(s, y) for each row s [size] of the sum, and stores y in the first output, s in the second where there is
-/// one. Rows of `added`, unless it is null, are added to y before it is rounded. `workspace` has kNormBuffers rows for each thread.
+/// one. Rows of `added`, unless it is null, are added to y before it is rounded. `workspace` has kNormBuffers rows for
+/// each thread.
 template <typename Norm>
 void NormRows(const NormSum& sum, int64_t size, std::span<const Tensor> out, const Context& ctx, std::byte* workspace,
               const Norm& norm, const Tensor* added = nullptr) {

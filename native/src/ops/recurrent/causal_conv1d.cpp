@@ -14,8 +14,8 @@ constexpr int64_t kColumns = 256;
 constexpr int64_t kTokens = 64;
 
 /// Each channel's convolution over a sequence's last `taps` tokens: x [tokens, at least channels], of which the first
-/// channels are read, weight f32 [taps, channels], bias f32 [channels] with hasBias, and a state (state.h) of the values of
-/// taps - 1 tokens -> [tokens, channels] of x's dtype, and the state in place.
+/// channels are read, weight f32 [taps, channels], bias f32 [channels] with hasBias, and a state (state.h) of the
+/// values of taps - 1 tokens -> [tokens, channels] of x's dtype, and the state in place.
 class CausalConv1d : public Operation {
  public:
   static constexpr const char* kOp = "CausalConv1d";

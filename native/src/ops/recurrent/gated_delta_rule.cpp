@@ -11,12 +11,13 @@ namespace {
 constexpr float kLengthEpsilon = 1e-6f;
 
 /// Linear attention by the gated delta rule (arXiv:2412.06464): qkv [tokens, 2 * keyHeads * keySize + valueHeads *
-/// valueSize], gates [tokens, 2 * valueHeads] (betas before their sigmoid, then steps), f32 [valueHeads] of log decay and of
-/// what steps are biased by, and a state (state.h) of valueHeads matrices [keySize, valueSize] ->
-/// [tokens, valueHeads * valueSize] of qkv's dtype, and the state in place. Queries and keys are divided by their lengths,
-/// queries by sqrt(keySize), too; each serves valueHeads / keyHeads neighbouring heads. Sigmoids of betas are multiplied by
-/// mostBeta. With decaysByKey (arXiv:2510.26692) steps are [tokens, valueHeads * keySize] and so are their biases: each row of
-/// a state has a decay of its own. With lowerBound, below 0, the logarithm of a decay is lowerBound * sigmoid(exp(log decay)
+/// valueSize], gates [tokens, 2 * valueHeads] (betas before their sigmoid, then steps), f32 [valueHeads] of log decay
+/// and of what steps are biased by, and a state (state.h) of valueHeads matrices [keySize, valueSize] -> [tokens,
+/// valueHeads * valueSize] of qkv's dtype, and the state in place. Queries and keys are divided by their lengths,
+/// queries by sqrt(keySize), too; each serves valueHeads / keyHeads neighbouring heads. Sigmoids of betas are
+/// multiplied by mostBeta. With decaysByKey (arXiv:2510.26692) steps are [tokens, valueHeads * keySize] and so are
+/// their biases: each row of a state has a decay of its own. With lowerBound, below 0, the logarithm of a decay is
+/// lowerBound * sigmoid(exp(log decay)
 /// * biased step), and not -exp(log decay) * softplus(biased step): no decay is below exp(lowerBound) then.
 class GatedDeltaRule : public Operation {
  public:

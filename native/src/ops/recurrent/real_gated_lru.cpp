@@ -10,12 +10,12 @@ namespace {
 /// How fast a channel forgets at most: what its decay's gate is multiplied by (arXiv:2402.19427, equation 4).
 constexpr float kMostDecay = 8;
 
-/// The real-gated linear recurrent unit (arXiv:2402.19427, section 2.4): x [tokens, heads * headSize]; gates before their
-/// sigmoids, [tokens, heads * 2 * headSize], of each head those of its input, then those of its decay; f32
+/// The real-gated linear recurrent unit (arXiv:2402.19427, section 2.4): x [tokens, heads * headSize]; gates before
+/// their sigmoids, [tokens, heads * 2 * headSize], of each head those of its input, then those of its decay; f32
 /// [heads, headSize] of what either is biased by; f32 [heads * headSize] of decays before their softplus; and a state
-/// (state.h) of a number for each channel -> [tokens, heads * headSize] of x's dtype, and the state in place.
-/// With a = exp(-8 * softplus(decay) * decay gate) a channel's state h becomes a * h + sqrt(1 - a^2) * input gate * x, and
-/// at the beginning of a sequence input gate * x.
+/// (state.h) of a number for each channel -> [tokens, heads * headSize] of x's dtype, and the state in place. With a =
+/// exp(-8 * softplus(decay) * decay gate) a channel's state h becomes a * h + sqrt(1 - a^2) * input gate * x, and at
+/// the beginning of a sequence input gate * x.
 class RealGatedLru : public Operation {
  public:
   static constexpr const char* kOp = "RealGatedLru";
@@ -68,7 +68,8 @@ class RealGatedLru : public Operation {
   /// The first of the piece's channels, counted over all heads.
   int64_t Channel(const HeadPiece& piece) const { return piece.head * sizes_.value_size + piece.column; }
 
-  /// A sigmoid of each of the piece's channels for token `i` of it: of the input where `which` is 0, of the decay where 1.
+  /// A sigmoid of each of the piece's channels for token `i` of it: of the input where `which` is 0, of the decay where
+  /// 1.
   void Gate(std::span<const Tensor> in, const HeadPiece& piece, int64_t i, int which, float* gates,
             const kernels::KernelTable& kernels) const {
     const int64_t size = sizes_.value_size;

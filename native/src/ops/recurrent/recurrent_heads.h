@@ -22,8 +22,8 @@ struct HeadSizes {
   int64_t state() const { return heads * key_size * value_size; }
 };
 
-/// Some tokens and columns of one head, for which an operation makes keys, queries, values, decays and betas; the rows lie
-/// in a worker's memory (kernels::RecurrentCall).
+/// Some tokens and columns of one head, for which an operation makes keys, queries, values, decays and betas; the rows
+/// lie in a worker's memory (kernels::RecurrentCall).
 struct HeadPiece {
   int64_t head;
   int64_t token;  ///< Of the step.
@@ -50,8 +50,8 @@ class RecurrentHeads {
 
   size_t WorkspaceBytes(int threads) const { return RowBuffers::Bytes(threads, 1, Floats()); }
 
-  /// `begin(piece)` fills what all of a sequence's pieces share, its rates; `make(piece)` fills a piece, and `finish(piece)`
-  /// may change what comes out of it. out [tokens, heads * value_size].
+  /// `begin(piece)` fills what all of a sequence's pieces share, its rates; `make(piece)` fills a piece, and
+  /// `finish(piece)` may change what comes out of it. out [tokens, heads * value_size].
   template <typename Begin, typename Make, typename Finish>
   void Run(const StateInputs& inputs, std::span<const Tensor> in, const Tensor& out, const Tensor& states, bool has_beta,
            const Context& ctx, Begin&& begin, Make&& make, Finish&& finish) const {

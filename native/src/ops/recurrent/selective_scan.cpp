@@ -20,12 +20,13 @@ struct SelectiveScanParam {
   int64_t steps() const { return by_channel ? values() : sizes.heads; }
 };
 
-/// Mamba-2's state space (arXiv:2405.21060): rows [tokens, heads * headSize + 2 * groups * stateSize], which are x, B and C
-/// side by side, steps [tokens, heads], f32 [heads] of log decay, of what steps are biased by, and of D, by which x is added
-/// to what comes out, and a state (state.h) of `heads` matrices [stateSize, headSize] -> [tokens, heads * headSize] of the
-/// rows' dtype, and the state in place. As many neighbouring heads share each group of B and C.
-/// With byChannel it is Mamba's (arXiv:2312.00752): each number of a head has a step, a bias of it and a D of its own, of
-/// which there are heads * headSize, and log decays are [stateSize, heads * headSize], one for each number of the state.
+/// Mamba-2's state space (arXiv:2405.21060): rows [tokens, heads * headSize + 2 * groups * stateSize], which are x, B
+/// and C side by side, steps [tokens, heads], f32 [heads] of log decay, of what steps are biased by, and of D, by which
+/// x is added to what comes out, and a state (state.h) of `heads` matrices [stateSize, headSize] -> [tokens, heads *
+/// headSize] of the rows' dtype, and the state in place. As many neighbouring heads share each group of B and C. With
+/// byChannel it is Mamba's (arXiv:2312.00752): each number of a head has a step, a bias of it and a D of its own, of
+/// which there are heads * headSize, and log decays are [stateSize, heads * headSize], one for each number of the
+/// state.
 class SelectiveScan : public Operation {
  public:
   static constexpr const char* kOp = "SelectiveScan";

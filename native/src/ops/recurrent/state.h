@@ -6,11 +6,11 @@
 
 namespace atb {
 
-// What operations with a recurrent state have in common. Their last four inputs are the state, f32 [blocks, numbers], and
-// how a step goes through it: i32 [batch], the block with a sequence's state before its first token, -1 at its beginning;
-// i32 [tokens], the block that gets the state behind each token, -1 where none does; i32 [batch], how many of the tokens
-// each sequence brings. So every block of the KV cache has the state behind the last of its tokens that were computed, and
-// is shared, copied and found by its content as keys and values are.
+// What operations with a recurrent state have in common. Their last four inputs are the state, f32 [blocks, numbers],
+// and how a step goes through it: i32 [batch], the block with a sequence's state before its first token, -1 at its
+// beginning; i32 [tokens], the block that gets the state behind each token, -1 where none does; i32 [batch], how many
+// of the tokens each sequence brings. So every block of the KV cache has the state behind the last of its tokens that
+// were computed, and is shared, copied and found by its content as keys and values are.
 
 /// The inputs' places, of which `state` is the first.
 struct StateInputs {
@@ -42,8 +42,8 @@ StateSequence SequenceOf(const StateInputs& inputs, std::span<const Tensor> in, 
 /// Makes the output that is the state like the input, unless it is the same memory.
 void KeepState(const Tensor& in, const Tensor& out);
 
-/// Calls f(token, count, block) for the sequence's tokens in pieces of at most `most`, each of which ends where a state is
-/// stored, in `block`, or has none to store, -1.
+/// Calls f(token, count, block) for the sequence's tokens in pieces of at most `most`, each of which ends where a state
+/// is stored, in `block`, or has none to store, -1.
 template <typename F>
 void ForStatePieces(const StateSequence& sequence, int64_t most, F&& f) {
   for (int64_t token = sequence.begin; token < sequence.end;) {

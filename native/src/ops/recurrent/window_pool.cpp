@@ -8,17 +8,19 @@
 namespace atb {
 namespace {
 
-/// One entry of every `tokensPerEntry` tokens (DeepSeek-V4's compressors, transformers 5.24): of each channel the mean of
-/// the window's values, weighted by the softmax of its gates, to which a bias of the token's place in its window is added.
-/// With `overlaps` a token has two series of values and gates: the first counts for the next window's entry, the second for
-/// its own's, so that an entry is made of two windows.
+/// One entry of every `tokensPerEntry` tokens (DeepSeek-V4's compressors, transformers 5.24): of each channel the mean
+/// of the window's values, weighted by the softmax of its gates, to which a bias of the token's place in its window is
+/// added. With `overlaps` a token has two series of values and gates: the first counts for the next window's entry, the
+/// second for its own's, so that an entry is made of two windows.
 ///
 /// rows [tokens, 2 * series * channels]: values of the series, then gates of the series; f32 [series * channels,
-/// tokensPerEntry] of biases; i32 [batch] tokens of each sequence, those of the step included; and a state (state.h) -> [tokens,
-/// channels] of rows' dtype: the entry for a token that ends a window, zeros for the others; and the state in place.
+/// tokensPerEntry] of biases; i32 [batch] tokens of each sequence, those of the step included; and a state (state.h) ->
+/// [tokens, channels] of rows' dtype: the entry for a token that ends a window, zeros for the others; and the state in
+/// place.
 ///
-/// A state has of each channel a running softmax: the largest gate, the sum of exponentials, and that of weighted values.
-/// With `overlaps` those of the next entry follow. Token follows token, so a result does not depend on how steps are cut.
+/// A state has of each channel a running softmax: the largest gate, the sum of exponentials, and that of weighted
+/// values. With `overlaps` those of the next entry follow. Token follows token, so a result does not depend on how
+/// steps are cut.
 class WindowPool : public Operation {
  public:
   static constexpr const char* kOp = "WindowPool";

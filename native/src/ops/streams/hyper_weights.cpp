@@ -8,11 +8,13 @@
 namespace atb {
 namespace {
 
-/// How streams of hidden states are collapsed and mixed (manifold-constrained hyper-connections, arXiv:2512.24880): streams
-/// [tokens, n, hidden], mixes of them f32 [tokens, C], f32 [C] of biases, f32 [3] of scales -> f32 [tokens, C], C = (2 + n) n. A mix is divided
-/// by the root of the streams' mean square + normEpsilon, as if they had been normed first, multiplied by its scale, biased.
-/// Of the first n the sigmoids + epsilon, by which streams collapse; of the next n twice the sigmoids, by which a result is added to each stream; then of the other n * n, row by row, the softmaxes +
-/// epsilon, whose columns and rows are divided by their sums + epsilon in turn, `iterations` times the columns.
+/// How streams of hidden states are collapsed and mixed (manifold-constrained hyper-connections, arXiv:2512.24880):
+/// streams [tokens, n, hidden], mixes of them f32 [tokens, C], f32 [C] of biases, f32 [3] of scales -> f32 [tokens, C],
+/// C = (2 + n) n. A mix is divided by the root of the streams' mean square + normEpsilon, as if they had been normed
+/// first, multiplied by its scale, biased. Of the first n the sigmoids + epsilon, by which streams collapse; of the
+/// next n twice the sigmoids, by which a result is added to each stream; then of the other n * n, row by row, the
+/// softmaxes + epsilon, whose columns and rows are divided by their sums + epsilon in turn, `iterations` times the
+/// columns.
 class HyperWeights : public Operation {
  public:
   static constexpr const char* kOp = "HyperWeights";

@@ -8,10 +8,10 @@
 namespace atb {
 namespace {
 
-/// Sums of streams by the weights that HyperWeights gives: streams [tokens, n, hidden], weights f32 [tokens, (2 + n) n] -> with
-/// `collapse` their sum by the first n weights, [tokens, hidden]. With `expand` there is a result of a step, [tokens,
-/// hidden], too: stream k becomes that times weight n + k, plus the sum of all streams j by the weight of row j, column k
-/// of the matrix behind these: [tokens, n, hidden].
+/// Sums of streams by the weights that HyperWeights gives: streams [tokens, n, hidden], weights f32 [tokens, (2 + n) n]
+/// -> with `collapse` their sum by the first n weights, [tokens, hidden]. With `expand` there is a result of a step,
+/// [tokens, hidden], too: stream k becomes that times weight n + k, plus the sum of all streams j by the weight of row
+/// j, column k of the matrix behind these: [tokens, n, hidden].
 class MixStreams : public Operation {
  public:
   static constexpr const char* kOp = "MixStreams";
