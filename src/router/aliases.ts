@@ -5,6 +5,10 @@ export const NOT_BUILT: ReadonlyMap<string, string> = new Map([
     'its files are for code of their own; ernie4_5_vl_moe, as transformers 5 writes the same model, is read',
   ],
   [
+    'minimax_m3_vl',
+    'each of its heads of keys attends to blocks that an indexer chooses for it; minimax_m2 is read',
+  ],
+  [
     'granite_speech',
     'its text has an adapter for prompts with sound alone; qwen2_5_omni, qwen3_asr, voxtral and others hear',
   ],

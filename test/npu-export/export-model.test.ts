@@ -72,8 +72,25 @@ const bytesOf = (parts: readonly ManifestPart[], directory: string): Buffer =>
     }),
   );
 
+const STUB = readFileSync(join(import.meta.dirname, '../../../tools/npu-stub/stub_checks.py'), 'utf8');
+
+/** The strings of an operation's param, at any depth. */
+const stringsOf = (value: unknown): string[] =>
+  typeof value === 'string' ? [value] : Object.values(value ?? {}).flatMap(stringsOf);
+
+/** The stub against which exported programs run has each operation and each enum string that they use. */
+function requireKnownToStub(graphs: readonly NestedExport[]): void {
+  const nodes = graphs.flatMap((each) => each.graphs).flatMap((graph) => graph.nodes);
+  const used = nodes.flatMap((node) => ('type' in node ? [node.type, ...stringsOf(node.param)] : []));
+  for (const name of new Set(used.map((each) => each.replace(/^(ACTIVATION|ELEWISE)_/, ''))))
+    expect(STUB.includes(`"${name}"`) || STUB.includes(`_${name}"`), `"${name}" in tools/npu-stub`).to.equal(
+      true,
+    );
+}
+
 /** Each input of each graph is a weight whose bytes are in a file, a step's input with a recipe, or a cache; all are read. */
 function requireComplete({ manifest, graphs }: Exported, checkpoint: string): void {
+  requireKnownToStub(graphs);
   const weights = Object.keys(manifest.weights);
   const caches = manifest.caches.flatMap(({ key, value }) => (value === undefined ? [key] : [key, value]));
   const read = new Set<string>();
