@@ -5,8 +5,8 @@ import type { TensorRef, Weights } from '../weights/weights.js';
 import { buildLinear } from './linear-steps.js';
 import { Module } from './module.js';
 import { addRMSNorm, type BaseRMSNorm } from './norms.js';
-import { addResidual } from './residual.js';
-import { addPair, addStream, asStream, type StreamConfig } from './streams.js';
+import { addPair, addResidual } from './residual.js';
+import { addStream, asStream, type StreamConfig } from './streams.js';
 
 /**
  * What a layer does with streams (Alternating Updates, arXiv:2301.13310): all are predicted, one is computed, all are

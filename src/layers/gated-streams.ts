@@ -6,8 +6,8 @@ import type { TensorRef, Weights } from '../weights/weights.js';
 import { buildLinear } from './linear-steps.js';
 import { Module } from './module.js';
 import { addRMSNorm } from './norms.js';
-import { addResidual, addScaled } from './residual.js';
-import { addPair, asStream } from './streams.js';
+import { addPair, addResidual, addScaled } from './residual.js';
+import { asStream } from './streams.js';
 
 /** What streams side by side are told by the configuration: [tokens, streams * hidden]. */
 export interface GatedStreamsConfig {

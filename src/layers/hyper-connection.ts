@@ -6,8 +6,8 @@ import { addNarrowed } from './casts.js';
 import { buildWideLinear } from './linear-steps.js';
 import { Module } from './module.js';
 import { addRMSNorm, type NormStep } from './norms.js';
-import { addResidual, addScaled } from './residual.js';
-import { addPair, addStreams, asStream, type StreamConfig } from './streams.js';
+import { addPair, addResidual, addScaled } from './residual.js';
+import { addStreams, asStream, type StreamConfig } from './streams.js';
 
 /** What hyper-connections are told by the configuration. */
 export interface HyperConfig extends StreamConfig {

@@ -90,7 +90,7 @@ export * from './per-layer-inputs.js';
 export * from './per-layer-sandwich.js';
 export { type QkvNames, rotaryOrder } from './projections.js';
 export * from './relative-score-bias.js';
-export { addResidual, addScaled } from './residual.js';
+export { addPair, addResidual, addScaled } from './residual.js';
 export { type RootRouterConfig, RootSoftplusRouter, TableRouter } from './root-softplus-router.js';
 export * from './row-heads.js';
 export * from './scaled-step.js';

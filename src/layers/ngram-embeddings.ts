@@ -8,9 +8,9 @@ import { gatherRows } from './gather-rows.js';
 import { buildLinear } from './linear-steps.js';
 import { type BorrowedTensor, Module } from './module.js';
 import { type NgramConfig, ngramHashes, ngramTableRows } from './ngram-hashes.js';
-import { addResidual, addScaled } from './residual.js';
+import { addPair, addResidual, addScaled } from './residual.js';
 import { SignedRoot } from './signed-root.js';
-import { addPair, asStream } from './streams.js';
+import { asStream } from './streams.js';
 
 /** What embeddings of n-grams are told by the configuration. */
 export interface NgramEmbeddingConfig extends NgramConfig, Omit<GatedStreamsConfig, 'streamRank'> {

@@ -16,3 +16,15 @@ export function addScaled(graph: AtbGraph, input: string, factor: number, out: s
   graph.addOperation(new BaseOperation('Elewise', param, `${out}_muls`), [input], [out]);
   return out;
 }
+
+/** `out`, one of ATB's operations on two tensors, which broadcast. Returns `out`. */
+export function addPair(
+  graph: AtbGraph,
+  elewiseType: 'ELEWISE_SUB' | 'ELEWISE_MUL' | 'ELEWISE_REALDIV',
+  a: string,
+  b: string,
+  out: string,
+): string {
+  graph.addOperation(new BaseOperation('Elewise', { elewiseType }, `${out}_op`), [a, b], [out]);
+  return out;
+}

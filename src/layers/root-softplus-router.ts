@@ -1,9 +1,8 @@
 import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
 import { type Choice, ExpertRouter, type RouterConfig, type RouterNames } from './expert-router.js';
-import { addScaled } from './residual.js';
+import { addPair, addScaled } from './residual.js';
 import { addSoftplus } from './softplus.js';
-import { addPair } from './streams.js';
 
 /** What such routers are told. */
 export type RootRouterConfig = Omit<RouterConfig, 'scoring'>;

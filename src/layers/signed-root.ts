@@ -2,8 +2,7 @@ import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
 import { constantWeight, inF32 } from '../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
 import { Module } from './module.js';
-import { addResidual, addScaled } from './residual.js';
-import { addPair } from './streams.js';
+import { addPair, addResidual, addScaled } from './residual.js';
 
 /**
  * x / sqrt(max(|x|, least)): the root of x's size, with its sign. ATB has neither roots nor exponentials: with

@@ -11,9 +11,9 @@ import { BaseMLP, type MLPConfig } from './mlp.js';
 import type { BorrowedTensor } from './module.js';
 import { BaseRMSNorm } from './norms.js';
 import { PerLayerStep, perLayerInput } from './per-layer-inputs.js';
-import { addResidual, addScaled } from './residual.js';
+import { addPair, addResidual, addScaled } from './residual.js';
 import { SparseGateMLP } from './sparse-gates.js';
-import { addPair, addStream, addStreams, asStream, joinStreams, type StreamConfig } from './streams.js';
+import { addStream, addStreams, asStream, joinStreams, type StreamConfig } from './streams.js';
 
 /** What a layer is told by the configuration. */
 export interface StreamedLayerConfig extends StreamConfig, LowRankConfig, MLPConfig {

@@ -6,7 +6,7 @@ import { Floor } from './clamp.js';
 import { buildLinear } from './linear-steps.js';
 import { Module } from './module.js';
 import { addRMSNorm, type BaseRMSNorm } from './norms.js';
-import { addResidual, addScaled } from './residual.js';
+import { addPair, addScaled } from './residual.js';
 
 /** What streams are told by the configuration. */
 export interface StreamConfig {
@@ -34,18 +34,6 @@ export function addStreams(graph: AtbGraph, input: string, from: number, count: 
 export function addStream(graph: AtbGraph, input: string, stream: number, out: string): string {
   addStreams(graph, input, stream, 1, `${out}_stream`);
   graph.addReshape(`${out}_stream`, out, [dim(0), dim(2)]);
-  return out;
-}
-
-/** `out`, one of ATB's operations on two tensors, which broadcast. Returns `out`. */
-export function addPair(
-  graph: AtbGraph,
-  elewiseType: 'ELEWISE_SUB' | 'ELEWISE_MUL' | 'ELEWISE_REALDIV',
-  a: string,
-  b: string,
-  out: string,
-): string {
-  graph.addOperation(new BaseOperation('Elewise', { elewiseType }, `${out}_op`), [a, b], [out]);
   return out;
 }
 

@@ -4,7 +4,7 @@ import { addNarrowed, addWidened } from '../../../layers/casts.js';
 import { gatherRows } from '../../../layers/gather-rows.js';
 import { Module } from '../../../layers/module.js';
 import type { NormStep } from '../../../layers/norms.js';
-import { addResidual, addScaled } from '../../../layers/residual.js';
+import { addPair, addResidual, addScaled } from '../../../layers/residual.js';
 import type { TimeGroup } from '../../../step-inputs/index.js';
 import { constantWeight, inF32 } from '../../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../../weights/weights.js';
@@ -55,16 +55,16 @@ export class TimeNorm extends Module implements NormStep {
     const times = gatherRows(graph, input, this.group.rows, `${name}_times`);
     graph.addReshape(times, `${name}_flat`, [dim(0), dim(1, 2)]);
     const mean = this.buildMeansGraph(graph, `${name}_flat`, `${name}_mean`);
-    const distance = elementwise(graph, 'ELEWISE_SUB', `${name}_flat`, mean, `${name}_distance`);
-    const squares = elementwise(graph, 'ELEWISE_MUL', distance, distance, `${name}_squares`);
+    const distance = addPair(graph, 'ELEWISE_SUB', `${name}_flat`, mean, `${name}_distance`);
+    const squares = addPair(graph, 'ELEWISE_MUL', distance, distance, `${name}_squares`);
     const variance = this.buildMeansGraph(graph, squares, `${name}_variance`);
     const wide = addWidened(graph, variance, dtype, `${name}_variance_wide`);
     const root = this.buildRootGraph(graph, addResidual(graph, wide, this.epsilon.name, `${name}_positive`));
     const scale = addNarrowed(graph, root, dtype, `${name}_scale`);
-    const normed = elementwise(graph, 'ELEWISE_MUL', distance, scale, `${name}_normed`);
+    const normed = addPair(graph, 'ELEWISE_MUL', distance, scale, `${name}_normed`);
     graph.addReshape(normed, `${name}_normed_times`, [dim(0), bins, channels]);
     graph.addReshape(`${name}_normed_times`, `${name}_normed_rows`, [dim(0, 1), dim(2)]);
-    return elementwise(graph, 'ELEWISE_MUL', `${name}_normed_rows`, this.weight.name, `${name}_out`);
+    return addPair(graph, 'ELEWISE_MUL', `${name}_normed_rows`, this.weight.name, `${name}_out`);
   }
 
   /** Means of rows up to each: [T, n] -> [T, 1]. */
@@ -78,7 +78,7 @@ export class TimeNorm extends Module implements NormStep {
     graph.addOperation(new BaseOperation('Cumsum', { axes: [0] }, `${out}_cumsum`), [side], [`${out}_sums`]);
     graph.addReshape(`${out}_sums`, `${out}_list`, [dim(0, 1), dim(2)]);
     const sums = gatherRows(graph, `${out}_list`, places, `${out}_sum_rows`);
-    return elementwise(graph, 'ELEWISE_MUL', sums, shares, out);
+    return addPair(graph, 'ELEWISE_MUL', sums, shares, out);
   }
 
   /**
@@ -98,17 +98,6 @@ export class TimeNorm extends Module implements NormStep {
       graph.addOperation(new BaseOperation('Sigmoid', {}, sigmoid), [scaled], [sigmoid]);
       return sigmoid;
     }) as [string, string];
-    return elementwise(graph, 'ELEWISE_REALDIV', above, below, out);
+    return addPair(graph, 'ELEWISE_REALDIV', above, below, out);
   }
-}
-
-function elementwise(
-  graph: AtbGraph,
-  elewiseType: 'ELEWISE_SUB' | 'ELEWISE_MUL' | 'ELEWISE_REALDIV',
-  a: string,
-  b: string,
-  out: string,
-): string {
-  graph.addOperation(new BaseOperation('Elewise', { elewiseType }, `${out}_op`), [a, b], [out]);
-  return out;
 }
