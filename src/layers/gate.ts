@@ -9,16 +9,17 @@ export function addColumns(graph: AtbGraph, input: string, from: number, count: 
   return out;
 }
 
-/** `gate_sigmoid` of `gate`, number by number. */
-export function addSigmoid(graph: AtbGraph, gate: string): string {
-  const sigmoid = new BaseOperation('Activation', { activationType: 'ACTIVATION_SIGMOID' }, 'gate_sigmoid');
-  graph.addOperation(sigmoid, [gate], ['gate_sigmoid']);
-  return 'gate_sigmoid';
+/** `out` = sigmoid(`gate`), number by number. */
+export function addSigmoid(graph: AtbGraph, gate: string, out = 'gate_sigmoid'): string {
+  const sigmoid = new BaseOperation('Activation', { activationType: 'ACTIVATION_SIGMOID' }, out);
+  graph.addOperation(sigmoid, [gate], [out]);
+  return out;
 }
 
 /** `gated` = `input` times `gate`, number by number. */
 export function addGated(graph: AtbGraph, input: string, gate: string, gated = 'gated'): string {
-  const multiply = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_MUL' }, 'gate_mul');
+  const name = gated === 'gated' ? 'gate_mul' : `${gated}_mul`;
+  const multiply = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_MUL' }, name);
   graph.addOperation(multiply, [input, gate], [gated]);
   return gated;
 }

@@ -51,6 +51,7 @@ export { GatedAttention, GatedRotaryAttention, type GatePart } from './gated-att
 export { type DeltaNetConfig, type DeltaNetParts, GatedDeltaNet } from './gated-delta-net.js';
 export { GatedLatentAttention } from './gated-latent-attention.js';
 export { GatedLruBlock, type GatedLruConfig } from './gated-lru.js';
+export { type GatedNormConfig, GatedRMSNorm } from './gated-norm.js';
 export * from './gated-streams.js';
 export * from './gather-rows.js';
 export { type HeadedMambaConfig, HeadedMambaMixer } from './headed-mamba.js';
@@ -72,6 +73,7 @@ export {
   type LatentAttentionConfig,
   type LatentOptions,
 } from './latent-attention.js';
+export * from './latent-heads.js';
 export * from './learned-positions.js';
 export * from './lent-keys.js';
 export { LightningAttention, type LightningConfig } from './lightning-attention.js';

@@ -10,10 +10,10 @@ import type { TensorRef, Weights } from '../weights/weights.js';
 import { ROTARY_ROWS } from './base-attention.js';
 import type { CacheRef } from './cache-ref.js';
 import type { QueryScale } from './config/index.js';
-import { buildRowParallelLinear } from './linear-steps.js';
+import { queryParts, splitHeads } from './latent-heads.js';
+import { buildLinear, buildRowParallelLinear } from './linear-steps.js';
 import { Module } from './module.js';
 import { BaseRMSNorm } from './norms.js';
-import { rotaryOrder } from './projections.js';
 import { addScaled } from './residual.js';
 import { addSplit } from './split.js';
 
@@ -97,7 +97,7 @@ export class LatentAttention extends Module {
     const queries: LinearPart = {
       name: qLoraRank === undefined ? 'q_proj' : 'q_b_proj',
       outFeatures: heads * (keyRows + headDim),
-      rowOrder: splitHeads(heads, keyRows, headDim, rope),
+      rowOrder: splitHeads({ heads, still: keyRows, headDim, rope }),
       hasBias: false,
     };
     this.down = Linear.load(weights, {
@@ -107,7 +107,7 @@ export class LatentAttention extends Module {
         {
           name: 'kv_a_proj_with_mqa',
           outFeatures: kvLoraRank + headDim,
-          rowOrder: splitHeads(1, kvLoraRank, headDim, rope),
+          rowOrder: splitHeads({ heads: 1, still: kvLoraRank, headDim, rope }),
         },
       ],
       inFeatures: hiddenSize,
@@ -115,7 +115,7 @@ export class LatentAttention extends Module {
     });
     if (qLoraRank !== undefined) {
       this.qNorm = new BaseRMSNorm(weights.at('q_a_layernorm'), qLoraRank, LATENT_EPSILON);
-      this.qUp = Linear.load(weights, { parts: [queries], inFeatures: qLoraRank });
+      this.qUp = this.loadQueries(weights, queries, qLoraRank);
     }
     this.kvNorm = new BaseRMSNorm(weights.at('kv_a_layernorm'), kvLoraRank, LATENT_EPSILON);
     const { keyUp, valueUp } = headMatrices(weights, {
@@ -175,6 +175,19 @@ export class LatentAttention extends Module {
     return undefined;
   }
 
+  /**
+   * What makes queries, as `part` says, of the vector of `qLoraRank` numbers that they are made of. The constructor
+   * calls it: an override may read `config`, and nothing of its own.
+   */
+  protected loadQueries(weights: Weights, part: LinearPart, qLoraRank: number): Linear {
+    return Linear.load(weights, { parts: [part], inFeatures: qLoraRank });
+  }
+
+  /** `qUp` of `normed` [tokens, qLoraRank], which is the norm of `q_a` -> `q_nope`, `q_pe` of all heads. */
+  protected buildQueriesGraph(graph: AtbGraph, qUp: Linear, normed: string): void {
+    addSplit(graph, 'q_b_split', buildLinear(graph, qUp, normed, 'q_b_out'), queryParts(this.config));
+  }
+
   private buildRopeGraph(graph: AtbGraph): TurnedParts {
     const { cos, sin } = ROTARY_ROWS;
     CommonOpBuilderManager.getBuilder({ category: 'ROPE', opName: 'rope', rotaryCoeff: 2 }).build(graph, {
@@ -194,30 +207,21 @@ export class LatentAttention extends Module {
    * Returns what queries are made of.
    */
   private buildDownGraph(graph: AtbGraph, input: string): string {
-    const { numAttentionHeads: heads, qLoraRank, kvLoraRank, qkNopeHeadDim, headDim } = this.config;
-    const linear = (opName: string, of: Linear, from: string, linearOut: string): void =>
-      CommonOpBuilderManager.getBuilder({ category: 'LINEAR', opName, linear: of }).build(graph, {
-        input: from,
-        linearOut,
-      });
-    const queries = [
-      ['q_nope', heads * qkNopeHeadDim],
-      ['q_pe', heads * headDim],
-    ] as const;
+    const { qLoraRank, kvLoraRank, headDim } = this.config;
     const keys = [
       ['kv_a', kvLoraRank],
       ['k_pe', headDim],
     ] as const;
-    linear('q_a_kv_a', this.down, input, 'q_a_kv_a_out');
+    buildLinear(graph, this.down, input, 'q_a_kv_a_out');
     if (qLoraRank === undefined || !this.qNorm || !this.qUp) {
+      const queries = queryParts(this.config);
       addSplit(graph, 'q_kv_a_split', 'q_a_kv_a_out', [...queries, ['kv_a_k_pe', kvLoraRank + headDim]]);
       addSplit(graph, 'kv_a_split', 'kv_a_k_pe', keys);
       return input;
     }
     addSplit(graph, 'q_a_kv_a_split', 'q_a_kv_a_out', [['q_a', qLoraRank], ...keys]);
     const normed = this.qNorm.buildGraph(graph, 'q_a');
-    linear('q_b', this.qUp, normed, 'q_b_out');
-    addSplit(graph, 'q_b_split', 'q_b_out', queries);
+    this.buildQueriesGraph(graph, this.qUp, normed);
     return normed;
   }
 
@@ -259,19 +263,4 @@ export class LatentAttention extends Module {
     });
     return 'attn_out';
   }
-}
-
-/**
- * The order of rows of heads [still sizes, `headDim` that `rope` turns] that puts the still sizes of all heads first, then those that
- * turn, each head's in the order in which it is turned by halves.
- */
-function splitHeads(heads: number, still: number, headDim: number, rope: RopeConfig | undefined): Int32Array {
-  const turned = rotaryOrder(1, rope);
-  const rows = still + headDim;
-  return Int32Array.from({ length: heads * rows }, (_, row) => {
-    if (row < heads * still) return Math.floor(row / still) * rows + (row % still);
-    const behind = row - heads * still;
-    const size = behind % headDim;
-    return Math.floor(behind / headDim) * rows + still + (turned?.[size] ?? size);
-  });
 }

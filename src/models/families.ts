@@ -5,6 +5,7 @@ export * from './apertus/index.js';
 export * from './arcee/index.js';
 export * from './audioflamingo3/index.js';
 export * from './axk1/index.js';
+export * from './axk2/index.js';
 export * from './aya_vision/index.js';
 export * from './baichuan/index.js';
 export * from './bailing_hybrid/index.js';

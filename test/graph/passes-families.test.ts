@@ -33,6 +33,9 @@ const SCALED_LATENT = LATENT.replace('RmsNorm', 'RmsNorm Elewise');
 /** Latent attention to keys that an indexer chose, in layers that have one. */
 const SPARSE =
   'RmsNorm Linear Split RmsNorm Linear Split RmsNorm Rope Elewise Linear Linear Split Linear LayerNorm Split Rope Concat Concat ReshapeAndCache LightningIndexer Linear Concat Concat ReshapeAndCache SparseAttention Linear';
+/** A norm whose numbers have gates; attention to chosen keys between such, whose result has gates, too. */
+const GATED_NORM = 'RmsNorm Linear Activation Elewise';
+const GATED_SPARSE = `${GATED_NORM} Linear Split RmsNorm Concat Linear Split RmsNorm Rope Elewise Linear Linear Split Linear LayerNorm Split Rope Concat Concat ReshapeAndCache LightningIndexer Linear Concat Concat ReshapeAndCache SparseAttention Linear Activation Elewise`;
 
 /** The same between streams of hidden states, with a gate; behind it what is left of an MLP or of experts. */
 function streamed(attention: string, mlp: string): string {
@@ -366,6 +369,11 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     ['glm_moe_dsa'],
   'Split Split RmsNorm Rope Linear Concat Concat ReshapeAndCache SparseAttention Linear RmsNorm Elewise Linear Sigmoid Elewise Sort Gather Elewise FusedExperts Linear Elewise Elewise':
     ['glm_moe_dsa-shared'],
+  [GATED_SPARSE]: ['axk2', 'axk2-groups'],
+  [`${GATED_SPARSE} ${GATED_NORM} Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise`]:
+    ['axk2'],
+  [`${GATED_SPARSE} ${GATED_NORM} Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather Elewise FusedExperts Linear Elewise Elewise`]:
+    ['axk2-groups'],
   [KIMI_DELTA]: ['kimi_linear', 'kimi_linear-lora'],
   [`${KIMI_DELTA} RmsNorm Elewise Linear Sigmoid Elewise Sort Gather FusedExperts Linear Elewise Elewise`]: [
     'kimi_linear-lora',

@@ -376,6 +376,48 @@ const HY4 = {
   vocab_size: 120_832,
 };
 
+/** Defaults of AXK2Config in transformers 5.24, which are those of A.X-K2-Light. */
+const AXK2_LIGHT = {
+  ...ALL,
+  model_type: 'axk2',
+  attention_bias: false,
+  bos_token_id: 163_691,
+  eos_token_id: 163_691,
+  gated_norm_rank: 16,
+  head_dim: 32,
+  hidden_size: 2048,
+  index_head_dim: 128,
+  index_n_heads: 16,
+  index_topk: 2048,
+  intermediate_size: 5120,
+  kv_lora_rank: 128,
+  layer_types: Array.from({ length: LAYERS }, () => 'indexed_attention'),
+  max_position_embeddings: 131_072,
+  mlp_layer_types: SPARSE,
+  moe_intermediate_size: 512,
+  n_group: null,
+  n_routed_experts: 128,
+  n_shared_experts: 1,
+  norm_topk_prob: true,
+  num_attention_heads: 32,
+  num_experts_per_tok: 8,
+  num_hidden_layers: LAYERS,
+  num_key_value_heads: 32,
+  output_router_logits: false,
+  pad_token_id: null,
+  q_lora_rank: 384,
+  qk_head_dim: 96,
+  qk_nope_head_dim: 64,
+  qk_rope_head_dim: 32,
+  rms_norm_eps: 1e-6,
+  ...rope(10_000),
+  routed_scaling_factor: 2.5,
+  tie_word_embeddings: false,
+  topk_group: null,
+  v_head_dim: 64,
+  vocab_size: 163_840,
+};
+
 /** What transformers before version 5 wrote of every configuration within another. */
 const GENERAL = {
   model_type: '',
@@ -499,6 +541,7 @@ const PUBLISHED: Readonly<Record<string, Dict>> = {
   'sarvam-105b': SARVAM_105B,
   'dbrx-instruct': DBRX,
   'Hy4-preview': HY4,
+  'A.X K2 Light, the defaults of its class': AXK2_LIGHT,
   'Qwen3.8-Flash-Next, which sees': QWEN3_8,
 };
 
@@ -591,6 +634,17 @@ const REFUSED: ReadonlyArray<readonly [what: string, dict: Dict, names: RegExp]>
     /rope_interleave must be false: .*, found true/,
   ],
   ['no streams', { ...HY4, enable_ihc: false }, /enable_ihc must be true: .*, found false/],
+  ['norms without gates', { ...AXK2_LIGHT, gated_norm: false }, /gated_norm must be true: .*, found false/],
+  [
+    'gates of attention beside queries',
+    { ...AXK2_LIGHT, attn_gate_fused: false },
+    /attn_gate_fused must be true: .*, found false/,
+  ],
+  [
+    'queries without a vector that they are made of',
+    { ...AXK2_LIGHT, q_lora_rank: 0 },
+    /q_lora_rank must be an integer from 1 .*found 0/,
+  ],
   [
     'weights of experts by another norm',
     { ...DBRX, ffn_config: { ...DBRX.ffn_config, moe_normalize_expert_weights: 2 } },

@@ -27,7 +27,7 @@ const FAMILIES = [
   ...['glm4_moe_lite', 'glm_moe_dsa', 'deepseek_v32'],
   ...['gpt_oss', 'granitemoe', 'granitemoeshared', 'hunyuan_v1_moe', 'llama4_text', 'minimax_m2', 'mixtral'],
   ...['olmoe', 'qwen2_moe', 'qwen3_moe', 'solar_open', 'exaone_moe', 'hy_v3', 'mellum', 'cohere2_moe'],
-  ...['laguna', 'sarvam_mla', 'sarvam_moe', 'dbrx', 'flint', 'axk1', 'step3p5', 'step3p7', 'hy_v4'],
+  ...['laguna', 'sarvam_mla', 'sarvam_moe', 'dbrx', 'flint', 'axk1', 'axk2', 'step3p5', 'step3p7', 'hy_v4'],
 ];
 const cases = familyCases.filter((name) => FAMILIES.includes(familyConfig(name).model_type));
 /** What experts are chosen by, where it is not their scores. */
@@ -35,6 +35,8 @@ const SCORES: Readonly<Record<string, string>> = {
   afmoe: 'router_corrected',
   axk1: 'router_limited',
   'axk1-corrected': 'router_corrected',
+  axk2: 'router_corrected',
+  'axk2-groups': 'router_limited',
   cohere2_moe: 'router_logits',
   'cohere2_moe-shared': 'router_logits',
   'cohere2_moe-sum': 'router_logits',

@@ -54,6 +54,8 @@ const LONG_KEYS =
   /hasSinks is an extension key$|CALC_TYPE_SPEC takes values of the size of keys, \d+, found \d+$/;
 /** What ATB cannot say, by the case that needs it. */
 const EXTENSIONS: Readonly<Record<string, RegExp>> = {
+  axk2: SPARSE,
+  'axk2-groups': SPARSE,
   bailing_hybrid: STATES,
   'bailing_hybrid-lora': CLAMPED_STATES,
   bamba: STATES,
