@@ -1,4 +1,3 @@
-import { multiplyHeads } from '../common-op-builders/index.js';
 import { type AtbGraph, BaseOperation, dim } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
 import { entrySlots } from '../step-inputs/index.js';
@@ -9,6 +8,7 @@ import { Compressor } from './compressor.js';
 import type { LayerStep } from './decoder-layers.js';
 import { EntryIndexer, type EntryIndexerConfig } from './entry-indexer.js';
 import { ENTRY_LAYER_ROWS, entryRows } from './entry-rows.js';
+import { GroupedLinear } from './grouped-linear.js';
 import { buildLinear, buildRowParallelLinear } from './linear-steps.js';
 import { Module } from './module.js';
 import { BaseRMSNorm, UnscaledRMSNorm } from './norms.js';
@@ -51,7 +51,7 @@ export class CompressedAttention extends Module implements LayerStep {
   readonly compressor: Compressor | undefined;
   readonly indexer: EntryIndexer | undefined;
   readonly dense: Linear;
-  private readonly groupUp: TensorRef;
+  readonly groupUps: GroupedLinear;
   private readonly sinks: TensorRef;
   private readonly heads: TailedHeads;
   private readonly tokensPerEntry: number;
@@ -101,10 +101,11 @@ export class CompressedAttention extends Module implements LayerStep {
       use === 'chosen'
         ? new EntryIndexer(layerId, config, weights.at('indexer'), rotaryDim, this.tokensPerEntry)
         : undefined;
-    const width = (numAttentionHeads * size) / oGroups;
-    weights.requireFloats('wo_a');
-    const groupUp = weights.get('wo_a.weight', [oGroups * oLoraRank, width]);
-    this.groupUp = { ...groupUp, shape: [oGroups, oLoraRank, width] };
+    this.groupUps = new GroupedLinear(weights, 'wo_a', {
+      groups: oGroups,
+      outFeatures: oLoraRank,
+      inFeatures: (numAttentionHeads * size) / oGroups,
+    });
     this.dense = Linear.load(weights, {
       parts: [{ name: 'wo_b', outFeatures: hiddenSize, hasBias: false }],
       inFeatures: oGroups * oLoraRank,
@@ -115,7 +116,7 @@ export class CompressedAttention extends Module implements LayerStep {
   }
 
   override getWeights(): TensorRef[] {
-    return [...super.getWeights(), this.groupUp, this.sinks];
+    return [...super.getWeights(), this.sinks];
   }
 
   override caches(): CacheRef[] {
@@ -151,10 +152,8 @@ export class CompressedAttention extends Module implements LayerStep {
     const back = { cos: rows.cos, sin: 'back_sin_embedding' };
     const [turned = ''] = addTurnedTails(graph, [[attended, heads]], this.heads, back);
     const ordered = addOrderedTails(graph, turned, heads, this.heads);
-    graph.addReshape(ordered, 'grouped', [dim(0), oGroups, (heads * headDim) / oGroups]);
-    const ups = multiplyHeads(graph, 'group_up', 'grouped', this.groupUp.name);
-    graph.addReshape(ups, 'group_ups', [dim(0), dim(1, 2)]);
-    return buildRowParallelLinear(graph, kind, 'dense', this.dense, 'group_ups', 'dense_out');
+    const ups = this.groupUps.buildGraph(graph, ordered, 'group_ups');
+    return buildRowParallelLinear(graph, kind, 'dense', this.dense, ups, 'dense_out');
   }
 
   /** Writes entries that end in this step to their caches. Returns which of them queries attend to, where that is not all. */

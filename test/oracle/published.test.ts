@@ -9,7 +9,7 @@ import { familyCheckpoint, familyReferences } from './families.js';
 import { caseDirectory, type OracleCase, oracleCases, readReference } from './fixtures.js';
 import { largestDifference, promptLogits, smallestCosine } from './logits.js';
 import { PUBLISHERS, type Publisher, publish, storeOf } from './published.js';
-import { SMALL_FLOATS } from './small-floats.js';
+import { SMALL_FLOATS, v4Files } from './small-floats.js';
 
 const VOCABULARY = 131;
 
@@ -109,6 +109,20 @@ describe('models as other tools publish them', function () {
         const publisher = storeOf(PUBLISHERS[name] as Publisher);
         const { expected, found: all } = await answers(source.path, publisher, isa, prompts);
         for (const found of all) requireNear(name, found, expected);
+      } finally {
+        source.remove();
+      }
+    });
+  }
+
+  for (const [index, experts] of (['fp4', 'fp8'] as const).entries()) {
+    const isa = isas[index % isas.length] as string;
+    it(`agree with the floats that they stand for: DeepSeek-V4, experts of ${experts}, ${isa} kernels`, async () => {
+      const source = familyCheckpoint('deepseek_v4');
+      try {
+        const prompts = (await familyReferences('deepseek_v4')).map(({ prompt }) => prompt).slice(0, 1);
+        const { expected, found: all } = await answers(source.path, v4Files(experts), isa, prompts);
+        for (const found of all) requireNear(experts, found, expected);
       } finally {
         source.remove();
       }

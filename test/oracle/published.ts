@@ -317,7 +317,12 @@ type Store = Pick<(typeof SMALL_FLOATS)[string], 'config'> & {
   store(
     ...linear: [...Parameters<(typeof SMALL_FLOATS)[string]['store']>, seed: number]
   ): ReturnType<(typeof SMALL_FLOATS)[string]['store']>;
-} & Partial<Pick<Publisher, 'type' | 'groupSize'>>;
+} & Partial<Pick<Publisher, 'type' | 'groupSize'>> & {
+    /** How a linear is stored, by its name; undefined for floats. Absent: those that end in `_proj` are. */
+    readonly of?: (linear: string) => Pick<Store, 'store'> | undefined;
+    /** What config.json says beside the quantization_config. */
+    readonly beside?: Readonly<Record<string, unknown>>;
+  };
 
 /** A publisher of integers, as what it stores. */
 export const storeOf = (publisher: Publisher): Store => ({
@@ -343,10 +348,17 @@ export async function publish(
   const stored = await readTensors(join(source, 'model.safetensors'));
   for (const [name, tensor] of stored) {
     const [n = 0, k = 0] = tensor.shape;
+    if (tensor.dtype === 'i64') {
+      const table = { name, dtype: 'I64', shape: tensor.shape, data: bytesOf(tensor.data) };
+      floats.push(table);
+      published.push(table);
+      continue;
+    }
     const data = toFloat32(tensor);
-    const linear = /^(.*_proj)\.weight$/.exec(name)?.[1];
+    const linear = /^(.*)\.weight$/.exec(name)?.[1] ?? '';
     const bias = stored.get(`${linear}.bias`);
-    const found = linear && publisher.store(data, [n, k], bias && toFloat32(bias), seedOf(linear));
+    const all = publisher.of ?? ((each: string) => (/_proj$/.test(each) ? publisher : undefined));
+    const found = all(linear)?.store(data, [n, k], bias && toFloat32(bias), seedOf(linear));
     const values = f32(tensor.shape, found ? found.values : data);
     floats.push({ name, ...values });
     if (!found) published.push({ name, ...values });
@@ -356,7 +368,11 @@ export async function publish(
   }
   const config = JSON.parse(readFileSync(join(source, 'config.json'), 'utf8'));
   for (const [folder, tensors, quantization] of [
-    [output.published, published, publisher.type ? {} : { quantization_config: publisher.config }],
+    [
+      output.published,
+      published,
+      publisher.type ? {} : { ...publisher.beside, quantization_config: publisher.config },
+    ],
     [output.dequantized, floats, {}],
   ] as const) {
     mkdirSync(folder);

@@ -137,3 +137,54 @@ export const SMALL_FLOATS: Readonly<
     store: mxfp4Groups,
   },
 };
+
+/** Blocks whose scales are powers of two, e8m0, or those as f32, under DeepSeek-V4's name. */
+const v4Blocks =
+  (dtype: 'F8_E8M0' | 'F32'): Store =>
+  (data, [n, k]) => {
+    const { codes, scales, values, shape } = roundBlocks(
+      data,
+      [n, k],
+      [24, 32],
+      E4M3,
+      128,
+      (most) => 2 ** Math.ceil(Math.log2(most / 448)),
+    );
+    const exponents = Uint8Array.from(scales, (scale) => Math.log2(scale) + 127);
+    return {
+      values,
+      tensors: {
+        weight: { dtype: 'F8_E4M3', shape: [n, k], data: codes },
+        scale: { dtype, shape, data: dtype === 'F32' ? bytesOf(scales) : exponents },
+      },
+    };
+  };
+
+const v4Groups: Store = (data, [n, k]) => {
+  const { pairs, exponents, values, shape } = mxfp4Of(data, [n, k]);
+  return {
+    values,
+    tensors: {
+      weight: { dtype: 'I8', shape: [n, k / 2], data: pairs },
+      scale: { dtype: 'F8_E8M0', shape, data: exponents },
+    },
+  };
+};
+
+/** What is quantised in DeepSeek-V4's files: not head, routers, compressors and what the indexer's heads count by. */
+const V4_LINEAR = /\.(wq_a|wq_b|wkv|wo_a|wo_b|w[123])$/;
+
+/** DeepSeek-V4's files, whose experts are fp4 (V4-Flash), or fp8 as all else (V4-Flash-Base, whose scales are f32). */
+export const v4Files = (experts: 'fp4' | 'fp8') => {
+  const blocks = v4Blocks(experts === 'fp4' ? 'F8_E8M0' : 'F32');
+  const config = { activation_scheme: 'dynamic', fmt: 'e4m3', quant_method: 'fp8', scale_fmt: 'ue8m0' };
+  return {
+    config: { ...config, weight_block_size: [24, 32] },
+    beside: { expert_dtype: experts },
+    store: blocks,
+    of(linear: string) {
+      if (!V4_LINEAR.test(linear) || linear.includes('.compressor.')) return undefined;
+      return { store: experts === 'fp4' && /\.experts\.\d+\./.test(linear) ? v4Groups : blocks };
+    },
+  };
+};

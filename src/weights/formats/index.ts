@@ -37,9 +37,13 @@ export function quantisationOf(
 ): Pick<FormatSource, 'config' | 'ofText'> {
   const saidBy = (said: Readonly<Record<string, unknown>>) =>
     QUANTISATION_KEYS.map((key) => said[key]).find((value) => value != null);
-  const { text_config: text } = config;
+  const { text_config: text, expert_dtype: experts } = config;
   const whole = saidBy(config);
-  if (whole != null || !isObject(text)) return { config: isObject(whole) ? whole : undefined };
+  if (whole != null || !isObject(text)) {
+    // DeepSeek-V4 says beside it what its experts are, later ones within it.
+    const beside = experts == null ? {} : { expert_dtype: experts };
+    return { config: isObject(whole) ? { ...beside, ...whole } : undefined };
+  }
   const found = saidBy(text);
   return isObject(found) ? { config: found, ofText: true } : { config: undefined };
 }
