@@ -237,12 +237,13 @@ describe('the life of an engine', () => {
       engine.dispose();
       await sleep(10);
     };
-    // The allocator keeps some memory per thread, as much as it ever needed at once.
+    // The allocator keeps what a few engines had, by chance more or less of it: 54 MiB were seen, and again 30 less. What
+    // each left behind would be 50 times its weights of 16 MiB, or its caches of 4.
     for (let i = 0; i < 20; i++) await cycle();
     const before = process.memoryUsage().rss;
     for (let i = 0; i < 50; i++) await cycle();
     const grown = (process.memoryUsage().rss - before) / 2 ** 20;
-    expect(grown, 'MiB').to.be.below(12);
+    expect(grown, 'MiB').to.be.below(100);
   });
 
   it('does not keep the process alive when nobody waits, disposed or not', () => {
