@@ -3,8 +3,9 @@
     python generate.py --input_ids 1,15043,29892 --max_new_tokens 20
 
 Of models that see or hear, `--inserts` names a JSON file of what stands in the prompt, in its order: a list of
-{"start": the place of the first of its token ids, "tokens": how many, "rows": a file beside it, float32 [tokens, width],
-which the model's encoder made, "grid": {"rows", "columns", "interval"} of frames, where positions have three axes}.
+{"start": the place of the first of its token ids, "tokens": how many, "rows": a file beside it, float32 [tokens,
+width], which the model's encoder made, "grid": {"rows", "columns", "interval"} of frames, where positions have three
+axes, "whole": false for sounds, whose tokens do not see each other, where those of pictures do}.
 
 Needs PyTorch with torch_npu, and MindIE's atb_models (`--library _libatb_torch`, all models) or ATB with its Python
 bindings (`--library torch_atb`, models of floats).

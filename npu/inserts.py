@@ -9,10 +9,10 @@ AXES = ("time", "height", "width")
 
 
 class Insert:
-    """`rows` [tokens, width] in float32, for the tokens from `start` on."""
+    """`rows` [tokens, width] in float32, for the tokens from `start` on. Those of one that is `whole` see each other."""
 
-    def __init__(self, start, rows, grid):
-        self.start, self.rows, self.grid = start, rows, grid
+    def __init__(self, start, rows, grid, whole):
+        self.start, self.rows, self.grid, self.whole = start, rows, grid, whole
         self.end = start + len(rows)
 
     def offsets(self):
@@ -35,7 +35,8 @@ def read_inserts(path, prompt_length):
         tokens = insert["tokens"]
         if rows.size == 0 or rows.size % tokens != 0:
             raise ValueError(f"{insert['rows']} must hold as many numbers for each of {tokens} tokens, found {rows.size}")
-        inserts.append(Insert(insert["start"], torch.from_numpy(rows).reshape(tokens, -1), insert.get("grid")))
+        rows = torch.from_numpy(rows).reshape(tokens, -1)
+        inserts.append(Insert(insert["start"], rows, insert.get("grid"), insert.get("whole", True)))
     places = [place for insert in inserts for place in (insert.start, insert.end)]
     if places != sorted(places) or (places and places[-1] > prompt_length):
         raise ValueError(f"{path} must list places within the prompt's {prompt_length} tokens, in order, found {places}")
@@ -87,10 +88,11 @@ def deep_index(step):
 
 
 def seen_keys(step, queries):
-    """How many keys each query sees: those up to its own, or to the last of the insert that it is of."""
+    """How many keys each query sees: those up to its own, or to the last of the whole insert that it is of."""
     seen = queries + 1
     for insert in step.inserts:
-        seen[(queries >= insert.start) & (queries < insert.end)] = insert.end
+        if insert.whole:
+            seen[(queries >= insert.start) & (queries < insert.end)] = insert.end
     return seen
 
 

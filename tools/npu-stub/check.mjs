@@ -126,7 +126,8 @@ async function insertArguments(runner, { inserts }, folder) {
     const rows = `rows-${index}.f32`;
     const { data } = await runner.encodeInputs([input]);
     writeFileSync(join(folder, rows), new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-    described.push({ start, tokens: input.count, rows, ...(input.grid && { grid: input.grid }) });
+    const grid = input.grid && { grid: input.grid };
+    described.push({ start, tokens: input.count, rows, ...grid, whole: input.isWhole ?? false });
   }
   const file = join(folder, 'inserts.json');
   writeFileSync(file, JSON.stringify(described));
