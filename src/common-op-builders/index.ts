@@ -3,7 +3,6 @@ import './activation.js';
 import './attention.js';
 import './embedding.js';
 import './gate-up.js';
-import './latent-attention.js';
 import './linear.js';
 import './linear-parallel.js';
 import './lm-head.js';
@@ -16,6 +15,7 @@ import './rope.js';
 import './sparse-attention.js';
 
 export { multiplyHeads } from './head-products.js';
+export { writeKeys } from './latent-attention.js';
 export {
   type BoundBuilder,
   CommonOpBuilder,

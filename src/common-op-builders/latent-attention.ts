@@ -36,8 +36,13 @@ export function latentRows(graph: AtbGraph, param: Param, tensors: Tensors): Lat
   return { q, k };
 }
 
-/** Writes this step's keys to the cache; values are parts of them. */
-export function writeKeys(graph: AtbGraph, opName: string, k: string, { key, slots }: LatentCache): void {
+/** Writes this step's keys [tokens, 1, size] to the cache; values are parts of them. */
+export function writeKeys(
+  graph: AtbGraph,
+  opName: string,
+  k: string,
+  { key, slots }: Pick<LatentCache, 'key' | 'slots'>,
+): void {
   const param = { kvCacheCfg: 'K_CACHE_V_BYPASS' } as const;
   const op = new BaseOperation('ReshapeAndCache', param, `${opName}_reshape_and_cache`);
   graph.addOperation(op, [k, key, slots], [key]);

@@ -1,11 +1,12 @@
 import { CommonOpBuilderManager, type StateTensors } from '../common-op-builders/index.js';
-import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
+import { type AtbGraph } from '../graph/atb-graph.js';
 import { STATE_FROM, STATE_TO } from '../step-inputs/index.js';
 import { constantWeight, flattened, inF32, rowsOf, transposed } from '../weights/weight-changes.js';
 import { concatRows, type TensorRef, type Weights } from '../weights/weights.js';
 import { layerState, type StateRef } from './cache-ref.js';
 import { addColumns } from './gate.js';
 import { Module } from './module.js';
+import { allBeside } from './split.js';
 
 /** A state by its name in a layer's graph, with what says how a step goes through it. */
 export const stateTensors = ({ name }: StateRef): StateTensors => ({
@@ -113,19 +114,12 @@ export class SplitConv extends Module {
   /** The first channels of `input` [tokens, at least channels] -> `conv_out` [tokens, channels]. */
   buildGraph(graph: AtbGraph, input: string): string {
     let from = 0;
-    return this.convs
-      .map((conv, at) => {
-        const { name = '', channels = 0 } = this.parts[at] ?? {};
-        const own = addColumns(graph, input, from, channels, `${name}_in`);
-        from += channels;
-        return conv.buildGraph(graph, own);
-      })
-      .reduce((before, next, at) => {
-        // ATB puts two tensors side by side, no more.
-        const out = at === this.convs.length - 1 ? 'conv_out' : `conv_out_${at}`;
-        const concat = new BaseOperation('Concat', { concatDim: 1 }, `${out}_concat`);
-        graph.addOperation(concat, [before, next], [out]);
-        return out;
-      });
+    const convolved = this.convs.map((conv, at) => {
+      const { name = '', channels = 0 } = this.parts[at] ?? {};
+      const own = addColumns(graph, input, from, channels, `${name}_in`);
+      from += channels;
+      return conv.buildGraph(graph, own);
+    });
+    return allBeside(graph, convolved, 'conv_out');
   }
 }

@@ -1,3 +1,4 @@
+import { writeKeys } from '../common-op-builders/index.js';
 import { type AtbGraph, BaseOperation, dim } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
 import { entrySlots } from '../step-inputs/index.js';
@@ -125,7 +126,7 @@ export class CompressedAttention extends Module implements LayerStep {
 
   /** `input` [tokens, hidden] -> `dense_out` [tokens, hidden]. */
   buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
-    const { numAttentionHeads: heads, qLoraRank, headDim, oGroups } = this.config;
+    const { numAttentionHeads: heads, qLoraRank, headDim } = this.config;
     const rows = this.compressor ? ENTRY_LAYER_ROWS : ROTARY_ROWS;
     const down = buildLinear(graph, this.down, input, 'q_a_kv_out');
     addSplit(graph, 'q_a_kv_split', down, [
@@ -141,7 +142,7 @@ export class CompressedAttention extends Module implements LayerStep {
       ['k', 1],
     ] as const;
     const [q = '', k = ''] = addTurnedTails(graph, both, this.heads, rows);
-    writeRows(graph, 'attention', k, this.cache.key, 'slots_mapping');
+    writeKeys(graph, 'attention', k, { key: this.cache.key, slots: 'slots_mapping' });
     const chosen = this.buildEntriesGraph(graph, input, queries, rows);
     const attended = this.buildAttentionGraph(graph, q, chosen);
     graph.addOperation(
@@ -169,11 +170,11 @@ export class CompressedAttention extends Module implements LayerStep {
     const turn = (name: string, heads: TailedHeads): string =>
       addTurnedTails(graph, [[name, 1]], heads, own)[0] ?? '';
     const entry = turn(compressor.buildGraph(graph, input), this.heads);
-    writeRows(graph, 'entry', entry, entryCache.key, slots);
+    writeKeys(graph, 'entry', entry, { key: entryCache.key, slots });
     if (!indexer) return undefined;
     const small = { ...this.heads, size: this.config.indexHeadDim };
     const indexed = turn(indexer.compressor.buildGraph(graph, input), small);
-    writeRows(graph, 'index_entry', indexed, indexer.cache.key, slots);
+    writeKeys(graph, 'index_entry', indexed, { key: indexer.cache.key, slots });
     return indexer.buildGraph(graph, input, queries, rows);
   }
 
@@ -193,11 +194,4 @@ export class CompressedAttention extends Module implements LayerStep {
     graph.addOperation(new BaseOperation('CompressedAttention', param, 'attention'), inputs, ['attended']);
     return 'attended';
   }
-}
-
-/** Writes rows [tokens, 1, size] to the slots of a cache. */
-function writeRows(graph: AtbGraph, name: string, rows: string, cache: string, slots: string): void {
-  const param = { kvCacheCfg: 'K_CACHE_V_BYPASS' } as const;
-  const op = new BaseOperation('ReshapeAndCache', param, `${name}_reshape_and_cache`);
-  graph.addOperation(op, [rows, cache, slots], [cache]);
 }

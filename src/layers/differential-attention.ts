@@ -9,6 +9,7 @@ import { addNarrowed } from './casts.js';
 import { addColumns, addGated } from './gate.js';
 import { ConstantRMSNorm } from './norms.js';
 import { addResidual, addScaled } from './residual.js';
+import { beside } from './split.js';
 
 /** What it is told by the configuration. */
 export interface DifferentialConfig extends AttentionConfig {
@@ -77,9 +78,7 @@ export class DifferentialAttention extends BaseAttention {
   private addHalfTwice(graph: AtbGraph, v: string, half: 0 | 1): string {
     const columns = (this.config.numKeyValueHeads * this.config.headDim) / 2;
     const own = addColumns(graph, v, half * columns, columns, `v_half_${half}`);
-    const out = `v_twice_${half}`;
-    graph.addOperation(new BaseOperation('Concat', { concatDim: 1 }, `${out}_concat`), [own, own], [out]);
-    return out;
+    return beside(graph, own, own, `v_twice_${half}`);
   }
 
   /** `heads` [tokens, heads, 2 * headDim] -> those of the first group minus lambda times those of the second. */

@@ -1,6 +1,8 @@
 import { CommonOpBuilderManager } from '../common-op-builders/index.js';
 import { type AtbGraph, BaseOperation, dim } from '../graph/atb-graph.js';
+import type { Linear } from '../weights/linear.js';
 import type { AttentionConfig } from './base-attention.js';
+import { buildLinear } from './linear-steps.js';
 
 /** Columns [from, from + count) of `input` [tokens, columns] as `out`; a count of -1 reaches the end. Returns `out`. */
 export function addColumns(graph: AtbGraph, input: string, from: number, count: number, out: string): string {
@@ -47,4 +49,20 @@ export function addGate(graph: AtbGraph, input: string, z: string): string {
   const multiply = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_MUL' }, 'z_mul');
   graph.addOperation(multiply, [input, 'z_act'], ['z_gated']);
   return 'z_gated';
+}
+
+/** The projections of a narrow MLP, which makes gates of what they gate. */
+export interface NarrowMLP {
+  readonly down: Linear;
+  readonly up: Linear;
+}
+
+/** up(silu(down(`input`))), by names that begin with `name`. Returns its name. */
+export function addNarrowMLP(graph: AtbGraph, name: string, { down, up }: NarrowMLP, input: string): string {
+  CommonOpBuilderManager.getBuilder({
+    category: 'ACTIVATION',
+    opName: `${name}_activation`,
+    ...{ kind: 'silu', isGated: false, isPack: false },
+  }).build(graph, { input: buildLinear(graph, down, input, `${name}_down_out`), actOut: `${name}_act` });
+  return buildLinear(graph, up, `${name}_act`, `${name}_up_out`);
 }

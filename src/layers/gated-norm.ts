@@ -1,9 +1,7 @@
-import { CommonOpBuilderManager } from '../common-op-builders/index.js';
 import type { AtbGraph } from '../graph/atb-graph.js';
 import { Linear } from '../weights/linear.js';
 import type { Weights } from '../weights/weights.js';
-import { addGated, addSigmoid } from './gate.js';
-import { buildLinear } from './linear-steps.js';
+import { addGated, addNarrowMLP, addSigmoid } from './gate.js';
 import { Module } from './module.js';
 import { BaseRMSNorm, type NormStep } from './norms.js';
 
@@ -37,14 +35,7 @@ export class GatedRMSNorm extends Module implements NormStep {
   buildGraph(graph: AtbGraph, input: string): string {
     const { name } = this;
     const normed = this.norm.buildGraph(graph, input);
-    const down = buildLinear(graph, this.down, normed, `${name}_down_out`);
-    CommonOpBuilderManager.getBuilder({
-      category: 'ACTIVATION',
-      opName: `${name}_activation`,
-      ...{ kind: 'silu', isGated: false, isPack: false },
-    }).build(graph, { input: down, actOut: `${name}_act` });
-    const up = buildLinear(graph, this.up, `${name}_act`, `${name}_up_out`);
-    const gate = addSigmoid(graph, up, `${name}_sigmoid`);
+    const gate = addSigmoid(graph, addNarrowMLP(graph, name, this, normed), `${name}_sigmoid`);
     return addGated(graph, normed, gate, `${name}_gated`);
   }
 }

@@ -1,8 +1,8 @@
-import { CommonOpBuilderManager } from '../common-op-builders/index.js';
 import { type AtbGraph, BaseOperation, dim } from '../graph/atb-graph.js';
 import { Linear } from '../weights/linear.js';
 import { constantWeight, plus } from '../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
+import { addNarrowMLP } from './gate.js';
 import { buildLinear } from './linear-steps.js';
 import { Module } from './module.js';
 import { addRMSNorm } from './norms.js';
@@ -107,14 +107,7 @@ export class GatedStreams extends Module {
   buildGraph(graph: AtbGraph, input: string): string {
     const { name, config } = this;
     const normed = this.norm.buildGraph(graph, input);
-    const down = buildLinear(graph, this.down, normed, `${name}_down_out`);
-    CommonOpBuilderManager.getBuilder({
-      category: 'ACTIVATION',
-      opName: `${name}_activation`,
-      ...{ kind: 'silu', isGated: false, isPack: false },
-    }).build(graph, { input: down, actOut: `${name}_act` });
-    const up = buildLinear(graph, this.up, `${name}_act`, `${name}_up_out`);
-    const gates = addSigmoids(graph, up, `${name}_gates`);
+    const gates = addSigmoids(graph, addNarrowMLP(graph, name, this, normed), `${name}_gates`);
     const gated = addPair(graph, 'ELEWISE_MUL', normed, gates, `${name}_gated`);
     const sums = addSums(graph, asStreams(graph, gated, config), 1, `${name}_sums`);
     return addScaled(graph, sums, 1 / config.streams, `${name}_mean`);

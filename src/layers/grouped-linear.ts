@@ -1,10 +1,12 @@
 import { multiplyHeads } from '../common-op-builders/index.js';
-import { type AtbGraph, BaseOperation, dim } from '../graph/atb-graph.js';
+import { type AtbGraph, dim } from '../graph/atb-graph.js';
 import { Linear } from '../weights/linear.js';
 import { consecutiveRows } from '../weights/row-orders.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
+import { addColumns } from './gate.js';
 import { buildLinear } from './linear-steps.js';
 import { Module } from './module.js';
+import { allBeside } from './split.js';
 
 /** Groups of neighbouring numbers, each of which is projected alone. */
 export interface GroupedSizes {
@@ -60,19 +62,9 @@ export class GroupedLinear extends Module {
     }
     graph.addReshape(input, 'ungrouped', [dim(0), dim(1, 2)]);
     const ups = this.linears.map((linear, group) => {
-      const own = `${out}_${group}_in`;
-      const box = { offsets: [0, group * inFeatures], size: [-1, inFeatures] };
-      graph.addOperation(new BaseOperation('Slice', box, `${own}_slice`), ['ungrouped'], [own]);
+      const own = addColumns(graph, 'ungrouped', group * inFeatures, inFeatures, `${out}_${group}_in`);
       return buildLinear(graph, linear, own, `${out}_${group}_out`);
     });
-    return ups.reduce((before, next, at) => {
-      const joined = at === groups - 1 ? out : `${out}_to_${at}`;
-      graph.addOperation(
-        new BaseOperation('Concat', { concatDim: 1 }, `${joined}_concat`),
-        [before, next],
-        [joined],
-      );
-      return joined;
-    });
+    return allBeside(graph, ups, out);
   }
 }

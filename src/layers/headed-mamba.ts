@@ -1,7 +1,8 @@
 import { multiplyHeads } from '../common-op-builders/index.js';
 import { type AtbGraph, BaseOperation, dim } from '../graph/atb-graph.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
-import { BaseMambaMixer, beside, type MambaConfig, type ScanRows } from './mamba.js';
+import { BaseMambaMixer, type MambaConfig, type ScanRows } from './mamba.js';
+import { beside } from './split.js';
 
 /** What a mixer of several heads is told by the configuration. */
 export interface HeadedMambaConfig extends MambaConfig {

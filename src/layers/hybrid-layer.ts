@@ -1,4 +1,4 @@
-import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
+import { type AtbGraph } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
 import { Linear } from '../weights/linear.js';
 import type { Weights } from '../weights/weights.js';
@@ -8,6 +8,7 @@ import { buildLinear } from './linear-steps.js';
 import type { BorrowedTensor } from './module.js';
 import { BaseRMSNorm } from './norms.js';
 import { addResidual } from './residual.js';
+import { beside } from './split.js';
 
 /** What such a layer is made of beside its norms. */
 export interface HybridParts {
@@ -70,9 +71,8 @@ export class HybridLayer extends BaseLayer {
   }
 
   protected buildLayerGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
-    const concat = new BaseOperation('Concat', { concatDim: 1 }, 'with_embeddings_concat');
-    graph.addOperation(concat, [hidden, 'embeddings'], ['with_embeddings']);
-    const normed = this.inputLayernorm.buildGraph(graph, 'with_embeddings');
+    const both = beside(graph, hidden, 'embeddings', 'with_embeddings');
+    const normed = this.inputLayernorm.buildGraph(graph, both);
     const attended = this.selfAttn.buildGraph(graph, kind, normed);
     const mixed = this.mlp.buildGraph(graph, kind, this.preFfLayernorm.buildGraph(graph, attended));
     const transformed = buildLinear(graph, this.linear, mixed, 'transformed_out');

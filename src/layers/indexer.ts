@@ -6,7 +6,7 @@ import { Linear } from '../weights/linear.js';
 import { inF32 } from '../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
 import { ROTARY_ROWS } from './base-attention.js';
-import type { CacheRef } from './cache-ref.js';
+import { type CacheRef, keyRows } from './cache-ref.js';
 import { buildLinear, buildWideLinear } from './linear-steps.js';
 import { Module } from './module.js';
 import { BaseLayerNorm } from './norms.js';
@@ -72,8 +72,7 @@ export class Indexer extends Module {
     const rowOrder = splitHeads(1, config);
     this.keyNorm = new BaseLayerNorm(weights.at('k_norm'), size, indexNormEps, { rowOrder });
     this.headWeights = inF32(weights.get('weights_proj.weight', [heads, hiddenSize]));
-    const cache = { heads: 1, keySize: size, valueSize: size };
-    this.cache = { cache: { key: `layer_${layerId}_index_cache`, ...cache }, key: 'index_cache' };
+    this.cache = keyRows(layerId, 'index_cache', size);
     this.dtype = weights.dtype ?? 'bf16';
   }
 

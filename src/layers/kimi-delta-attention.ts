@@ -11,6 +11,7 @@ import { addGated, addSigmoid } from './gate.js';
 import { buildLinear, buildRowParallelLinear } from './linear-steps.js';
 import { Module } from './module.js';
 import { HeadNorm } from './norms.js';
+import { beside } from './split.js';
 
 /** What it is told by the configuration. */
 export interface KimiDeltaConfig {
@@ -99,11 +100,7 @@ export class KimiDeltaAttention extends Module implements LayerStep {
     const [ofSteps, ofGate] = this.buildDownGraph(graph, input);
     const beta = buildLinear(graph, this.beta, input, 'beta_out');
     const steps = buildLinear(graph, this.steps, ofSteps, 'steps_out');
-    graph.addOperation(
-      new BaseOperation('Concat', { concatDim: 1 }, 'gates_concat'),
-      [beta, steps],
-      ['gates'],
-    );
+    beside(graph, beta, steps, 'gates');
     CommonOpBuilderManager.getBuilder({
       category: 'RECURRENT',
       opName: 'delta_rule',

@@ -1,5 +1,5 @@
 import { CommonOpBuilderManager } from '../common-op-builders/index.js';
-import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
+import { type AtbGraph } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
 import { Linear } from '../weights/linear.js';
 import { asTable, asVector, inF32, transposed } from '../weights/weight-changes.js';
@@ -11,6 +11,7 @@ import { addColumns, addGate } from './gate.js';
 import { buildLinear, buildRowParallelLinear } from './linear-steps.js';
 import { Module } from './module.js';
 import type { NormStep } from './norms.js';
+import { beside } from './split.js';
 
 /** What a mixer of Mamba is told by the configuration. */
 export interface MambaConfig {
@@ -161,10 +162,4 @@ export class MambaMixer extends BaseMambaMixer {
     const rows = beside(graph, x, beside(graph, b, c, 'b_c'), 'x_b_c');
     return { rows, low: ofSteps.buildGraph(graph, low) };
   }
-}
-
-/** Two tensors [tokens, columns] side by side as `out`. Returns `out`. */
-export function beside(graph: AtbGraph, left: string, right: string, out: string): string {
-  graph.addOperation(new BaseOperation('Concat', { concatDim: 1 }, `${out}_concat`), [left, right], [out]);
-  return out;
 }

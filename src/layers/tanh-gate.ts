@@ -2,6 +2,7 @@ import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
 import type { TensorRef } from '../weights/weights.js';
 import type { LayerStep } from './decoder-layers.js';
+import { addGated } from './gate.js';
 import { Module } from './module.js';
 
 /** One learned number, whose tanh multiplies what comes by. */
@@ -20,9 +21,7 @@ export class TanhGate extends Module {
     const [tanh, gated] = [`${input}_gate`, `${input}_gated`];
     const activation = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_TANH' }, `${tanh}_tanh`);
     graph.addOperation(activation, [this.gate.name], [tanh]);
-    const multiply = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_MUL' }, `${gated}_mul`);
-    graph.addOperation(multiply, [input, tanh], [gated]);
-    return gated;
+    return addGated(graph, input, tanh, gated);
   }
 }
 

@@ -1,4 +1,4 @@
-import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
+import { type AtbGraph } from '../../graph/atb-graph.js';
 import {
   type ConfigOf,
   defineConfig,
@@ -19,7 +19,7 @@ import { BaseMLP } from '../../layers/mlp.js';
 import { BaseRMSNorm } from '../../layers/norms.js';
 import { sigmoidExperts } from '../../layers/sigmoid-experts.js';
 import { SparseLatentAttention } from '../../layers/sparse-latent-attention.js';
-import { addSplit } from '../../layers/split.js';
+import { addSplit, beside } from '../../layers/split.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { Linear } from '../../weights/linear.js';
 import type { LinearPart } from '../../weights/linear-part.js';
@@ -68,9 +68,7 @@ class AXK2Attention extends SparseLatentAttention {
 
   protected override buildQueriesGraph(graph: AtbGraph, qUp: Linear, normed: string): void {
     const { numAttentionHeads, vHeadDim } = this.config;
-    const concat = new BaseOperation('Concat', { concatDim: 1 }, 'q_a_concat');
-    graph.addOperation(concat, [normed, 'q_a'], ['q_a_twice']);
-    const made = buildLinear(graph, qUp, 'q_a_twice', 'q_b_out');
+    const made = buildLinear(graph, qUp, beside(graph, normed, 'q_a', 'q_a_twice'), 'q_b_out');
     addSplit(graph, 'q_b_split', made, [...queryParts(this.config), ['gate', numAttentionHeads * vHeadDim]]);
   }
 

@@ -4,6 +4,7 @@
 
 #include "base/align.h"
 #include "ops/attention/attention.h"
+#include "ops/attention/chosen_keys.h"
 #include "ops/attention/kv_tensor.h"
 #include "ops/attention/paged_keys.h"
 #include "ops/attention/paged_sequences.h"
@@ -26,6 +27,7 @@ class CompressedAttention : public Operation {
   static constexpr const char* kOp = "CompressedAttention";
   enum Input { kQuery, kKeys, kTables, kContexts, kLengths, kSinks, kEntries, kChosen };
   static constexpr PagedSequences kPaged{kOp, kTables, kLengths};
+  static constexpr ChosenKeys kChoice{kOp, kChosen};
 
   CompressedAttention(AttentionParam param, int64_t window, int64_t rate, bool has_chosen)
       : param_(std::move(param)), window_(window), rate_(rate), has_chosen_(has_chosen) {}
@@ -47,12 +49,7 @@ class CompressedAttention : public Operation {
       FailShape(kOp, kEntries, "a cache like that of keys, with rows for the entries of a block", in[kEntries]);
     kPaged.Check(in, kQuery);
     RequireVector(kOp, kSinks, in[kSinks], DType::kF32, param_.heads);
-    if (has_chosen_) {
-      RequireDense(kOp, kChosen, in[kChosen]);
-      RequireDType(kOp, kChosen, in[kChosen], DType::kI32);
-      if (in[kChosen].rank != 2 || in[kChosen].dim(0) != in[kQuery].dim(0))
-        FailShape(kOp, kChosen, "[" + std::to_string(in[kQuery].dim(0)) + ",K]", in[kChosen]);
-    }
+    if (has_chosen_) kChoice.Check(in, in[kQuery].dim(0));
     out[0] = TensorDesc(in[kQuery].dtype, {in[kQuery].dim(0), param_.heads, head_dim});
   }
 
@@ -67,20 +64,10 @@ class CompressedAttention : public Operation {
   void Validate(std::span<const Tensor> in) const override {
     kPaged.Validate(in, in[kKeys].desc, kQuery);
     if (!has_chosen_) return;
-    const int64_t most = in[kChosen].desc.dim(1);
-    const int32_t* row = in[kChosen].As<int32_t>();
-    for (int64_t i = 0; i < kPaged.Batch(in); ++i) {
-      for (int64_t query = 0; query < kPaged.Queries(in, i); ++query, row += most) {
-        const int64_t ended = SeenBy(in, i, query) / rate_;
-        int64_t least = 0;  // Behind a number below 0 none may follow that is not.
-        for (int64_t j = 0; j < most; least = row[j] < 0 ? ended : row[j] + 1, ++j) {
-          if (row[j] < 0 || (row[j] >= least && row[j] < ended)) continue;
-          FailValue(kOp, kChosen,
-                    "ascending entries below " + std::to_string(ended) + ", and numbers below 0 behind them",
-                    std::to_string(row[j]));
-        }
-      }
-    }
+    int64_t token = 0;
+    for (int64_t i = 0; i < kPaged.Batch(in); ++i)
+      for (int64_t query = 0; query < kPaged.Queries(in, i); ++query)
+        kChoice.Validate(in, token++, kPaged.SeenBy(in, i, query) / rate_, "entries");
   }
 
   void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
@@ -104,7 +91,7 @@ class CompressedAttention : public Operation {
     int64_t rows = 0, token = 0;
     for (int64_t i = 0; i < kPaged.Batch(in); ++i) {
       for (int64_t query = 0; query < kPaged.Queries(in, i); ++query, ++token) {
-        const int64_t keys = SeenBy(in, i, query);
+        const int64_t keys = kPaged.SeenBy(in, i, query);
         seen[rows++] = {token, kPaged.Table(in, i), keys, std::min(keys, window_), EntriesOf(in, token, keys)};
         if (rows == s.rows) AttendGathered(in, s, work, seen, std::exchange(rows, 0), ctx);
       }
@@ -151,25 +138,16 @@ class CompressedAttention : public Operation {
   static kernels::KvStore StoreFor(DType dtype, int64_t head_dim, int64_t blocks) {
     return {nullptr, dtype, false, blocks, KvPacker::kBlock, 1, head_dim};
   }
-  /// Keys up to a query's own.
-  static int64_t SeenBy(std::span<const Tensor> in, int64_t sequence, int64_t query) {
-    return std::max<int64_t>(kPaged.Context(in, sequence) - kPaged.Queries(in, sequence) + query + 1, 0);
-  }
-  const int32_t* ChosenBy(std::span<const Tensor> in, int64_t token) const {
-    return has_chosen_ ? in[kChosen].As<const int32_t>() + token * in[kChosen].desc.dim(1) : nullptr;
-  }
   int64_t EntriesOf(std::span<const Tensor> in, int64_t token, int64_t keys) const {
     if (!has_chosen_) return rate_ == 0 ? 0 : keys / rate_;
-    const int32_t* row = ChosenBy(in, token);
-    const auto is_chosen = [](int32_t entry) { return entry >= 0; };
-    return std::partition_point(row, row + in[kChosen].desc.dim(1), is_chosen) - row;
+    return kChoice.Count(in, token);
   }
 
   /// Copies keys and entries [begin, begin + count) of those that a query attends to into a block.
   void Gather(std::span<const Tensor> in, const Seen& row, int64_t begin, int64_t count, const kernels::KvStore& to,
               int64_t block) const {
     int32_t positions[KvPacker::kBlock];
-    const int32_t* chosen = ChosenBy(in, row.token);
+    const int32_t* chosen = has_chosen_ ? kChoice.Of(in, row.token) : nullptr;
     for (int64_t i = 0; i < count; ++i) {
       const int64_t at = begin + i, entry = at - row.window;
       positions[i] = static_cast<int32_t>(entry < 0 ? row.keys - row.window + at : chosen ? chosen[entry] : entry);

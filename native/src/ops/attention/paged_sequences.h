@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <span>
 
@@ -25,6 +26,10 @@ struct PagedSequences {
   }
   int64_t Queries(std::span<const Tensor> in, int64_t sequence) const {
     return lengths < 0 ? 1 : in[static_cast<size_t>(lengths)].As<int32_t>()[sequence];
+  }
+  /// Keys up to the own one of a sequence's query.
+  int64_t SeenBy(std::span<const Tensor> in, int64_t sequence, int64_t query) const {
+    return std::max<int64_t>(Context(in, sequence) - Queries(in, sequence) + query + 1, 0);
   }
 
   /// Checks dtypes and shapes. Throws what the functions of ops/check.h throw. `query`: the input with a row per query.

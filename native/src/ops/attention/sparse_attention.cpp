@@ -4,6 +4,7 @@
 
 #include "base/align.h"
 #include "ops/attention/attention.h"
+#include "ops/attention/chosen_keys.h"
 #include "ops/attention/kv_tensor.h"
 #include "ops/attention/paged_keys.h"
 #include "ops/attention/paged_sequences.h"
@@ -27,6 +28,7 @@ class SparseAttention : public Operation {
   static constexpr const char* kOp = "SparseAttention";
   enum Input { kQuery, kKeys, kTables, kContexts, kLengths, kChosen, kSinks };
   static constexpr PagedSequences kPaged{kOp, kTables, kLengths};
+  static constexpr ChosenKeys kChoice{kOp, kChosen};
 
   explicit SparseAttention(AttentionParam param) : param_(std::move(param)) {}
   int NumInputs() const override { return kChosen + 1 + param_.has_sinks; }
@@ -38,10 +40,7 @@ class SparseAttention : public Operation {
     if (in[kKeys].dim(2) != 1 || in[kKeys].dim(3) != head_dim)
       FailShape(kOp, kKeys, "[blocks,block_size,1," + std::to_string(head_dim) + "]", in[kKeys]);
     kPaged.Check(in, kQuery);
-    RequireDense(kOp, kChosen, in[kChosen]);
-    RequireDType(kOp, kChosen, in[kChosen], DType::kI32);
-    if (in[kChosen].rank != 2 || in[kChosen].dim(0) != in[kQuery].dim(0))
-      FailShape(kOp, kChosen, "[" + std::to_string(in[kQuery].dim(0)) + ",K]", in[kChosen]);
+    kChoice.Check(in, in[kQuery].dim(0));
     if (param_.has_sinks) RequireVector(kOp, kSinks, in[kSinks], DType::kF32, param_.heads);
     out[0] = AttentionResult(kOp, kQuery, param_, in[kQuery], head_dim, param_.latent);
   }
@@ -55,21 +54,10 @@ class SparseAttention : public Operation {
 
   void Validate(std::span<const Tensor> in) const override {
     kPaged.Validate(in, in[kKeys].desc, kQuery);
-    const int64_t most = in[kChosen].desc.dim(1);
-    const int32_t* row = in[kChosen].As<int32_t>();
-    for (int64_t i = 0; i < kPaged.Batch(in); ++i) {
-      const int64_t queries = kPaged.Queries(in, i);
-      for (int64_t query = 0; query < queries; ++query, row += most) {
-        const int64_t seen = SeenBy(in, i, query);
-        int64_t least = 0;  // Behind a number below 0 none may follow that is not.
-        for (int64_t j = 0; j < most; least = row[j] < 0 ? seen : row[j] + 1, ++j) {
-          if (row[j] < 0 || (row[j] >= least && row[j] < seen)) continue;
-          const std::string end = std::to_string(seen);
-          FailValue(kOp, kChosen, "ascending positions below " + end + ", and numbers below 0 behind them",
-                    std::to_string(row[j]));
-        }
-      }
-    }
+    int64_t token = 0;
+    for (int64_t i = 0; i < kPaged.Batch(in); ++i)
+      for (int64_t query = 0; query < kPaged.Queries(in, i); ++query)
+        kChoice.Validate(in, token++, kPaged.SeenBy(in, i, query), "positions");
   }
 
   void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
@@ -95,7 +83,7 @@ class SparseAttention : public Operation {
     for (int64_t i = 0; i < kPaged.Batch(in); ++i) {
       const int64_t queries = kPaged.Queries(in, i), whole = WholeQueries(in, i, token);
       for (int64_t query = whole; query < queries; ++query) {
-        chosen[rows++] = {token + query, ChosenBy(in, token + query), CountOf(in, token + query), kPaged.Table(in, i)};
+        chosen[rows++] = {token + query, kChoice.Of(in, token + query), kChoice.Count(in, token + query), kPaged.Table(in, i)};
         if (rows == s.rows) AttendGathered(in, s, work, chosen, std::exchange(rows, 0), ctx);
       }
       token += queries;
@@ -138,26 +126,14 @@ class SparseAttention : public Operation {
   static kernels::KvStore StoreFor(DType dtype, int64_t head_dim, int64_t blocks) {
     return {nullptr, dtype, false, blocks, KvPacker::kBlock, 1, head_dim};
   }
-  /// Keys up to a query's own.
-  static int64_t SeenBy(std::span<const Tensor> in, int64_t sequence, int64_t query) {
-    return std::max<int64_t>(kPaged.Context(in, sequence) - kPaged.Queries(in, sequence) + query + 1, 0);
-  }
-  static const int32_t* ChosenBy(std::span<const Tensor> in, int64_t token) {
-    return in[kChosen].As<const int32_t>() + token * in[kChosen].desc.dim(1);
-  }
-  static int64_t CountOf(std::span<const Tensor> in, int64_t token) {
-    const int32_t* row = ChosenBy(in, token);
-    const auto is_chosen = [](int32_t position) { return position >= 0; };
-    return std::partition_point(row, row + in[kChosen].desc.dim(1), is_chosen) - row;
-  }
   /// How many of a sequence's first queries attend to all that they see; `token` is the first one. A row-major cache is
   /// gathered in any case.
   static int64_t WholeQueries(std::span<const Tensor> in, int64_t sequence, int64_t token) {
     if (in[kKeys].desc.layout == Layout::kRowMajor) return 0;
     const int64_t queries = kPaged.Queries(in, sequence), most = in[kChosen].desc.dim(1);
     int64_t whole = 0;
-    for (int64_t seen = SeenBy(in, sequence, 0); whole < queries && seen <= most; ++whole, ++seen)
-      if (CountOf(in, token + whole) != seen) break;
+    for (int64_t seen = kPaged.SeenBy(in, sequence, 0); whole < queries && seen <= most; ++whole, ++seen)
+      if (kChoice.Count(in, token + whole) != seen) break;
     return whole;
   }
 
@@ -167,7 +143,7 @@ class SparseAttention : public Operation {
     int64_t token = 0;
     for (int64_t i = 0; i < work.count; ++i) {
       const int64_t queries = kPaged.Queries(in, i), whole = WholeQueries(in, i, token);
-      const int64_t context = whole == 0 ? 0 : SeenBy(in, i, whole - 1);
+      const int64_t context = whole == 0 ? 0 : kPaged.SeenBy(in, i, whole - 1);
       work.sequences[i] = {token, whole, context, kPaged.Table(in, i), in[kKeys].data, nullptr, 0, 0};
       token += queries;
     }
