@@ -1,5 +1,6 @@
 // What npm runs in a clone after `npm install`: the addon and the JavaScript are built side by side, since each alone
-// leaves cores idle. Types are not checked here, but by `npm run build:js` and `npm test`.
+// leaves cores idle. Types are not checked here, but by `npm run build:js` and `npm test`; kernels for other CPUs than this
+// one are compiled by `npm run build:native`, `npm run prebuild` and `npm test`.
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
@@ -12,7 +13,7 @@ const run = (script, ...args) =>
   });
 
 const statuses = await Promise.all([
-  run('build-native.mjs', '--if-needed'),
+  run('build-native.mjs', '--if-needed', '--this-cpu'),
   run('build-js.mjs', '--unchecked'),
 ]);
 process.exitCode = Math.max(...statuses);

@@ -70,7 +70,7 @@ void TablesOfWhichNothingIsMissingRun() {
   for (int8_t digit : digits) sum += digit;
   size_t complete = 0;
   for (const TableState& state : States()) {
-    if (!state.missing.empty()) continue;
+    if (!state.missing.empty() || !state.is_built) continue;
     ++complete;
     CHECK(Select(state.isa).sum_digits(digits.data(), 64) == sum);
   }

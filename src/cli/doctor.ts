@@ -4,7 +4,7 @@ import { availableParallelism, cpus, totalmem } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { cacheDirOf } from '../hub/hub-options.js';
-import { addonCandidates, type KernelTableState, kernelTables } from '../native/index.js';
+import { addonCandidates, betterTableText, type KernelTableState, kernelTables } from '../native/index.js';
 import { bytesText } from './bytes-text.js';
 import type { Command } from './command.js';
 import { declareFlags, optionsOf } from './command-line.js';
@@ -76,9 +76,10 @@ export async function diagnose(): Promise<Diagnosis> {
 
 function problemsOf(found: Omit<Diagnosis, 'problems'>): string[] {
   const { kernels, hugePages, availableBytes, cacheDir, isCacheWritable } = found;
-  const used = kernels.find(({ missing }) => missing.length === 0);
-  const isSlow = used?.isa === 'reference';
+  const isSlow = usedTable(kernels)?.isa === 'reference';
+  const better = betterTableText(kernels);
   return [
+    ...(better === undefined ? [] : [better]),
     ...(isSlow ? ['only the reference kernels run on this CPU, which are slow: it lacks AVX2'] : []),
     ...(hugePages === 'never'
       ? ['large pages are off: `echo madvise | sudo tee /sys/kernel/mm/transparent_hugepage/enabled`']
@@ -90,6 +91,15 @@ function problemsOf(found: Omit<Diagnosis, 'problems'>): string[] {
       ? []
       : [`the cache ${cacheDir} cannot be written: set HF_HUB_CACHE to a folder of yours`]),
   ];
+}
+
+const usedTable = (kernels: readonly KernelTableState[]): KernelTableState | undefined =>
+  kernels.find(({ missing, isBuilt }) => missing.length === 0 && isBuilt);
+
+function stateText(table: KernelTableState, used: KernelTableState | undefined): string {
+  if (table.missing.length > 0) return `not here: ${table.missing.join(', ')}`;
+  if (!table.isBuilt) return 'left out of this build: `npm run build:native`';
+  return table === used ? 'used' : 'possible';
 }
 
 async function findAddon(nativePath: string | undefined): Promise<string | undefined> {
@@ -143,7 +153,7 @@ export function diagnosisText(found: Diagnosis): string {
   const optional = (bytes: number | undefined): string =>
     bytes === undefined ? 'unknown' : bytesText(bytes);
   const { kernels, tools, addon, hugePages } = found;
-  const used = kernels.find(({ missing }) => missing.length === 0);
+  const used = usedTable(kernels);
   const lines: Array<readonly [subject: string, text: string]> = [
     ['atb-models', `${found.version}, Node ${found.node}`],
     ['CPU', `${found.cpu}, ${found.cores} cores for this process`],
@@ -153,11 +163,7 @@ export function diagnosisText(found: Diagnosis): string {
     ],
     ['large pages', hugePages ?? 'unknown'],
     ['addon', addon ?? 'not there'],
-    ...kernels.map(({ isa, missing }) => {
-      const state =
-        missing.length > 0 ? `not here: ${missing.join(', ')}` : isa === used?.isa ? 'used' : 'possible';
-      return [`kernels ${isa}`, state] as const;
-    }),
+    ...kernels.map((table) => [`kernels ${table.isa}`, stateText(table, used)] as const),
     ...Object.entries(tools).map(([tool, version]) => [tool, version ?? 'not there'] as const),
     ['model cache', `${found.cacheDir}${found.isCacheWritable ? '' : ' (cannot be written)'}`],
     ...(found.problems.length === 0 ? [['problems', 'none'] as const] : []),

@@ -44,6 +44,8 @@ export interface KernelTableState {
   readonly isa: string;
   /** Features of the CPU, or what the operating system must grant; empty for a table that runs here. */
   readonly missing: readonly string[];
+  /** Whether this build of the addon has it: `npm install` in a clone compiles those that its own CPU has a use for. */
+  readonly isBuilt: boolean;
 }
 
 export interface EngineOptions {

@@ -28,14 +28,24 @@ export function createEngine(options: CreateEngineOptions): NativeEngine {
   );
 }
 
-/** ISAs that this machine can run, best first. */
+/** ISAs of this build that this machine can run, best first. */
 export function availableIsas(nativePath?: string): string[] {
   return translated(() => loadBinding(nativePath).availableIsas());
 }
 
-/** Every kernel table, best first, and what this machine lacks for it. */
+/** Every kernel table for this kind of CPU, best first, and what this machine lacks for it. */
 export function kernelTables(nativePath?: string): KernelTableState[] {
   return translated(() => loadBinding(nativePath).kernelTables());
+}
+
+/**
+ * What is said of tables whose best one runs on this CPU and was not compiled, as after a move to a newer machine; undefined
+ * when the best one is there.
+ */
+export function betterTableText(tables: readonly KernelTableState[]): string | undefined {
+  const best = tables.find(({ missing }) => missing.length === 0);
+  if (best === undefined || best.isBuilt) return undefined;
+  return `this CPU has ${best.isa}, which this build of the addon leaves out: \`npm run build:native\` makes it faster`;
 }
 
 /**

@@ -5,8 +5,10 @@ import { ENCODE, type GraphKind, PREFILL } from '../graph/graph-kind.js';
 import type { BaseConfig } from '../layers/config/index.js';
 import type { EncoderInput } from '../media/index.js';
 import {
+  betterTableText,
   createEngine,
   type GraphStats,
+  kernelTables,
   type MachineLimits,
   type NativeEngine,
   type SamplerOptions,
@@ -94,6 +96,8 @@ export class ModelRunner {
       ...(options.isa !== undefined && { isa: options.isa }),
       ...(options.nativePath !== undefined && { nativePath: options.nativePath }),
     });
+    const better = options.isa === undefined ? betterTableText(kernelTables(options.nativePath)) : undefined;
+    if (better !== undefined) open.onWarning(better);
     try {
       await loadWeights(engine, storage, [...graphs.values()], dtype, options.onProgress, packed);
       await checkpoint.checkUnchanged();

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { diagnose, diagnosisText } from '../../src/cli/doctor.js';
-import { availableIsas, KERNEL_TABLES, kernelTables } from '../../src/native/index.js';
+import { availableIsas, betterTableText, KERNEL_TABLES, kernelTables } from '../../src/native/index.js';
 
 describe('atb-models doctor', () => {
   it('names every kernel table and what this machine lacks for it', async () => {
@@ -17,6 +17,14 @@ describe('atb-models doctor', () => {
     if (process.platform === 'linux') expect(found.availableBytes).to.be.within(1, found.memoryBytes);
   });
 
+  it('says when the best kernels were left out, as after a move to another CPU', () => {
+    const built = { isa: 'avx2', missing: [], isBuilt: true };
+    const left = { isa: 'amx', missing: [], isBuilt: false };
+    expect(betterTableText([left, built])).to.match(/^this CPU has amx, .*`npm run build:native`/);
+    expect(betterTableText([built, { ...left, isa: 'avx' }])).to.equal(undefined);
+    expect(betterTableText([{ ...left, missing: ['amx_tile'] }, built])).to.equal(undefined);
+  });
+
   it('says why not a better kernel, and what to do', () => {
     const text = diagnosisText({
       ...{ version: '1.0.0', node: 'v20.0.0', cpu: 'a CPU', cores: 2, memoryBytes: 4 * 2 ** 30 },
@@ -28,14 +36,16 @@ describe('atb-models doctor', () => {
         addon: undefined,
       },
       kernels: [
-        { isa: 'amx', missing: ['amx_tile', 'amx_int8'] },
-        { isa: 'avx2', missing: [] },
-        { isa: 'reference', missing: [] },
+        { isa: 'amx', missing: ['amx_tile', 'amx_int8'], isBuilt: false },
+        { isa: 'avx512', missing: [], isBuilt: false },
+        { isa: 'avx2', missing: [], isBuilt: true },
+        { isa: 'reference', missing: [], isBuilt: true },
       ],
       tools: { 'c++': 'g++ 12', cmake: undefined },
       ...{ cacheDir: '/cache', isCacheWritable: false, problems: ['large pages are off'] },
     });
     expect(text).to.match(/kernels amx +not here: amx_tile, amx_int8\n/);
+    expect(text).to.match(/kernels avx512 +left out of this build: `npm run build:native`\n/);
     expect(text).to.match(/kernels avx2 +used\n/);
     expect(text).to.match(/kernels reference +possible\n/);
     expect(text).to.match(/cmake +not there\n/);

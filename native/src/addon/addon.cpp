@@ -32,6 +32,7 @@ Napi::Value KernelTables(const Napi::CallbackInfo& info) {
       Napi::Object table = Napi::Object::New(env);
       table.Set("isa", std::string(state.isa));
       table.Set("missing", missing);
+      table.Set("isBuilt", state.is_built);
       tables.Set(i++, table);
     }
     return tables;

@@ -133,6 +133,8 @@ Names MissingForDotprod() { return Missing({}, {{HasDotProducts(), "asimddp"}});
 #endif  // ATB_ARM64
 
 struct Candidate {
+  std::string_view isa;
+  /// nullptr: left out of this build, as all the tables may be that its CPU has no use for (ATB_TABLES).
   const KernelTable* table;
   Names (*missing)();
 };
@@ -140,17 +142,17 @@ struct Candidate {
 /// Best first. Adding an ISA is one folder and one line here.
 constexpr Candidate kCandidates[] = {
 #ifdef ATB_X86
-    {&kAmx, MissingForAmx},
-    {&kAvx512BF16, MissingForAvx512BF16},
-    {&kAvx512, MissingForAvx512},
-    {&kAvxVnni, MissingForAvxVnni},
-    {&kAvx2, MissingForAvx2},
+    {"amx", ATB_HAS_AMX ? &kAmx : nullptr, MissingForAmx},
+    {"avx512_bf16", ATB_HAS_AVX512_BF16 ? &kAvx512BF16 : nullptr, MissingForAvx512BF16},
+    {"avx512", ATB_HAS_AVX512 ? &kAvx512 : nullptr, MissingForAvx512},
+    {"avx_vnni", ATB_HAS_AVX_VNNI ? &kAvxVnni : nullptr, MissingForAvxVnni},
+    {"avx2", ATB_HAS_AVX2 ? &kAvx2 : nullptr, MissingForAvx2},
 #endif
 #ifdef ATB_ARM64
-    {&kDotprod, MissingForDotprod},
-    {&kNeon, [] { return Names(); }},
+    {"dotprod", ATB_HAS_DOTPROD ? &kDotprod : nullptr, MissingForDotprod},
+    {"neon", ATB_HAS_NEON ? &kNeon : nullptr, [] { return Names(); }},
 #endif
-    {&kReference, [] { return Names(); }},
+    {"reference", &kReference, [] { return Names(); }},
 };
 
 }  // namespace
@@ -159,7 +161,7 @@ std::span<const KernelTable* const> Available() {
   static const std::vector<const KernelTable*> tables = [] {
     std::vector<const KernelTable*> found;
     for (const Candidate& candidate : kCandidates) {
-      if (candidate.missing().empty()) found.push_back(candidate.table);
+      if (candidate.table != nullptr && candidate.missing().empty()) found.push_back(candidate.table);
     }
     return found;
   }();
@@ -168,7 +170,8 @@ std::span<const KernelTable* const> Available() {
 
 std::vector<TableState> States() {
   std::vector<TableState> states;
-  for (const Candidate& candidate : kCandidates) states.push_back({candidate.table->isa, candidate.missing()});
+  for (const Candidate& candidate : kCandidates)
+    states.push_back({candidate.isa, candidate.missing(), candidate.table != nullptr});
   return states;
 }
 
@@ -179,8 +182,12 @@ const KernelTable& Select(std::string_view isa) {
     if (isa == table->isa) return *table;
     choices += (choices.empty() ? "" : ", ") + std::string(table->isa);
   }
-  throw Error("NATIVE_ISA_UNSUPPORTED",
-              "kernel table \"" + std::string(isa) + "\" is not available on this machine; choices: " + choices);
+  std::string why = "is not available on this machine";
+  for (const TableState& state : States()) {
+    if (isa == state.isa && !state.is_built && state.missing.empty())
+      why = "is left out of this build (`npm run build:native` builds all)";
+  }
+  throw Error("NATIVE_ISA_UNSUPPORTED", "kernel table \"" + std::string(isa) + "\" " + why + "; choices: " + choices);
 }
 
 }  // namespace atb::kernels
