@@ -11,40 +11,30 @@ export {
 export * from './common-op-builders/index.js';
 export type { DType, FloatDType, Tensor } from './dtype.js';
 export type { BeamOutput, BeamSearchOptions } from './engine/beam-search.js';
-export { ChatSession, type ChatSessionOptions } from './engine/chat-session.js';
+export { ChatSession } from './engine/chat-session.js';
 export type { Completion, CompletionOptions } from './engine/completion.js';
 export type { LLMPrompt } from './engine/encode-prompt.js';
-export { type Embedding, EmbeddingModel, type EmbedOptions } from './engine/encoding/embedding-model.js';
+export { type Embedding, EmbeddingModel } from './engine/encoding/embedding-model.js';
+export type { EmbedOptions, RerankOptions } from './engine/encoding/encode-options.js';
 export type { EncoderOptions } from './engine/encoding/open-encoder.js';
-export { type RankedDocument, Reranker, type RerankOptions } from './engine/encoding/reranker.js';
+export { type RankedDocument, Reranker } from './engine/encoding/reranker.js';
 export { Generation, type GenerationChunk, type GenerationResult } from './engine/generation.js';
 export { LLM } from './engine/llm.js';
 export { LLMEngine } from './engine/llm-engine.js';
 export type {
+  Drafter,
   EngineStats,
   GenerateOptions,
   LLMEngineOptions,
   StepReport,
   StepRunner,
 } from './engine/llm-engine-options.js';
-export type { LLMOptions, StreamOptions } from './engine/llm-options.js';
-export {
-  type EngineLimits,
-  type OpenEngine,
-  type OpenEngineOptions,
-  openEngine,
-} from './engine/open-engine.js';
-export {
-  type InferOptions,
-  type PAAnswer,
-  type PAInputs,
-  type PAMetrics,
-  type PAResult,
-  PARunner,
-  type PARunnerOptions,
-} from './engine/pa-runner.js';
+export type { ChatSessionOptions, LLMOptions, StreamOptions } from './engine/llm-options.js';
+export { type EngineLimits, type OpenEngine, openEngine } from './engine/open-engine.js';
+export type { OpenEngineOptions } from './engine/open-engine-options.js';
+export type { InferOptions, PAAnswer, PARunnerOptions } from './engine/pa-options.js';
+export { type PAInputs, type PAMetrics, type PAResult, PARunner } from './engine/pa-runner.js';
 export { type Perplexity, type PerplexityOptions, perplexity } from './engine/perplexity.js';
-export type { Drafter } from './engine/speculation.js';
 export type { SchemaOptions, ValueSchema } from './engine/structured.js';
 export { AtbError, type ErrorCode, type ErrorDetail } from './errors.js';
 export { AtbGraph, BaseOperation, dim, type GraphSpec } from './graph/atb-graph.js';
@@ -56,13 +46,8 @@ export {
   formatFlatGraph,
 } from './graph/flatten.js';
 export * from './graph/graph-kind.js';
-export {
-  assertLegal,
-  type LegalityProblem,
-  type LegalityRule,
-  legalityProblems,
-  problemText,
-} from './graph/legality.js';
+export { assertLegal, legalityProblems } from './graph/legality.js';
+export { type LegalityProblem, type LegalityRule, problemText } from './graph/legality-problem.js';
 export {
   formatNestedExport,
   type NestedDim,

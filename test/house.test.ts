@@ -114,6 +114,18 @@ describe('the house', () => {
     expect(upward).to.deep.equal([]);
   });
 
+  it('has no circle of files: nothing that a file imports, types included, leads back to it', () => {
+    const left = new Map(TS.map((file) => [posix.relative('src', file.path), new Set(importsOf(file))]));
+    // Files that import none of those that are left, or that none of them imports, are on no circle.
+    for (let before = 0; before !== left.size; ) {
+      before = left.size;
+      const imported = new Set([...left.values()].flatMap((targets) => [...targets]));
+      for (const [path, targets] of left)
+        if (!imported.has(path) || ![...targets].some((target) => left.has(target))) left.delete(path);
+    }
+    expect([...left.keys()]).to.deep.equal([]);
+  });
+
   it('includes only from below in C++', () => {
     const upward = CPP.flatMap(({ path, text }) => {
       const folder = path.split('/')[2] ?? '';

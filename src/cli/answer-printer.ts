@@ -1,4 +1,4 @@
-import type { PAAnswer } from '../engine/pa-runner.js';
+import type { PAAnswer } from '../engine/pa-options.js';
 
 /**
  * Prints questions, answers and token counts as the original does, answer by answer in the order of the prompts. What is

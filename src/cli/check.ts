@@ -1,7 +1,8 @@
 import { escapeInvisible } from '../describe-value.js';
 import { AtbError } from '../errors.js';
 import type { GraphKind } from '../graph/graph-kind.js';
-import { isExtension, problemText } from '../graph/legality.js';
+import { isExtension } from '../graph/legality.js';
+import { problemText } from '../graph/legality-problem.js';
 import { specProblems } from '../graph/nested-legality.js';
 import { inputDescs } from '../models/base/input-descs.js';
 import { getModel } from '../models/get-model.js';

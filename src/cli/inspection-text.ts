@@ -2,7 +2,7 @@ import { describeValue, escapeInvisible } from '../describe-value.js';
 import type { MemoryEstimate } from '../runner/estimate-memory.js';
 import type { StoredForms } from '../runner/stored-forms.js';
 import { bytesText } from './bytes-text.js';
-import type { Inspection } from './inspect.js';
+import type { Inspection } from './inspection.js';
 
 /** An inspection for a terminal: one line a subject. */
 export function inspectionText(found: Inspection): string {

@@ -1,7 +1,8 @@
 import { dirname } from 'node:path';
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
-import type { PAInputs, PARunnerOptions } from '../engine/pa-runner.js';
+import type { PARunnerOptions } from '../engine/pa-options.js';
+import type { PAInputs } from '../engine/pa-runner.js';
 import { refuseRequest } from '../errors.js';
 import { isObject } from '../is-object.js';
 import type { SamplingOptions } from '../sampling/sampling-params.js';

@@ -1,8 +1,8 @@
 import { refuseRequest } from '../errors.js';
 import { CHECKS, checkOptions, isCount, type OptionChecks } from '../runner/options.js';
 import type { FinishReason } from '../scheduler/sequence.js';
+import type { Answerer } from './answerer.js';
 import type { Generation } from './generation.js';
-import type { LLM } from './llm.js';
 import type { GenerateOptions } from './llm-engine-options.js';
 import { GENERATE_OPTIONS } from './options.js';
 
@@ -36,9 +36,7 @@ interface Beam {
 }
 
 /** What a search needs. */
-export type BeamRunner = Pick<LLM, 'startTokens' | 'text' | 'decode'> & {
-  readonly engine: Pick<LLM['engine'], 'release'>;
-};
+export type BeamRunner = Pick<Answerer, 'startTokens' | 'text' | 'decode' | 'engine'>;
 
 /** Each step looks at twice as many tokens as there are beams, and a request may ask for 20. */
 const MAX_BEAMS = 10;

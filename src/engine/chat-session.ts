@@ -3,17 +3,10 @@ import { AtbError, refuseRequest } from '../errors.js';
 import type { ExpandedPrompt } from '../media/index.js';
 import { checkOptions } from '../runner/options.js';
 import type { ChatMessage } from '../tokenizer/chat-template.js';
+import type { Answerer } from './answerer.js';
 import type { GenerationChunk } from './generation.js';
-import type { LLM } from './llm.js';
-import type { StreamOptions } from './llm-options.js';
+import type { ChatSessionOptions, StreamOptions } from './llm-options.js';
 import { CHAT_SESSION_OPTIONS } from './options.js';
-
-export interface ChatSessionOptions {
-  /** The first message, which is never left out. */
-  readonly system?: string | undefined;
-  /** What was said before. */
-  readonly messages?: readonly ChatMessage[] | undefined;
-}
 
 /** Of the model's length, what a dialogue keeps when it has become too long. */
 const KEPT_SHARE = 0.5;
@@ -29,7 +22,7 @@ const ANSWER_SHARE = 0.25;
  * seldom, and the turns between compute only what is new. The last user message is never left out.
  */
 export class ChatSession {
-  readonly #llm: LLM;
+  readonly #llm: Answerer;
   readonly #system: readonly ChatMessage[];
   readonly #messages: ChatMessage[];
   /** How many of the messages are left out of prompts by now. */
@@ -37,7 +30,7 @@ export class ChatSession {
   #isBusy = false;
 
   /** @throws REQUEST_INVALID, OPTION_UNKNOWN */
-  constructor(llm: LLM, options: ChatSessionOptions = {}) {
+  constructor(llm: Answerer, options: ChatSessionOptions = {}) {
     checkOptions(options, CHAT_SESSION_OPTIONS, 'ChatSessionOptions');
     const { system, messages = [] } = options;
     this.#llm = llm;

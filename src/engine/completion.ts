@@ -1,8 +1,8 @@
 import { refuseRequest } from '../errors.js';
 import { isCount } from '../runner/options.js';
+import type { Answerer } from './answerer.js';
 import type { LLMPrompt } from './encode-prompt.js';
 import type { Generation, GenerationResult } from './generation.js';
-import type { LLM } from './llm.js';
 import type { StreamOptions } from './llm-options.js';
 
 export interface CompletionOptions extends StreamOptions {
@@ -25,7 +25,7 @@ const MAX_ANSWERS = 128;
  * @throws what `LLM.start` throws; when one answer fails, the others are aborted
  */
 export async function complete(
-  llm: LLM,
+  llm: Answerer,
   prompts: readonly LLMPrompt[],
   options: CompletionOptions,
 ): Promise<Completion[]> {

@@ -1,6 +1,7 @@
 import type { GraphKind } from '../graph/graph-kind.js';
 import type { Insert } from '../media/index.js';
 import type { StepResult } from '../native/index.js';
+import type { DraftModel } from '../runner/draft-model.js';
 import type { ModelRunner, RunOptions } from '../runner/model-runner.js';
 import type { BatchTokens } from '../runner/sampling-rows.js';
 import type { SamplingPresets } from '../sampling/sampling-params.js';
@@ -10,7 +11,6 @@ import type { SchedulerOptions } from '../scheduler/limits.js';
 import type { SchedulerStats } from '../scheduler/stats.js';
 import type { Postprocessor } from '../tokenizer/postprocessor.js';
 import type { Generation } from './generation.js';
-import type { Drafter } from './speculation.js';
 
 /** One step as it was run, for figures. */
 export interface StepReport {
@@ -33,6 +33,9 @@ export type StepRunner = Pick<ModelRunner, 'numBlocks' | 'blockSize' | 'addSeque
   readonly config: Pick<ModelRunner['config'], 'vocabSize' | 'embeddingRows' | 'eosTokenIds'>;
   run(batch: Batch, options?: RunOptions): Promise<BatchTokens & Partial<Pick<StepResult, 'logits'>>>;
 };
+
+/** What the step loop needs of who guesses ahead. */
+export type Drafter = Pick<DraftModel, 'addSequence' | 'removeSequence' | 'guess'>;
 
 export interface LLMEngineOptions extends Omit<SchedulerOptions, 'drafter'> {
   /**

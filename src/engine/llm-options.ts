@@ -1,9 +1,9 @@
 import type { Guide } from '../guided/index.js';
 import type { SamplingOptions } from '../sampling/sampling-params.js';
+import type { ChatMessage } from '../tokenizer/chat-template.js';
 import type { ChatTemplateOptions } from '../tokenizer/input-builder.js';
 import type { GenerateOptions } from './llm-engine-options.js';
-import type { OpenEngineOptions } from './open-engine.js';
-import { GENERATE_OPTIONS } from './options.js';
+import type { OpenEngineOptions } from './open-engine-options.js';
 
 /** How a model is loaded and what runs at once. Names are vLLM's, where it has them. */
 export interface LLMOptions
@@ -40,14 +40,10 @@ export interface StreamOptions extends SamplingOptions, GenerateOptions {
   readonly guide?: Guide | undefined;
 }
 
-/** What is about its tokens, and what is about the request. */
-export function samplingOf(
-  options: SamplingOptions & GenerateOptions,
-): [sampling: SamplingOptions, generate: GenerateOptions] {
-  const entries = Object.entries(options);
-  const isOfRequest = ([name]: [string, unknown]) => Object.hasOwn(GENERATE_OPTIONS, name);
-  return [
-    Object.fromEntries(entries.filter((entry) => !isOfRequest(entry))),
-    Object.fromEntries(entries.filter(isOfRequest)),
-  ];
+/** How a dialogue begins. */
+export interface ChatSessionOptions {
+  /** The first message, which is never left out. */
+  readonly system?: string | undefined;
+  /** What was said before. */
+  readonly messages?: readonly ChatMessage[] | undefined;
 }

@@ -10,16 +10,17 @@ import { checkOptions } from '../runner/options.js';
 import type { TextProcessing } from '../runner/text-processing.js';
 import { mergeSampling, type SamplingOptions } from '../sampling/sampling-params.js';
 import type { ChatTemplateOptions } from '../tokenizer/input-builder.js';
+import type { Answerer } from './answerer.js';
 import { type BeamOutput, type BeamSearchOptions, beamSearch } from './beam-search.js';
-import { ChatSession, type ChatSessionOptions } from './chat-session.js';
+import { ChatSession } from './chat-session.js';
 import { type Completion, type CompletionOptions, complete } from './completion.js';
 import { encodePrompt, isPrompts, type LLMPrompt } from './encode-prompt.js';
 import type { Generation, GenerationChunk } from './generation.js';
 import type { LLMEngine } from './llm-engine.js';
 import type { EngineStats } from './llm-engine-options.js';
-import { type LLMOptions, type StreamOptions, samplingOf } from './llm-options.js';
+import type { ChatSessionOptions, LLMOptions, StreamOptions } from './llm-options.js';
 import { type OpenEngine, openEngine } from './open-engine.js';
-import { LLM_OPTIONS } from './options.js';
+import { LLM_OPTIONS, samplingOf } from './options.js';
 import { completeAs, type SchemaOptions } from './structured.js';
 
 /** Requests that run at once when nobody says. */
@@ -38,7 +39,7 @@ const MEMORY_SHARE = 0.8;
  *     await using llm = await LLM.load(dir, { maxNumSeqs: 32 });
  *     for await (const { text } of llm.stream('Once upon a time')) process.stdout.write(text);
  */
-export class LLM implements AsyncDisposable {
+export class LLM implements Answerer, AsyncDisposable {
   /** The step loop, for requests of token ids. */
   readonly engine: LLMEngine;
   readonly runner: ModelRunner;

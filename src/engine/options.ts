@@ -1,14 +1,13 @@
 import { CHECKS, MODEL_RUNNER_OPTIONS, type OptionChecks, oneOf } from '../runner/options.js';
+import type { SamplingOptions } from '../sampling/sampling-params.js';
 import { POLICY_NAMES } from '../scheduler/policies/index.js';
 import { isAbortSignal } from './abort-signals.js';
-import type { ChatSessionOptions } from './chat-session.js';
-import type { EmbedOptions } from './encoding/embedding-model.js';
+import type { EmbedOptions, RerankOptions } from './encoding/encode-options.js';
 import type { EncoderOptions } from './encoding/open-encoder.js';
-import type { RerankOptions } from './encoding/reranker.js';
 import type { GenerateOptions, LLMEngineOptions } from './llm-engine-options.js';
-import type { LLMOptions } from './llm-options.js';
-import type { OpenEngineOptions } from './open-engine.js';
-import type { InferOptions, PARunnerOptions } from './pa-runner.js';
+import type { ChatSessionOptions, LLMOptions } from './llm-options.js';
+import type { OpenEngineOptions } from './open-engine-options.js';
+import type { InferOptions, PARunnerOptions } from './pa-options.js';
 
 const signal = {
   expected: (value: unknown) => (isAbortSignal(value) ? undefined : 'an AbortSignal'),
@@ -134,3 +133,15 @@ export const CHAT_SESSION_OPTIONS: OptionChecks<ChatSessionOptions> = {
   system: CHECKS.text,
   messages: CHECKS.list,
 };
+
+/** What is about its tokens, and what is about the request. */
+export function samplingOf(
+  options: SamplingOptions & GenerateOptions,
+): [sampling: SamplingOptions, generate: GenerateOptions] {
+  const entries = Object.entries(options);
+  const isOfRequest = ([name]: [string, unknown]) => Object.hasOwn(GENERATE_OPTIONS, name);
+  return [
+    Object.fromEntries(entries.filter((entry) => !isOfRequest(entry))),
+    Object.fromEntries(entries.filter(isOfRequest)),
+  ];
+}

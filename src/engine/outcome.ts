@@ -1,7 +1,7 @@
 import { AtbError, requestError } from '../errors.js';
 import type { NewTokens } from '../scheduler/batch.js';
 import type { Generation, GenerationChunk, GenerationResult } from './generation.js';
-import type { PAAnswer } from './pa-runner.js';
+import type { PAAnswer } from './pa-options.js';
 
 /** A finished answer, or what there is of one that failed. */
 export type Outcome =

@@ -1,61 +1,22 @@
-import type { AtbError } from '../errors.js';
-import type { SampledLogprobs } from '../native/index.js';
 import type { DraftModel } from '../runner/draft-model.js';
 import type { ModelRunner } from '../runner/model-runner.js';
 import { observer } from '../runner/observer.js';
 import { checkOptions } from '../runner/options.js';
 import type { TextProcessing } from '../runner/text-processing.js';
 import { mergeSampling, resolveSamplingParams, type SamplingOptions } from '../sampling/sampling-params.js';
-import type { FinishReason } from '../scheduler/sequence.js';
 import type { ChatMessage } from '../tokenizer/chat-template.js';
 import type { ChatTemplateOptions } from '../tokenizer/input-builder.js';
 import { encodePrompt, encodePromptNow } from './encode-prompt.js';
 import type { Generation } from './generation.js';
 import type { LLMEngine } from './llm-engine.js';
 import type { EngineStats, GenerateOptions, StepReport } from './llm-engine-options.js';
-import { type EngineLimits, type OpenEngine, type OpenEngineOptions, openEngine } from './open-engine.js';
+import { type EngineLimits, type OpenEngine, openEngine } from './open-engine.js';
 import { INFER_OPTIONS, PA_RUNNER_OPTIONS } from './options.js';
 import { type Outcome, settle } from './outcome.js';
 import { type PAInputs, type Prompt, promptsOf } from './pa-inputs.js';
+import type { InferOptions, PAAnswer, PARunnerOptions } from './pa-options.js';
 
 export type { PAInputs };
-
-/** How a checkpoint is loaded and what fits at once: the original's limits, with its defaults. */
-export type PARunnerOptions = Omit<OpenEngineOptions, 'onStep'>;
-
-export interface InferOptions {
-  /** Texts go through the chat template as one user message. */
-  readonly isChatModel?: boolean;
-  /** Further variables for the chat template, as `enable_thinking`. */
-  readonly chatTemplateKwargs?: ChatTemplateOptions['chatTemplateKwargs'];
-  /**
-   * Called with each piece of an answer's text, and its prompt as the answer will show it; never after `infer` has
-   * settled. What it throws is a warning of the process and ends the calls.
-   */
-  readonly onText?: (index: number, text: string, prompt: string) => void;
-  /** Called when an answer is complete or has failed, whatever becomes of the others. What it throws likewise. */
-  readonly onAnswer?: (answer: PAAnswer) => void;
-  /** Ends all requests: answers that are not finished then fail with REQUEST_ABORTED. */
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** An answer, or what there is of one that failed. */
-export interface PAAnswer {
-  readonly index: number;
-  /** The prompt as it was given: text, ids joined by commas, or the last message. */
-  readonly prompt: string;
-  /** Absent without a tokenizer. */
-  readonly text?: string;
-  readonly tokens: readonly number[];
-  readonly promptTokens: number;
-  /** `error` and `abort` come with an `error`, and only they. */
-  readonly finishReason: FinishReason;
-  /** Why it failed: REQUEST_ABORTED, REQUEST_NOT_FINITE, REQUEST_FAILED, NATIVE_ERROR, ENGINE_DISPOSED. */
-  readonly error?: AtbError;
-  /** Its own, with which a request alone gives the same tokens; absent for a greedy answer and for one that failed. */
-  readonly seed?: number;
-  readonly logprobs?: readonly SampledLogprobs[];
-}
 
 export interface PAMetrics {
   readonly loadMs: number;

@@ -1,15 +1,12 @@
 import type { SamplerOptions } from '../native/index.js';
-import type { DraftModel, Guesses } from '../runner/draft-model.js';
+import type { Guesses } from '../runner/draft-model.js';
 import type { Batch, NewTokens } from '../scheduler/batch.js';
 import { DraftCosts, type DraftTimes } from '../scheduler/draft-costs.js';
 import type { DraftLength } from '../scheduler/drafting.js';
 import type { Scheduler } from '../scheduler/scheduler.js';
 import type { Sequence } from '../scheduler/sequence.js';
 import { ignoringErrors } from './ignoring-errors.js';
-import type { StepReport } from './llm-engine-options.js';
-
-/** What the step loop needs of who guesses ahead. */
-export type Drafter = Pick<DraftModel, 'addSequence' | 'removeSequence' | 'guess'>;
+import type { Drafter, StepReport } from './llm-engine-options.js';
 
 /** A batch as it is computed, and what guessing took. */
 export interface DraftedBatch {

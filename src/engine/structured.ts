@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { AtbError, refuseRequest } from '../errors.js';
+import type { Answerer } from './answerer.js';
 import { complete } from './completion.js';
 import type { LLMPrompt } from './encode-prompt.js';
-import type { LLM } from './llm.js';
 import type { StreamOptions } from './llm-options.js';
 
 /** A schema of zod's, as far as types go: those of zod itself would ask every importer for a TypeScript as new as it. */
@@ -21,7 +21,7 @@ export interface SchemaOptions<T> extends Omit<StreamOptions, 'guide'> {
  * that JSON Schema cannot say (`refine`) refuses a value
  */
 export async function completeAs<T>(
-  llm: LLM,
+  llm: Answerer,
   prompts: readonly LLMPrompt[],
   options: SchemaOptions<T>,
 ): Promise<T[]> {

@@ -1,20 +1,9 @@
 import { container } from '../di.js';
 import { type DType, elementCount, type Tensor } from '../dtype.js';
 import { AtbError } from '../errors.js';
+import type { GraphExecutor, Tensors } from './graph-executor.js';
 import { type GraphSpec, writtenInputs } from './graph-spec.js';
 import { oneByOne } from './one-by-one.js';
-
-export type Tensors = Readonly<Record<string, Tensor>>;
-
-/** What can run a graph once on plain tensors. The native engine is one; src/graph knows none by name. */
-export interface GraphExecutor {
-  /** `intermediates` names inner tensors to hand back ("layer_3/attn_out"). */
-  forward(
-    spec: GraphSpec,
-    inputs: Tensors,
-    intermediates: readonly string[],
-  ): Promise<{ readonly outputs: Tensors; readonly intermediates: Tensors }>;
-}
 
 const GRAPH_EXECUTOR = Symbol.for('atb-models.GraphExecutor');
 

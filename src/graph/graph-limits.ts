@@ -1,7 +1,7 @@
 import { describeValue } from '../describe-value.js';
 import type { FlatGraph } from './flatten.js';
 import type { GraphSpec } from './graph-spec.js';
-import type { LegalityProblem } from './legality.js';
+import type { LegalityProblem } from './legality-problem.js';
 
 /** ATB's vectors hold so many (svector.h, MAX_SVECTOR_SIZE), and a graph so many nodes (graph_operation.cpp). */
 export const MAX_GRAPH_TENSORS = 256;

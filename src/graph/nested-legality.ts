@@ -6,7 +6,8 @@ import type { FlatGraph, FlatNode } from './flatten.js';
 import { graphCounts, limitProblems, MAX_GRAPH_TENSORS } from './graph-limits.js';
 import { type GraphSpec, viewRoot } from './graph-spec.js';
 import type { TensorDesc } from './infer-shapes.js';
-import { type LegalityProblem, operationProblems, problemText } from './legality.js';
+import { operationProblems } from './legality.js';
+import { type LegalityProblem, problemText } from './legality-problem.js';
 import { asOuterGraph, viewsRead, writesMoreThanItReads } from './outer-graph.js';
 
 /**

@@ -1,5 +1,5 @@
 import type { Tensor } from '../dtype.js';
-import type { GraphExecutor } from './forward.js';
+import type { GraphExecutor } from './graph-executor.js';
 import { type GraphSpec, viewChain, viewRoot } from './graph-spec.js';
 import { viewShape } from './infer-shapes.js';
 

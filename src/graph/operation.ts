@@ -1,5 +1,6 @@
 import type { Tensor } from '../dtype.js';
-import { checkNames, type ForwardOptions, runForward, type Tensors } from './forward.js';
+import { checkNames, type ForwardOptions, runForward } from './forward.js';
+import type { Tensors } from './graph-executor.js';
 import type { GraphSpec } from './graph-spec.js';
 import { type AtbOpParams, type AtbOpType, inPlaceOutputs, opOf } from './ops/index.js';
 import { checkParam } from './ops/param-check.js';

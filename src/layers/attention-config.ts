@@ -1,4 +1,5 @@
 import type { RopeConfig } from '../step-inputs/index.js';
+import type { QueryScale } from './config/query-scale.js';
 
 /** What attention is told by the configuration. */
 export interface AttentionConfig {
@@ -26,6 +27,26 @@ export interface AttentionConfig {
   readonly isCausal?: boolean;
   /** Whether tokens of one insert see each other, whichever comes first; false when absent. */
   readonly seesInserts?: boolean;
+}
+
+/** What latent attention is told by the configuration. */
+export interface LatentAttentionConfig {
+  readonly hiddenSize: number;
+  readonly numAttentionHeads: number;
+  /** Numbers of the vector that queries are made of; undefined where they are made of the hidden state itself. */
+  readonly qLoraRank: number | undefined;
+  /** Numbers of the vector that keys and values are made of. */
+  readonly kvLoraRank: number;
+  /** Sizes of a query's head that do not turn; `headDim`, those of the rotary embedding, are behind them. */
+  readonly qkNopeHeadDim: number;
+  readonly headDim: number;
+  readonly vHeadDim: number;
+  readonly qkvBias: boolean;
+  readonly denseBias: boolean;
+  /** Absent where nothing turns: the shared part of keys is one like the others. */
+  readonly rope?: RopeConfig | undefined;
+  /** How queries grow with their positions; not at all when absent. */
+  readonly queryScale?: QueryScale | undefined;
 }
 
 /** Of an encoder whose rows all see each other, and whose heads all have keys and values of their own. */

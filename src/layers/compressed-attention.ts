@@ -6,6 +6,7 @@ import { Linear } from '../weights/linear.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
 import { type CacheRef, keyRows } from './cache-ref.js';
 import { Compressor } from './compressor.js';
+import type { EntryUse } from './config/entries.js';
 import type { LayerStep } from './decoder-layers.js';
 import { EntryIndexer, type EntryIndexerConfig } from './entry-indexer.js';
 import { ENTRY_LAYER_ROWS, entryRows } from './entry-rows.js';
@@ -16,9 +17,6 @@ import { BaseRMSNorm, UnscaledRMSNorm } from './norms.js';
 import { ROTARY_ROWS, type RotaryRows } from './rotary-rows.js';
 import { addSplit } from './split.js';
 import { addOrderedTails, addTurnedTails, type TailedHeads, tailOrder } from './turned-tails.js';
-
-/** What a layer's queries attend to beside the last keys: nothing, all entries, or those that an indexer chooses. */
-export type EntryUse = 'none' | 'all' | 'chosen';
 
 /** What attention to entries is told by the configuration. */
 export interface CompressedAttentionConfig extends EntryIndexerConfig {

@@ -1,8 +1,9 @@
 import type { AtbGraph } from '../graph/atb-graph.js';
 import { Linear } from '../weights/linear.js';
 import type { Weights } from '../weights/weights.js';
+import type { LatentAttentionConfig } from './attention-config.js';
 import { addGatedHeads, addSigmoid } from './gate.js';
-import { LatentAttention, type LatentAttentionConfig, type LatentOptions } from './latent-attention.js';
+import { LatentAttention, type LatentOptions } from './latent-attention.js';
 import { buildLinear } from './linear-steps.js';
 
 /** Latent attention whose heads are multiplied by sigmoids of a projection of its input, `g_proj` [heads, hidden]. */

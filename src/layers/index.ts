@@ -1,6 +1,7 @@
 // What models are made of, for who writes one elsewhere: src/index.ts exports all of it.
 export { AdaptedAttention, AdaptedMLP, type Adapters } from './adapted-steps.js';
 export * from './altup.js';
+export type { LatentAttentionConfig } from './attention-config.js';
 export { AttentionExperts, type AttentionExpertsConfig } from './attention-experts.js';
 export * from './attention-orders.js';
 export {
@@ -22,11 +23,8 @@ export {
   stateTensors,
 } from './causal-conv.js';
 export * from './clipped-linear.js';
-export {
-  CompressedAttention,
-  type CompressedAttentionConfig,
-  type EntryUse,
-} from './compressed-attention.js';
+export { CompressedAttention, type CompressedAttentionConfig } from './compressed-attention.js';
+export type { EntryUse } from './config/entries.js';
 export * from './config/index.js';
 export * from './decoder-layers.js';
 export { DifferentialAttention, type DifferentialConfig } from './differential-attention.js';
@@ -68,11 +66,7 @@ export {
 export { HyperLayer, type HyperLayerParts } from './hyper-layer.js';
 export { Indexer, type IndexerConfig } from './indexer.js';
 export * from './kimi-delta-attention.js';
-export {
-  LatentAttention,
-  type LatentAttentionConfig,
-  type LatentOptions,
-} from './latent-attention.js';
+export { LatentAttention, type LatentOptions } from './latent-attention.js';
 export * from './latent-heads.js';
 export * from './learned-positions.js';
 export * from './lent-keys.js';

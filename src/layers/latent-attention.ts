@@ -1,41 +1,21 @@
 import { CommonOpBuilderManager } from '../common-op-builders/index.js';
 import type { AtbGraph } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
-import { LATENT_MASK, QUERY_SCALES, type RopeConfig } from '../step-inputs/index.js';
+import { LATENT_MASK, QUERY_SCALES } from '../step-inputs/index.js';
 import { headMatrices } from '../weights/head-matrices.js';
 import { Linear } from '../weights/linear.js';
 import type { LinearPart } from '../weights/linear-part.js';
 import { inF32 } from '../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
+import type { LatentAttentionConfig } from './attention-config.js';
 import { ROTARY_ROWS } from './base-attention.js';
 import type { CacheRef } from './cache-ref.js';
-import type { QueryScale } from './config/index.js';
 import { queryParts, splitHeads } from './latent-heads.js';
 import { buildLinear, buildRowParallelLinear } from './linear-steps.js';
 import { Module } from './module.js';
 import { BaseRMSNorm } from './norms.js';
 import { addScaled } from './residual.js';
 import { addSplit } from './split.js';
-
-/** What latent attention is told by the configuration. */
-export interface LatentAttentionConfig {
-  readonly hiddenSize: number;
-  readonly numAttentionHeads: number;
-  /** Numbers of the vector that queries are made of; undefined where they are made of the hidden state itself. */
-  readonly qLoraRank: number | undefined;
-  /** Numbers of the vector that keys and values are made of. */
-  readonly kvLoraRank: number;
-  /** Sizes of a query's head that do not turn; `headDim`, those of the rotary embedding, are behind them. */
-  readonly qkNopeHeadDim: number;
-  readonly headDim: number;
-  readonly vHeadDim: number;
-  readonly qkvBias: boolean;
-  readonly denseBias: boolean;
-  /** Absent where nothing turns: the shared part of keys is one like the others. */
-  readonly rope?: RopeConfig | undefined;
-  /** How queries grow with their positions; not at all when absent. */
-  readonly queryScale?: QueryScale | undefined;
-}
 
 /** The parts of queries and of the shared key that turn, where anything does, by their names in the graph. */
 type TurnedParts = Readonly<Record<'qRope' | 'kRope', string>>;

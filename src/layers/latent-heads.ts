@@ -1,5 +1,5 @@
 import type { RopeConfig } from '../step-inputs/index.js';
-import type { LatentAttentionConfig } from './latent-attention.js';
+import type { LatentAttentionConfig } from './attention-config.js';
 import { rotaryOrder } from './projections.js';
 
 /** Queries of all heads by their names in the graph, with their sizes: those that do not turn, then those that do. */

@@ -1,9 +1,10 @@
 import type { AtbGraph } from '../graph/atb-graph.js';
 import type { RopeConfig } from '../step-inputs/index.js';
 import type { Weights } from '../weights/weights.js';
+import type { LatentAttentionConfig } from './attention-config.js';
 import type { CacheRef } from './cache-ref.js';
 import { CHOSEN_KEYS, Indexer, type IndexerConfig } from './indexer.js';
-import { LatentAttention, type LatentAttentionConfig, type LatentOptions } from './latent-attention.js';
+import { LatentAttention, type LatentOptions } from './latent-attention.js';
 import type { BorrowedTensor } from './module.js';
 
 /** What sparse attention is told by the configuration. */

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { AtbError, type ErrorCode, type ErrorDetail, requestError } from '../errors.js';
-import type { Work } from './beside-worker.js';
+import type { Work } from './beside-work.js';
 
 export interface BesideRequest {
   readonly id: number;

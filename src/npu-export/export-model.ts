@@ -4,7 +4,7 @@ import type { FloatDType } from '../dtype.js';
 import { AtbError } from '../errors.js';
 import type { GraphSpec } from '../graph/atb-graph.js';
 import { type GraphKind, PREFILL } from '../graph/graph-kind.js';
-import { type LegalityProblem, problemText } from '../graph/legality.js';
+import { type LegalityProblem, problemText } from '../graph/legality-problem.js';
 import { formatNestedExport, nestedExport } from '../graph/nested-graph.js';
 import { specProblems } from '../graph/nested-legality.js';
 import { BLOCK_SIZES } from '../graph/ops/paged-attention.js';

@@ -91,13 +91,12 @@ export class ModelRunner {
     const storage = weightStorage(model.getWeights());
     const graphs = graphsOf(model, storage, dtype, options.passes);
     if (cacheDType === 'i8') requireCachedAttention(graphs.get(PREFILL));
-    const engine = createEngine({
-      threads,
-      ...(options.isa !== undefined && { isa: options.isa }),
-      ...(options.nativePath !== undefined && { nativePath: options.nativePath }),
-    });
-    const better = options.isa === undefined ? betterTableText(kernelTables(options.nativePath)) : undefined;
+    const { isa, nativePath } = options;
+    const better = isa === undefined ? betterTableText(kernelTables(nativePath)) : undefined;
     if (better !== undefined) open.onWarning(better);
+    const engine = createEngine({
+      ...{ threads, ...(isa !== undefined && { isa }), ...(nativePath !== undefined && { nativePath }) },
+    });
     try {
       await loadWeights(engine, storage, [...graphs.values()], dtype, options.onProgress, packed);
       await checkpoint.checkUnchanged();

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { describeValue } from '../describe-value.js';
 import { factsOf } from './added-tokens.js';
 import { withOverrides } from './config-overrides.js';
-import type { OpenRequest } from './encoder-protocol.js';
+import type { OpenRequest } from './open-request.js';
 import {
   type AddedTokenJson,
   checkTokenizerJson,

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { type Encoding, Tokenizer } from 'tokenizers';
 import { Charsmap } from './charsmap.js';
-import type { EncodeRequest, EncoderProblem, OpenRequest } from './encoder-protocol.js';
+import type { EncodeRequest, EncoderProblem } from './encoder-protocol.js';
+import type { OpenRequest } from './open-request.js';
 import { TokenScanner } from './token-scanner.js';
 import type { Truncation } from './tokenizer-options.js';
 import { type PlacedToken, truncated } from './truncate.js';

@@ -1,7 +1,8 @@
 import { AtbError } from '../errors.js';
 import { integerForm, type QuantForm, type RowReader } from './quantization.js';
+import type { NamedTensors, TensorRef } from './tensor-ref.js';
 import { asFloats, times, transposed } from './weight-changes.js';
-import { requireStoredAs, type TensorRef, type Weights } from './weights.js';
+import { requireStoredAs } from './weights.js';
 
 /**
  * Reads integers that lie in the files as MindIE has them: `weight` int8 [n, k], or [n, k / 2] with two 4-bit integers in
@@ -29,7 +30,7 @@ export const groupsOf = (inFeatures: number, groupSize: number): number =>
   groupSize === 0 ? 1 : Math.ceil(inFeatures / groupSize);
 
 /** A byte holds two integers of a row, which a transpose would tear apart. */
-function refuseTransposed(weights: Weights, name: string): never {
+function refuseTransposed(weights: NamedTensors, name: string): never {
   throw new AtbError('WEIGHT_CHANGE_INVALID', {
     name: weights.path(`${name}.weight`),
     change: 'transposed',

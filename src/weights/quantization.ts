@@ -1,6 +1,6 @@
 import { refuseRequest } from '../errors.js';
 import type { IntegerForm } from '../native/binding.js';
-import type { TensorRef, Weights } from './weights.js';
+import type { NamedTensors, TensorRef } from './tensor-ref.js';
 
 /** What a float checkpoint can be quantised to while it is loaded, by MindIE's names. */
 export const QUANTIZE_MODES = ['w8a16', 'w8a8_dynamic', 'w4a16', 'w4a8_dynamic'] as const;
@@ -109,7 +109,7 @@ export interface LinearRows {
  * Reads all rows of a linear. What its model makes of them (a part of the rows, an order, a factor) is not its business.
  * Throws WEIGHT_*.
  */
-export type RowReader = (weights: Weights, linear: LinearToRead) => LinearRows;
+export type RowReader = (weights: NamedTensors, linear: LinearToRead) => LinearRows;
 
 /** Which linears are integers, by full name; undefined for floats. */
 export type QuantizationPlan = (linear: string, role: LinearRole) => LinearQuant | undefined;

@@ -5,7 +5,8 @@ import { expect } from 'chai';
 import { AnswerPrinter } from '../../src/cli/answer-printer.js';
 import { OutputFile } from '../../src/cli/output-file.js';
 import { appendPerfCsv, metricsTable, profileTable, resultToJson } from '../../src/cli/report.js';
-import type { PAAnswer, PAResult } from '../../src/engine/pa-runner.js';
+import type { PAAnswer } from '../../src/engine/pa-options.js';
+import type { PAResult } from '../../src/engine/pa-runner.js';
 
 const answer = (index: number, text: string): PAAnswer => ({
   index,

@@ -4,7 +4,7 @@ import { expect } from 'chai';
 import { beamSearch } from '../../src/engine/beam-search.js';
 import { LLM } from '../../src/engine/llm.js';
 import { LLMEngine } from '../../src/engine/llm-engine.js';
-import { samplingOf } from '../../src/engine/llm-options.js';
+import { samplingOf } from '../../src/engine/options.js';
 import type { ModelRunner } from '../../src/runner/model-runner.js';
 import { failure } from '../weights/safetensors-writer.js';
 

@@ -6,7 +6,7 @@ import type { Generation, GenerationResult } from '../../src/engine/generation.j
 import { LLM } from '../../src/engine/llm.js';
 import { LLMEngine } from '../../src/engine/llm-engine.js';
 import type { StepRunner } from '../../src/engine/llm-engine-options.js';
-import { samplingOf } from '../../src/engine/llm-options.js';
+import { samplingOf } from '../../src/engine/options.js';
 import { DraftModel } from '../../src/runner/draft-model.js';
 import { ModelRunner } from '../../src/runner/model-runner.js';
 import { POLICY_NAMES } from '../../src/scheduler/policies/index.js';

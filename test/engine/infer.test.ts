@@ -1,7 +1,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { type PAInputs, PARunner, type PARunnerOptions } from '../../src/engine/pa-runner.js';
+import type { PARunnerOptions } from '../../src/engine/pa-options.js';
+import { type PAInputs, PARunner } from '../../src/engine/pa-runner.js';
 import { AtbError } from '../../src/errors.js';
 import { openSafetensors } from '../../src/weights/safetensors-file.js';
 import { caseDirectory, type OracleCase, oracleCases } from '../oracle/fixtures.js';

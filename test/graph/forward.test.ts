@@ -1,7 +1,8 @@
 import { expect } from 'chai';
 import type { Tensor } from '../../src/dtype.js';
 import { AtbGraph, BaseOperation } from '../../src/graph/atb-graph.js';
-import { type ForwardRequest, type GraphExecutor, runForward } from '../../src/graph/forward.js';
+import { type ForwardRequest, runForward } from '../../src/graph/forward.js';
+import type { GraphExecutor } from '../../src/graph/graph-executor.js';
 
 /** The values of a tensor that must be there. */
 const values = (tensor: Tensor | undefined): number[] =>

@@ -2,7 +2,8 @@ import { expect } from 'chai';
 import { ATB_DTYPE_NAME } from '../../src/dtype.js';
 import type { FlatGraph, FlatNode } from '../../src/graph/flatten.js';
 import type { TensorDesc } from '../../src/graph/infer-shapes.js';
-import { assertLegal, legalityProblems, problemText } from '../../src/graph/legality.js';
+import { assertLegal, legalityProblems } from '../../src/graph/legality.js';
+import { problemText } from '../../src/graph/legality-problem.js';
 
 const of =
   (dtype: TensorDesc['dtype']) =>

@@ -1,7 +1,8 @@
 import { expect } from 'chai';
 import type { FlatGraph, FlatNode } from '../../src/graph/flatten.js';
 import { DECODE, SPLITFUSE } from '../../src/graph/graph-kind.js';
-import { assertLegal, legalityProblems, problemText } from '../../src/graph/legality.js';
+import { assertLegal, legalityProblems } from '../../src/graph/legality.js';
+import { problemText } from '../../src/graph/legality-problem.js';
 import { specProblems } from '../../src/graph/nested-legality.js';
 import { applyPasses } from '../../src/graph/passes/index.js';
 import { FOUR_BIT_MODES, QUANTIZE_MODES } from '../../src/weights/quantization.js';

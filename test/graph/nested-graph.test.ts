@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { AtbGraph, BaseOperation, dim } from '../../src/graph/atb-graph.js';
 import { flatten } from '../../src/graph/flatten.js';
 import type { TensorDesc } from '../../src/graph/infer-shapes.js';
-import { problemText } from '../../src/graph/legality.js';
+import { problemText } from '../../src/graph/legality-problem.js';
 import { formatNestedExport, nestedExport } from '../../src/graph/nested-graph.js';
 import { assertLegalSpec, specProblems } from '../../src/graph/nested-legality.js';
 import { asOuterGraph } from '../../src/graph/outer-graph.js';

@@ -6,7 +6,7 @@ import { EXAONE4_5_CONFIG } from '../../src/models/exaone4_5/index.js';
 import { getModel, loadModels } from '../../src/models/get-model.js';
 import { LLAVA_CONFIG } from '../../src/models/llava/index.js';
 import { LLAVA_NEXT_CONFIG } from '../../src/models/llava_next/index.js';
-import { LLAVA_NEXT_VIDEO_CONFIG } from '../../src/models/llava_next_video/index.js';
+import { LLAVA_NEXT_VIDEO_CONFIG } from '../../src/models/llava_next_video/config.js';
 import { LLAVA_ONEVISION_CONFIG } from '../../src/models/llava_onevision/index.js';
 import { OVIS2_CONFIG } from '../../src/models/ovis2/index.js';
 import { PALIGEMMA_CHAT } from '../../src/models/paligemma/chat-format.js';

@@ -1,18 +1,10 @@
 import { AtbError, refuseRequest } from '../../errors.js';
 import { checkOptions } from '../../runner/options.js';
 import { EMBED_OPTIONS, ENCODER_OPTIONS } from '../options.js';
+import type { EmbedOptions } from './encode-options.js';
 import { type EncoderOptions, OpenEncoder } from './open-encoder.js';
 import { pool } from './pooling.js';
 import { readSentenceModules, type SentenceModules } from './sentence-modules.js';
-
-export interface EmbedOptions {
-  /** Which of the model's prompts stands before each text; its default one, mostly none, when absent. */
-  readonly promptName?: string;
-  /** A prompt in its place. */
-  readonly prompt?: string;
-  /** Ends the work: the call rejects with REQUEST_ABORTED. */
-  readonly signal?: AbortSignal | undefined;
-}
 
 /** The vector of one text. */
 export interface Embedding {

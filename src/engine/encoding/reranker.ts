@@ -4,15 +4,9 @@ import { isClassifier } from '../../layers/config/index.js';
 import type { OpenModel } from '../../runner/open-model.js';
 import { checkOptions } from '../../runner/options.js';
 import { ENCODER_OPTIONS, RERANK_OPTIONS } from '../options.js';
+import type { RerankOptions } from './encode-options.js';
 import { type EncoderOptions, OpenEncoder, type TextLimits } from './open-encoder.js';
 import { DEFAULT_INSTRUCTION, QWEN3_MAX_LENGTH, Qwen3Judgement } from './qwen3-judgement.js';
-
-export interface RerankOptions {
-  /** What the documents are wanted for, for models that are asked in words; a web search when absent. */
-  readonly instruction?: string;
-  /** Ends the work: the call rejects with REQUEST_ABORTED. */
-  readonly signal?: AbortSignal | undefined;
-}
 
 /** How well one document answers the query. */
 export interface RankedDocument {

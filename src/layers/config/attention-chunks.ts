@@ -1,4 +1,5 @@
-import { type Field, LENGTH } from './fields.js';
+import { LENGTH } from './checks.js';
+import type { Field } from './fields.js';
 import { layersOfType } from './layer-types.js';
 
 /**

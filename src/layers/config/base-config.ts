@@ -1,17 +1,10 @@
 import type { ExpertGroups } from '../../common-op-builders/index.js';
 import type { FloatDType } from '../../dtype.js';
 import type { RopeConfig } from '../../step-inputs/index.js';
-import type { AttentionConfig } from '../base-attention.js';
+import type { AttentionConfig } from '../attention-config.js';
 import type { MLPConfig } from '../mlp.js';
 import type { UnreadKey } from './config-reader.js';
-
-/** By what queries are multiplied: 1 + beta * ln(1 + floor((position + first) / length)), 1 below that length. */
-export interface QueryScale {
-  readonly beta: number;
-  readonly length: number;
-  /** The number of the first position; 0 when absent. */
-  readonly first?: 0 | 1;
-}
+import type { QueryScale } from './query-scale.js';
 
 /** How far what is built of a family goes. */
 export interface LongestContext {

@@ -1,4 +1,5 @@
-import { type Field, integer } from './fields.js';
+import { integer } from './checks.js';
+import type { Field } from './fields.js';
 
 /**
  * How many layers attend to keys and values of earlier ones: the last. Before them there must be a layer of each kind

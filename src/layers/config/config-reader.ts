@@ -1,6 +1,6 @@
 import { describeValue } from '../../describe-value.js';
 import { isObject } from '../../is-object.js';
-import type { Check, ConfigDict, Names } from './fields.js';
+import type { Check, ConfigDict, Names } from './checks.js';
 
 /** Thrown where a value cannot be had; its problem has been reported already. */
 export class Unreadable extends Error {}

@@ -1,7 +1,8 @@
 import { describeValue } from '../../describe-value.js';
 import { AtbError } from '../../errors.js';
+import type { ConfigDict } from './checks.js';
 import { ConfigReader, Unreadable, type UnreadKey } from './config-reader.js';
-import type { ConfigDict, Field } from './fields.js';
+import type { Field } from './fields.js';
 import { IRRELEVANT_KEYS } from './irrelevant-keys.js';
 import { judgeUnread } from './known-keys.js';
 

@@ -1,4 +1,5 @@
-import { type Field, integer } from './fields.js';
+import { integer } from './checks.js';
+import type { Field } from './fields.js';
 
 /** How heads of an encoder lie in its rows. */
 export interface EncoderHeads {

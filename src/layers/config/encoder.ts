@@ -1,6 +1,7 @@
 import { isObject } from '../../is-object.js';
+import { type ConfigDict, EPSILON, integer, LENGTH, only } from './checks.js';
 import type { ConfigReader } from './config-reader.js';
-import { type ConfigDict, EPSILON, type Field, field, integer, LENGTH, only } from './fields.js';
+import { type Field, field } from './fields.js';
 import { fullAttention } from './sliding-windows.js';
 import { biases, groupedQueryAttention, learnedPositions, mlp, textModel, tokenField } from './text-model.js';
 

@@ -1,18 +1,10 @@
 import type { RopeConfig } from '../../step-inputs/index.js';
-import type { EntryUse } from '../compressed-attention.js';
-import {
-  type Field,
-  field,
-  HEADS,
-  integer,
-  listOf,
-  oneOf,
-  only,
-  positive,
-  required,
-  SIZE,
-} from './fields.js';
+import { HEADS, integer, listOf, oneOf, only, positive, SIZE } from './checks.js';
+import { type Field, field, required } from './fields.js';
 import { rotaryConfigByLayerType } from './rotary-config.js';
+
+/** What a layer's queries attend to beside the last keys: nothing, all entries, or those that an indexer chooses. */
+export type EntryUse = 'none' | 'all' | 'chosen';
 
 type Layers = { readonly numHiddenLayers: number };
 /** Of layers without entries, and of those with them. */

@@ -1,18 +1,6 @@
 import type { ExpertGroups } from '../../common-op-builders/index.js';
-import {
-  type Check,
-  type Default,
-  type Field,
-  field,
-  flag,
-  integer,
-  listOf,
-  type Names,
-  oneOf,
-  only,
-  positive,
-  WIDTH,
-} from './fields.js';
+import { type Check, flag, integer, listOf, type Names, oneOf, only, positive, WIDTH } from './checks.js';
+import { type Default, type Field, field } from './fields.js';
 
 /** How many experts a layer or a token has. */
 export const EXPERTS = integer(1, 10_000);

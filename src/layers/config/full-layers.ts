@@ -1,6 +1,7 @@
 import { isObject } from '../../is-object.js';
 import type { RopeConfig } from '../../step-inputs/index.js';
-import { type Field, integer } from './fields.js';
+import { integer } from './checks.js';
+import type { Field } from './fields.js';
 import { rotaryConfigByLayerType } from './rotary-config.js';
 
 /**

@@ -1,5 +1,6 @@
 import type { SwigluClamp } from '../../graph/ops/activation.js';
-import { type Check, type Field, listOf, positive } from './fields.js';
+import { type Check, listOf, positive } from './checks.js';
+import type { Field } from './fields.js';
 
 /** The bound of a layer; null and 0 stand for none. */
 const LIMIT: Check<number | null> = {

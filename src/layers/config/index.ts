@@ -1,7 +1,23 @@
 export { alibi, alibiSlopes } from './alibi.js';
 export { chunkedByLayer } from './attention-chunks.js';
-export type { BaseConfig, DecoderConfig, LongestContext, QueryScale } from './base-config.js';
+export type { BaseConfig, DecoderConfig, LongestContext } from './base-config.js';
 export { borrowingLayers } from './borrowing-layers.js';
+export {
+  type Check,
+  type ConfigDict,
+  flag,
+  HEADS,
+  integer,
+  LAYERS,
+  LENGTH,
+  listOf,
+  oneOf,
+  only,
+  positive,
+  SIZE,
+  text,
+  WIDTH,
+} from './checks.js';
 export { ConfigReader, type UnreadKey } from './config-reader.js';
 export {
   type ConfigDefinition,
@@ -39,27 +55,7 @@ export {
   sparseByType,
   sparseListed,
 } from './experts.js';
-export {
-  type Check,
-  type ConfigDict,
-  constant,
-  type Default,
-  type Field,
-  field,
-  flag,
-  HEADS,
-  integer,
-  LAYERS,
-  LENGTH,
-  listOf,
-  oneOf,
-  only,
-  positive,
-  required,
-  SIZE,
-  text,
-  WIDTH,
-} from './fields.js';
+export { constant, type Default, type Field, field, required } from './fields.js';
 export { ofFullLayers, rotaryByHeadSize } from './full-layers.js';
 export { activatedClamps, clampVariant } from './gate-limits.js';
 export { type IndexerDefaults, indexer, ownIndexers, sharedIndexers } from './indexer.js';
@@ -80,6 +76,7 @@ export {
 } from './mamba2.js';
 export { markedLayers } from './marked-layers.js';
 export { ngramFields } from './ngrams.js';
+export type { QueryScale } from './query-scale.js';
 export { queryScale } from './query-scale.js';
 export {
   type RotaryConfigOptions,

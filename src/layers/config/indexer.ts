@@ -1,5 +1,6 @@
+import { HEADS, integer, listOf, oneOf, only, SIZE, text } from './checks.js';
 import type { ConfigReader } from './config-reader.js';
-import { type Field, field, HEADS, integer, listOf, oneOf, only, SIZE, text } from './fields.js';
+import { type Field, field } from './fields.js';
 
 /** The defaults that a family with sparse attention must state. */
 export interface IndexerDefaults {

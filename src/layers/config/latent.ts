@@ -1,4 +1,5 @@
-import { type Field, field, HEAD_SIZE, HEADS, required, SIZE } from './fields.js';
+import { HEAD_SIZE, HEADS, SIZE } from './checks.js';
+import { type Field, field, required } from './fields.js';
 import { headSize } from './text-model.js';
 
 /** The defaults that a family with latent attention must state. */

@@ -1,5 +1,6 @@
+import { type Check, type ConfigDict, listOf, positive } from './checks.js';
 import type { ConfigReader } from './config-reader.js';
-import { type Check, type ConfigDict, type Field, listOf, positive } from './fields.js';
+import type { Field } from './fields.js';
 import { type RopesByWindow, type RotarySizes, ropesOf, rotaryConfigByLayerType } from './rotary-config.js';
 
 /**

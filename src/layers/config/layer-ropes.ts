@@ -1,5 +1,6 @@
 import type { RopeConfig } from '../../step-inputs/index.js';
-import { type Field, listOf, positive } from './fields.js';
+import { listOf, positive } from './checks.js';
+import type { Field } from './fields.js';
 import { type RotarySizes, rotaryConfig } from './rotary-config.js';
 
 /** Rotary embeddings that differ by their bases alone, and for each layer which of them is its; undefined: none. */

@@ -1,5 +1,6 @@
+import { listOf, oneOf } from './checks.js';
 import type { ConfigReader } from './config-reader.js';
-import { type Field, listOf, oneOf } from './fields.js';
+import type { Field } from './fields.js';
 
 type Layers = { readonly numHiddenLayers: number };
 

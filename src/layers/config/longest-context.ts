@@ -1,6 +1,7 @@
 import type { LongestContext } from './base-config.js';
+import { LENGTH, type Names } from './checks.js';
 import type { ConfigReader } from './config-reader.js';
-import { type Field, field, LENGTH, type Names } from './fields.js';
+import { type Field, field } from './fields.js';
 
 /** How far what is built of a family goes: so many tokens, because of what `because` says. Undefined: without end. */
 export const longestContext = <N>(

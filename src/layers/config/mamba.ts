@@ -1,5 +1,6 @@
+import { flag, integer, only, positive, SIZE, WIDTH } from './checks.js';
 import { keysBecause } from './define-config.js';
-import { type Field, field, flag, integer, only, positive, SIZE, WIDTH } from './fields.js';
+import { type Field, field } from './fields.js';
 import { endlessContext, TAPS } from './mamba2.js';
 
 /** What families with mixers of Mamba call their sizes, in the order of the fields. */

@@ -1,18 +1,8 @@
 import { isObject } from '../../is-object.js';
+import { type Check, flag, HEADS, integer, LENGTH, listOf, SIZE, WIDTH } from './checks.js';
 import type { ConfigReader } from './config-reader.js';
 import { keysBecause } from './define-config.js';
-import {
-  type Check,
-  type Field,
-  field,
-  flag,
-  HEADS,
-  integer,
-  LENGTH,
-  listOf,
-  SIZE,
-  WIDTH,
-} from './fields.js';
+import { type Field, field } from './fields.js';
 
 /** The defaults that a family with mixers of Mamba-2 must state; null stands for them, too. */
 export interface Mamba2Defaults {
@@ -51,7 +41,7 @@ export const mambaHeadSize = (
 
 /** What stands for an infinite number in JSON, which has none: transformers 5 writes the second. */
 const isInfinite = (value: unknown): boolean =>
-  value === 'Infinity' || (isObject(value) && value['__float__'] === 'Infinity');
+  value === 'Infinity' || (isObject(value) && value.__float__ === 'Infinity');
 
 const numberOf = (value: unknown): number =>
   isInfinite(value) ? Number.POSITIVE_INFINITY : typeof value === 'number' ? value : Number.NaN;

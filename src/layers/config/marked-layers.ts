@@ -1,5 +1,5 @@
+import { integer, listOf } from './checks.js';
 import type { ConfigReader } from './config-reader.js';
-import { integer, listOf } from './fields.js';
 
 /**
  * For each layer, whether the list `name` has 1 for it, of 0 and 1; undefined where there is no such list. `isNone`: what

@@ -1,4 +1,5 @@
-import { type Field, field, integer, SIZE, WIDTH } from './fields.js';
+import { integer, SIZE, WIDTH } from './checks.js';
+import { type Field, field } from './fields.js';
 
 type Sizes = Readonly<Record<'hiddenSize' | 'ngramSize' | 'headsPerNgram', number>>;
 type Layers = { readonly ngramLayers: readonly number[] };

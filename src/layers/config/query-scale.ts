@@ -1,5 +1,13 @@
-import type { QueryScale } from './base-config.js';
-import { type Field, integer, positive } from './fields.js';
+import { integer, positive } from './checks.js';
+import type { Field } from './fields.js';
+
+/** By what queries are multiplied: 1 + beta * ln(1 + floor((position + first) / length)), 1 below that length. */
+export interface QueryScale {
+  readonly beta: number;
+  readonly length: number;
+  /** The number of the first position; 0 when absent. */
+  readonly first?: 0 | 1;
+}
 
 /** How queries grow beyond the length that the model was first trained with, as Mistral says it of a rotary embedding. */
 export const queryScale: Field<QueryScale | undefined> = {

@@ -1,7 +1,7 @@
 import { describeValue } from '../../describe-value.js';
 import type { RopeConfig, RopeScaling } from '../../step-inputs/index.js';
+import { type Check, flag, integer, listOf, MAX_POSITIONS, type Names, positive } from './checks.js';
 import type { ConfigReader } from './config-reader.js';
-import { type Check, flag, integer, listOf, MAX_POSITIONS, type Names, positive } from './fields.js';
 
 const THETA = positive(1e15);
 const SHARE = positive(1);

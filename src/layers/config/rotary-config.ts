@@ -1,8 +1,9 @@
 import { describeValue } from '../../describe-value.js';
 import { isObject } from '../../is-object.js';
 import type { RopeConfig, RopeScaling } from '../../step-inputs/index.js';
+import { integer, type Names } from './checks.js';
 import { type ConfigReader, sameMeaning } from './config-reader.js';
-import { type Default, type Field, integer, type Names, required } from './fields.js';
+import { type Default, type Field, required } from './fields.js';
 import { RopeParameters } from './rope-parameters.js';
 
 /** How a family turns queries and keys by their positions. */

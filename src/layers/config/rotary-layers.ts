@@ -1,4 +1,5 @@
-import { type Field, integer } from './fields.js';
+import { integer } from './checks.js';
+import type { Field } from './fields.js';
 import { markedLayers } from './marked-layers.js';
 
 /**

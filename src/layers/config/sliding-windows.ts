@@ -1,5 +1,6 @@
+import { flag, integer, LENGTH, listOf, oneOf } from './checks.js';
 import type { ConfigReader } from './config-reader.js';
-import { type Default, type Field, field, flag, integer, LENGTH, listOf, oneOf, required } from './fields.js';
+import { type Default, type Field, field, required } from './fields.js';
 
 type Windows = readonly (number | undefined)[];
 type Layers = { readonly numHiddenLayers: number };

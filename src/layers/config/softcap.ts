@@ -1,4 +1,5 @@
-import { type Field, positive } from './fields.js';
+import { positive } from './checks.js';
+import type { Field } from './fields.js';
 
 /** A bound of scores or logits, which null takes away. */
 export const softcap = (name: string, fallback: number): Field<number | undefined> => ({

@@ -1,4 +1,5 @@
-import { type Field, listOf, positive, WIDTH } from './fields.js';
+import { listOf, positive, WIDTH } from './checks.js';
+import type { Field } from './fields.js';
 
 type Layers = { readonly numHiddenLayers: number };
 

@@ -1,12 +1,7 @@
 import type { ActivationKind } from '../../common-op-builders/index.js';
 import type { FloatDType } from '../../dtype.js';
-import type { ConfigReader } from './config-reader.js';
 import {
-  constant,
-  type Default,
   EPSILON,
-  type Field,
-  field,
   flag,
   HEAD_SIZE,
   HEADS,
@@ -17,11 +12,12 @@ import {
   MAX_POSITIONS,
   type Names,
   oneOf,
-  required,
   SIZE,
   text,
   WIDTH,
-} from './fields.js';
+} from './checks.js';
+import type { ConfigReader } from './config-reader.js';
+import { constant, type Default, type Field, field, required } from './fields.js';
 import { type RotaryConfigOptions, rotaryConfig } from './rotary-config.js';
 
 export interface TextModelDefaults {

@@ -1,4 +1,5 @@
-import { type Field, HEADS, only } from './fields.js';
+import { HEADS, only } from './checks.js';
+import type { Field } from './fields.js';
 
 type Heads = {
   readonly numAttentionHeads: number;

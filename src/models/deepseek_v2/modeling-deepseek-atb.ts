@@ -1,3 +1,4 @@
+import type { LatentAttentionConfig } from '../../layers/attention-config.js';
 import {
   ExpertRouter,
   Experts,
@@ -7,7 +8,7 @@ import {
   SparseMLP,
   sharedMLP,
 } from '../../layers/experts.js';
-import { LatentAttention, type LatentAttentionConfig } from '../../layers/latent-attention.js';
+import { LatentAttention } from '../../layers/latent-attention.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashSparseLlamaATB, type SparseLlamaConfig, type SparseLlamaParts } from '../llama/index.js';
 

@@ -1,6 +1,7 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { CompressedAttention, type EntryUse } from '../../layers/compressed-attention.js';
+import { CompressedAttention } from '../../layers/compressed-attention.js';
+import type { EntryUse } from '../../layers/config/entries.js';
 import { addEntryRows, ENTRY_LAYER_ROWS, entryTables } from '../../layers/entry-rows.js';
 import { Experts, SparseMLP } from '../../layers/experts.js';
 import { EqualStreams, HyperHead, type HyperNames, hyperNames } from '../../layers/hyper-connection.js';

@@ -10,7 +10,7 @@ import {
 import { type AnyresPictures, AnyresProcessor, readAnyresPictures } from '../base/llava/index.js';
 import { type ModelFolder, readProcessorConfig } from '../base/processor-files.js';
 import { CLIP_CHANNELS, picturesOf, pixelFields, requireSide, squareSide } from '../base/vision/index.js';
-import type { LlavaNextVideoConfig } from './index.js';
+import type { LlavaNextVideoConfig } from './config.js';
 
 const SIDE = 224;
 

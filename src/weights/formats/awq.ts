@@ -1,7 +1,7 @@
 import { groupsOf } from '../integer-rows.js';
 import type { LinearQuant, RowReader } from '../quantization.js';
+import type { NamedTensors, TensorRef } from '../tensor-ref.js';
 import { plus, times, transposed, unpacked } from '../weight-changes.js';
-import type { TensorRef, Weights } from '../weights.js';
 import { ConfigFields } from './config-fields.js';
 import type { FormatSource, OpenFormat, QuantFormat } from './format.js';
 import { dynamicOverrides, type ModuleOverrides, packedLinears } from './module-overrides.js';
@@ -92,7 +92,7 @@ const rows =
 /** What linears behind activations are called: in starcoder2, opt, gpt_neox, falcon, bloom and others. */
 const BEHIND_ACTIVATION = /^(.*?)(?:c_proj|fc2|dense_4h_to_h|down_proj)$/;
 
-function divisorsOf(weights: Weights, linear: string, inFeatures: number): TensorRef | undefined {
+function divisorsOf(weights: NamedTensors, linear: string, inFeatures: number): TensorRef | undefined {
   const [, parent] = BEHIND_ACTIVATION.exec(linear) ?? [];
   return parent === undefined ? undefined : weights.getOptional(`${parent}act.scales`, [inFeatures]);
 }

@@ -1,6 +1,6 @@
 import type { LinearQuant } from '../quantization.js';
+import type { NamedTensors, TensorRef } from '../tensor-ref.js';
 import { flattened, withRowOrder } from '../weight-changes.js';
-import type { TensorRef, Weights } from '../weights.js';
 import { sharedScale } from './shared-scale.js';
 
 /** Rows and input channels that share a scale. */
@@ -31,7 +31,7 @@ export function e4m3Linear(
   if (stored === undefined) return { desc: 'FP8', groupSize: expected?.channels ?? 0 };
   const isOne = stored.every((size) => size === 1);
   const block = isOne && stored.length < 2 ? undefined : expected;
-  const scales = (weights: Weights, name: string, n: number, k: number): TensorRef => {
+  const scales = (weights: NamedTensors, name: string, n: number, k: number): TensorRef => {
     if (block) return blockScales(weights, name, [n, k], block, stored.length);
     if (isOne) return sharedScale(asScales(weights.get(name, stored)), n);
     return flattened(asScales(weights.get(name, stored.length === 1 ? [n] : [n, 1])));
@@ -48,7 +48,7 @@ export function e4m3Linear(
 
 /** The scales of blocks, which may have `axes` of 1 between and behind them, as [n, groups], a row for each output. */
 function blockScales(
-  weights: Weights,
+  weights: NamedTensors,
   name: string,
   [n, k]: readonly [n: number, k: number],
   { rows, channels }: ScaleBlock,

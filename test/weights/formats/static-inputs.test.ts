@@ -6,7 +6,8 @@ import { type FloatDType, type Tensor, toDType, toFloat32 } from '../../../src/d
 import type { ErrorCode } from '../../../src/errors.js';
 import { AtbGraph } from '../../../src/graph/atb-graph.js';
 import { flatten } from '../../../src/graph/flatten.js';
-import { legalityProblems, problemText } from '../../../src/graph/legality.js';
+import { legalityProblems } from '../../../src/graph/legality.js';
+import { problemText } from '../../../src/graph/legality-problem.js';
 import { availableIsas, createEngine } from '../../../src/native/index.js';
 import { weightLoads } from '../../../src/runner/weight-storage.js';
 import { Checkpoint } from '../../../src/weights/checkpoint.js';

@@ -16,7 +16,6 @@ import {
 } from '../../../layers/config/index.js';
 import { type TextDefaults, textWithin } from '../text-within.js';
 import {
-  besideText,
   deepestTaken,
   dtypeBesideText,
   layersTaken,

@@ -1,7 +1,7 @@
 import { groupsOf } from '../../integer-rows.js';
 import type { LinearToRead } from '../../quantization.js';
+import type { NamedTensors, TensorRef } from '../../tensor-ref.js';
 import { asFloats } from '../../weight-changes.js';
-import type { TensorRef, Weights } from '../../weights.js';
 import { sharedScale } from '../shared-scale.js';
 import type { QuantArgs } from './schemes.js';
 
@@ -13,7 +13,7 @@ export function groupSizeOf({ fields }: QuantArgs): number {
 
 /** `weight_scale` as [n, groups]: [n, groups] in the files, or one number for all outputs. */
 export function scalesOf(
-  weights: Weights,
+  weights: NamedTensors,
   { name, outFeatures, inFeatures }: LinearToRead,
   args: QuantArgs,
   groupSize: number,
@@ -24,5 +24,5 @@ export function scalesOf(
 }
 
 /** The one `weight_zero_point` of a tensor, i8 [1] and never in words, for each of its outputs. */
-export const sharedZero = (weights: Weights, { name, outFeatures }: LinearToRead): TensorRef =>
+export const sharedZero = (weights: NamedTensors, { name, outFeatures }: LinearToRead): TensorRef =>
   sharedScale(asFloats(weights.get(`${name}.weight_zero_point`, [1])), outFeatures);
