@@ -107,3 +107,17 @@ def axis_positions(step, axis):
         row = step.positions[inside] - insert.start
         positions[inside] += offsets[AXES.index(axis)][row] - row
     return positions
+
+
+def grid_positions(step, axis):
+    """Text has its place on each axis; a grid, before and behind which as many tokens are text, begins at 0 (HunyuanOCR)."""
+    positions = step.positions.clone()
+    for picture, insert in enumerate(step.inserts):
+        if insert.grid is None:
+            continue
+        rows, columns = insert.grid["rows"], insert.grid["columns"]
+        within = step.positions - insert.start - (len(insert.rows) - rows * columns) // 2
+        inside = (within >= 0) & (within < rows * columns)
+        own = {"column": within % columns, "row": within // columns, "picture": torch.full_like(within, picture)}
+        positions[inside] = own[axis][inside]
+    return positions

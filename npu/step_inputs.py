@@ -3,7 +3,7 @@ import math
 
 import torch
 
-from inserts import axis_positions, deep_index, deep_rows, embedding_rows, inserted_rows, seen_keys
+from inserts import axis_positions, deep_index, deep_rows, embedding_rows, grid_positions, inserted_rows, seen_keys
 from weights import TORCH_DTYPES
 
 TRIANGLE = 128
@@ -143,6 +143,8 @@ def make_input(name, described, step, manifest, max_positions):
         return deep_index(step)
     if made == "axis_positions":
         return axis_positions(step, recipe["axis"])
+    if made == "grid_positions":
+        return grid_positions(step, recipe["axis"])
     if made == "mask":
         return make_mask(recipe, step, manifest["mask_values"][recipe["reader"]])
     if made == "alibi_mask":

@@ -119,6 +119,13 @@ export class SectionedPositionalEmbedding implements OpBuilder<'POSITIONAL_EMBED
     this.buildTable(graph, param, tensors, 'sin', sinTable, sinEmbedding);
   }
 
+  protected readonly axes: readonly string[] = ['time', 'height', 'width'];
+
+  /** Elements of a row that follow one another, of each axis in turn. */
+  protected stretches(sections: readonly number[]): readonly number[] {
+    return [...sections, ...sections];
+  }
+
   private buildTable(
     graph: AtbGraph,
     { opName, sections = [] }: ParamOf<'POSITIONAL_EMBEDDING'>,
@@ -128,13 +135,13 @@ export class SectionedPositionalEmbedding implements OpBuilder<'POSITIONAL_EMBED
     result: string,
   ): void {
     const rows = [positionIds, ...otherIds].map((ids, axis) => {
-      const name = `${opName}_${part}_${['time', 'height', 'width'][axis]}`;
+      const name = `${opName}_${part}_${this.axes[axis]}`;
       graph.addOperation(gather(name), [table, ids], [name]);
       return name;
     });
     const pieces: string[] = [];
     let offset = 0;
-    for (const [index, size] of [...sections, ...sections].entries()) {
+    for (const [index, size] of this.stretches(sections).entries()) {
       const name = `${opName}_${part}_section_${index}`;
       const slice = new BaseOperation('Slice', { offsets: [0, offset], size: [-1, size] }, name);
       offset += size;
@@ -148,5 +155,23 @@ export class SectionedPositionalEmbedding implements OpBuilder<'POSITIONAL_EMBED
       graph.addOperation(concat, [joined, piece], [name]);
       return name;
     });
+  }
+}
+
+/**
+ * The same where each axis has a stretch of a whole row, twice its section: what an element turns by is not what its
+ * other half does (transformers 5.24, `HunYuanVLRotaryEmbedding`).
+ */
+@CommonOpBuilder()
+export class RowSectionedPositionalEmbedding extends SectionedPositionalEmbedding {
+  protected override readonly axes: readonly string[] = ['axis_0', 'axis_1', 'axis_2', 'axis_3'];
+
+  override isMatch({ embeddingType, sections = [] }: ParamOf<'POSITIONAL_EMBEDDING'>): true | string {
+    if (embeddingType !== 'mrope_row') return `wants mrope_row, found ${embeddingType ?? 'rope'}`;
+    return [3, 4].includes(sections.length) || 'wants three sections or four';
+  }
+
+  protected override stretches(sections: readonly number[]): readonly number[] {
+    return sections.map((section) => 2 * section);
   }
 }

@@ -42,18 +42,16 @@ export interface PositionalEmbeddingTypes {
   rope: true;
   mrope: true;
   mrope_sum: true;
+  /** Of a row of the tables as it lies, each stretch by positions of an axis of its own. */
+  mrope_row: true;
 }
 
 /**
  * What each category is told. A category of your own is an entry here and one in `BuilderTensors`, by declaration merging:
  *
  *     declare module 'atb-models' {
- *       interface CategoryParams {
- *         ALIBI: { readonly headNum: number };
- *       }
- *       interface BuilderTensors {
- *         ALIBI: { positionIds: string; slopesOut: string };
- *       }
+ *       interface CategoryParams { ALIBI: { readonly headNum: number } }
+ *       interface BuilderTensors { ALIBI: { positionIds: string; slopesOut: string } }
  *     }
  */
 export interface CategoryParams {
@@ -185,7 +183,7 @@ export interface CategoryParams {
   };
   WORD_EMBEDDING: { readonly parallelInfo: TensorParallelInfo };
   POSITIONAL_EMBEDDING: {
-    /** rope when absent; of mrope, `sections` counts the frequencies that turn by time, by height and by width. */
+    /** rope when absent. `sections` counts frequencies: those of time, height and width, or half of each stretch of a row. */
     readonly embeddingType?: keyof PositionalEmbeddingTypes;
     readonly sections?: readonly number[];
   };
@@ -278,7 +276,7 @@ export interface BuilderTensors {
   WORD_EMBEDDING: { embeddingWeights: string; inputIds: string; wordEmbeddingOut: string };
   POSITIONAL_EMBEDDING: {
     positionIds: string;
-    otherIds?: readonly [height: string, width: string];
+    otherIds?: readonly string[];
     axisTables?: readonly { readonly cos: string; readonly sin: string }[];
     cosTable: string;
     sinTable: string;

@@ -84,6 +84,7 @@ export * from './gte/index.js';
 export * from './helium/index.js';
 export * from './hunyuan_v1_dense/index.js';
 export * from './hunyuan_v1_moe/index.js';
+export * from './hunyuan_vl/index.js';
 export * from './hy_v3/index.js';
 export * from './hy_v4/index.js';
 export * from './hyperclovax/index.js';

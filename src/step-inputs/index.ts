@@ -4,6 +4,7 @@ export { BUCKETED_POSITIONS, bucketedPositions, bucketsOf, gridPositions } from 
 export { ENDED_ROWS, type EndedRowSizes, endedRows } from './ended-rows.js';
 export { BLOCK_TOKENS, blockTokens, entries, entryPositions, entrySlots } from './entries.js';
 export { FRAME_ROWS, FRAME_SHARES, FRAME_TABLE, frameMeans, frameTimes } from './frames.js';
+export { GRID_IDS, gridAxes } from './grid-axes.js';
 export { GROUP_INDICES, groupIndices } from './group-indices.js';
 export { headRows } from './head-rows.js';
 export {
@@ -72,7 +73,7 @@ export {
   signedBucketRows,
 } from './relative-places.js';
 export { RESAMPLING, resampling } from './resampling.js';
-export type { RopeConfig, RopeScaling } from './rotary/rope-config.js';
+export { isLengthDependent, type RopeConfig, type RopeScaling } from './rotary/rope-config.js';
 export { type RotaryTables, rotary, rotaryTables, slidingRotaryTables } from './rotary.js';
 export { rowsOfBlock } from './rows-of-block.js';
 export { POSITION_SHARES, sampledPositions } from './sampled-positions.js';

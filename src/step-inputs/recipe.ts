@@ -63,6 +63,8 @@ export type InputRecipe =
   | { readonly made: 'deep_rows'; readonly level: number }
   /** Each token's position on one axis of what stands in the text, as `mrope` places it. */
   | { readonly made: 'axis_positions'; readonly axis: PositionAxis }
+  /** Each token's column or row in its picture, or that picture's number, as `gridAxes` places it. */
+  | { readonly made: 'grid_positions'; readonly axis: GridAxis }
   /** 0, 1, … [count] */
   | { readonly made: 'range'; readonly count: number }
   | {
@@ -112,3 +114,6 @@ export type InputRecipe =
 
 /** The axes of positions of pictures and videos. */
 export type PositionAxis = 'time' | 'height' | 'width';
+
+/** Those of tokens in pictures, where places in the text are an axis of their own. */
+export type GridAxis = 'column' | 'row' | 'picture';

@@ -42,6 +42,7 @@ describe('families that read documents', () => {
   for (const [family, says, names] of [
     ['paddleocr_vl', { patch_size: 16 }, /patch_size .*14, as vision_config says/],
     ['paddleocr_vl', { temporal_patch_size: 2 }, /temporal_patch_size must be .*1/],
+    ['hunyuan_vl', { patch_size: 14, merge_size: 4 }, /merge_size .*2, as vision_config says/],
     ['granite_docling', { size: { height: 56, width: 56 }, fine_route: true }, /fine_route must be .*false/],
     ['got_ocr2', { size: { height: 56, width: 56 } }, /size .*112, as image_size says/],
   ] as const)

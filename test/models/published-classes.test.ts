@@ -186,6 +186,13 @@ const CLASSES: Readonly<Record<string, Dict>> = {
   paddleocr_vl: { model_type: 'paddleocr_vl', hidden_size: 1024, num_hidden_layers: 18, num_attention_heads: 16, num_key_value_heads: 2, head_dim: 128, intermediate_size: 3072, vocab_size: 103_424, max_position_embeddings: 131_072, rope_theta: 500_000, rope_scaling: { mrope_section: [16, 24, 24], rope_type: 'default', type: 'default' },
     rms_norm_eps: 1e-5, hidden_act: 'silu', tie_word_embeddings: false, sliding_window: null, use_bias: false, image_token_id: 100_295, video_token_id: 101_307, vision_start_token_id: 101_305, vision_end_token_id: 101_306, ignored_index: -100, hidden_dropout_prob: 0, pad_token_id: 0, bos_token_id: 1, eos_token_id: 2,
     vision_config: { model_type: 'paddleocr_vl', hidden_size: 1152, num_hidden_layers: 27, num_attention_heads: 16, intermediate_size: 4304, patch_size: 14, image_size: 384, spatial_merge_size: 2, num_channels: 3, layer_norm_eps: 1e-6, hidden_act: 'gelu_pytorch_tanh', attention_dropout: 0, pad_token_id: 0 } },
+  // Flat, as published: what public readers of HunyuanOCR repeat of its sizes and keys, and transformers' own tests of its rope_scaling; the rest is the class's.
+  // Of num_experts, routed_scaling_factor, mlp_bias, hidden_dropout and ids that nothing reads here the keys are known, not the values.
+  hunyuan_vl: { model_type: 'hunyuan_vl', vocab_size: 120_818, org_vocab_size: 120_818, hidden_size: 1024, intermediate_size: 3584, num_hidden_layers: 24, num_attention_heads: 16, num_key_value_heads: 8, head_dim: 128, attention_head_dim: 128, hidden_act: 'silu', max_position_embeddings: 32_768, initializer_range: 0.02, rms_norm_eps: 1e-5, use_cache: true,
+    rope_theta: 10_000, rope_scaling: { type: 'xdrope', factor: 1, alpha: 1000, beta_fast: 32, beta_slow: 1, mscale: 1, mscale_all_dim: 1, xdrope_section: [16, 16, 16, 16] }, tie_word_embeddings: true, attention_bias: false, attention_dropout: 0, mlp_bias: false, norm_type: 'rms', use_qk_norm: true, use_cla: false, num_experts: 1, routed_scaling_factor: 1, pretraining_tp: 1,
+    image_token_id: 120_120, image_start_token_id: 120_118, image_end_token_id: 120_119, image_newline_token_id: 120_121, bos_token_id: 120_000, eos_token_id: 120_020, eod_token_id: 3, pad_id: 120_002, pad_token_id: 120_002, sep_token_id: 4, text_start_id: 6, text_end_id: 7, dtype: 'bfloat16',
+    vision_config: { model_type: 'hunyuan_vl', hidden_size: 1152, intermediate_size: 4304, num_hidden_layers: 27, num_attention_heads: 16, num_key_value_heads: 16, num_channels: 3, patch_size: 16, spatial_merge_size: 2, temporal_patch_size: 1, max_image_size: 2048, min_image_size: 512, max_vit_seq_len: 16_384, img_max_token_num: 4096, interpolate_mode: 'bilinear',
+      out_hidden_size: 1024, text_hidden_size: 1024, hidden_act: 'gelu', rms_norm_eps: 1e-5, attention_dropout: 0, hidden_dropout: 0, add_patchemb_bias: true, cat_extra_token: 1 } },
   // With what its processor says repeated beside it, as published files of the first generation have it.
   lfm2_vl: { model_type: 'lfm2_vl', image_token_id: 396, projector_hidden_act: 'gelu', projector_hidden_size: 2560, projector_bias: true, projector_use_layernorm: true, downsample_factor: 2, tie_embedding: true, vision_feature_layer: -1, do_image_splitting: true, encoder_patch_size: 16, max_image_tokens: 256,
     max_num_patches: 1024, max_pixels_tolerance: 2, max_tiles: 10, min_image_tokens: 64, min_tiles: 2, tile_size: 512, use_image_special_tokens: true, use_thumbnail: true,
@@ -261,6 +268,31 @@ describe('published sizes that classes of transformers have by default', functio
       'text_config',
     ),
     /mrope_section must have as much height as width, found 20, 24/,
+  );
+  for (const [what, says, names] of [
+    [
+      'two axes',
+      { mrope_section: [32, 32] },
+      /must be 3 or 4 counts that make half of a head \(64\), found 32,32/,
+    ],
+    ['a part of a head', { mrope_section: [8, 8, 8] }, /make half of a head \(64\), found 8,8,8/],
+    ['two spellings', { mrope_section: [16, 24, 24], xdrope_section: [24, 24, 16] }, /contradict each other/],
+    ['no sections', {}, /mrope_section is missing/],
+    [
+      'angles that depend on lengths',
+      { mrope_section: [16, 24, 24], factor: 2, alpha: null },
+      /rope_type must not depend on lengths here: dynamic needs alpha/,
+    ],
+  ] as const)
+    itIsRefused(
+      `HunyuanOCR with ${what}`,
+      { ...CLASSES.hunyuan_vl, rope_scaling: { type: 'dynamic', alpha: 1000, ...says } },
+      names,
+    );
+  itIsRefused(
+    'HunyuanOCR with positions drawn out otherwise',
+    within('hunyuan_vl', { interpolate_mode: 'bicubic' }, 'vision_config'),
+    /vision_config.interpolate_mode must be .*bilinear.*found "bicubic"/,
   );
   itIsRefused(
     'GLM-OCR with biases of text, which its class has not',

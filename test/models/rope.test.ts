@@ -163,6 +163,11 @@ describe('rotary embeddings', () => {
     expect(
       isLengthDependent(ropeOf({ ...HEAD, rope_scaling: { type: 'dynamic', factor: 2 } }, hunyuan)),
     ).to.equal(true);
+    const named = { ...hunyuan, typeNames: { xdrope: 'dynamic' } } as const;
+    expect(ropeOf({ ...HEAD, rope_scaling: { type: 'xdrope', alpha: 1000 } }, named)).to.deep.equal(rope);
+    expect(() => ropeOf({ ...HEAD, rope_scaling: { type: 'xdrope', alpha: 1000 } }, hunyuan)).to.throw(
+      /type must be one of default, .*found "xdrope"/,
+    );
     expect(() => ropeOf(alpha)).to.throw(
       /rope_scaling.alpha: turns .* in another way, and this family does not read it, found 1000/,
     );

@@ -500,7 +500,14 @@ describe('exporting a model for an NPU', () => {
   it('knows in the program every way in which an input is made', () => {
     const text = readFileSync(join(PROGRAM, 'step_inputs.py'), 'utf8');
     const made = ['token_ids', 'positions', 'row_numbers', 'slots', 'block_tables', 'context_lengths'];
-    made.push('inserted_rows', 'embedding_rows', 'deep_rows', 'deep_index', 'axis_positions');
+    made.push(
+      'inserted_rows',
+      'embedding_rows',
+      'deep_rows',
+      'deep_index',
+      'axis_positions',
+      'grid_positions',
+    );
     for (const way of [...made, 'query_lengths', 'last_rows', 'range', 'mask', 'rotary'])
       expect(text).to.include(`made == "${way}"`);
     for (const by of ['position', 'long_or_short', 'dynamic_length']) expect(text).to.include(`"${by}"`);

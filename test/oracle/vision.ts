@@ -23,7 +23,7 @@ export const visionCheckpoint = (name: string) => seededCheckpoint(join(VISION_D
 
 /** What transformers recorded for one prompt. */
 export interface VisionReference extends FamilyReference {
-  /** [3][tokens]: positions in time, height and width. */
+  /** [axes][tokens]: positions in time, height and width, or on other axes of a model; of none, none. */
   readonly positions: readonly (readonly number[])[];
   /** What stands in the prompt, in order, and where. */
   readonly media: readonly { readonly files: MediaFiles; readonly start: number }[];
@@ -62,7 +62,9 @@ export async function visionReferences(name: string): Promise<VisionReference[]>
       const rows = Array.from({ length: media.length / 5 }, (_, i) => media.slice(5 * i, 5 * i + 5));
       return {
         ...reference,
-        positions: [0, 1, 2].map((axis) => positions.slice(axis * tokens, (axis + 1) * tokens)),
+        positions: Array.from({ length: positions.length / tokens }, (_, axis) =>
+          positions.slice(axis * tokens, (axis + 1) * tokens),
+        ),
         media: await Promise.all(
           rows.map(async ([frames = 0, width = 1, height = 1, seed = 0, start = 0]) => ({
             files: await mediaFiles(frames, width, height, seed),

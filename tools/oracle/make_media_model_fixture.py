@@ -11,7 +11,7 @@ gets config.json, preprocessor_config.json, perhaps video_preprocessor_config.js
         i/tokens         int64 [T]     ids, placeholders expanded
         i/media          int64 [N, 5]  of each picture, video or sound: frames (0: a picture, -1: sound), width or samples,
                                        height or rate, seed, its first token
-        i/positions      int64 [3, T]  in time, height and width; absent where they are those of text
+        i/positions      int64 [3, T]  in time, height and width, or as many axes as a model has; absent where they are those of text
         i/encoded_rows   int64 [E]     the rows of what the encoder gives that follow
         i/encoded        f32 [E, width]
         i/rows, i/logits, i/logits_bf16, i/greedy, i/greedy_margin   as make_family_fixture.py has them
@@ -655,6 +655,20 @@ CASES["paddleocr_vl-bias"] = CASES["paddleocr_vl"] | dict(
                                                           use_bias=True, tie_word_embeddings=False,
                                                           rope_parameters=dict(rope_type="default", rope_theta=10000.0)),
         vision_config=CASES["paddleocr_vl"]["config"]["vision_config"] | dict(image_size=42, hidden_act="gelu")), seed=1)
+# A square of five by five positions; four axes of positions, each of which has a quarter of a head as it lies; text as published.
+CASES["hunyuan_vl"] = dict(
+    config=dict(image_token_id=IMAGE,
+                text_config=TEXT | dict(head_dim=16, rope_parameters=dict(rope_type="dynamic", rope_theta=10000.0, alpha=50.0, factor=1.0, mrope_section=[2, 3, 2, 1])),
+                vision_config=dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2, patch_size=14, max_image_size=70)),
+    patch=14, merge=2, pictures=True, seed=1)
+# Three axes, blocks of nine patches, biases, a head of its own, another rotary embedding.
+CASES["hunyuan_vl-bias"] = CASES["hunyuan_vl"] | dict(
+    config=dict(image_token_id=IMAGE, tie_word_embeddings=False,
+                text_config=TEXT | dict(num_hidden_layers=2, num_key_value_heads=1, head_dim=32, attention_bias=True, tie_word_embeddings=False, rms_norm_eps=1e-6,
+                                        rope_parameters=dict(rope_type="linear", factor=2.0, rope_theta=5000.0, mrope_section=[5, 3, 8])),
+                vision_config=dict(hidden_size=32, intermediate_size=40, num_hidden_layers=1, num_attention_heads=4, patch_size=8, max_image_size=96,
+                                   spatial_merge_size=3, rms_norm_eps=1e-6, hidden_act="gelu_pytorch_tanh")),
+    patch=8, merge=3, seed=1)
 # Rotary positions alone; each patch of a picture is a token, of frames the mean of four.
 CASES["video_llama_3"] = dict(
     config=dict(text_config=TEXT | dict(model_type="qwen2", rope_theta=10000.0), image_token_id=IMAGE, video_token_id=VIDEO,
@@ -802,6 +816,10 @@ def processor_of(case, family):
         return Ernie4_5_VLMoeImageProcessorPil(size=SIZE)
     if family.startswith("paddleocr"):
         return paddle_processor(size=SIZE)
+    if family.startswith("hunyuan"):
+        from transformers.models.hunyuan_vl.image_processing_pil_hunyuan_vl import HunYuanVLImageProcessorPil
+        # As published files say it, whatever the class does.
+        return HunYuanVLImageProcessorPil(size=SIZE, patch_size=case["patch"], merge_size=case["merge"], resample=1)
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
     return Qwen2VLImageProcessorPil(size=SIZE, patch_size=case["patch"], merge_size=case["merge"], **case.get("processor", {}))
 
@@ -1696,8 +1714,11 @@ class PatchPrompt(Prompt):
         self.pixels[kind].append(values)
         self.grids[kind].append(grid)
         self.add([START])
-        self.place(part, VIDEO if part[0] else IMAGE, grid[0] * grid[1] * grid[2] // self.merge**2)
+        self.place(part, VIDEO if part[0] else IMAGE, self.tokens_of(*grid))
         self.add([END])
+
+    def tokens_of(self, frames, rows, columns):
+        return frames * rows * columns // self.merge**2
 
     def show_timed(self, *part):
         values, grid = frames_of(self.case, *part)
@@ -1731,6 +1752,13 @@ class PatchPrompt(Prompt):
                 found[pixels] = torch.cat(self.pixels[kind])
                 found[grid] = torch.tensor(self.grids[kind])
         return found
+
+
+class EdgedPrompt(PatchPrompt):
+    """A token behind each line, one before all and one behind."""
+
+    def tokens_of(self, frames, rows, columns):
+        return rows // self.merge * (columns // self.merge + 1) + 2
 
 
 class ChangingPrompt(Prompt):
@@ -2117,7 +2145,8 @@ def main():
         prompts = [EndedPrompt(parts, i, processor, config) for i, parts in enumerate(ENDED_SOUNDS)]
     elif "merge" in case:
         last = VIDEOS if case.get("timed", "words") != "words" else PROMPTS[-1]
-        prompts = [PatchPrompt(parts, i, processor, case) for i, parts in enumerate([*PROMPTS[:-1], *[last] * ("pictures" not in case)])]
+        kind = EdgedPrompt if family.startswith("hunyuan") else PatchPrompt
+        prompts = [kind(parts, i, processor, case) for i, parts in enumerate([*PROMPTS[:-1], *[last] * ("pictures" not in case)])]
     elif "tiles" in case:
         prompts = [TilePrompt(parts, i, processor, 4, frames) for i, parts in enumerate([*SQUARES, *[FRAMES] * ("stills" not in case)])]
     elif "tiling" in case:

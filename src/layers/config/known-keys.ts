@@ -76,6 +76,8 @@ const MEANINGS: ReadonlyArray<{
       'rope_parameters.mrope_section': [],
       'rope_scaling.alpha': [],
       'rope_scaling.mrope_section': [],
+      'rope_parameters.xdrope_section': [],
+      'rope_scaling.xdrope_section': [],
       rope_interleave: [false],
       rope_interleaved: [false],
       rope_local_base_freq: [],

@@ -51,14 +51,15 @@ export class RopeParameters {
     return this.section?.optional(name, POSITIVE);
   }
 
-  type(): RopeScaling['type'] {
+  type(names: Readonly<Record<string, RopeScaling['type']>> = {}): RopeScaling['type'] {
     const { section } = this;
     if (section === undefined) return 'default';
     const named = (['rope_type', 'type'] as const).filter((key) => !section.isAbsent(key));
     const types = named.map((key) => {
       const spelt = section.raw(key);
-      const type = typeof spelt === 'string' && Object.hasOwn(ALIASES, spelt) ? ALIASES[spelt] : spelt;
-      const found = TYPES.find((known) => known === type);
+      const known = { ...ALIASES, ...names };
+      const type = typeof spelt === 'string' && Object.hasOwn(known, spelt) ? known[spelt] : spelt;
+      const found = TYPES.find((each) => each === type);
       if (!found) section.problem(`${key} must be one of ${TYPES.join(', ')}, found ${describeValue(spelt)}`);
       return found;
     });

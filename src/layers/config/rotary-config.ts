@@ -27,6 +27,8 @@ export interface RotaryConfigOptions {
   readonly keepsF32?: boolean;
   /** Whether `alpha` beside type "dynamic" stretches the base once and for all, as Hunyuan has it. */
   readonly readsAlpha?: boolean;
+  /** Names of types that only files of this family have. */
+  readonly typeNames?: Readonly<Record<string, RopeScaling['type']>>;
 }
 
 /** The properties that a RoPE depends on. */
@@ -143,7 +145,7 @@ function readRope(
   const given = parameters.theta(options.thetaNames ?? 'rope_theta') ?? options.theta;
   if (given === required) parameters.problem('rope_theta is missing');
   const theta = given === required ? 1 : given;
-  const type = parameters.type();
+  const type = parameters.type(options.typeNames);
   // A share of frequencies, and not of a head.
   const factor = type === 'proportional' ? 1 : rotaryFactor(parameters, options);
   const alpha = options.readsAlpha && type === 'dynamic' ? parameters.number('alpha') : undefined;

@@ -7,6 +7,7 @@ import {
   DEEP_INDEX,
   DEEP_ROWS,
   EMBEDDING_ROWS,
+  GRID_IDS,
   INSERTED_ROWS,
   MROPE_IDS,
   MROPE_TABLES,
@@ -24,6 +25,14 @@ export function buildInsertGraph(graph: AtbGraph, kind: GraphKind, hidden: strin
   return merged;
 }
 
+const ROTARY_TENSORS = {
+  cosTable: 'cos_table',
+  sinTable: 'sin_table',
+  cosEmbedding: ROTARY_ROWS.cos,
+  sinEmbedding: ROTARY_ROWS.sin,
+} as const;
+const POSITION = { category: 'POSITIONAL_EMBEDDING', opName: 'positional_embedding' } as const;
+
 /** Positions [tokens] on three axes -> the rows of the rotary tables that all layers read, [tokens, headDim] each. */
 export function buildMropeGraph(
   graph: AtbGraph,
@@ -31,27 +40,36 @@ export function buildMropeGraph(
   sections: readonly number[],
   isInterleaved = false,
 ): void {
-  const tensors = {
-    positionIds: MROPE_IDS.time,
-    cosTable: 'cos_table',
-    sinTable: 'sin_table',
-    cosEmbedding: ROTARY_ROWS.cos,
-    sinEmbedding: ROTARY_ROWS.sin,
-  };
-  const position = { category: 'POSITIONAL_EMBEDDING', opName: 'positional_embedding' } as const;
+  const tensors = { ...ROTARY_TENSORS, positionIds: MROPE_IDS.time };
   const otherIds = [MROPE_IDS.height, MROPE_IDS.width] as const;
-  if (hasOneQuery(kind)) CommonOpBuilderManager.getBuilder(position).build(graph, tensors);
+  if (hasOneQuery(kind)) CommonOpBuilderManager.getBuilder(POSITION).build(graph, tensors);
   else if (isInterleaved)
-    CommonOpBuilderManager.getBuilder({ ...position, embeddingType: 'mrope_sum' }).build(graph, {
+    CommonOpBuilderManager.getBuilder({ ...POSITION, embeddingType: 'mrope_sum' }).build(graph, {
       ...tensors,
       otherIds,
       axisTables: MROPE_TABLES,
     });
   else
-    CommonOpBuilderManager.getBuilder({ ...position, embeddingType: 'mrope', sections }).build(graph, {
+    CommonOpBuilderManager.getBuilder({ ...POSITION, embeddingType: 'mrope', sections }).build(graph, {
       ...tensors,
       otherIds,
     });
+}
+
+/**
+ * The same of `gridAxes`: half of each stretch of a row is a section, of columns, rows and pictures, before which places
+ * in the text may have one.
+ */
+export function buildGridAxesGraph(graph: AtbGraph, kind: GraphKind, sections: readonly number[]): void {
+  const places = 'position_ids';
+  const all = [places, GRID_IDS.column, GRID_IDS.row, GRID_IDS.picture];
+  const [positionIds = places, ...otherIds] = hasOneQuery(kind) ? [] : all.slice(-sections.length);
+  const embedding = hasOneQuery(kind) ? {} : ({ embeddingType: 'mrope_row', sections } as const);
+  CommonOpBuilderManager.getBuilder({ ...POSITION, ...embedding }).build(graph, {
+    ...ROTARY_TENSORS,
+    positionIds,
+    otherIds,
+  });
 }
 
 /** Adds what an encoder has for the layer behind number `level`: `hidden` [tokens, hidden] -> the same shape. */

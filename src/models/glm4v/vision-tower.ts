@@ -1,11 +1,10 @@
 import { type ActivationKind, CommonOpBuilderManager } from '../../common-op-builders/index.js';
-import { type AtbGraph, BaseOperation, dim } from '../../graph/atb-graph.js';
+import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { RotaryAttention } from '../../layers/attention-orders.js';
 import { type AttentionOptions, encoderAttention } from '../../layers/base-attention.js';
 import { BaseLayer } from '../../layers/base-layer.js';
 import { type LayerStep, PreNormLayer } from '../../layers/decoder-layers.js';
-import { gatherRows } from '../../layers/gather-rows.js';
 import { buildLinear } from '../../layers/linear-steps.js';
 import { BaseMLP } from '../../layers/mlp.js';
 import { Module } from '../../layers/module.js';
@@ -14,7 +13,6 @@ import { addResidual } from '../../layers/residual.js';
 import {
   axialRotary,
   lengths,
-  MERGED_PATCHES,
   mergedPatches,
   POSITION_SHARES,
   patches,
@@ -24,7 +22,7 @@ import {
 import { Linear } from '../../weights/linear.js';
 import type { Weights } from '../../weights/weights.js';
 import type { Encoder } from '../base/flash-with-encoder-atb.js';
-import { PatchEmbedding } from '../base/vision/index.js';
+import { buildBlockRows, PatchEmbedding } from '../base/vision/index.js';
 
 /** Of torch's LayerNorm, where nobody says. */
 const MERGER_EPSILON = 1e-5;
@@ -93,12 +91,7 @@ class Glm4vMerger extends BaseLayer {
 
   protected buildLayerGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
     const normed = this.norm.buildGraph(graph, hidden);
-    gatherRows(graph, normed, MERGED_PATCHES, 'merged_hidden');
-    // The checkpoint's kernel is [channels, rows, columns].
-    const transpose = new BaseOperation('Transpose', { perm: [0, 2, 1] }, 'merged_transpose');
-    graph.addOperation(transpose, ['merged_hidden'], ['merged_transposed']);
-    graph.addReshape('merged_transposed', 'merged_rows', [dim(0), dim(1, 2)]);
-    const rows = buildLinear(graph, this.downsample, 'merged_rows', 'downsample_out');
+    const rows = buildLinear(graph, this.downsample, buildBlockRows(graph, normed), 'downsample_out');
     const projected = this.projNorm.buildGraph(graph, buildLinear(graph, this.proj, rows, 'merger_proj_out'));
     CommonOpBuilderManager.getBuilder({
       category: 'ACTIVATION',

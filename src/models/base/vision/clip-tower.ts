@@ -44,14 +44,33 @@ export interface ClipSizes extends ClipLayerSizes {
   readonly taken: readonly number[];
 }
 
+/** What checkpoints call the parts of such a layer. */
+export interface ClipLayerNames {
+  readonly attentionNorm: string;
+  /** Of attention's last projection. */
+  readonly dense: string;
+  readonly mlpNorm: string;
+  readonly up: string;
+  readonly down: string;
+}
+
+const CLIP_NAMES: ClipLayerNames = {
+  attentionNorm: 'layer_norm1',
+  dense: 'out_proj',
+  mlpNorm: 'layer_norm2',
+  up: 'fc1',
+  down: 'fc2',
+};
+
 /**
- * The layers of CLIP, and of SigLIP, under their names in checkpoints: attention that sees all, and an MLP without a gate.
- * `Attention`: whether it is turned by positions.
+ * The layers of CLIP, and of SigLIP, under their names in checkpoints, or others: attention that sees all, and an MLP without
+ * a gate. `Attention`: whether it is turned by positions.
  */
 export function clipLayers(
   weights: Weights,
   { hiddenSize, intermediateSize, numHeads, numLayers, layerNormEps, hiddenAct }: ClipLayerSizes,
   Attention: typeof PositionFreeAttention | typeof RotaryAttention = PositionFreeAttention,
+  { attentionNorm, dense, mlpNorm, up, down }: ClipLayerNames = CLIP_NAMES,
 ): readonly PreNormLayer[] {
   const attention = encoderAttention({
     hiddenSize,
@@ -63,11 +82,11 @@ export function clipLayers(
   return Array.from({ length: numLayers }, (_, layerId) => {
     const at = weights.at(layerId);
     return new PreNormLayer(layerId, at, {
-      inputLayernorm: norm(at.at('layer_norm1')),
-      selfAttn: new Attention(layerId, attention, at.at('self_attn'), { dense: 'out_proj' }),
-      postAttentionLayernorm: norm(at.at('layer_norm2')),
+      inputLayernorm: norm(at.at(attentionNorm)),
+      selfAttn: new Attention(layerId, attention, at.at('self_attn'), { dense }),
+      postAttentionLayernorm: norm(at.at(mlpNorm)),
       mlp: new UngatedMLP({ hiddenSize, intermediateSize, hiddenAct, mlpBias: true }, at.at('mlp'), {
-        names: { up: 'fc1', down: 'fc2' },
+        names: { up, down },
       }),
     });
   });

@@ -1,4 +1,5 @@
 export * from './block-mean.js';
+export * from './block-rows.js';
 export * from './clip-tower.js';
 export * from './config.js';
 export * from './feature-layer.js';

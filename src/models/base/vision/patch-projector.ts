@@ -1,12 +1,11 @@
-import { type AtbGraph, BaseOperation, dim } from '../../../graph/atb-graph.js';
+import type { AtbGraph } from '../../../graph/atb-graph.js';
 import type { GraphKind } from '../../../graph/graph-kind.js';
 import { BaseLayer } from '../../../layers/base-layer.js';
-import { gatherRows } from '../../../layers/gather-rows.js';
 import { buildLinear } from '../../../layers/linear-steps.js';
 import { BaseRMSNorm } from '../../../layers/norms.js';
-import { MERGED_PATCHES } from '../../../step-inputs/index.js';
 import { Linear } from '../../../weights/linear.js';
 import type { Weights } from '../../../weights/weights.js';
+import { buildBlockRows } from './block-rows.js';
 import type { PixtralModel } from './pixtral-tower.js';
 import { RowProjector, type RowProjectorSizes } from './row-projector.js';
 
@@ -40,12 +39,9 @@ export class PatchProjector extends BaseLayer {
   }
 
   protected buildLayerGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
-    const blocks = gatherRows(graph, this.norm.buildGraph(graph, hidden), MERGED_PATCHES, 'merged_hidden');
     // The checkpoint puts patches side by side channel by channel.
-    const transpose = new BaseOperation('Transpose', { perm: [0, 2, 1] }, 'merged_transpose');
-    graph.addOperation(transpose, [blocks], ['merged_transposed']);
-    graph.addReshape('merged_transposed', 'merged_rows', [dim(0), dim(1, 2)]);
-    const merged = buildLinear(graph, this.merge, 'merged_rows', 'patch_merger_out');
+    const rows = buildBlockRows(graph, this.norm.buildGraph(graph, hidden));
+    const merged = buildLinear(graph, this.merge, rows, 'patch_merger_out');
     return this.projector.buildGraph(graph, kind, merged);
   }
 }
