@@ -12,6 +12,7 @@ export {
 export { boundedPicture, boundedSize, type PatchBounds } from './image/bounded.js';
 export { type CanvasSizes, canvasGrid, canvasOf, coveringGrid, coveringTiles } from './image/canvas.js';
 export { type AreaSizes, areaTiles, coveringAreaGrid } from './image/covering-area.js';
+export { type Cut, cutOut } from './image/cut.js';
 export { decodePicture, PICTURE_LIMITS, type PictureLimits } from './image/decode.js';
 export { fitBlocks, type PatchBudget } from './image/fit.js';
 export { fittedGrid, fittedTiles } from './image/fitted-tiles.js';

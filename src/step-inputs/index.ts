@@ -1,6 +1,12 @@
 export { ALIBI_MASK, alibiMask, TOKEN_SEQUENCES, tokenSequences } from './alibi.js';
 export { AXIS_POSITIONS, axisPositions } from './axis-positions.js';
-export { BUCKETED_POSITIONS, bucketedPositions, bucketsOf, gridPositions } from './bucketed-positions.js';
+export {
+  BUCKETED_POSITIONS,
+  bucketedPositions,
+  bucketsByProduct,
+  bucketsOf,
+  gridPositions,
+} from './bucketed-positions.js';
 export { ENDED_ROWS, type EndedRowSizes, endedRows } from './ended-rows.js';
 export { BLOCK_TOKENS, blockTokens, entries, entryPositions, entrySlots } from './entries.js';
 export { FRAME_ROWS, FRAME_SHARES, FRAME_TABLE, frameMeans, frameTimes } from './frames.js';
@@ -54,6 +60,7 @@ export {
   WINDOW_LENS,
   windowLens,
 } from './patches.js';
+export { PERCEIVING, perceiving } from './perceiving.js';
 export { positions, positionsPastPadding } from './positions.js';
 export { QUERY_SCALES, queryScales } from './query-scales.js';
 export type { FrequencyRecipe, InputRecipe, RotaryRecipe } from './recipe.js';

@@ -33,3 +33,38 @@ describe("lines about Gemma 3's pictures", () => {
     expect([...behind.tokens]).to.deep.equal([2, START, ...rows, END, 4, 91]);
   });
 });
+
+describe("the token about Idefics 2's pictures", () => {
+  const TEXTS: Readonly<Record<number, string>> = { 90: 'In', 91: ' in', 92: '\n', 93: '<x>' };
+  const encode = Object.assign(
+    (text: string) => (/^<fake_token_around_image> In$/.test(text) ? [START, 77] : [START]),
+    { textOf: (id: number) => TEXTS[id] ?? '' },
+  );
+  let checkpoint: ReturnType<typeof visionCheckpoint>;
+  let processor: MediaProcessor;
+  before(async () => {
+    checkpoint = visionCheckpoint('idefics2');
+    const found = await (await getModel(checkpoint.path)).getMediaProcessor(encode);
+    if (!found) throw new Error('no processor');
+    processor = found;
+  });
+  after(() => checkpoint.remove());
+
+  it('stands once between pictures, and has a space between itself and a word', async () => {
+    const pieces = await processor.process(await mediaFiles(0, 40, 30, 1), 'it', 0, 1);
+    const thing = { kind: 'image', pieces } as const;
+    const parts = Array.from({ length: 5 }, () => [IMAGE, IMAGE, IMAGE, IMAGE, START]).flat();
+    const { tokens } = placeInserts([90, IMAGE, IMAGE, 90], [thing, thing], processor);
+    expect([...tokens]).to.deep.equal([90, START, ...parts, ...parts, 77]);
+    for (const behind of [91, 92, 93])
+      expect(placeInserts([IMAGE, behind], [thing], processor).tokens.at(-1)).to.equal(behind);
+  });
+
+  it('is about quarters, which a picture of one row has not', async () => {
+    const refused = await processor.process(await mediaFiles(0, 40, 1, 1), 'it', 0, 1).then(
+      () => 'nothing was refused',
+      (error: Error) => error.message,
+    );
+    expect(refused).to.match(/MEDIA_UNSUPPORTED.*two pixels along each side.*40 x 1 pixels/);
+  });
+});

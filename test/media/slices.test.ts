@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { AtbError } from '../../src/errors.js';
 import { type PictureSize, patchesOf, slicePlan, slicesOf } from '../../src/media/index.js';
-import { bucketsOf } from '../../src/step-inputs/index.js';
+import { bucketsByProduct, bucketsOf } from '../../src/step-inputs/index.js';
 import { picture, pictureFixtures, sha256 } from './pictures.js';
 
 describe('slices of pictures', () => {
@@ -52,5 +52,8 @@ describe('slices of pictures', () => {
       const found = bucketsOf(index + 1, 70);
       expect(sha256(new Uint8Array(found.buffer)).slice(0, 16), `${index + 1} patches`).to.equal(expected);
     }
+    // Where Idefics 2 has products, a border goes to the other side: of 49 patches the 29th and the 43rd.
+    expect([...bucketsByProduct(49, 70)].slice(27, 30)).to.deep.equal([38, 39, 41]);
+    expect([...bucketsByProduct(49, 70)].slice(41, 44)).to.deep.equal([58, 60, 61]);
   });
 });
