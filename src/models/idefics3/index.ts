@@ -1,5 +1,5 @@
 import { registerModel, routerOf } from '../../router/index.js';
-import { bucketedPositions } from '../../step-inputs/index.js';
+import { bucketedPositions, bucketsByProduct } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashInsertingATB } from '../base/inserting-text-atb.js';
 import { besideHead } from '../base/text-within.js';
@@ -23,7 +23,7 @@ export class FlashIdefics3ForCausalLMATB extends FlashInsertingATB<Idefics3Confi
     const within = weights.at('model');
     const connector = new Connector(config, within.at('connector.modality_projection'));
     this.encoderModule = new SquareSiglipTower(config, within.at('vision_model'), connector, {
-      positions: bucketedPositions,
+      positions: (side) => bucketedPositions(side, bucketsByProduct),
     });
   }
 }
