@@ -23,34 +23,15 @@ import type { TensorRef, Weights } from '../../weights/weights.js';
 import {
   CONFORMER_EPSILON,
   ConformerLayer,
-  HalfStep,
+  causalConv,
   HalvedFront,
-  LightConv,
+  normedHalfStep,
+  PlainProduct,
   RelativeAttention,
-  type RowProduct,
   SoundTower,
   TimeNorm,
 } from '../base/audio/index.js';
 import type { Gemma3nAudioConfig, Gemma3nWholeConfig } from './config.js';
-
-/** A product without bounds or bias. */
-class Product extends Module implements RowProduct {
-  readonly linear: Linear;
-
-  constructor(
-    private readonly name: string,
-    weights: Weights,
-    key: string,
-    { inFeatures, outFeatures }: { readonly inFeatures: number; readonly outFeatures: number },
-  ) {
-    super();
-    this.linear = Linear.load(weights, { name, parts: [{ name: key, outFeatures }], inFeatures });
-  }
-
-  buildGraph(graph: AtbGraph, input: string): string {
-    return buildLinear(graph, this.linear, input, `${this.name}_out`);
-  }
-}
 
 /**
  * Some rows of a sound, the word that fills it up and that of its end, normed and brought to the size of words: [rows, hidden]
@@ -105,7 +86,7 @@ export function gemma3nSoundTower(
   embedder: Weights,
 ): SoundTower {
   const { hiddenSize, numLayers, numHeads, channels, span, taps, softcap, melBins, groupEps, every } = audio;
-  const product = (...of: ConstructorParameters<typeof Product>) => new Product(...of);
+  const product = (...of: ConstructorParameters<typeof PlainProduct>) => new PlainProduct(...of);
   const front = tower.at('subsample_conv_projection');
   const [, { wide: firstBins }, { wide: secondBins }] = wholePlanesOf(1, melBins);
   const part = (index: 0 | 1) => {
@@ -122,7 +103,7 @@ export function gemma3nSoundTower(
     const projections = result.at('attn');
     const norm = (weights: Weights) => new BaseRMSNorm(weights, hiddenSize, CONFORMER_EPSILON);
     return new ConformerLayer(layerId, at, {
-      first: new HalfStep('first', sizes, at.at('ffw_layer_start'), product),
+      first: normedHalfStep('first', sizes, at.at('ffw_layer_start'), product),
       beforeAttention: norm(result.at('pre_attn_norm')),
       attention: new RelativeAttention(
         { hiddenSize, numHeads, softcap, keyScale: 1 },
@@ -130,8 +111,8 @@ export function gemma3nSoundTower(
         product,
       ),
       afterAttention: norm(result.at('post_norm')),
-      conv: new LightConv(sizes, at.at('lconv1d'), product),
-      second: new HalfStep('second', sizes, at.at('ffw_layer_end'), product),
+      conv: causalConv(sizes, at.at('lconv1d'), product),
+      second: normedHalfStep('second', sizes, at.at('ffw_layer_end'), product),
       norm: norm(at.at('norm')),
     });
   });

@@ -10,10 +10,10 @@ import type { Weights } from '../../weights/weights.js';
 import {
   CONFORMER_EPSILON,
   ConformerLayer,
-  HalfStep,
+  causalConv,
   HalvedFront,
-  LightConv,
   type MakesProduct,
+  normedHalfStep,
   RelativeAttention,
   SoundTower,
 } from '../base/audio/index.js';
@@ -69,7 +69,7 @@ export function gemma4SoundTower(
     const attention = at.at('self_attn');
     const norm = (name: string) => new BaseRMSNorm(at.at(name), hiddenSize, CONFORMER_EPSILON);
     return new ConformerLayer(layerId, at, {
-      first: new HalfStep('first', audio, at.at('feed_forward1'), product),
+      first: normedHalfStep('first', audio, at.at('feed_forward1'), product),
       beforeAttention: norm('norm_pre_attn'),
       attention: new RelativeAttention(
         { hiddenSize, numHeads, softcap, keyScale: KEY_SCALE },
@@ -77,8 +77,8 @@ export function gemma4SoundTower(
         product,
       ),
       afterAttention: norm('norm_post_attn'),
-      conv: new LightConv(audio, at.at('lconv1d'), product),
-      second: new HalfStep('second', audio, at.at('feed_forward2'), product),
+      conv: causalConv(audio, at.at('lconv1d'), product),
+      second: normedHalfStep('second', audio, at.at('feed_forward2'), product),
       norm: norm('norm_out'),
     });
   });

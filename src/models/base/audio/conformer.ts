@@ -5,10 +5,12 @@ import { BaseLayer } from '../../../layers/base-layer.js';
 import type { LayerStep } from '../../../layers/decoder-layers.js';
 import { addGated, addSigmoid } from '../../../layers/gate.js';
 import { gatherRows } from '../../../layers/gather-rows.js';
+import { buildLinear } from '../../../layers/linear-steps.js';
 import { Module } from '../../../layers/module.js';
 import { BaseRMSNorm, type NormStep } from '../../../layers/norms.js';
 import { addResidual, addScaled } from '../../../layers/residual.js';
 import { SOUND_CONTEXT } from '../../../step-inputs/index.js';
+import { Linear } from '../../../weights/linear.js';
 import { constantWeight, flattened, transposed } from '../../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../../weights/weights.js';
 
@@ -24,6 +26,27 @@ export type MakesProduct = (
   key: string,
   sizes: { readonly inFeatures: number; readonly outFeatures: number },
 ) => RowProduct;
+
+/** A product without bounds, with a bias where that is said, perhaps by a convolution over single rows. */
+export class PlainProduct extends Module implements RowProduct {
+  readonly linear: Linear;
+
+  constructor(
+    private readonly name: string,
+    weights: Weights,
+    key: string,
+    { inFeatures, outFeatures }: { readonly inFeatures: number; readonly outFeatures: number },
+    { hasBias = false, isConv = false }: { readonly hasBias?: boolean; readonly isConv?: boolean } = {},
+  ) {
+    super();
+    const part = { name: key, outFeatures, ...(isConv && { kernel: [inFeatures, 1] }) };
+    this.linear = Linear.load(weights, { name, parts: [part], inFeatures, hasBias });
+  }
+
+  buildGraph(graph: AtbGraph, input: string): string {
+    return buildLinear(graph, this.linear, input, `${this.name}_out`);
+  }
+}
 
 /** What layers of a conformer are told. */
 export interface ConformerSizes {
@@ -49,84 +72,86 @@ function addActivation(graph: AtbGraph, kind: ActivationKind, input: string, out
   return out;
 }
 
-/** x + share * norm(down(act(up(norm(x))))): half of an MLP, of which a layer has two. */
-export class HalfStep extends Module implements LayerStep {
+/** What half an MLP is made of. */
+export interface HalfStepParts {
   readonly before: NormStep;
   readonly up: RowProduct;
   readonly down: RowProduct;
   readonly after: NormStep;
+}
+
+/** x + share * after(down(act(up(before(x))))): half of an MLP, of which a layer has two. */
+export class HalfStep extends Module implements LayerStep {
+  readonly parts: readonly Module[];
 
   /** `name` tells the two apart in graphs. */
   constructor(
     private readonly name: string,
-    private readonly sizes: ConformerSizes,
-    weights: Weights,
-    product: MakesProduct,
+    private readonly sizes: Pick<ConformerSizes, 'hiddenAct' | 'share'>,
+    private readonly steps: HalfStepParts,
   ) {
     super();
-    const { hiddenSize } = sizes;
-    const norm = (key: string) =>
-      new BaseRMSNorm(weights.at(key), hiddenSize, CONFORMER_EPSILON, undefined, `${name}_${key}`);
-    const inner = 4 * hiddenSize;
-    this.before = norm('pre_layer_norm');
-    this.up = product(`${name}_up`, weights, 'ffw_layer_1', { inFeatures: hiddenSize, outFeatures: inner });
-    this.down = product(`${name}_down`, weights, 'ffw_layer_2', {
-      inFeatures: inner,
-      outFeatures: hiddenSize,
-    });
-    this.after = norm('post_layer_norm');
+    const { before, up, down, after } = steps;
+    this.parts = [before, up, down, after];
   }
 
   buildGraph(graph: AtbGraph, _kind: GraphKind, input: string): string {
     const { name } = this;
-    const up = this.up.buildGraph(graph, this.before.buildGraph(graph, input));
-    const down = this.down.buildGraph(graph, addActivation(graph, this.sizes.hiddenAct, up, `${name}_act`));
-    const part = addScaled(graph, this.after.buildGraph(graph, down), this.sizes.share, `${name}_share`);
+    const { before, up, down, after } = this.steps;
+    const { hiddenAct, share } = this.sizes;
+    const inner = up.buildGraph(graph, before.buildGraph(graph, input));
+    const result = down.buildGraph(graph, addActivation(graph, hiddenAct, inner, `${name}_act`));
+    const part = addScaled(graph, after.buildGraph(graph, result), share, `${name}_share`);
     return addResidual(graph, input, part, `${name}_residual`);
   }
 }
 
-/**
- * x + end(act(norm(conv(glu(start(norm(x))))))): each channel's convolution over a row and those before it, whose weight is
- * [channels, 1, taps].
- */
-export class LightConv extends Module implements LayerStep {
+/** Half an MLP, four times as wide as its input, between two norms, as the Universal Speech Model has it. */
+export function normedHalfStep(
+  name: string,
+  sizes: ConformerSizes,
+  weights: Weights,
+  product: MakesProduct,
+): HalfStep {
+  const { hiddenSize } = sizes;
+  const inner = 4 * hiddenSize;
+  const norm = (key: string) =>
+    new BaseRMSNorm(weights.at(key), hiddenSize, CONFORMER_EPSILON, undefined, `${name}_${key}`);
+  return new HalfStep(name, sizes, {
+    before: norm('pre_layer_norm'),
+    up: product(`${name}_up`, weights, 'ffw_layer_1', { inFeatures: hiddenSize, outFeatures: inner }),
+    down: product(`${name}_down`, weights, 'ffw_layer_2', { inFeatures: inner, outFeatures: hiddenSize }),
+    after: norm('post_layer_norm'),
+  });
+}
+
+/** What the convolution of a layer is made of. */
+export interface LightConvParts {
   readonly before: NormStep;
+  /** Gives twice as many channels as the convolution has: what goes into it, and gates of it. */
   readonly start: RowProduct;
   readonly after: NormStep;
   readonly end: RowProduct;
-  private readonly weight: TensorRef;
-  private readonly zeros: TensorRef;
+  /** Of each channel over rows: [rows, channels] -> the same shape. */
+  readonly conv: RowProduct;
+}
+
+/** x + end(act(after(conv(glu(start(before(x))))))). */
+export class LightConv extends Module implements LayerStep {
+  readonly parts: readonly Module[];
 
   constructor(
-    private readonly sizes: ConformerSizes,
-    weights: Weights,
-    product: MakesProduct,
+    private readonly hiddenAct: ActivationKind,
+    private readonly steps: LightConvParts,
   ) {
     super();
-    const { hiddenSize, taps, rmsNormEps } = sizes;
-    const norm = (key: string) =>
-      new BaseRMSNorm(weights.at(key), hiddenSize, rmsNormEps, undefined, `conv_${key}`);
-    this.before = norm('pre_layer_norm');
-    this.start = product('conv_start', weights, 'linear_start', {
-      ...{ inFeatures: hiddenSize, outFeatures: 2 * hiddenSize },
-    });
-    const conv = weights.at('depthwise_conv1d');
-    this.weight = transposed(flattened(conv.get('weight', [hiddenSize, 1, taps])));
-    this.zeros = constantWeight(conv.path('row_before'), [1, hiddenSize], 0);
-    this.after = norm('conv_norm');
-    this.end = product('conv_end', weights, 'linear_end', {
-      inFeatures: hiddenSize,
-      outFeatures: hiddenSize,
-    });
-  }
-
-  override getWeights(): TensorRef[] {
-    return [...super.getWeights(), this.weight, this.zeros];
+    const { before, start, after, end, conv } = steps;
+    this.parts = [before, start, after, end, conv];
   }
 
   buildGraph(graph: AtbGraph, _kind: GraphKind, input: string): string {
-    const started = this.start.buildGraph(graph, this.before.buildGraph(graph, input));
+    const { before, start, after, end, conv } = this.steps;
+    const started = start.buildGraph(graph, before.buildGraph(graph, input));
     const halves = ['conv_value', 'conv_gate'];
     graph.addOperation(
       new BaseOperation('Split', { splitDim: 1, splitNum: 2 }, 'conv_split'),
@@ -134,13 +159,29 @@ export class LightConv extends Module implements LayerStep {
       halves,
     );
     const gated = addGated(graph, 'conv_value', addSigmoid(graph, 'conv_gate'));
-    const normed = this.after.buildGraph(graph, this.buildConvGraph(graph, gated));
-    const acted = addActivation(graph, this.sizes.hiddenAct, normed, 'conv_act');
-    return addResidual(graph, input, this.end.buildGraph(graph, acted), 'conv_residual');
+    const normed = after.buildGraph(graph, conv.buildGraph(graph, gated));
+    const acted = addActivation(graph, this.hiddenAct, normed, 'conv_act');
+    return addResidual(graph, input, end.buildGraph(graph, acted), 'conv_residual');
+  }
+}
+
+/** Each channel's convolution over a row and those before it, whose weight is [channels, 1, taps]. */
+class CausalTaps extends Module implements RowProduct {
+  private readonly weight: TensorRef;
+  private readonly zeros: TensorRef;
+
+  constructor(weights: Weights, { hiddenSize, taps }: ConformerSizes) {
+    super();
+    this.weight = transposed(flattened(weights.get('weight', [hiddenSize, 1, taps])));
+    this.zeros = constantWeight(weights.path('row_before'), [1, hiddenSize], 0);
+  }
+
+  override getWeights(): TensorRef[] {
+    return [this.weight, this.zeros];
   }
 
   /** [rows, channels] -> `conv_out`, of the same shape. */
-  private buildConvGraph(graph: AtbGraph, rows: string): string {
+  buildGraph(graph: AtbGraph, rows: string): string {
     const concat = new BaseOperation('Concat', { concatDim: 0 }, 'conv_padded');
     graph.addOperation(concat, [rows, this.zeros.name], ['conv_padded']);
     const seen = gatherRows(graph, 'conv_padded', SOUND_CONTEXT.taps, 'conv_seen');
@@ -150,6 +191,22 @@ export class LightConv extends Module implements LayerStep {
     graph.addOperation(sum, ['conv_products'], ['conv_out']);
     return 'conv_out';
   }
+}
+
+/** The convolution of a layer of the Universal Speech Model, with as many channels as rows have numbers. */
+export function causalConv(sizes: ConformerSizes, weights: Weights, product: MakesProduct): LightConv {
+  const { hiddenSize, rmsNormEps, hiddenAct } = sizes;
+  const norm = (key: string) =>
+    new BaseRMSNorm(weights.at(key), hiddenSize, rmsNormEps, undefined, `conv_${key}`);
+  return new LightConv(hiddenAct, {
+    before: norm('pre_layer_norm'),
+    start: product('conv_start', weights, 'linear_start', {
+      ...{ inFeatures: hiddenSize, outFeatures: 2 * hiddenSize },
+    }),
+    after: norm('conv_norm'),
+    end: product('conv_end', weights, 'linear_end', { inFeatures: hiddenSize, outFeatures: hiddenSize }),
+    conv: new CausalTaps(weights.at('depthwise_conv1d'), sizes),
+  });
 }
 
 /** The parts of a layer of a conformer. */

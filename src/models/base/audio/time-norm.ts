@@ -2,9 +2,10 @@ import type { FloatDType } from '../../../dtype.js';
 import { type AtbGraph, BaseOperation, dim } from '../../../graph/atb-graph.js';
 import { addNarrowed, addWidened } from '../../../layers/casts.js';
 import { gatherRows } from '../../../layers/gather-rows.js';
+import { addInverseRoot } from '../../../layers/inverse-root.js';
 import { Module } from '../../../layers/module.js';
 import type { NormStep } from '../../../layers/norms.js';
-import { addPair, addResidual, addScaled } from '../../../layers/residual.js';
+import { addPair, addResidual } from '../../../layers/residual.js';
 import type { TimeGroup } from '../../../step-inputs/index.js';
 import { constantWeight, inF32 } from '../../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../../weights/weights.js';
@@ -59,7 +60,13 @@ export class TimeNorm extends Module implements NormStep {
     const squares = addPair(graph, 'ELEWISE_MUL', distance, distance, `${name}_squares`);
     const variance = this.buildMeansGraph(graph, squares, `${name}_variance`);
     const wide = addWidened(graph, variance, dtype, `${name}_variance_wide`);
-    const root = this.buildRootGraph(graph, addResidual(graph, wide, this.epsilon.name, `${name}_positive`));
+    const positive = addResidual(graph, wide, this.epsilon.name, `${name}_positive`);
+    const root = addInverseRoot(
+      graph,
+      positive,
+      name,
+      dtype === 'f32' ? `${name}_scale` : `${name}_scale_wide`,
+    );
     const scale = addNarrowed(graph, root, dtype, `${name}_scale`);
     const normed = addPair(graph, 'ELEWISE_MUL', distance, scale, `${name}_normed`);
     graph.addReshape(normed, `${name}_normed_times`, [dim(0), bins, channels]);
@@ -79,25 +86,5 @@ export class TimeNorm extends Module implements NormStep {
     graph.addReshape(`${out}_sums`, `${out}_list`, [dim(0, 1), dim(2)]);
     const sums = gatherRows(graph, `${out}_list`, places, `${out}_sum_rows`);
     return addPair(graph, 'ELEWISE_MUL', sums, shares, out);
-  }
-
-  /**
-   * 1 / sqrt(x) of f32, as e^(-ln(x) / 2). ATB has neither root nor exponential: e^y is sigmoid(y) / sigmoid(-y).
-   */
-  private buildRootGraph(graph: AtbGraph, x: string): string {
-    const { name, dtype } = this;
-    const [log, out] = [`${name}_log`, dtype === 'f32' ? `${name}_scale` : `${name}_scale_wide`];
-    graph.addOperation(
-      new BaseOperation('Activation', { activationType: 'ACTIVATION_LOG' }, log),
-      [x],
-      [log],
-    );
-    const [above, below] = [-0.5, 0.5].map((share, index) => {
-      const scaled = addScaled(graph, log, share, `${name}_power_${index}`);
-      const sigmoid = `${name}_sigmoid_${index}`;
-      graph.addOperation(new BaseOperation('Sigmoid', {}, sigmoid), [scaled], [sigmoid]);
-      return sigmoid;
-    }) as [string, string];
-    return addPair(graph, 'ELEWISE_REALDIV', above, below, out);
   }
 }
