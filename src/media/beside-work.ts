@@ -13,7 +13,7 @@ import { middleSquare } from './image/square.js';
 import { tilesOf } from './image/tiles.js';
 import { tilingOf } from './image/tilings.js';
 import { cmykToRgb, upperBytes } from './image/to-rgb.js';
-import { logMel } from './sound/log-mel.js';
+import { logMel, paddedLogMel } from './sound/log-mel.js';
 import { magnitudeMel } from './sound/magnitude-mel.js';
 import { resample } from './sound/resample.js';
 
@@ -39,6 +39,7 @@ export const WORK = {
   changedBlocks,
   resample,
   logMel,
+  paddedLogMel,
   magnitudeMel,
 };
 export type Work = typeof WORK;

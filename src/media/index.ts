@@ -67,6 +67,7 @@ export {
   MEL_RATE,
   MEL_TAIL,
   type MelSpan,
+  paddedLogMel,
 } from './sound/log-mel.js';
 export { type MagnitudeMel, magnitudeMel } from './sound/magnitude-mel.js';
 export { FILTER_REACH, resample } from './sound/resample.js';

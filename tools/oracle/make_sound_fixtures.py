@@ -6,14 +6,19 @@
 
 Sounds are those of make_media_fixtures.sound. For each length and number of bins: how many samples are looked at, silence
 among them, how many frames are heard of them, and of some (numbers first) every eighth bin of the log-mel spectrogram by the
-extractor's numpy path. Of those that hear magnitudes, `by` says how.
+extractor's numpy path. Of those that hear magnitudes, `by` says how; `padded` ones
+are Granite Speech's, whose frames have a partner.
 """
 
 import json
 import pathlib
 import sys
+import types
 
 import numpy
+import torch
+from transformers.audio_utils import mel_filter_bank
+from transformers.models.granite_speech import feature_extraction_granite_speech as module
 from transformers import Gemma3nAudioFeatureExtractor, Gemma4AudioFeatureExtractor, WhisperFeatureExtractor
 
 from make_media_fixtures import sound
@@ -61,6 +66,41 @@ def heard_by_magnitude(extractor, samples, seed):
     return extractor._extract_spectrogram(numpy.pad(wave, (0, silence)), mask)
 
 
+class MelOfTorchaudio:
+    """`torchaudio.transforms.MelSpectrogram`, with what it has where its caller is silent: [1, samples] -> [1, bins, frames], f64."""
+
+    def __init__(self, sample_rate, n_fft, win_length, hop_length, n_mels):
+        self.by = dict(n_fft=n_fft, win_length=win_length, hop_length=hop_length, window=torch.hann_window(win_length, dtype=torch.float64),
+                       center=True, pad_mode="reflect", return_complex=True)
+        self.filters = torch.tensor(mel_filter_bank(n_fft // 2 + 1, n_mels, 0.0, sample_rate / 2, sample_rate, norm=None, mel_scale="htk"))
+
+    def to(self, _device):
+        return self
+
+    def __call__(self, wave):
+        powers = torch.stft(wave.double(), **self.by).abs() ** 2
+        return self.filters.T @ powers
+
+
+def pairing_extractor(**hearing):
+    """Granite Speech's extractor, for which torchaudio need not be there; in float64."""
+    module.requires_backends = lambda *_: None
+    module.torchaudio = types.SimpleNamespace(transforms=types.SimpleNamespace(MelSpectrogram=MelOfTorchaudio))
+    return module.GraniteSpeechFeatureExtractor(**hearing)
+
+
+def heard_in_pairs(extractor, samples, seed):
+    """What the extractor gives of a sound: pairs of frames [1, rows, 2 * bins] in float64."""
+    return extractor(sound(samples, seed).astype(numpy.float32) / 32768)
+
+
+def pairs_of(samples):
+    """Frames that have another beside them, of a spectrogram with as many bins as published."""
+    mel = heard_in_pairs(pairing_extractor(), samples, samples % 7)["input_features"][0].reshape(-1, 80).numpy()
+    frames = len(mel)
+    return written(samples, 80, samples, mel.T, [0, 1, frames // 2, frames - 1]) | dict(padded=True)
+
+
 def magnitude_of(samples, extractor):
     mel, mask = heard_by_magnitude(extractor, samples, samples % 7)
     frames = int(mask.sum())
@@ -85,6 +125,7 @@ def main():
               magnitude_of(4001, Gemma4AudioFeatureExtractor(feature_size=16, fft_overdrive=True, preemphasis=0.9, min_frequency=90.0,
                                                              per_bin_mean=[0.25 * i for i in range(16)],
                                                              per_bin_stddev=[1 + 0.125 * i for i in range(16)]))]
+    cases += [pairs_of(8123), pairs_of(8000)]
     rows = ",\n".join(json.dumps(case, separators=(",", ":")) for case in cases)
     pathlib.Path(out).write_text(f"[\n{rows}\n]\n")
 

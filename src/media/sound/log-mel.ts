@@ -1,4 +1,5 @@
-import { heardBy, melFilters, SLANEY } from './mel-filters.js';
+import { Magnitudes } from './magnitudes.js';
+import { HTK, heardBy, type MelFilter, melFilters, SLANEY } from './mel-filters.js';
 
 /** Whisper's numbers. */
 export const MEL_RATE = 16_000;
@@ -20,24 +21,28 @@ export interface MelSpan {
 /** Frames behind those that begin within a sound which hear its end. */
 export const MEL_TAIL = 2;
 
+/** How powers of a frame's spectrum are heard. */
+interface PowerMel {
+  readonly filters: readonly MelFilter[];
+  /** Of WINDOW samples: their powers go to `result`. */
+  powers(frame: Float64Array, result: Float64Array): void;
+  /** Of a spectrum. */
+  readonly frequencies: number;
+}
+
 /**
- * Whisper's log-mel spectrogram of sound at 16 kHz, in f64 (arXiv:2212.04356, section 2.2; transformers 5.24,
- * `WhisperFeatureExtractor`): Hann windows of 25 ms each 10 ms, powers, triangles on Slaney's mel scale, log10 within 8 of
- * the largest, then (x + 4) / 4. Returns [span.frames, bins] in f32.
+ * A log-mel spectrogram of sound at 16 kHz, in f64: Hann windows of 25 ms each 10 ms, powers, triangles over them, log10 within
+ * 8 of the largest, then (x + 4) / 4. Returns [span.frames, bins] in f32.
  */
-export function logMel(samples: Float32Array, bins: number, span: MelSpan): Float32Array {
-  const length = Math.min(samples.length, span.samples);
-  const filters = melFilters(SLANEY, {
-    bins,
-    frequencies: BINS,
-    low: 0,
-    high: MEL_RATE / 2,
-    top: MEL_RATE / 2,
-  });
-  const dft = new RealDft();
+function logPowerMel(
+  samples: Float32Array,
+  { filters, frequencies, ...by }: PowerMel,
+  span: MelSpan,
+): Float32Array {
+  const [length, bins] = [Math.min(samples.length, span.samples), filters.length];
   const values = new Float64Array(span.frames * bins).fill(Math.log10(FLOOR));
   const frame = new Float64Array(WINDOW);
-  const power = new Float64Array(BINS);
+  const power = new Float64Array(frequencies);
   let largest = Number.NEGATIVE_INFINITY;
   for (let i = 0; i < span.frames; i++) {
     for (let n = 0; n < WINDOW; n++) {
@@ -47,7 +52,7 @@ export function logMel(samples: Float32Array, bins: number, span: MelSpan): Floa
     }
     // Of silence there is nothing to compute.
     if (frame.every((value) => value === 0)) continue;
-    dft.powers(frame, power);
+    by.powers(frame, power);
     for (const [mel, filter] of filters.entries()) {
       const value = Math.log10(Math.max(heardBy(filter, power), FLOOR));
       values[i * bins + mel] = value;
@@ -56,6 +61,38 @@ export function logMel(samples: Float32Array, bins: number, span: MelSpan): Floa
   }
   return Float32Array.from(values, (value) => (Math.max(value, largest - 8) + 4) / 4);
 }
+
+/**
+ * Whisper's (arXiv:2212.04356, section 2.2; transformers 5.24, `WhisperFeatureExtractor`): triangles on Slaney's mel scale.
+ * Returns [span.frames, bins] in f32.
+ */
+export function logMel(samples: Float32Array, bins: number, span: MelSpan): Float32Array {
+  const filters = melFilters(SLANEY, { ...FULL_RANGE, bins, frequencies: BINS });
+  const dft = new RealDft();
+  const powers = (frame: Float64Array, result: Float64Array): void => dft.powers(frame, result);
+  return logPowerMel(samples, { filters, powers, frequencies: BINS }, span);
+}
+
+/** Samples, silence included, of which torchaudio's spectra are computed in `GraniteSpeechFeatureExtractor`. */
+const PADDED = 512;
+
+/**
+ * The same on HTK's mel scale over the spectra of longer frames, silent at their ends (transformers 5.24,
+ * `GraniteSpeechFeatureExtractor`). Returns [span.frames, bins] in f32.
+ */
+export function paddedLogMel(samples: Float32Array, bins: number, span: MelSpan): Float32Array {
+  const frequencies = PADDED / 2 + 1;
+  const filters = melFilters(HTK, { ...FULL_RANGE, bins, frequencies });
+  const magnitudes = new Magnitudes(PADDED);
+  const powers = (frame: Float64Array, result: Float64Array): void => {
+    magnitudes.of(frame, result);
+    for (const [k, magnitude] of result.entries()) result[k] = magnitude ** 2;
+  };
+  return logPowerMel(samples, { filters, powers, frequencies }, span);
+}
+
+/** Of triangles. */
+const FULL_RANGE = { low: 0, high: MEL_RATE / 2, top: MEL_RATE / 2 };
 
 /** The least power that a frame has. */
 const FLOOR = 1e-10;
