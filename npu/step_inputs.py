@@ -137,6 +137,8 @@ def make_input(name, described, step, manifest, max_positions):
         return inserted_rows(step, described["shape"][1])
     if made == "embedding_rows":
         return embedding_rows(step)
+    if made == "insert_shares":
+        return torch.full((step.count, 1), recipe["scale"] if step.inserts else 0.0)
     if made == "deep_rows":
         return deep_rows(step, described["shape"][1], recipe["level"])
     if made == "deep_index":

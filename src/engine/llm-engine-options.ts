@@ -9,6 +9,7 @@ import type { Batch } from '../scheduler/batch.js';
 import type { DraftLength } from '../scheduler/drafting.js';
 import type { SchedulerOptions } from '../scheduler/limits.js';
 import type { SchedulerStats } from '../scheduler/stats.js';
+import type { PrefixFacts } from '../step-inputs/index.js';
 import type { Postprocessor } from '../tokenizer/postprocessor.js';
 import type { Generation } from './generation.js';
 
@@ -28,7 +29,7 @@ export interface StepReport {
 
 /** What the step loop needs of a runner; `ModelRunner` is one. */
 export type StepRunner = Pick<ModelRunner, 'numBlocks' | 'blockSize' | 'addSequence' | 'removeSequence'> & {
-  readonly prefixesDependOnPromptLen?: boolean;
+  readonly prefixes?: PrefixFacts;
   readonly takesInserts?: boolean;
   readonly config: Pick<ModelRunner['config'], 'vocabSize' | 'embeddingRows' | 'eosTokenIds'>;
   run(batch: Batch, options?: RunOptions): Promise<BatchTokens & Partial<Pick<StepResult, 'logits'>>>;

@@ -100,7 +100,7 @@ export class LLMEngine {
       postprocessor: this.#postprocessor,
       maxScoredLen: scoredChunkLen(this.#runner.config.vocabSize),
       options,
-      dependsOnPromptLen: this.#runner.prefixesDependOnPromptLen ?? false,
+      prefixes: this.#runner.prefixes,
       abort: (aborted, reason) => this.#abort(aborted, reason),
     });
     if (signal?.aborted) {

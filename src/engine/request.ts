@@ -4,6 +4,7 @@ import type { SampledLogprobs, SamplerOptions } from '../native/index.js';
 import { toSamplerOptions } from '../sampling/sampler-options.js';
 import { isSampled, type SamplingParams } from '../sampling/sampling-params.js';
 import { type FinishReason, Sequence } from '../scheduler/sequence.js';
+import type { PrefixFacts } from '../step-inputs/index.js';
 import type { OutputText, Postprocessor } from '../tokenizer/postprocessor.js';
 import { Generation } from './generation.js';
 import { ignoringErrors } from './ignoring-errors.js';
@@ -24,12 +25,22 @@ export interface RequestOptions {
   readonly params: SamplingParams;
   readonly postprocessor: Postprocessor;
   readonly options: GenerateOptions;
-  /** Keys depend on the length of the prompt: only prompts of one length have anything in common. */
-  readonly dependsOnPromptLen: boolean;
+  /** On what keys depend beside tokens; on nothing when absent. */
+  readonly prefixes: PrefixFacts | undefined;
   /** Tokens of one step while the prompt is scored. */
   readonly maxScoredLen: number;
   /** Ends this request. */
   readonly abort: (request: Request, reason: unknown) => void;
+}
+
+/** Only prompts of one salt share blocks of the cache. */
+function saltOf(
+  { cacheSalt, inserts = [] }: GenerateOptions,
+  promptLen: number,
+  { dependOnPromptLen, dependOnInserts }: Partial<PrefixFacts> = {},
+): string | undefined {
+  const facts = [...(dependOnPromptLen ? [promptLen] : []), ...(dependOnInserts ? [inserts.length > 0] : [])];
+  return facts.length > 0 ? `${facts.join(' ')} ${cacheSalt ?? ''}` : cacheSalt;
 }
 
 /** A request while it is alive: what it computes, what it has answered, and who may end it. */
@@ -53,8 +64,8 @@ export class Request {
 
   /** @throws REQUEST_FAILED when the postprocessor throws */
   constructor({ id, promptTokens, params, postprocessor, options, ...engine }: RequestOptions) {
-    const { dependsOnPromptLen, maxScoredLen, abort } = engine;
-    const { signal, timeoutMs, client, priority, grammar, cacheSalt, inserts, follows } = options;
+    const { prefixes, maxScoredLen, abort } = engine;
+    const { signal, timeoutMs, client, priority, grammar, inserts, follows } = options;
     this.sequence = new Sequence({
       id,
       promptTokens,
@@ -62,9 +73,9 @@ export class Request {
       client,
       priority,
       deadlineMs: timeoutMs === undefined ? undefined : this.#startMs + timeoutMs,
-      cacheSalt: dependsOnPromptLen ? `${promptTokens.length} ${cacheSalt ?? ''}` : cacheSalt,
+      cacheSalt: saltOf(options, promptTokens.length, prefixes),
       inserts,
-      keepsBlocks: options.keepsBlocks === true && !dependsOnPromptLen,
+      keepsBlocks: options.keepsBlocks === true && !prefixes?.dependOnPromptLen && !prefixes?.dependOnInserts,
       follows: follows && sequenceOf(follows),
       scoresPrompt: params.promptLogprobs !== undefined,
       maxChunkLen: params.promptLogprobs === undefined ? undefined : maxScoredLen,

@@ -7,6 +7,7 @@ import {
   isKnownModelType,
   type Router,
   readConfigDict,
+  withAdapter,
   withModelType,
 } from '../router/index.js';
 import type { LinkOptions } from '../weights/regular-file.js';
@@ -43,7 +44,7 @@ export async function getModel(
   if (modelDirs.length > 0) await loadModels(modelDirs);
   const read = await readConfigDict(modelPath, options);
   await loadFamily(read.model_type);
-  const configDict = withModelType(read);
+  const configDict = withModelType(await withAdapter(modelPath, read, options));
   const Router = getRouter(configDict.model_type);
   return new Router(modelPath, configDict, { allowLinks: options.allowLinks });
 }

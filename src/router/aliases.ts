@@ -8,10 +8,6 @@ export const NOT_BUILT: ReadonlyMap<string, string> = new Map([
     'minimax_m3_vl',
     'each of its heads of keys attends to blocks that an indexer chooses for it; minimax_m2 is read',
   ],
-  [
-    'granite_speech',
-    'its text has an adapter for prompts with sound alone; qwen2_5_omni, qwen3_asr, voxtral and others hear',
-  ],
 ]);
 
 /** Other names of a model_type; everything known of such names is here. `familyOf` looks them up. */
@@ -31,6 +27,8 @@ export const MODEL_TYPE_ALIASES: ReadonlyMap<string, string> = new Map([
   ['qwen3_omni_moe_thinker', 'qwen3_omni_moe'],
   // transformers' class is Granite's, which may get vectors of pictures beside its words.
   ['granite_docling_text', 'granite'],
+  // transformers' class is Granite Speech's, whose queries may see several layers of the encoder.
+  ['granite_speech_plus', 'granite_speech'],
   // transformers maps it to GPT2Config.
   ['gpt-sw3', 'gpt2'],
   // As their folders and their graphs are called, whose names have no hyphen.

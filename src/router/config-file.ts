@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { AtbError } from '../errors.js';
 import { isObject } from '../is-object.js';
 import type { ConfigDict } from '../layers/config/index.js';
+import { readModelJson } from '../tokenizer/model-files.js';
 import { parsePythonJson } from '../tokenizer/python-json.js';
 import { followAllowed, type LinkOptions, readExactly, readRegularFile } from '../weights/regular-file.js';
 import { describeNoConfig, describeNoFolder } from './model-folder.js';
@@ -42,4 +43,18 @@ export async function readConfigDict(modelPath: string, options: LinkOptions = {
   }
   if (!isObject(parsed)) throw fail('must hold an object');
   return parsed;
+}
+
+/**
+ * What config.json says, and, where it tells of an adapter beside the weights, what peft's file says of that one as
+ * `adapter_config`. Throws CONFIG_INVALID.
+ */
+export async function withAdapter(
+  modelPath: string,
+  read: ConfigDict,
+  options: LinkOptions = {},
+): Promise<ConfigDict> {
+  if (read.has_lora_adapter !== true) return read;
+  const found = await readModelJson(modelPath, 'adapter_config.json', options);
+  return found === undefined ? read : { ...read, adapter_config: found };
 }

@@ -13,7 +13,7 @@ export {
   type RouterClass,
   type ShownCaches,
 } from './base-router.js';
-export { readConfigDict } from './config-file.js';
+export { readConfigDict, withAdapter } from './config-file.js';
 export { discoverModel, discoverModels } from './discover.js';
 export { type KnownModel, knownModels } from './known-models.js';
 export { MODEL_KINDS, type ModelAbout, type ModelKind } from './model-about.js';

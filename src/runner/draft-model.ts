@@ -165,8 +165,8 @@ export class DraftModel {
 
   /** Leading tokens whose keys and values are in blocks that the sequence found in the cache. */
   #reusedLen({ reusedLen, blockTable: { blocks, digests } }: Sequence): number {
-    const { blockSize, prefixesDependOnPromptLen } = this.runner;
-    if (prefixesDependOnPromptLen) return 0;
+    const { blockSize, prefixes } = this.runner;
+    if (prefixes.dependOnPromptLen) return 0;
     let index = 0;
     while (index * blockSize < reusedLen && this.#held[blocks[index] as number] === digests[index]) index++;
     return index * blockSize;

@@ -3,6 +3,7 @@ import type { GraphSpec } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
 import type { BaseConfig } from '../layers/config/index.js';
 import type { NativeEngine } from '../native/index.js';
+import type { PrefixFacts } from '../step-inputs/index.js';
 import type { Profiler } from './profiler.js';
 import type { ServedInputs } from './served-inputs.js';
 import type { ShownPlaces } from './shown-places.js';
@@ -24,6 +25,6 @@ export interface LoadedModel {
   readonly inputs: ServedInputs;
   readonly graphs: ReadonlyMap<GraphKind, GraphSpec>;
   readonly graphIds: ReadonlyMap<GraphKind, number>;
-  readonly prefixesDependOnPromptLen: boolean;
+  readonly prefixes: PrefixFacts;
   readonly onPlan: (kind: GraphKind, reason: string) => void;
 }

@@ -15,7 +15,7 @@ import {
   type StepResult,
 } from '../native/index.js';
 import type { Batch, StepSequence } from '../scheduler/batch.js';
-import type { Step } from '../step-inputs/index.js';
+import { type PrefixFacts, prefixFacts, type Step } from '../step-inputs/index.js';
 import { allocateCaches } from './allocate-caches.js';
 import { requireCachedAttention } from './cached-attention.js';
 import { Encodings, encodedInTurn } from './encodings.js';
@@ -53,8 +53,8 @@ export class ModelRunner {
   readonly loadMs: number;
   /** With the option `profile`. */
   readonly profiler: Profiler | undefined;
-  /** Keys of a token depend on its prompt's length, as with dynamic rotary scaling. */
-  readonly prefixesDependOnPromptLen: boolean;
+  /** Keys of a token may depend on its prompt's length, as with dynamic rotary scaling, or on what it shows. */
+  readonly prefixes: PrefixFacts;
   readonly #loaded: LoadedModel;
   readonly #samplers = new Map<StepSequence, number>();
   readonly #encodings = new Encodings();
@@ -67,7 +67,7 @@ export class ModelRunner {
     this.blockBytes = loaded.blockBytes;
     this.loadMs = loaded.loadMs;
     this.profiler = loaded.profiler;
-    this.prefixesDependOnPromptLen = loaded.prefixesDependOnPromptLen;
+    this.prefixes = loaded.prefixes;
     this.#loaded = loaded;
   }
 
@@ -129,7 +129,7 @@ export class ModelRunner {
         loadMs: performance.now() - start,
         profiler,
         weightsKept: packed?.keep(engine) ?? Promise.resolve(),
-        prefixesDependOnPromptLen: model.stepInputs.some(({ dependsOnPromptLen }) => dependsOnPromptLen),
+        prefixes: prefixFacts(model.stepInputs),
         onPlan: observer('onPlan', options.onPlan),
       });
     } catch (error) {

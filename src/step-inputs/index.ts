@@ -101,6 +101,15 @@ export {
   sinusoids,
 } from './sinusoids.js';
 export { PAIRED_ROWS, pairedRows, SOUND, sound } from './sound.js';
+export {
+  QUERIED_WINDOWS,
+  queriedWindows,
+  SOUND_BLOCKS,
+  type SoundBlocks,
+  soundBlocks,
+  soundTaps,
+  TAP_ROWS,
+} from './sound-blocks.js';
 export { SOUND_CONTEXT, type SoundReach, soundContext } from './sound-context.js';
 export { groupedRows, soundRotary } from './sound-rows.js';
 export { mergedSquares, SQUARE, squarePictures, squareRotary } from './square-pictures.js';
@@ -116,7 +125,14 @@ export {
 } from './square-windows.js';
 export { STATE_FROM, STATE_TO, stateBlocks } from './state-blocks.js';
 export type { InsertedRows, Step } from './step.js';
-export type { RunFacts, StepInput, StepSizes } from './step-input.js';
+export {
+  type PrefixFacts,
+  prefixFacts,
+  type RunFacts,
+  type StepInput,
+  type StepSizes,
+} from './step-input.js';
+export { ADAPTER_SHARES, switchedAdapter } from './switched-adapter.js';
 export { TILE_PLACES, tilePlaces } from './tile-places.js';
 export { canvasesOf, TILED, type TiledSizes, tiledPictures } from './tiled-pictures.js';
 export { TIME_GROUPS, type TimeGroup, timeGroups } from './time-groups.js';

@@ -38,6 +38,17 @@ export interface StepSizes {
   readonly maxPositionEmbeddings: number;
 }
 
+/** On what of its prompt a block of the cache depends beside its tokens, as step inputs say of themselves. */
+export interface PrefixFacts {
+  readonly dependOnPromptLen: boolean;
+  readonly dependOnInserts: boolean;
+}
+
+export const prefixFacts = (inputs: readonly StepInput[]): PrefixFacts => ({
+  dependOnPromptLen: inputs.some(({ dependsOnPromptLen }) => dependsOnPromptLen),
+  dependOnInserts: inputs.some(({ dependsOnInserts }) => dependsOnInserts),
+});
+
 /**
  * One input of a step, or a few that belong together: their names in graphs, and how they are made. A model lists the
  * ones that its graphs may read (`stepInputs`); a runner makes those that a graph does read, and knows none by name.
@@ -49,6 +60,8 @@ export interface StepInput {
   describe(sizes: StepSizes): Readonly<Record<string, TensorDesc>>;
   /** What it makes of a token depends on the length of the prompt: blocks of the cache are not shared among lengths. */
   readonly dependsOnPromptLen?: boolean;
+  /** What it makes of any token depends on whether the prompt shows something: neither shares blocks with the other. */
+  readonly dependsOnInserts?: boolean;
   /** How each is made, as data: what `atb-models export` writes. Without it a program must know the input by name. */
   recipes?(kind: GraphKind): Readonly<Record<string, InputRecipe>>;
   /** Those that stay for the whole run, by name. They are handed to the engine once. */

@@ -1,10 +1,13 @@
 import { lstat, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describeValue } from '../describe-value.js';
 import { AtbError } from '../errors.js';
 
 export const SINGLE_FILE = 'model.safetensors';
 /** What Mistral calls its one file, and others that have its names: with other names in it, or with the usual ones. */
 const CONSOLIDATED_FILE = 'consolidated.safetensors';
+/** What peft writes of an adapter, which some models have beside their weights. */
+const ADAPTER_FILE = 'adapter_model.safetensors';
 export const INDEX_FILE = 'model.safetensors.index.json';
 const RESAVE =
   'load it once with transformers and write it with `model.save_pretrained(folder, safe_serialization=True)`';
@@ -48,6 +51,15 @@ export async function filesWithoutIndex(directory: string): Promise<readonly str
     return Number(number) === index + 1 && of === count;
   });
   return names.length > 0 && isWhole ? names : listed.filter((name) => name === CONSOLIDATED_FILE);
+}
+
+/** The file of the adapter that config.json says is beside the weights, where there is one. */
+export async function adapterFiles(
+  directory: string,
+  config: Readonly<Record<string, unknown>> = {},
+): Promise<readonly string[]> {
+  const isThere = config.has_lora_adapter === true && (await exists(join(directory, ADAPTER_FILE)));
+  return isThere ? [ADAPTER_FILE] : [];
 }
 
 /** Why a model directory without weights that are read has none. */

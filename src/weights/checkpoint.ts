@@ -3,6 +3,7 @@ import { describeValue } from '../describe-value.js';
 import { type DType, type FloatDType, isFloat } from '../dtype.js';
 import { AtbError } from '../errors.js';
 import {
+  adapterFiles,
   describeMissing,
   exists,
   filesWithoutIndex,
@@ -56,9 +57,9 @@ interface CheckpointParts {
 }
 
 /**
- * The weights of a model directory in Hugging Face's form: one `model.safetensors`, or several files and their index, which
- * may be missing where their names tell; or one `consolidated.safetensors` whose names are Hugging Face's.
- * Only headers are read; the engine reads the data, once, from the places that `TensorRef.parts` name.
+ * The weights of a model directory in Hugging Face's form: one `model.safetensors`, or several files and their index,
+ * which may be missing where their names tell; or one `consolidated.safetensors` whose names are Hugging Face's; and
+ * an adapter. Only headers are read; the engine reads the data, once, from the places that `TensorRef.parts` name.
  */
 export class Checkpoint implements WeightSource {
   /** The model directory; the file itself for one opened with `openFile`. */
@@ -105,14 +106,14 @@ export class Checkpoint implements WeightSource {
       const path = await followAllowed(join(directory, name), options);
       return { name, file: await openSafetensors(path, directory) };
     };
-    if (await exists(join(directory, SINGLE_FILE))) {
-      return new Checkpoint({ directory, files: [await open(SINGLE_FILE)], onWarning });
-    }
+    const beside = await Promise.all((await adapterFiles(directory, options.config)).map(open));
+    if (await exists(join(directory, SINGLE_FILE)))
+      return new Checkpoint({ directory, files: [await open(SINGLE_FILE), ...beside], onWarning });
     if (!(await exists(join(directory, INDEX_FILE)))) {
       const files = await Promise.all((await filesWithoutIndex(directory)).map(open));
       const names = files.flatMap(({ file }) => [...file.tensors.keys()]);
       if (names.length === 0 || isOfMistral(names)) throw await describeMissing(directory);
-      return new Checkpoint({ directory, files, onWarning });
+      return new Checkpoint({ directory, files: [...files, ...beside], onWarning });
     }
     const index = await readShardIndex(await followAllowed(join(directory, INDEX_FILE), options), directory);
     const files: NamedFile[] = [];
@@ -120,7 +121,7 @@ export class Checkpoint implements WeightSource {
       if (!(await exists(join(directory, shard)))) throw missingShard(index, shard);
       files.push(await open(shard));
     }
-    return new Checkpoint({ directory, files, index, onWarning });
+    return new Checkpoint({ directory, files: [...files, ...beside], index, onWarning });
   }
 
   /** Any one safetensors file as a checkpoint of its own. Throws WEIGHT_FILE_*. */
@@ -219,14 +220,13 @@ export class Checkpoint implements WeightSource {
     const coded = this.#format?.coded?.(this.#nameOf(name));
     if (coded) return { name, ...coded, parts: [{ file, offset, ...coded }] };
     const dtype = ENGINE_DTYPE.get(found.dtype);
-    if (dtype === undefined) {
+    if (dtype === undefined)
       throw new AtbError('WEIGHT_DTYPE_UNSUPPORTED', {
         name,
         file,
         found: found.dtype,
         supported: [...ENGINE_DTYPE.keys()],
       });
-    }
     const doubles = found.dtype === 'F64' && { doubles: true };
     return { name, dtype, shape, parts: [{ file, offset, dtype, shape, ...doubles }] };
   }

@@ -182,6 +182,15 @@ const CLASSES: Readonly<Record<string, Dict>> = {
     text_config: { model_type: 'granite_docling_text', vocab_size: 133_800, hidden_size: 1024, intermediate_size: 2048, num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 4, hidden_act: 'silu', max_position_embeddings: 32_768, initializer_range: 0.02, rms_norm_eps: 1e-5, use_cache: true, pad_token_id: 100_256, bos_token_id: 100_257, eos_token_id: 100_257,
       tie_word_embeddings: true, attention_bias: false, attention_dropout: 0, mlp_bias: false, embedding_multiplier: 12, logits_scaling: 4, residual_multiplier: 0.263, attention_multiplier: 0.015625, rope_parameters: { rope_type: 'default', rope_theta: 10_000 } },
     vision_config: { model_type: 'granite_docling_vision', hidden_size: 768, intermediate_size: 3072, num_hidden_layers: 12, num_attention_heads: 12, num_channels: 3, image_size: 512, patch_size: 16, hidden_act: 'gelu_pytorch_tanh', layer_norm_eps: 1e-6, attention_dropout: 0, initializer_range: 0.02, out_hidden_size: 1024, scale_factor: 4, deepstack_visual_indexes: [3, 7, 10], use_fine_route: true } },
+  // Sizes and the adapter are those of granite-speech-3.3-2b, as public readers of its files repeat them; the rest is the classes', of peft, too.
+  granite_speech: { model_type: 'granite_speech', audio_token_index: 49_159, downsample_rate: 5, window_size: 15, has_lora_adapter: true, initializer_range: 0.02, tie_word_embeddings: true,
+    text_config: { model_type: 'granite', vocab_size: 49_160, hidden_size: 2048, intermediate_size: 8192, num_hidden_layers: 40, num_attention_heads: 32, num_key_value_heads: 8, hidden_act: 'silu', max_position_embeddings: 2048, initializer_range: 0.02, rms_norm_eps: 1e-6, use_cache: true, pad_token_id: null, bos_token_id: 1, eos_token_id: 2,
+      tie_word_embeddings: true, attention_bias: false, attention_dropout: 0, mlp_bias: false, embedding_multiplier: 1, logits_scaling: 1, residual_multiplier: 1, attention_multiplier: 1, rope_scaling: null, rope_theta: 10_000_000 },
+    encoder_config: { model_type: 'granite_speech_encoder', input_dim: 160, num_layers: 16, hidden_dim: 1024, feedforward_mult: 4, num_heads: 8, dim_head: 128, output_dim: 256, context_size: 200, max_pos_emb: 512, dropout: 0.1, conv_kernel_size: 15, conv_expansion_factor: 2 },
+    projector_config: { model_type: 'blip_2_qformer', vocab_size: 30_522, hidden_size: 1024, num_hidden_layers: 2, num_attention_heads: 16, intermediate_size: 4096, hidden_act: 'gelu', hidden_dropout_prob: 0.1, attention_probs_dropout_prob: 0.1, max_position_embeddings: 512, initializer_range: 0.02, layer_norm_eps: 1e-12, pad_token_id: 0,
+      position_embedding_type: 'absolute', cross_attention_frequency: 1, encoder_hidden_size: 1024, use_qformer_text_input: false },
+    adapter_config: { peft_type: 'LORA', task_type: 'CAUSAL_LM', auto_mapping: null, base_model_name_or_path: null, revision: null, inference_mode: true, r: 64, target_modules: ['q_proj', 'v_proj'], lora_alpha: 8, lora_dropout: 0, fan_in_fan_out: false, bias: 'none', use_rslora: false, modules_to_save: null, init_lora_weights: true,
+      layers_to_transform: null, layers_pattern: null, rank_pattern: {}, alpha_pattern: {}, megatron_config: null, megatron_core: 'megatron.core', loftq_config: {}, use_dora: false, layer_replication: null, lora_bias: false } },
   // As published, of what the file says of text; the rest is the class's.
   glm_ocr: { model_type: 'glm_ocr', image_token_id: 59_280, video_token_id: 59_281, image_start_token_id: 59_256, image_end_token_id: 59_257, video_start_token_id: 59_258, video_end_token_id: 59_259, tie_word_embeddings: false,
     text_config: { model_type: 'glm_ocr_text', pad_token_id: 59_246, vocab_size: 59_392, eos_token_id: [59_246, 59_253], attention_bias: false, attention_dropout: 0, head_dim: 128, hidden_act: 'silu', hidden_size: 1536, initializer_range: 0.02, intermediate_size: 4608, max_position_embeddings: 131_072, num_attention_heads: 16,
@@ -308,6 +317,31 @@ describe('published sizes that classes of transformers have by default', functio
     'GraniteDocling with vectors of a layer that its encoder has not',
     within('granite_docling', { deepstack_visual_indexes: [3, 12] }, 'vision_config'),
     /deepstack_visual_indexes must be some of 12 layers, first ones first, found 3,12/,
+  );
+  itIsRefused(
+    'Granite Speech with blocks in which some distances have no vector',
+    within('granite_speech', { context_size: 513 }, 'encoder_config'),
+    /encoder_config\.context_size must be at most max_pos_emb \(512\), found 513/,
+  );
+  itIsRefused(
+    'Granite Speech without the file that tells of its adapter',
+    { ...CLASSES.granite_speech, adapter_config: undefined },
+    /has_lora_adapter must be false, or true with adapter_config\.json and adapter_model\.safetensors beside the weights/,
+  );
+  itIsRefused(
+    'Granite Speech with an adapter of another kind',
+    within('granite_speech', { use_dora: true }, 'adapter_config'),
+    /adapter_config\.use_dora must be absent, null, false or empty/,
+  );
+  itIsRefused(
+    'Granite Speech with queries for rows of another encoder',
+    within('granite_speech', { encoder_hidden_size: 1408 }, 'projector_config'),
+    /projector_config\.encoder_hidden_size must be that of rows of encoder_config \(1024\), found 1408/,
+  );
+  itIsRefused(
+    'Granite Speech with windows of which no whole queries come',
+    { ...CLASSES.granite_speech, downsample_rate: 4 },
+    /downsample_rate must divide window_size \(15\), found 4/,
   );
   itIsRefused(
     'Llama 3.2 Vision with canvases that its processor does not number so',

@@ -93,8 +93,8 @@ describe('getModel', () => {
     expect((await rejection(getModel(checkpoint({ model_type: 'jukebox' })))).message).not.to.match(
       /nearest/,
     );
-    expect((await rejection(getModel(checkpoint({ model_type: 'granite_speech' })))).message).to.match(
-      /"granite_speech", which is not built: its text has an adapter .* sound alone; .*; known:/,
+    expect((await rejection(getModel(checkpoint({ model_type: 'ernie4_5_moe_vl' })))).message).to.match(
+      /"ernie4_5_moe_vl", which is not built: its files are for code of their own; .*; known:/,
     );
   });
 

@@ -32,13 +32,28 @@ export function computedBy(
 /** A case's checkpoint in a temporary folder, made of its recipe; call `remove` when done. */
 export const familyCheckpoint = (name: string) => seededCheckpoint(join(FAMILIES_DIR, name));
 
+/** What lies beside the weights. */
+const COPIED = [
+  'config.json',
+  'preprocessor_config.json',
+  'video_preprocessor_config.json',
+  'adapter_config.json',
+];
+
 /** The checkpoint of a folder with config.json and weights.json, the recipe of its weights. */
 export function seededCheckpoint(folder: string): { readonly path: string; remove(): void } {
   const path = mkdtempSync(join(tmpdir(), 'atb-family-'));
-  for (const file of ['config.json', 'preprocessor_config.json', 'video_preprocessor_config.json'])
-    if (existsSync(join(folder, file))) cpSync(join(folder, file), join(path, file));
+  for (const file of COPIED) if (existsSync(join(folder, file))) cpSync(join(folder, file), join(path, file));
   const recipe: SeededWeights = JSON.parse(readFileSync(join(folder, 'weights.json'), 'utf8'));
-  writeFileSync(join(path, 'model.safetensors'), seededSafetensors(recipe));
+  const ofAdapter = ([name]: readonly [string, unknown]): boolean => name.startsWith('base_model.');
+  const written = (file: string, tensors: readonly [string, SeededWeights['tensors'][string]][]): void =>
+    writeFileSync(join(path, file), seededSafetensors({ ...recipe, tensors: Object.fromEntries(tensors) }));
+  const tensors = Object.entries(recipe.tensors);
+  written(
+    'model.safetensors',
+    tensors.filter((tensor) => !ofAdapter(tensor)),
+  );
+  if (tensors.some(ofAdapter)) written('adapter_model.safetensors', tensors.filter(ofAdapter));
   return { path, remove: () => rmSync(path, { recursive: true }) };
 }
 

@@ -26,7 +26,7 @@ import torch
 import transformers
 from PIL import Image
 from safetensors.torch import save_file
-from transformers import (CONFIG_MAPPING, AudioFlamingo3ForConditionalGeneration, AutoModelForImageTextToText, GlmAsrForConditionalGeneration, Qwen2_5OmniThinkerForConditionalGeneration, Qwen2AudioForConditionalGeneration, Qwen3OmniMoeThinkerForConditionalGeneration,
+from transformers import (CONFIG_MAPPING, AudioFlamingo3ForConditionalGeneration, AutoModelForImageTextToText, GlmAsrForConditionalGeneration, GraniteSpeechForConditionalGeneration, GraniteSpeechPlusForConditionalGeneration, Qwen2_5OmniThinkerForConditionalGeneration, Qwen2AudioForConditionalGeneration, Qwen3OmniMoeThinkerForConditionalGeneration,
                           Qwen3ASRForConditionalGeneration, VoxtralForConditionalGeneration)
 from transformers.modeling_outputs import MoeCausalLMOutputWithPast
 from transformers.models.mllama.processing_mllama import convert_sparse_cross_attention_mask_to_dense, get_cross_attention_token_mask
@@ -34,12 +34,12 @@ from transformers.models.mllama.processing_mllama import convert_sparse_cross_at
 from make_family_fixture import LARGEST, NEW_TOKENS, SEED, rounded, rows_of
 from make_media_fixtures import (bounded_processor, canvas_processor, covering_processor, fitting_processor, paddle_processor,
                                  mllama_processor, page_processor, picture, sound, tiling_processor)
-from make_sound_fixtures import heard, heard_by_magnitude, mel_of_wave
+from make_sound_fixtures import heard, heard_by_magnitude, heard_in_pairs, mel_of_wave, pairing_extractor
 from recording import random_prompt
 from reference import check
 from remote_media import MEDIA_FAMILIES
 from seeded_weights import recipe_weights
-from tiny_checkpoint import draw, put, saved, write_recipe
+from tiny_checkpoint import draw, put, rounded as rounded_number, save_recipe, saved, write_recipe
 
 VOCAB = 131
 IMAGE, VIDEO, START, END = 120, 121, 122, 123
@@ -199,6 +199,27 @@ CASES["glmasr-shared"] = dict(
                           intermediate_size=256, num_mel_bins=20, max_position_embeddings=64, hidden_act="silu",
                           rope_parameters=dict(rope_type="default", rope_theta=500.0, partial_rotary_factor=0.25))),
     seed=2)
+
+# Blocks and windows at whose ends a sound's rows are fewer; queries that see rows in every other layer; an odd number of taps.
+GRANITE = TEXT | dict(model_type="granite", num_hidden_layers=2, rope_theta=10000.0, embedding_multiplier=3.0, attention_multiplier=0.2,
+                      residual_multiplier=0.7, logits_scaling=4.0, tie_word_embeddings=True)
+CASES["granite_speech"] = dict(
+    config=dict(text_config=GRANITE, audio_token_index=IMAGE, has_lora_adapter=False, window_size=6, downsample_rate=3,
+                encoder_config=dict(input_dim=32, num_layers=2, hidden_dim=32, num_heads=4, output_dim=9, context_size=8,
+                                    max_pos_emb=11, conv_kernel_size=5, feedforward_mult=2),
+                projector_config=dict(model_type="blip_2_qformer", hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
+                                      intermediate_size=48, encoder_hidden_size=32)),
+    speech=True, seed=1)
+# Queries that see what the first layer reads and gives, too; heads that are wider than rows; an even number of taps; not tied; an adapter.
+CASES["granite_speech_plus"] = dict(
+    config=dict(text_config=GRANITE | dict(tie_word_embeddings=False, attention_bias=True, mlp_bias=True), tie_word_embeddings=False,
+                audio_token_index=IMAGE, has_lora_adapter=True, window_size=5, downsample_rate=5,
+                encoder_config=dict(model_type="granite_speech_plus_encoder", input_dim=20, num_layers=2, hidden_dim=24, num_heads=3, dim_head=16, output_dim=7, context_size=12, max_pos_emb=12,
+                                    conv_kernel_size=4, conv_expansion_factor=1, cat_hidden_layers=[1, 0]),
+                projector_config=dict(model_type="blip_2_qformer", hidden_size=32, num_hidden_layers=1, num_attention_heads=4,
+                                      intermediate_size=40, encoder_hidden_size=72, hidden_act="relu", cross_attention_frequency=1,
+                                      layer_norm_eps=1e-3)),
+    adapter=dict(peft_type="LORA", r=4, lora_alpha=6, target_modules=["v_proj", "q_proj"], bias="none"), speech=True, seed=1)
 
 # Stretches of a second, two of which see each other; the last holds fewer frames. Tied, as files of transformers have it.
 CASES["qwen3_asr"] = dict(
@@ -806,6 +827,8 @@ MoeCausalLMOutputWithPast.image_outputs = None
 CLASSES = {"qwen2_audio": Qwen2AudioForConditionalGeneration, "voxtral": VoxtralForConditionalGeneration,
            "audioflamingo3": AudioFlamingo3ForConditionalGeneration,
            "glmasr": GlmAsrForConditionalGeneration,
+           "granite_speech": GraniteSpeechForConditionalGeneration,
+           "granite_speech_plus": GraniteSpeechPlusForConditionalGeneration,
            "qwen3_asr": Qwen3ASRForConditionalGeneration,
            "qwen2_5_omni_thinker": Qwen2_5OmniThinkerForConditionalGeneration,
            "qwen3_omni_moe_thinker": Qwen3OmniMoeThinkerForConditionalGeneration}
@@ -1512,6 +1535,29 @@ class EndedPrompt(Prompt):
         return torch.cat([rows, model.model.embed_audio(input_ids=torch.tensor(words))]).float()
 
 
+class PairedPrompt(Prompt):
+    """A sound as pairs of frames, one of each prompt: of several the class lets shorter ones see what fills them up."""
+
+    # Whether the prompt that is computed has sound.
+    hears = False
+
+    def __init__(self, parts, number, extractor):
+        self.extractor, self.heard = extractor, {}
+        super().__init__(parts, number)
+
+    def show(self, *part):
+        found = heard_in_pairs(self.extractor, part[1], part[3])
+        self.heard = dict(input_features=found["input_features"].float(), input_features_mask=found["input_features_mask"])
+        self.place(part, IMAGE, found["audio_embed_sizes"][0])
+
+    def inputs(self, more=()):
+        PairedPrompt.hears = bool(self.heard)
+        return self.texts(more) | self.heard
+
+    def encoded(self, model):
+        return model.model.get_audio_features(self.heard["input_features"]).pooler_output[0].float()
+
+
 class BoundedPrompt(Prompt):
     """Pictures on black; frames four together, each time behind when they begin, at two a second."""
 
@@ -2028,6 +2074,13 @@ def recipe_of(tensors, model, seed, tied=False):
             entry["std"] = 0.3
         if name.endswith(("lambda_1", "lambda_2", "ls1", "ls2", "gamma_1", "gamma_2")):
             entry["mean"] = 1.0
+        # Vectors of distances, and what a norm over batches has seen.
+        if name.endswith("rel_pos_emb.weight"):
+            entry["std"] = 1.0
+        if name.endswith("running_var"):
+            entry |= dict(mean=1.0, std=0.15)
+        if name.endswith("projector.query"):
+            entry["std"] = 1.0
         if name.endswith("std_scale"):
             entry["mean"] = 1.0
         if name.endswith("std_bias"):
@@ -2100,7 +2153,34 @@ def transformers_checkpoint(case, family, out):
     # Gemma's norms are stored as distances from one.
     stored_zero = last is not None and tensors[last].abs().max() == 0
     write_recipe(recipe_of(tensors, made, case.get("seed", SEED), head is None), out, make, head, last, stored_zero)
-    return lambda: model_class.from_pretrained(out, dtype=torch.float32, attn_implementation="eager").eval()
+    load = lambda: model_class.from_pretrained(out, dtype=torch.float32, attn_implementation="eager").eval()
+    return adapted(load, out, case["adapter"]) if "adapter" in case else load
+
+
+def adapted(load, out, config):
+    """Adds an adapter of the text to the recipe and writes what peft writes of it. Returns what loads a model that has it, switched by
+    prompts as `generate` of Granite Speech does."""
+    (out / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n")
+    recipe, rank, places = json.loads((out / "weights.json").read_text()), config["r"], []
+    for layer, of in enumerate(load().model.language_model.layers):
+        for target in config["target_modules"]:
+            name = f"base_model.model.language_model.model.layers.{layer}.self_attn.{target}.lora_"
+            outs, ins = getattr(of.self_attn, target).weight.shape
+            recipe["tensors"] |= {name + "A.weight": {"shape": [rank, ins], "mean": 0.0, "std": rounded_number(1 / ins ** 0.5)},
+                                  name + "B.weight": {"shape": [outs, rank], "mean": 0.0, "std": rounded_number(1 / rank ** 0.5)}}
+            places.append((layer, target, name))
+    save_recipe(recipe, out)
+    tensors = {name: torch.from_numpy(value) for name, value in recipe_weights(recipe).items() if ".lora_" in name}
+
+    def fresh():
+        model = load()
+        for layer, target, name in places:
+            of = getattr(model.model.language_model.layers[layer].self_attn, target)
+            of.down, of.up = (torch.nn.Parameter(tensors[name + end].clone()) for end in ("A.weight", "B.weight"))
+            of.register_forward_hook(lambda of, given, result: result + PairedPrompt.hears * config["lora_alpha"] / rank * (given[0] @ of.down.T @ of.up.T))
+        return model
+
+    return fresh
 
 
 def remote_checkpoint(case, out):
@@ -2155,6 +2235,11 @@ def main():
     hears = "audio_config" in config and not {"merge", "fitted", "ended"} & set(case)
     if hears:
         processor = transformers.WhisperFeatureExtractor(feature_size=config["audio_config"]["num_mel_bins"])
+    elif "speech" in case:
+        hearing = dict(n_mels=config["encoder_config"]["input_dim"] // 2, projector_window_size=config["window_size"],
+                       projector_downsample_rate=config["downsample_rate"])
+        processor = pairing_extractor(**hearing)
+        (out / "preprocessor_config.json").write_text(json.dumps(hearing, indent=2) + "\n")
     elif "ended" in case:
         processor = transformers.Gemma3nAudioFeatureExtractor(feature_size=config["audio_config"]["input_feat_size"])
         (out / "preprocessor_config.json").write_text(json.dumps(dict(feature_size=processor.feature_size), indent=2) + "\n")
@@ -2183,6 +2268,8 @@ def main():
         extractor = transformers.WhisperFeatureExtractor(feature_size=config["audio_config"]["num_mel_bins"])
         kind = StretchedOmniPrompt if "n_window_infer" in config["audio_config"] else OmniPrompt
         prompts = [kind(parts, i, processor, case, extractor) for i, parts in enumerate(OMNI)]
+    elif "speech" in case:
+        prompts = [PairedPrompt(parts, i, processor) for i, parts in enumerate(ENDED_SOUNDS)]
     elif "ended" in case:
         prompts = [EndedPrompt(parts, i, processor, config) for i, parts in enumerate(ENDED_SOUNDS)]
     elif "merge" in case:

@@ -24,8 +24,10 @@ CALIBRATION_TOKENS = 17
 HEADS = ("lm_head.weight", "embed_out.weight")
 # Decay rates of linear attention: exp of it must stay moderate.
 DECAY = "A_log"
-# Buffers that follow from the configuration: minimax and qwen4_exp write them, and make them where they are missing.
-DERIVED = ("slope_rate", "query_decay", "key_decay", "diagonal_decay",
+# Buffers that follow from the configuration: minimax and qwen4_exp write them, and make them where they are missing. Of norms
+# over batches how many these were, which nothing reads.
+DERIVED = ("num_batches_tracked",
+           "slope_rate", "query_decay", "key_decay", "diagonal_decay",
            "layer_multipliers", "ngram_heads_vocab_sizes", "ngram_heads_offsets")
 # Steps of Mamba's mixers, of which softplus is taken, are small, so that states remember.
 STEP_BIAS = ("dt_proj.bias", "dt_proj_bias")
@@ -154,7 +156,11 @@ def write_recipe(recipe, folder, make, head, last, stored_zero=False):
         t["mean"] = rounded(zero + (t["mean"] - zero) * factor)
         t["std"] = rounded(t["std"] * factor)
         make(recipe)
-    rows = ",\n".join(f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in tensors.items())
+    save_recipe(recipe, folder)
+
+
+def save_recipe(recipe, folder):
+    rows = ",\n".join(f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in recipe["tensors"].items())
     (folder / "weights.json").write_text(
         f'{{"seed": {recipe["seed"]}, "dtype": "{recipe["dtype"]}", "tensors": {{\n{rows}\n}}}}\n')
 

@@ -31,8 +31,8 @@ interface PowerMel {
 }
 
 /**
- * A log-mel spectrogram of sound at 16 kHz, in f64: Hann windows of 25 ms each 10 ms, powers, triangles over them, log10 within
- * 8 of the largest, then (x + 4) / 4. Returns [span.frames, bins] in f32.
+ * A log-mel spectrogram of sound at 16 kHz, in f64: Hann windows of 25 ms each 10 ms, powers, triangles over them,
+ * log10 within 8 of the largest, then (x + 4) / 4. Returns [span.frames, bins] in f32.
  */
 function logPowerMel(
   samples: Float32Array,
@@ -63,8 +63,8 @@ function logPowerMel(
 }
 
 /**
- * Whisper's (arXiv:2212.04356, section 2.2; transformers 5.24, `WhisperFeatureExtractor`): triangles on Slaney's mel scale.
- * Returns [span.frames, bins] in f32.
+ * Whisper's (arXiv:2212.04356, section 2.2; transformers 5.24, `WhisperFeatureExtractor`): triangles on Slaney's mel
+ * scale. Returns [span.frames, bins] in f32.
  */
 export function logMel(samples: Float32Array, bins: number, span: MelSpan): Float32Array {
   const filters = melFilters(SLANEY, { ...FULL_RANGE, bins, frequencies: BINS });

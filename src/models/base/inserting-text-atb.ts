@@ -49,11 +49,19 @@ export const insertInputs = ({
 export abstract class FlashInsertingATB<C extends TextWithin & DeepLevels> extends FlashWithEncoderATB<C> {
   protected readonly model: InsertingModelATB;
 
-  /** `root`: what the checkpoint's names of the model of text begin with; `head`: what its head does to logits. */
-  constructor(config: C, weights: Weights, root: string, head: Pick<HeadOptions, 'scale' | 'softcap'> = {}) {
+  /**
+   * `root`: what the checkpoint's names of the model of text begin with; `head`: what its head does to logits;
+   * `modelClass`: of the text, where that is not its family's.
+   */
+  constructor(
+    config: C,
+    weights: Weights,
+    root: string,
+    head: Pick<HeadOptions, 'scale' | 'softcap'> = {},
+    modelClass: unknown = textRouter(config.textKind).modelClass,
+  ) {
     super(config, weights, { ...head, names: headNamesWithin(config.textKind, root) });
-    const { modelClass } = textRouter(config.textKind);
-    const Text = modelClass as unknown as new (config: C, weights: Weights) => object;
+    const Text = modelClass as new (config: C, weights: Weights) => object;
     const text = new Text(config, weights.at(root));
     const body = text instanceof FlashForCausalLMATB ? text.body : undefined;
     if (!(body instanceof BaseModelATB)) throw new TypeError(`${Text.name} has nothing to insert rows into`);

@@ -19,6 +19,7 @@ const PROCESSORS = {
   image_processor: ['preprocessor_config.json'],
   video_processor: ['video_preprocessor_config.json', 'preprocessor_config.json'],
   feature_extractor: ['preprocessor_config.json'],
+  audio_processor: ['preprocessor_config.json'],
 } as const;
 
 /** What the files say of it. @throws CONFIG_INVALID */

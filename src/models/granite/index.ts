@@ -1,5 +1,6 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
+import type { AttentionOptions } from '../../layers/base-attention.js';
 import {
   biases,
   type ConfigOf,
@@ -31,7 +32,7 @@ export const GRANITE_FIELDS = {
 };
 
 const GRANITE_CONFIG = defineConfig({ fields: GRANITE_FIELDS });
-type GraniteConfig = ConfigOf<typeof GRANITE_CONFIG>;
+export type GraniteConfig = ConfigOf<typeof GRANITE_CONFIG>;
 
 /** Llama whose embeddings are scaled, also those that no word has. */
 class GraniteModelATB extends LlamaModelATB {
@@ -63,11 +64,16 @@ export class FlashGraniteForCausalLMATB extends FlashForCausalLMATB<GraniteConfi
     super(config, weights, { scale: 1 / config.logitsScaling });
     const { attentionMultiplier: scale, residualMultiplier: outputScale, embeddingMultiplier } = config;
     const layer: MakeLayer = (layerId, at) => {
-      const selfAttn = new LlamaAttention(layerId, config, at.at('self_attn'), { scale, outputScale });
+      const selfAttn = this.attention(layerId, at.at('self_attn'), { scale, outputScale });
       const mlp = new BaseMLP(config, at.at('mlp'), { outputScale });
       return new LlamaLayer(layerId, config, at, { selfAttn, mlp });
     };
     this.model = new GraniteModelATB(config, weights.at('model'), layer, embeddingMultiplier);
+  }
+
+  /** A layer's attention; `weights` is its window. */
+  protected attention(layerId: number, weights: Weights, options: AttentionOptions): LlamaAttention {
+    return new LlamaAttention(layerId, this.config, weights, options);
   }
 }
 

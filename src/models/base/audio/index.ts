@@ -3,6 +3,7 @@ export * from './conformer.js';
 export * from './halved-front.js';
 export * from './magnitude-processor.js';
 export * from './mel-processor.js';
+export * from './normed-taps.js';
 export * from './omni-processor.js';
 export * from './plane-front.js';
 export * from './relative-attention.js';
