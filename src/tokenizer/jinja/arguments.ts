@@ -35,6 +35,8 @@ export function bind<Name extends string>(
 /** A whole number that was asked for; `fallback` where none was given. */
 export function wholeOf(value: Value | undefined, fallback: number): number {
   if (value === undefined) return fallback;
+  if (typeof value === 'bigint' && BigInt.asIntN(64, value) !== value)
+    throw new TemplateRuntimeError('Python int too large to convert to C ssize_t');
   if (typeof value === 'bigint' || typeof value === 'boolean') return Number(value);
   if (value instanceof Undefined) return value.fail();
   throw new TemplateRuntimeError(`'${typeName(value)}' object cannot be interpreted as an integer`);

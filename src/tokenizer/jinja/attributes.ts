@@ -1,11 +1,14 @@
 import { bind, textArgument, wholeOf } from './arguments.js';
 import type { Budget } from './budget.js';
+import { decode } from './bytes.js';
 import { isEqual } from './comparison.js';
 import { formatBraces } from './format.js';
-import { iterate, textOf } from './iteration.js';
+import { isNumeric, iterate, textOf } from './iteration.js';
+import { numberAttribute } from './number-attributes.js';
 import { STRING_METHODS } from './string-methods.js';
 import { toRepr, toText } from './text.js';
 import {
+  Bytes,
   type CallArguments,
   Callable,
   codePoints,
@@ -64,18 +67,24 @@ export function itemOf(object: Value, index: Value | Slice, budget: Budget): Val
 }
 
 function isHashable(value: Value): boolean {
-  return !(value instanceof List || value instanceof Dict || value instanceof Undefined);
+  return !(value instanceof List || value instanceof Dict || value instanceof DictView);
 }
 
 /** An item by its place, from the end for negative ones; undefined where there is none. */
 export function atIndex(object: Value, index: number): Value | undefined {
   if (object instanceof List || object instanceof Tuple) return object.items.at(index);
+  if (object instanceof Bytes) return bytesAt(object, index);
   if (object instanceof Range) {
     const at = index < 0 ? index + object.length : index;
     return at >= 0 && at < object.length ? object.start + BigInt(at) * object.step : undefined;
   }
   const text = textOf(object);
   return text === undefined ? undefined : codePoints(text).at(index);
+}
+
+function bytesAt({ data }: Bytes, index: number): bigint | undefined {
+  const byte = data.at(index);
+  return byte === undefined ? undefined : BigInt(byte);
 }
 
 function missing(object: Value, name: Value, budget: Budget): Undefined {
@@ -109,10 +118,10 @@ function ownAttribute(object: Value, name: string, budget: Budget): Value | unde
     if (object instanceof Range && (name === 'start' || name === 'stop' || name === 'step'))
       return object[name];
   }
-  if (typeof object === 'bigint' && name === 'bit_length')
-    return method(() => BigInt(object === 0n ? 0 : (object < 0n ? -object : object).toString(2).length));
-  if (typeof object === 'bigint' && (name === 'real' || name === 'numerator')) return object;
-  if (typeof object === 'number' && name === 'is_integer') return method(() => Number.isInteger(object));
+  if (object instanceof Bytes && name === 'decode') return method((args) => decode(object, args, budget));
+  if (object instanceof Bytes && name === 'hex')
+    return method(() => Buffer.from(object.data).toString('hex'));
+  if (isNumeric(object)) return numberAttribute(object, name);
   return undefined;
 }
 
@@ -130,19 +139,22 @@ function dictMethod(
     case 'get':
       return method((args) => {
         const { key = null, default: fallback = null } = bind('get', args, 'key', 'default?');
-        const found = isHashable(key) ? dict.get(key) : undefined;
+        const found = dict.get(key);
         return found === undefined ? fallback : found;
       });
     case 'copy':
       return method(() => dict);
     case 'fromkeys':
-      return method((args) => {
-        const { iterable = null, value = null } = bind('fromkeys', args, 'iterable', 'value?');
-        return new Dict(iterate(iterable, budget).map((key) => [key, value] as const));
-      });
+      return method((args) => fromKeys(args, budget));
     default:
       return undefined;
   }
+}
+
+/** `dict.fromkeys`: a mapping of these keys to one value. */
+export function fromKeys(args: CallArguments, budget: Budget): Dict {
+  const { iterable = null, value = null } = bind('fromkeys', args, 'iterable', 'value?');
+  return new Dict(iterate(iterable, budget).map((key) => [key, value] as const));
 }
 
 function search(object: List | Tuple | Range, name: string, args: CallArguments, budget: Budget): Value {
@@ -228,13 +240,14 @@ function sliceOf(object: Value, { start, stop, step }: Slice, budget: Budget): V
     if (isGiven(bound) && typeof bound !== 'bigint' && typeof bound !== 'boolean')
       throw new TemplateRuntimeError('slice indices must be integers or None');
   }
-  const stride = isGiven(step) ? wholeOf(step, 1) : 1;
+  const stride = isGiven(step) ? Number(step) : 1;
   if (stride === 0) throw new TemplateRuntimeError('slice step cannot be zero');
   const { length } = points;
   const [low, high] = stride > 0 ? [0, length] : [-1, length - 1];
   const place = (bound: Value | undefined, fallback: number): number => {
     if (!isGiven(bound)) return fallback;
-    const at = wholeOf(bound, 0);
+    // Larger than any length is as good as the length.
+    const at = Number(bound);
     return Math.min(Math.max(at < 0 ? at + length : at, low), high);
   };
   const [first, end] = [place(start, stride > 0 ? 0 : length - 1), place(stop, stride > 0 ? length : -1)];

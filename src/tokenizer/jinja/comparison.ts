@@ -2,6 +2,7 @@ import type { Budget } from './budget.js';
 import { isNumeric, itemsOf, numberOf, textOf } from './iteration.js';
 import type { CompareOperator } from './nodes.js';
 import {
+  Bytes,
   codePoints,
   Dict,
   List,
@@ -25,6 +26,7 @@ export function isEqual(left: Value, right: Value, budget: Budget): boolean {
   const [text, other] = [textOf(left), textOf(right)];
   if (text !== undefined || other !== undefined) return text === other;
   if (left instanceof Undefined) return right instanceof Undefined;
+  if (left instanceof Bytes && right instanceof Bytes) return left.data.join() === right.data.join();
   if (left instanceof Range && right instanceof Range)
     return isEqual(new List(left.items()), new List(right.items()), budget);
   return budget.nested(() => {

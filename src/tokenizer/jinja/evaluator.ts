@@ -2,18 +2,19 @@ import { attributeOf, itemOf, Slice } from './attributes.js';
 import type { Budget } from './budget.js';
 import { compare } from './comparison.js';
 import type { Filter, FilterContext } from './filter.js';
-import { isTrue, iterate } from './iteration.js';
+import { isTrue, iterate, textOf } from './iteration.js';
 import { LIST_FILTERS } from './list-filters.js';
 import type { ArgumentList, Expression } from './nodes.js';
+import { NUMBER_FILTERS } from './number-filters.js';
 import { calculate, joinTexts, negate } from './operators.js';
 import type { Scope } from './scope.js';
 import { TESTS } from './tests.js';
-import { toText } from './text.js';
 import { TEXT_FILTERS } from './text-filters.js';
 import {
   type CallArguments,
   Callable,
   Dict,
+  hashOf,
   List,
   Loop,
   TemplateRuntimeError,
@@ -23,7 +24,7 @@ import {
   type Value,
 } from './values.js';
 
-const FILTERS: ReadonlyMap<string, Filter> = new Map([...TEXT_FILTERS, ...LIST_FILTERS]);
+const FILTERS: ReadonlyMap<string, Filter> = new Map([...TEXT_FILTERS, ...NUMBER_FILTERS, ...LIST_FILTERS]);
 
 /** Values of expressions, within a budget. */
 export class Evaluator implements FilterContext {
@@ -40,7 +41,9 @@ export class Evaluator implements FilterContext {
     this.budget.spend(1);
     if (name === 'filter' || name === 'test') {
       const known: ReadonlyMap<string, unknown> = name === 'filter' ? FILTERS : TESTS;
-      return known.has(toText(operand, this.budget));
+      // Asked as a mapping is, so that what cannot be a key is refused.
+      hashOf(operand);
+      return known.has(textOf(operand) ?? '');
     }
     const test = TESTS.get(name);
     if (test === undefined) throw new TemplateRuntimeError(`No test named '${name}'.`);
@@ -61,7 +64,11 @@ export class Evaluator implements FilterContext {
       const spread = this.evaluate(args.keywordSpread, scope);
       if (!(spread instanceof Dict))
         throw new TemplateRuntimeError(`argument after ** must be a mapping, not ${typeName(spread)}`);
-      for (const [name, value] of spread.entries()) keyword.set(toText(name, this.budget), value);
+      for (const [name, value] of spread.entries()) {
+        const key = textOf(name);
+        if (key === undefined) throw new TemplateRuntimeError('keywords must be strings');
+        keyword.set(key, value);
+      }
     }
     return { positional, keyword };
   }

@@ -9,11 +9,11 @@ export class ExpressionParser extends OperandParser {
   }
 
   /** An expression, or several with commas: a tuple. */
-  tuple({ endNames = [], allowsConditions = true, isParenthesized = false }: TupleOptions = {}): Expression {
+  tuple({ allowsConditions = true, isParenthesized = false }: TupleOptions = {}): Expression {
     const { stream } = this;
     const items: Expression[] = [];
     let isTuple = false;
-    while (!this.#endsTuple(endNames)) {
+    while (!this.#endsTuple()) {
       items.push(this.expression(allowsConditions));
       if (!stream.skip('operator', ',')) break;
       isTuple = true;
@@ -26,14 +26,9 @@ export class ExpressionParser extends OperandParser {
     return { kind: 'tuple', items };
   }
 
-  #endsTuple(endNames: readonly string[]): boolean {
+  #endsTuple(): boolean {
     const { stream } = this;
-    return (
-      stream.is('variable_end') ||
-      stream.is('block_end') ||
-      stream.is('operator', ')') ||
-      (endNames.length > 0 && stream.is('name', ...endNames))
-    );
+    return stream.is('variable_end') || stream.is('block_end') || stream.is('operator', ')');
   }
 
   #condition(): Expression {

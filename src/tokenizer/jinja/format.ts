@@ -1,5 +1,6 @@
 import type { Budget } from './budget.js';
-import { floatText, toRepr, toText } from './text.js';
+import { forbidden, isPercentType } from './format-spec.js';
+import { floatText, toAscii, toRepr, toText } from './text.js';
 import {
   codePoints,
   Dict,
@@ -41,7 +42,7 @@ export function formatPercent(text: string, values: Value, budget: Budget): stri
   const size = (given: string | undefined): number => Number(given === '*' ? next() : (given ?? 0));
   let isMapped = false;
   const result = text.replace(PERCENT, (whole, key, flags: string, width, precision, type: string) => {
-    if (type === '%') return '%';
+    if (whole === '%%') return '%';
     const hasPoint = whole.includes('.');
     const fieldWidth = size(width);
     const digits = hasPoint ? size(precision) : undefined;
@@ -54,6 +55,8 @@ export function formatPercent(text: string, values: Value, budget: Budget): stri
       if (found === undefined) throw new TemplateRuntimeError(`KeyError: '${key}'`);
       value = found;
     }
+    if (!isPercentType(value, type))
+      throw new TemplateRuntimeError(`%${type} cannot write a value of type ${typeName(value)}`);
     const isNumber = 'diuoxXeEfFgG'.includes(type);
     const isPadded = isNumber && flags.includes('0') && !flags.includes('-');
     return written(
@@ -69,7 +72,6 @@ export function formatPercent(text: string, values: Value, budget: Budget): stri
         type: type === 'i' || type === 'u' ? 'd' : type,
       },
       budget,
-      true,
     );
   });
   // Python takes anything but texts and tuples that can be indexed for a mapping.
@@ -119,7 +121,8 @@ export function formatBraces(text: string, fields: FormatFields, budget: Budget)
     const [, path = '', conversion, spec = ''] = /^([^!:]*)(?:!([rsa]))?(?::([\s\S]*))?$/.exec(source) ?? [];
     const value = resolve(path);
     const style = replaceIn(spec, depth + 1);
-    if (conversion === 'r' || conversion === 'a') return applySpec(toRepr(value, budget), style, budget);
+    if (conversion === 'r') return applySpec(toRepr(value, budget), style, budget);
+    if (conversion === 'a') return applySpec(toAscii(value, budget), style, budget);
     return applySpec(conversion === 's' ? toText(value, budget) : value, style, budget);
   };
   const resolve = (path: string): Value => {
@@ -153,24 +156,39 @@ function applySpec(value: Value, spec: string, budget: Budget): string {
   const isNumber = typeof value === 'bigint' || typeof value === 'number' || typeof value === 'boolean';
   if (!isNumber && typeof value !== 'string')
     throw new TemplateRuntimeError(`unsupported format string passed to ${typeName(value)}.__format__`);
+  const problem = forbidden(value, {
+    align,
+    sign,
+    isAlternate: alternate === '#',
+    grouping,
+    precision,
+    type,
+  });
+  if (problem !== undefined) throw new TemplateRuntimeError(problem);
   const isZero = zero === '0' && align === undefined;
   const style: Style = {
-    fill: fill || (isZero ? '0' : ' '),
+    fill: fill || (zero === '0' ? '0' : ' '),
     align: align ?? (isZero && isNumber ? '=' : isNumber ? '>' : '<'),
     sign,
     isAlternate: alternate === '#',
     width: Number(width || 0),
     grouping,
     precision: precision === undefined ? undefined : Number(precision),
-    type: type || (typeof value === 'string' ? 's' : typeof value === 'number' ? '' : 'd'),
+    type: typeOf(value, type),
   };
-  return written(value, style, budget, false);
+  return written(value, style, budget);
 }
 
-function written(value: Value, style: Style, budget: Budget, isPercent: boolean): string {
+/** The letter that a format goes by; `n` is by the locale, which is C's. */
+function typeOf(value: string | bigint | number | boolean, type: string): string {
+  if (type === 'n') return typeof value === 'number' ? 'g' : 'd';
+  return type || (typeof value === 'string' ? 's' : typeof value === 'number' ? '' : 'd');
+}
+
+function written(value: Value, style: Style, budget: Budget): string {
   if ((style.precision ?? 0) > MAX_PRECISION && style.type !== 's')
     throw new TemplateRuntimeError('precision too big');
-  const [sign, body] = signAndBody(value, style, budget, isPercent);
+  const [sign, body] = signAndBody(value, style, budget);
   const padding = Math.max(0, style.width - codePoints(sign + body).length);
   budget.payString(padding + body.length);
   const fill = style.fill.repeat(padding);
@@ -186,29 +204,32 @@ function written(value: Value, style: Style, budget: Budget, isPercent: boolean)
   }
 }
 
-function signAndBody(value: Value, style: Style, budget: Budget, isPercent: boolean): [string, string] {
+function signAndBody(value: Value, style: Style, budget: Budget): [string, string] {
   const { type, precision } = style;
   if (type === 's' || type === 'r' || type === 'a') {
-    const text = type === 's' ? toText(value, budget) : toRepr(value, budget);
+    const write = { s: toText, r: toRepr, a: toAscii }[type];
+    const text = write(value, budget);
     if (precision === undefined) return ['', text];
     const points = codePoints(text).slice(0, precision);
     return ['', typeof points === 'string' ? points : points.join('')];
   }
-  if (type === 'c')
-    return ['', typeof value === 'bigint' ? String.fromCodePoint(Number(value)) : toText(value, budget)];
+  if (type === 'c') return ['', typeof value === 'string' ? value : String.fromCodePoint(Number(value))];
   if (value instanceof Undefined) value.fail();
   if (typeof value !== 'bigint' && typeof value !== 'number' && typeof value !== 'boolean')
     throw new TemplateRuntimeError(`%${type} format: a real number is required, not ${typeName(value)}`);
-  const number = typeof value === 'boolean' ? BigInt(value) : value;
+  const isWhole = 'dxXob'.includes(type) && type !== '';
+  const given = typeof value === 'boolean' ? BigInt(value) : value;
+  // What is printed as a whole number has lost its fraction, and a zero its sign.
+  const number = isWhole && typeof given === 'number' ? wholeNumber(given) : given;
   const isNegative = number < 0 || Object.is(number, -0);
   const sign = isNegative ? '-' : style.sign === '-' ? '' : style.sign;
-  if ('dxXob'.includes(type) && type !== '') {
-    if (typeof number === 'number' && !isPercent)
-      throw new TemplateRuntimeError(`Unknown format code '${type}' for object of type 'float'`);
-    const whole = typeof number === 'bigint' ? number : BigInt(Math.trunc(number));
-    return [sign, wholeBody(whole < 0n ? -whole : whole, style)];
-  }
+  if (isWhole && typeof number === 'bigint') return [sign, wholeBody(number < 0n ? -number : number, style)];
   return [sign, floatBody(Math.abs(Number(number)), style)];
+}
+
+function wholeNumber(value: number): bigint {
+  if (Number.isFinite(value)) return BigInt(Math.trunc(value));
+  throw new TemplateRuntimeError(`cannot convert float ${floatText(value)} to integer`);
 }
 
 function wholeBody(value: bigint, { type, isAlternate, grouping, precision }: Style): string {

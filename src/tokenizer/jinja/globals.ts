@@ -1,4 +1,5 @@
 import { bind, requiredText, wholeOf } from './arguments.js';
+import { fromKeys } from './attributes.js';
 import { type Budget, MAX_ITEMS, TemplateExcess } from './budget.js';
 import { isTrue, iterate } from './iteration.js';
 import { strftime } from './strftime.js';
@@ -11,6 +12,7 @@ import {
   Range,
   TemplateRefusal,
   TemplateRuntimeError,
+  Undefined,
   type Value,
 } from './values.js';
 
@@ -41,8 +43,11 @@ export function globalFunctions(budget: Budget, now: Date): ReadonlyMap<string, 
     cycler,
     joiner: (args) => joiner(args, budget),
   };
+  const attributes: Readonly<Record<string, ReadonlyMap<string, Value>>> = {
+    dict: new Map([['fromkeys', new Callable('fromkeys', (args) => fromKeys(args, budget))]]),
+  };
   const callables = Object.entries(functions).map(
-    ([name, call]) => [name, new Callable(name, call)] as const,
+    ([name, call]) => [name, new Callable(name, call, attributes[name])] as const,
   );
   // `self` has a template's blocks, and chat templates have none.
   return new Map<string, Value>([...callables, ['self', new Namespace()]]);
@@ -64,7 +69,7 @@ function pairsOf({ positional, keyword }: CallArguments, budget: Budget): (reado
       ? []
       : source instanceof Dict
         ? source.entries()
-        : iterate(source, budget).map((pair) => {
+        : iterate(source instanceof Undefined ? source.fail() : source, budget).map((pair) => {
             const [key, value, ...rest] = iterate(pair, budget);
             if (key === undefined || value === undefined || rest.length > 0)
               throw new TemplateRuntimeError('dictionary update sequence element has no length of 2');

@@ -1,7 +1,7 @@
 import type { Budget } from './budget.js';
 import { Evaluator } from './evaluator.js';
 import { checkAttribute, globalFunctions } from './globals.js';
-import { isTrue, iterate } from './iteration.js';
+import { isTrue, iterate, textOf } from './iteration.js';
 import { bindMacro, macroFeatures } from './macro.js';
 import type { Expression, MacroDefinition, Statement, Target } from './nodes.js';
 import { Scope } from './scope.js';
@@ -75,7 +75,12 @@ export class Interpreter extends Evaluator {
       }
       case 'filter': {
         const text = this.#render(statement.body, new Scope(scope));
-        output.push(toText(this.#filtered(statement.filter, text, scope), this.budget));
+        const filtered = textOf(this.#filtered(statement.filter, text, scope));
+        if (filtered === undefined)
+          throw new TemplateRuntimeError(
+            'sequence item 0: expected str instance, as a filtered block is printed',
+          );
+        output.push(filtered);
         return 'end';
       }
       case 'macro':
@@ -98,6 +103,8 @@ export class Interpreter extends Evaluator {
       }
       case 'scope':
         return this.#execute(statement.body, new Scope(scope), output);
+      case 'load':
+        throw new TemplateRuntimeError(`${statement.tag}: a chat template cannot load another one`);
       default:
         return statement.kind;
     }

@@ -1,5 +1,6 @@
 import type { Budget } from './budget.js';
 import {
+  Bytes,
   codePoints,
   Dict,
   DictView,
@@ -32,6 +33,7 @@ export function lengthOf(value: Value): number | undefined {
   if (value instanceof Dict) return value.size;
   if (value instanceof DictView) return value.dict.size;
   if (value instanceof Range) return value.length;
+  if (value instanceof Bytes) return value.data.length;
   if (value instanceof Undefined) return 0;
   return undefined;
 }
@@ -39,10 +41,11 @@ export function lengthOf(value: Value): number | undefined {
 /** The items that a loop goes through; undefined for what is no iterable. A generator is used up by it. */
 export function itemsOf(value: Value, budget: Budget): readonly Value[] | undefined {
   if (value instanceof List || value instanceof Tuple) return value.items;
-  if (value instanceof Generator) return value.take();
+  if (value instanceof Generator) return budget.nested(() => value.take());
   budget.payItems(lengthOf(value) ?? 0);
   if (typeof value === 'string') return Array.from(value);
   if (value instanceof Markup) return Array.from(value.text);
+  if (value instanceof Bytes) return Array.from(value.data, BigInt);
   if (value instanceof Dict) return value.keys();
   if (value instanceof DictView || value instanceof Range) return value.items();
   if (value instanceof Undefined) return [];

@@ -1,14 +1,14 @@
 import { bind, textArgument, wholeOf } from './arguments.js';
-import { atIndex, followPath } from './attributes.js';
+import { atIndex, followPath, itemOf } from './attributes.js';
 import type { Budget } from './budget.js';
 import { isEqual, order } from './comparison.js';
 import type { Filter, FilterContext } from './filter.js';
-import { toFixed } from './format.js';
 import { isTrue, iterate, lengthOf, textOf } from './iteration.js';
 import { calculate, joinTexts } from './operators.js';
 import { toText } from './text.js';
 import { reversedText } from './text-filters.js';
 import {
+  type CallArguments,
   Dict,
   Generator,
   List,
@@ -26,8 +26,12 @@ function nameOf(value: Value | undefined, budget: Budget): string {
 
 /** `select`, `reject` and the two for attributes: the items for which a test holds, or does not. */
 function selection(isWanted: boolean, ofAttribute: boolean): Filter {
-  return (operand, { positional, keyword }, context) => {
-    if (!isTrue(operand)) return new Generator([]);
+  function* chosen(
+    operand: Value,
+    { positional, keyword }: CallArguments,
+    context: FilterContext,
+  ): Iterable<Value> {
+    if (!isTrue(operand)) return;
     const { budget } = context;
     const [path, rest] = ofAttribute ? [positional[0], positional.slice(1)] : [undefined, positional];
     if (ofAttribute && path === undefined)
@@ -38,12 +42,17 @@ function selection(isWanted: boolean, ofAttribute: boolean): Filter {
       if (test === undefined) return isTrue(value);
       return context.applyTest(nameOf(test, budget), value, { positional: args, keyword });
     };
-    return new Generator(iterate(operand, budget).filter((item) => passes(item) === isWanted));
-  };
+    for (const item of iterate(operand, budget)) if (passes(item) === isWanted) yield item;
+  }
+  return (operand, args, context) => new Generator(chosen(operand, args, context));
 }
 
-const map: Filter = (operand, { positional, keyword }, context) => {
-  if (!isTrue(operand)) return new Generator([]);
+function* mapped(
+  operand: Value,
+  { positional, keyword }: CallArguments,
+  context: FilterContext,
+): Iterable<Value> {
+  if (!isTrue(operand)) return;
   const { budget } = context;
   const attribute = keyword.get('attribute');
   let change: (item: Value) => Value;
@@ -55,8 +64,8 @@ const map: Filter = (operand, { positional, keyword }, context) => {
     if (name === undefined) throw new TemplateRuntimeError('map requires a filter argument');
     change = (item) => context.applyFilter(nameOf(name, budget), item, { positional: args, keyword });
   }
-  return new Generator(iterate(operand, budget).map(change));
-};
+  for (const item of iterate(operand, budget)) yield change(item);
+}
 
 /** Makes texts that differ in case only equal. */
 function ignoringCase(value: Value): Value {
@@ -89,10 +98,13 @@ const sort: Filter = (operand, args, { budget }) => {
 
 const dictsort: Filter = (operand, args, { budget }) => {
   const given = bind('dictsort', args, 'case_sensitive?', 'by?', 'reverse?');
+  const by = given.by === undefined ? 'key' : textOf(given.by);
+  if (by !== 'key' && by !== 'value')
+    throw new TemplateRuntimeError('You can only sort by either "key" or "value"');
   if (operand instanceof Undefined) operand.fail();
   if (!(operand instanceof Dict))
     throw new TemplateRuntimeError(`'${typeName(operand)}' object has no items`);
-  const at = textArgument(given.by, budget) === 'value' ? 1 : 0;
+  const at = by === 'value' ? 1 : 0;
   const fold = isTrue(given.case_sensitive ?? false) ? (value: Value) => value : ignoringCase;
   const entries = sorted(
     operand.entries(),
@@ -111,14 +123,15 @@ const unique: Filter = (operand, args, { budget }) => {
     'attribute?',
   );
   const keyOf = keyBy(attribute, isTrue(sensitive), budget);
-  const seen = new Dict([]);
-  const items = iterate(operand, budget).filter((item) => {
-    const key = keyOf(item);
-    if (seen.has(key)) return false;
-    seen.set(key, null);
-    return true;
-  });
-  return new Generator(items);
+  function* firsts(): Iterable<Value> {
+    const seen = new Dict([]);
+    for (const item of iterate(operand, budget)) {
+      const key = keyOf(item);
+      if (!seen.has(key)) yield item;
+      seen.set(key, null);
+    }
+  }
+  return new Generator(firsts());
 };
 
 function extreme(name: string, sign: number): Filter {
@@ -162,7 +175,8 @@ const join: Filter = (operand, args, { budget }) => {
 };
 
 const first: Filter = (operand, _args, { budget }) => {
-  const found = operand instanceof Generator ? operand.takeFirst() : iterate(operand, budget)[0];
+  const found =
+    operand instanceof Generator ? budget.nested(() => operand.takeFirst()) : iterate(operand, budget)[0];
   return found === undefined ? new Undefined('No first item, sequence was empty.') : found;
 };
 
@@ -187,74 +201,55 @@ const reverse: Filter = (operand, _args, { budget }) => {
   return operand instanceof Generator ? new List(items) : new Generator(items, 'list_reverseiterator');
 };
 
-const items: Filter = (operand) => {
-  if (operand instanceof Undefined) return new Generator([]);
+function* pairs(operand: Value): Iterable<Value> {
+  if (operand instanceof Undefined) return;
   if (!(operand instanceof Dict)) throw new TemplateRuntimeError('Can only get item pairs from a mapping.');
-  return new Generator(operand.entries().map((entry) => new Tuple([...entry])));
-};
+  for (const entry of operand.entries()) yield new Tuple([...entry]);
+}
 
 const batch: Filter = (operand, args, { budget }) => {
-  const { linecount, fill_with: fill = null } = bind('batch', args, 'linecount', 'fill_with?');
-  const size = Math.max(1, wholeOf(linecount, 1));
-  const all = iterate(operand, budget);
-  const rows: Value[] = [];
-  for (let at = 0; at < all.length; at += size) {
-    const row = all.slice(at, at + size);
-    const lacking = fill === null ? 0 : size - row.length;
+  const { linecount = null, fill_with: fill = null } = bind('batch', args, 'linecount', 'fill_with?');
+  function* rows(): Iterable<Value> {
+    let row: Value[] = [];
+    for (const item of iterate(operand, budget)) {
+      if (isEqual(BigInt(row.length), linecount, budget)) {
+        yield new List(row);
+        row = [];
+      }
+      row.push(item);
+    }
+    if (row.length === 0) return;
+    const lacking = fill === null ? 0 : Math.max(0, wholeOf(linecount, 1) - row.length);
     budget.payItems(lacking);
-    rows.push(new List([...row, ...Array.from({ length: lacking }, () => fill)]));
+    yield new List([...row, ...Array.from({ length: lacking }, () => fill)]);
   }
-  return new Generator(rows);
+  return new Generator(rows());
 };
 
 const slice: Filter = (operand, args, { budget }) => {
   const { slices, fill_with: fill = null } = bind('slice', args, 'slices', 'fill_with?');
-  const number = Math.max(1, wholeOf(slices, 1));
-  budget.payItems(number);
-  const all = iterate(operand, budget);
-  const [size, numLonger] = [Math.floor(all.length / number), all.length % number];
-  const columns = Array.from({ length: number }, (_, index) => {
-    const start = index * size + Math.min(index, numLonger);
-    const part = all.slice(start, start + size + (index < numLonger ? 1 : 0));
-    return new List(fill !== null && index >= numLonger ? [...part, fill] : part);
-  });
-  return new Generator(columns);
+  function* columns(): Iterable<Value> {
+    const all = iterate(operand, budget);
+    const number = wholeOf(slices, 1);
+    if (number === 0) throw new TemplateRuntimeError('integer division or modulo by zero');
+    budget.payItems(Math.max(0, number));
+    const [size, numLonger] = [Math.floor(all.length / number), all.length % number];
+    for (let index = 0; index < number; index++) {
+      const start = index * size + Math.min(index, numLonger);
+      const part = all.slice(start, start + size + (index < numLonger ? 1 : 0));
+      yield new List(fill !== null && index >= numLonger ? [...part, fill] : part);
+    }
+  }
+  return new Generator(columns());
 };
 
-const abs: Filter = (operand) => {
-  if (typeof operand === 'bigint') return operand < 0n ? -operand : operand;
-  if (typeof operand === 'boolean') return BigInt(operand);
-  if (typeof operand === 'number') return Math.abs(operand);
-  throw new TemplateRuntimeError(`bad operand type for abs(): '${typeName(operand)}'`);
-};
-
-/** A whole number to this many zeros, to even where it is half-way. */
-function roundedWhole(value: bigint, zeros: number, budget: Budget): bigint {
-  if (zeros <= 0) return value;
-  budget.payString(zeros);
-  const unit = 10n ** BigInt(zeros);
-  const rest = ((value % unit) + unit) % unit;
-  const [below, twice] = [value - rest, 2n * rest];
-  const isUp = twice > unit || (twice === unit && (below / unit) % 2n !== 0n);
-  return isUp ? below + unit : below;
-}
-
-/** Python's `round`: to even where a number is half-way. A whole number stays whole. */
-const round: Filter = (operand, args, { budget }) => {
-  const given = bind('round', args, 'precision?', 'method?');
-  const precision = wholeOf(given.precision, 0);
-  const method = textArgument(given.method, budget) ?? 'common';
-  const isWhole = typeof operand === 'bigint' || typeof operand === 'boolean';
-  if (isWhole && method === 'common') return roundedWhole(BigInt(operand), -precision, budget);
-  if (!isWhole && typeof operand !== 'number')
-    throw new TemplateRuntimeError(`type ${typeName(operand)} doesn't define __round__ method`);
-  const value = Number(operand);
-  const scale = 10 ** precision;
-  if (method === 'ceil') return Math.ceil(value * scale) / scale;
-  if (method === 'floor') return Math.floor(value * scale) / scale;
-  if (!Number.isFinite(value) || precision > 20) return value;
-  if (precision < 0) return Math.round(value * scale) / scale;
-  return Math.sign(value) * Number(toFixed(Math.abs(value), precision));
+/** Any of the items, as each rendering has it. */
+const random: Filter = (operand, _args, { budget }) => {
+  const size = lengthOf(operand);
+  if (size === undefined)
+    throw new TemplateRuntimeError(`object of type '${typeName(operand)}' has no len()`);
+  if (size === 0) return new Undefined('No random item, sequence was empty.');
+  return itemOf(operand, BigInt(Math.floor(Math.random() * size)), budget);
 };
 
 const list: Filter = (operand, _args, { budget }: FilterContext) => new List(iterate(operand, budget));
@@ -265,7 +260,7 @@ export const LIST_FILTERS: readonly (readonly [string, Filter])[] = [
   ['reject', selection(false, false)],
   ['selectattr', selection(true, true)],
   ['rejectattr', selection(false, true)],
-  ['map', map],
+  ['map', (operand, args, context) => new Generator(mapped(operand, args, context))],
   ['sort', sort],
   ['dictsort', dictsort],
   ['unique', unique],
@@ -279,10 +274,9 @@ export const LIST_FILTERS: readonly (readonly [string, Filter])[] = [
   ['length', length],
   ['count', length],
   ['reverse', reverse],
-  ['items', items],
+  ['items', (operand) => new Generator(pairs(operand))],
   ['batch', batch],
   ['slice', slice],
-  ['abs', abs],
-  ['round', round],
+  ['random', random],
   ['list', list],
 ];

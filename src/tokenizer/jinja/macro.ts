@@ -31,7 +31,9 @@ export function bindMacro(
 ): [string, Value | undefined][] {
   const rest = new Map(keyword);
   const bound: [string, Value | undefined][] = parameters.map((parameter, index) => {
-    const given = index < positional.length ? positional[index] : rest.get(parameter.name);
+    // By place and by name: the name is one keyword too many.
+    if (index < positional.length) return [parameter.name, positional[index]];
+    const given = rest.get(parameter.name);
     rest.delete(parameter.name);
     return [parameter.name, given];
   });

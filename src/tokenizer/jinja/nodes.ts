@@ -32,6 +32,8 @@ export type Statement =
     }
   /** `{% block %}` and `{% generation %}`: a scope of its own, printed where it stands. */
   | { readonly kind: 'scope'; readonly body: readonly Statement[] }
+  /** A tag that would load another template, of which there is none: it fails where it is reached. */
+  | { readonly kind: 'load'; readonly tag: string }
   | { readonly kind: 'break' }
   | { readonly kind: 'continue' };
 

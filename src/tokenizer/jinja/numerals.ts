@@ -8,3 +8,15 @@ const NUMERALS =
   '㐅㒃㠪㭍一七万三九二五亖亿什仟仨伍佰億兆兩八六十千卄卅卌叁参參叄四壱壹幺廾廿弌弍弎弐拾捌柒漆玖百肆萬貮貳贰阡陆陌陸零參拾' +
   '兩零六陸什𠀁𠁤𠃢𠄡𠤪𠦃𠦌𠦜𠫪𠫽𠬙𢎐𢦘𣬛𦉭廾';
 export const NUMBERS = new RegExp(`^[\\p{N}${NUMERALS}]+$`, 'u');
+
+const DECIMAL = /^\p{Nd}$/u;
+
+/** A text with ASCII's digits in the place of other scripts'. Unicode has each script's ten in a row, some rows in a row. */
+export function asciiDigits(text: string): string {
+  return text.replace(/(?!\d)\p{Nd}/gu, (digit) => {
+    const code = digit.codePointAt(0) ?? 0;
+    let first = code;
+    while (DECIMAL.test(String.fromCodePoint(first - 1))) first--;
+    return String((code - first) % 10);
+  });
+}

@@ -11,8 +11,6 @@ const CONSTANTS: ReadonlyMap<string, null | boolean> = new Map([
 ]);
 
 export interface TupleOptions {
-  /** Names that end it, besides the end of the tag. */
-  readonly endNames?: readonly string[];
   /** Whether `a if b` is taken; not where an "if" has a meaning of its own. */
   readonly allowsConditions?: boolean;
   /** Whether it stands in parentheses, so that it may be empty. */

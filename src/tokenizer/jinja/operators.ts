@@ -85,6 +85,8 @@ function arithmetic(
     if (whole !== undefined) return whole;
   }
   const [a, b] = [Number(left), Number(right)];
+  if ((typeof left === 'bigint' && !Number.isFinite(a)) || (typeof right === 'bigint' && !Number.isFinite(b)))
+    throw new TemplateRuntimeError('int too large to convert to float');
   const isPower = operator === '**' && a === 0 && b < 0;
   if (isPower || (b === 0 && (operator === '/' || operator === '//' || operator === '%')))
     throw new TemplateRuntimeError('division by zero');
@@ -98,14 +100,36 @@ function arithmetic(
     case '/':
       return a / b;
     case '//':
-      return Math.floor(a / b);
-    case '%': {
-      const rest = a % b;
-      return rest !== 0 && rest < 0 !== b < 0 ? rest + b : rest;
-    }
+      return flooredQuotient(a, b);
+    case '%':
+      return remainder(a, b);
     case '**':
-      return a ** b;
+      return power(a, b);
   }
+}
+
+/** What is left of a division, with the divisor's sign, also where it is zero. */
+function remainder(a: number, b: number): number {
+  const rest = a % b;
+  if (rest === 0) return b < 0 || Object.is(b, -0) ? -0 : 0;
+  return rest < 0 !== b < 0 ? rest + b : rest;
+}
+
+/** By way of the rest, as Python does: 1 // 0.1 is 9, for 0.1 is a little more than a tenth. */
+function flooredQuotient(a: number, b: number): number {
+  const quotient = (a - remainder(a, b)) / b;
+  if (quotient === 0) return 0 * (a / b);
+  const floored = Math.floor(quotient);
+  return quotient - floored > 0.5 ? floored + 1 : floored;
+}
+
+function power(base: number, exponent: number): number {
+  const areFinite = Number.isFinite(base) && Number.isFinite(exponent);
+  if (areFinite && base < 0 && !Number.isInteger(exponent))
+    throw new TemplateRuntimeError('a complex number, the power of a negative one');
+  const result = base === 1 ? 1 : base ** exponent;
+  if (areFinite && !Number.isFinite(result)) throw new TemplateRuntimeError('Numerical result out of range');
+  return result;
 }
 
 /** Whole numbers; undefined where the result is a fraction. Division rounds down, the rest has the divisor's sign. */

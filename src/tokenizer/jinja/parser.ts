@@ -1,6 +1,7 @@
 import { TemplateExcess } from './budget.js';
 import { ExpressionParser } from './expression-parser.js';
 import { tokenize } from './lexer.js';
+import { macroFeatures } from './macro.js';
 import type { Expression, MacroDefinition, Statement, Target } from './nodes.js';
 import { TokenStream } from './token-stream.js';
 
@@ -16,6 +17,9 @@ export function parse(template: string): Statement[] {
   if (!stream.is('eof')) stream.unexpected();
   return body;
 }
+
+const isBareCaller = (parameter: MacroDefinition['parameters'][number]): boolean =>
+  parameter.name === 'caller' && parameter.default === undefined;
 
 class Parser {
   readonly #expressions: ExpressionParser;
@@ -79,7 +83,9 @@ class Parser {
       case 'import':
       case 'from':
       case 'extends':
-        return stream.fail(`${name}: a chat template cannot load another one`);
+        this.#expressions.expression();
+        while (!stream.is('block_end') && !stream.is('eof')) stream.take();
+        return [{ kind: 'load', tag: name }];
       default:
         return stream.fail(`Encountered unknown tag '${name}'`);
     }
@@ -104,9 +110,9 @@ class Parser {
 
   #for(): Statement {
     const { stream } = this;
-    const target = this.#target({ endNames: ['in'] });
+    const target = this.#target(false);
     stream.expect('name', 'in');
-    const iterable = this.#expressions.tuple({ allowsConditions: false, endNames: ['recursive'] });
+    const iterable = this.#expressions.tuple({ allowsConditions: false });
     const test = stream.skip('name', 'if') ? this.#expressions.expression() : undefined;
     const isRecursive = stream.skip('name', 'recursive');
     stream.expect('block_end');
@@ -132,7 +138,7 @@ class Parser {
 
   #set(): Statement {
     const { stream } = this;
-    const target = this.#target({ allowsNamespace: true });
+    const target = this.#target(true);
     if (stream.skip('operator', '=')) return { kind: 'set', target, value: this.#expressions.tuple() };
     const filter = stream.skip('operator', '|') ? this.#filter() : undefined;
     return { kind: 'set-block', target, filter, body: this.#body('endset') };
@@ -140,8 +146,10 @@ class Parser {
 
   #macro(): Statement {
     const name = this.stream.expect('name').value;
-    const parameters = this.#parameters();
-    return { kind: 'macro', macro: { name, parameters, body: this.#ownBody('endmacro') } };
+    const macro = { name, parameters: this.#parameters(), body: this.#ownBody('endmacro') };
+    if (macroFeatures(macro).caller && macro.parameters.some(isBareCaller))
+      this.stream.fail('a parameter "caller" must have a default');
+    return { kind: 'macro', macro };
   }
 
   #call(): Statement {
@@ -201,20 +209,12 @@ class Parser {
     return parameters;
   }
 
-  #target({
-    endNames = [],
-    allowsNamespace = false,
-  }: {
-    endNames?: readonly string[];
-    allowsNamespace?: boolean;
-  }): Target {
+  /** One name, or several with commas. As in Jinja, behind a comma before "in" there has to be another one. */
+  #target(allowsNamespace: boolean): Target {
     const { stream } = this;
     const items: Target[] = [];
     let isTuple = false;
-    const isEnd = (): boolean =>
-      stream.is('block_end') ||
-      stream.is('operator', '=', ')') ||
-      (endNames.length > 0 && stream.is('name', ...endNames));
+    const isEnd = (): boolean => stream.is('block_end') || stream.is('operator', '=', ')');
     while (!isEnd()) {
       items.push(this.#targetItem(allowsNamespace));
       if (!stream.skip('operator', ',')) break;
@@ -228,7 +228,7 @@ class Parser {
   #targetItem(allowsNamespace: boolean): Target {
     const { stream } = this;
     if (stream.skip('operator', '(')) {
-      const inner = stream.nested(() => this.#target({ allowsNamespace }));
+      const inner = stream.nested(() => this.#target(allowsNamespace));
       stream.expect('operator', ')');
       return inner;
     }

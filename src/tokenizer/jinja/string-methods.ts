@@ -1,10 +1,11 @@
 import { bind, requiredText, textArgument, wholeOf } from './arguments.js';
 import type { Budget } from './budget.js';
-import { isTrue, iterate, textOf } from './iteration.js';
+import { encode, makeTable, translate } from './bytes.js';
+import { iterate, textOf } from './iteration.js';
 import { capitalize, caseFold, isLower, isTitle, isUpper, swapCase, title } from './letter-case.js';
 import { DIGITS, NUMBERS } from './numerals.js';
 import { type CallArguments, codePoints, List, TemplateRuntimeError, Tuple, type Value } from './values.js';
-import { isSpace, LINE_END, SPACE, trimEnd, trimStart } from './white-space.js';
+import { isSpace, SPACE, splitLines, trimEnd, trimStart } from './white-space.js';
 
 type Method = (text: string, args: CallArguments, budget: Budget) => Value;
 
@@ -15,7 +16,7 @@ export const STRING_METHODS: ReadonlyMap<string, Method> = new Map<string, Metho
   ['rstrip', (text, args, budget) => strip(text, 'rstrip', args, budget)],
   ['split', (text, args, budget) => new List(split(text, args, budget, false))],
   ['rsplit', (text, args, budget) => new List(split(text, args, budget, true))],
-  ['splitlines', splitLines],
+  ['splitlines', lines],
   ['partition', (text, args, budget) => partition(text, args, budget, false)],
   ['rpartition', (text, args, budget) => partition(text, args, budget, true)],
   ['replace', replace],
@@ -40,6 +41,9 @@ export const STRING_METHODS: ReadonlyMap<string, Method> = new Map<string, Metho
   ['rjust', (text, args, budget) => justify(text, args, budget, 'rjust')],
   ['center', (text, args, budget) => justify(text, args, budget, 'center')],
   ['expandtabs', expandTabs],
+  ['encode', encode],
+  ['translate', translate],
+  ['maketrans', makeTable],
   ['isdigit', all(DIGITS)],
   ['isdecimal', all(/^\p{Nd}+$/u)],
   ['isnumeric', all(NUMBERS)],
@@ -98,8 +102,9 @@ function split(text: string, args: CallArguments, budget: Budget, isFromRight: b
   budget.payString(text.length);
   budget.payItems(1 + countOf(text, separator));
   const parts = separator === undefined ? words(text) : text.split(separator);
-  if (limit < 0 || parts.length <= limit + 1) return parts;
+  if (limit < 0 || parts.length <= limit) return parts;
   if (separator !== undefined) {
+    if (parts.length === limit + 1) return parts;
     return isFromRight
       ? [parts.slice(0, parts.length - limit).join(separator), ...parts.slice(parts.length - limit)]
       : [...parts.slice(0, limit), parts.slice(limit).join(separator)];
@@ -134,18 +139,12 @@ function countOf(text: string, separator: string | undefined): number {
   return number;
 }
 
-function splitLines(text: string, args: CallArguments, budget: Budget): Value {
+function lines(text: string, args: CallArguments, budget: Budget): Value {
   const { keepends = false } = bind('splitlines', args, 'keepends?');
   budget.payString(text.length);
-  const lines: string[] = [];
-  let start = 0;
-  for (const end of text.matchAll(new RegExp(LINE_END, 'g'))) {
-    lines.push(text.slice(start, isTrue(keepends) ? end.index + end[0].length : end.index));
-    start = end.index + end[0].length;
-  }
-  if (start < text.length) lines.push(text.slice(start));
-  budget.payItems(lines.length);
-  return new List(lines);
+  const found = splitLines(text, wholeOf(keepends, 0) !== 0);
+  budget.payItems(found.length);
+  return new List(found);
 }
 
 function partition(text: string, args: CallArguments, budget: Budget, isFromRight: boolean): Value {
@@ -220,7 +219,8 @@ function window(
 ): [string, number] | undefined {
   const points = codePoints(text);
   const place = (value: Value | undefined, fallback: number): number => {
-    const at = value === null ? fallback : wholeOf(value, fallback);
+    const isLarge = typeof value === 'bigint';
+    const at = value === null ? fallback : isLarge ? Number(value) : wholeOf(value, fallback);
     return Math.max(at < 0 ? at + points.length : at, 0);
   };
   const [first, last] = [place(start, 0), Math.min(place(end, points.length), points.length)];
@@ -263,7 +263,10 @@ function justify(
   side: 'ljust' | 'rjust' | 'center',
 ): string {
   const { width, fillchar } = bind(side, args, 'width', 'fillchar?');
-  return pad(text, wholeOf(width, 0), textArgument(fillchar, budget) ?? ' ', side, budget);
+  const fill = fillchar === undefined ? ' ' : requiredText(fillchar, budget);
+  if (codePoints(fill).length !== 1)
+    throw new TemplateRuntimeError('The fill character must be exactly one character long');
+  return pad(text, wholeOf(width, 0), fill, side, budget);
 }
 
 export function pad(

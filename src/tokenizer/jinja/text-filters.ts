@@ -19,14 +19,37 @@ import {
   Undefined,
   type Value,
 } from './values.js';
-import { LINE_END, SPACE, trimEnd, trimStart } from './white-space.js';
+import { LINE_END, SPACE } from './white-space.js';
+import { wordwrap } from './word-wrap.js';
 
+/** What ends an attribute's name. */
+const ATTRIBUTE_END = /[ \t\n\r\f\v/>=]/;
 /** Between blanks, hyphens and opening brackets. */
 const TITLE_WORD = new RegExp(`(?:(?!${SPACE})[^-({[<])+`, 'gu');
 
 function withCapital(word: string): string {
   const [first = '', ...rest] = Array.from(word);
   return first.toUpperCase() + rest.join('').toLowerCase();
+}
+
+/** The texts of numbered entities, and of those that `escape` writes. */
+function unescapeHtml(found: string): string {
+  const names: Readonly<Record<string, string>> = {
+    amp: '&',
+    lt: '<',
+    gt: '>',
+    quot: '"',
+    apos: "'",
+    nbsp: '\xa0',
+  };
+  return found.replace(
+    /&(?:#(\d{1,7})|#[xX]([\da-fA-F]{1,6})|(amp|lt|gt|quot|apos|nbsp));?/g,
+    (whole, ten, hex, name) => {
+      if (name !== undefined) return names[name] ?? whole;
+      const code = ten === undefined ? Number.parseInt(hex, 16) : Number(ten);
+      return code > 0 && code <= 0x10ffff ? String.fromCodePoint(code) : '\ufffd';
+    },
+  );
 }
 
 /** A filter that changes one text. */
@@ -107,57 +130,6 @@ const truncate: Filter = (operand, args, { budget }) => {
   return (isTrue(given.killwords ?? false) || lastBlank < 0 ? cut : cut.slice(0, lastBlank)) + end;
 };
 
-/** A text's whole number; undefined where it has none. Python takes blanks around it and "_" between digits. */
-function parseWhole(found: string, base: number): bigint | undefined {
-  const digits = trimEnd(trimStart(found)).toLowerCase();
-  const [, sign = '', prefix, body = ''] = /^([-+]?)(0[xob])?([\da-z]+(?:_[\da-z]+)*)$/.exec(digits) ?? [];
-  const radix = prefix === undefined ? base : { '0x': 16, '0o': 8, '0b': 2 }[prefix];
-  if (body === '' || radix === undefined || (prefix !== undefined && radix !== base)) return undefined;
-  let value = 0n;
-  for (const digit of body.replaceAll('_', '')) {
-    const one = Number.parseInt(digit, radix);
-    if (Number.isNaN(one)) return undefined;
-    value = value * BigInt(radix) + BigInt(one);
-  }
-  return sign === '-' ? -value : value;
-}
-
-function parseFloatText(found: string): number | undefined {
-  const digits = trimEnd(trimStart(found)).toLowerCase();
-  const special = /^([-+]?)(inf|infinity|nan)$/.exec(digits);
-  if (special) return special[2] === 'nan' ? Number.NaN : special[1] === '-' ? -Infinity : Infinity;
-  return /^[-+]?(\d+(_\d+)*\.?(\d+(_\d+)*)?|\.\d+(_\d+)*)(e[-+]?\d+)?$/.test(digits)
-    ? Number(digits.replaceAll('_', ''))
-    : undefined;
-}
-
-function truncated(value: number): bigint | undefined {
-  return Number.isFinite(value) ? BigInt(Math.trunc(value)) : undefined;
-}
-
-const toInt: Filter = (operand, args) => {
-  const { default: fallback = 0n, base } = bind('int', args, 'default?', 'base?');
-  if (operand instanceof Undefined) return operand.fail();
-  if (typeof operand === 'bigint') return operand;
-  if (typeof operand === 'boolean') return BigInt(operand);
-  if (typeof operand === 'number') return truncated(operand) ?? fallback;
-  const found = textOf(operand);
-  if (found === undefined || found.length > 4300) return fallback;
-  const float = parseFloatText(found);
-  return (
-    parseWhole(found, wholeOf(base, 10)) ?? (float === undefined ? undefined : truncated(float)) ?? fallback
-  );
-};
-
-const toFloat: Filter = (operand, args) => {
-  const { default: fallback = 0 } = bind('float', args, 'default?');
-  if (operand instanceof Undefined) return operand.fail();
-  if (typeof operand === 'bigint' || typeof operand === 'boolean') return Number(operand);
-  if (typeof operand === 'number') return operand;
-  const found = textOf(operand);
-  return (found === undefined ? undefined : parseFloatText(found)) ?? fallback;
-};
-
 function urlQuote(found: string, isQuery: boolean): string {
   const quoted = encodeURIComponent(found).replace(
     /[!'()*]/g,
@@ -165,6 +137,25 @@ function urlQuote(found: string, isQuery: boolean): string {
   );
   return isQuery ? quoted.replaceAll('%20', '+') : quoted.replaceAll('%2F', '/');
 }
+
+/** Names and values as an element's attributes, without those that have none. */
+const xmlattr: Filter = (operand, args, { budget }) => {
+  const { autospace = true } = bind('xmlattr', args, 'autospace?');
+  if (operand instanceof Undefined) operand.fail();
+  if (!(operand instanceof Dict))
+    throw new TemplateRuntimeError(`'${typeName(operand)}' object has no items`);
+  const items = operand
+    .entries()
+    .filter(([, value]) => value !== null && !(value instanceof Undefined))
+    .map(([key, value]) => {
+      const name = textOf(key);
+      if (name === undefined || ATTRIBUTE_END.test(name))
+        throw new TemplateRuntimeError(`Invalid character in attribute name: ${toText(key, budget)}`);
+      const text = value instanceof Markup ? value.text : escapeHtml(toText(value, budget));
+      return `${key instanceof Markup ? name : escapeHtml(name)}="${text}"`;
+    });
+  return (isTrue(autospace) && items.length > 0 ? ' ' : '') + items.join(' ');
+};
 
 const urlencode: Filter = (operand, _args, { budget }) => {
   const text = textOf(operand);
@@ -197,22 +188,19 @@ export const TEXT_FILTERS: readonly (readonly [string, Filter])[] = [
   ['forceescape', (operand, _args, { budget }) => new Markup(escapeHtml(toText(operand, budget)))],
   [
     'striptags',
-    text((found) =>
-      found
-        .replace(/<!--[\s\S]*?-->|<[^>]*>/g, '')
-        .split(/\s+/)
-        .filter(Boolean)
-        .join(' '),
-    ),
+    text((found) => {
+      const words = found.replace(/<!--[\s\S]*?-->|<[^>]*>/g, '').split(new RegExp(`${SPACE}+`));
+      return unescapeHtml(words.filter(Boolean).join(' '));
+    }),
   ],
   ['default', defaultOf],
   ['d', defaultOf],
   ['indent', indent],
   ['tojson', tojson],
   ['truncate', truncate],
-  ['int', toInt],
-  ['float', toFloat],
   ['urlencode', urlencode],
+  ['xmlattr', xmlattr],
+  ['wordwrap', wordwrap],
   [
     'attr',
     (operand, args, { budget }) => onlyAttribute(operand, bind('attr', args, 'name').name ?? '', budget),

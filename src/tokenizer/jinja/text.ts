@@ -1,5 +1,8 @@
 import type { Budget } from './budget.js';
+import { reprOfBytes } from './bytes.js';
+import { order } from './comparison.js';
 import {
+  Bytes,
   Callable,
   Dict,
   DictView,
@@ -25,6 +28,13 @@ export function toText(value: Value, budget: Budget): string {
   if (value instanceof Undefined) return '';
   if (value instanceof Parts) throw new PartsPrinted();
   return scalarText(value) ?? write(budget, (writer) => writeRepr(value, writer));
+}
+
+/** Python's `ascii()`: `repr()` with all but ASCII escaped. */
+export function toAscii(value: Value, budget: Budget): string {
+  const text = toRepr(value, budget).replace(/\P{ASCII}/gu, escaped);
+  budget.payString(text.length);
+  return text;
 }
 
 /** Python's `repr()`. */
@@ -92,6 +102,7 @@ function writeRepr(value: Value, writer: Writer): void {
   const scalar = scalarText(value);
   if (scalar !== undefined) writer.push(scalar);
   else if (typeof value === 'string') writer.push(reprOfText(value));
+  else if (value instanceof Bytes) writer.push(reprOfBytes(value));
   else writer.budget.nested(() => writeContainer(value, writer));
 }
 
@@ -115,8 +126,13 @@ function writeContainer(value: Value, writer: Writer): void {
   } else if (value instanceof Markup) writer.push(`Markup(${reprOfText(value.text)})`);
   else if (value instanceof Loop) writer.push(`<LoopContext ${value.index0 + 1}/${value.items.length}>`);
   else if (value instanceof Generator) writer.push(`<${value.name} object>`);
-  else if (value instanceof Callable) writer.push(`<built-in method ${value.name}>`);
+  else if (value instanceof Callable) writer.push(reprOfCallable(value));
   else writer.push('Undefined');
+}
+
+function reprOfCallable({ name, attributes }: Callable): string {
+  if (!attributes.has('catch_kwargs')) return `<built-in method ${name}>`;
+  return name === 'caller' ? '<Macro anonymous>' : `<Macro ${reprOfText(name)}>`;
 }
 
 function writeDict(entries: readonly (readonly [Value, Value])[], writer: Writer): void {
@@ -140,16 +156,20 @@ const SHORT_ESCAPES: Readonly<Record<string, string>> = {
 function reprOfText(text: string): string {
   const quote = text.includes("'") && !text.includes('"') ? '"' : "'";
   // All that Python holds unprintable: controls, surrogates, unassigned characters, and every blank but the usual one.
-  const escaped = text.replace(/[\\'"\p{C}\p{Z}]/gu, (character) => {
+  const body = text.replace(/[\\'"\p{C}\p{Z}]/gu, (character) => {
     if (character === ' ' || character === '"' || character === "'")
       return character === quote ? `\\${quote}` : character;
     const short = SHORT_ESCAPES[character];
     if (short !== undefined) return short;
-    const code = character.codePointAt(0) ?? 0;
-    const [letter, digits] = code < 0x100 ? ['x', 2] : code < 0x10000 ? ['u', 4] : ['U', 8];
-    return `\\${letter}${code.toString(16).padStart(digits as number, '0')}`;
+    return escaped(character);
   });
-  return quote + escaped + quote;
+  return quote + body + quote;
+}
+
+function escaped(character: string): string {
+  const code = character.codePointAt(0) ?? 0;
+  const [letter, digits] = code < 0x100 ? ['x', 2] : code < 0x10000 ? ['u', 4] : ['U', 8];
+  return `\\${letter}${code.toString(16).padStart(digits as number, '0')}`;
 }
 
 export interface JsonStyle {
@@ -195,17 +215,18 @@ function writeJsonContainer(value: Value, style: JsonStyle, newline: string, wri
   if (!(value instanceof Dict))
     throw new TemplateRuntimeError(`Object of type ${typeName(value)} is not JSON serializable`);
   writer.push(value.size === 0 ? '{' : `{${inner}`);
-  writer.list(jsonEntries(value, style.sortsKeys), between, ([key, item]) => {
+  writer.list(jsonEntries(value, style.sortsKeys, writer.budget), between, ([key, item]) => {
     writer.push(jsonText(key, style.isAscii) + style.keySeparator);
     writeJson(item, style, inner, writer);
   });
   writer.push(value.size === 0 ? '}' : `${outer}}`);
 }
 
-function jsonEntries(dict: Dict, sortsKeys: boolean): (readonly [string, Value])[] {
-  const entries = dict.entries().map(([key, item]) => [jsonKey(key), item] as const);
-  if (!sortsKeys) return entries;
-  return entries.sort(([left], [right]) => (left < right ? -1 : left > right ? 1 : 0));
+function jsonEntries(dict: Dict, sortsKeys: boolean, budget: Budget): (readonly [string, Value])[] {
+  const entries = dict.entries();
+  // As keys, before they are texts: 2 comes before 10.
+  if (sortsKeys) entries.sort(([left], [right]) => order(left, right, budget));
+  return entries.map(([key, item]) => [jsonKey(key), item] as const);
 }
 
 function jsonKey(key: Value): string {

@@ -17,6 +17,7 @@ export type Value =
   | Generator
   | Namespace
   | Markup
+  | Bytes
   | Callable
   | Loop
   | Undefined;
@@ -123,29 +124,36 @@ export class Range {
   }
 }
 
-/** What many filters give: it can be gone through once, has no length and is always true. */
+/**
+ * What many filters give: it can be gone through once, has no length and is always true. Its items are made only as they
+ * are asked for, so what is wrong with one shows then, or never.
+ */
 export class Generator {
-  #items: readonly Value[];
+  readonly #items: Iterator<Value>;
 
   constructor(
-    items: readonly Value[],
+    items: Iterable<Value>,
     readonly name = 'generator',
   ) {
-    this.#items = items;
+    this.#items = items[Symbol.iterator]();
   }
 
   take(): readonly Value[] {
-    const items = this.#items;
-    this.#items = [];
+    const items: Value[] = [];
+    for (let item = this.takeFirst(); item !== undefined; item = this.takeFirst()) items.push(item);
     return items;
   }
 
   /** Takes one item, undefined when there is none. */
   takeFirst(): Value | undefined {
-    const [first, ...rest] = this.#items;
-    this.#items = rest;
-    return first;
+    const { done, value } = this.#items.next();
+    return done === true ? undefined : value;
   }
+}
+
+/** What a text is when it is encoded; templates can decode, measure and print it. */
+export class Bytes {
+  constructor(readonly data: Uint8Array) {}
 }
 
 /** The one thing that a template can change. */
@@ -220,9 +228,10 @@ export function typeName(value: Value): string {
 }
 
 /** Equal keys have equal hashes, and no others. @throws for values that Python cannot hash */
-function hashOf(key: Value): string {
+export function hashOf(key: Value): string {
   if (typeof key === 'string') return `s${key}`;
   if (key instanceof Markup) return `s${key.text}`;
+  if (key instanceof Bytes) return `b${key.data.join()}`;
   if (key === null) return 'N';
   if (key instanceof Undefined) return 'U';
   if (typeof key === 'boolean') return key ? 'n1' : 'n0';
@@ -232,8 +241,17 @@ function hashOf(key: Value): string {
     const parts = key.items.map(hashOf);
     return `t${parts.map((part) => part.length).join()}:${parts.join('')}`;
   }
-  throw new TemplateRuntimeError(`unhashable type: '${typeName(key)}'`);
+  if (key instanceof Range) return `r${key.length},${key.start},${key.step}`;
+  if (key instanceof List || key instanceof Dict || (key instanceof DictView && key.kind !== 'values'))
+    throw new TemplateRuntimeError(`unhashable type: '${typeName(key)}'`);
+  // Of other values, each equals itself only.
+  const number = identities.get(key) ?? ++numIdentities;
+  identities.set(key, number);
+  return `i${number}`;
 }
+
+const identities = new WeakMap<object, number>();
+let numIdentities = 0;
 
 /** A value of JavaScript as Python's. Whole numbers are ints, unless they were written otherwise. */
 export function fromPlain(plain: unknown): Value {

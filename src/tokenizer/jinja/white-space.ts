@@ -24,3 +24,16 @@ export function trimEnd(text: string): string {
 export function isSpace(text: string): boolean {
   return text !== '' && trimStart(text) === '';
 }
+
+/** Python's `str.splitlines`: no line after the last end. */
+export function splitLines(text: string, keepsEnds = false): string[] {
+  const lines: string[] = [];
+  let start = 0;
+  for (const end of text.matchAll(new RegExp(LINE_END, 'g'))) {
+    const next = end.index + end[0].length;
+    lines.push(text.slice(start, keepsEnds ? next : end.index));
+    start = next;
+  }
+  if (start < text.length) lines.push(text.slice(start));
+  return lines;
+}
