@@ -141,7 +141,10 @@ export class AnswerParser {
   #callsOf(body: string, begin: string, end: string): AnswerEvent[] {
     const calls = this.#tools?.read(body, this.#parameters);
     const last = this.#follower.end();
-    return [...last, ...settled(calls, this.#follower.calls, begin + body + end)];
+    const found = settled(calls, this.#follower.calls, begin + body + end);
+    const isCall = found.some(({ kind }) => kind === 'tool-call');
+    const rest = (isCall && this.#tools?.rest?.(body).trim()) || '';
+    return [...last, ...found, ...textEvents(rest)];
   }
 
   #emit(events: AnswerEvent[], kind: 'text' | 'reasoning', length: number): void {

@@ -5,6 +5,23 @@ import { isJsonObject, parseJson } from './is-json-object.js';
 import { compactJson, slicesOf } from './json-slices.js';
 import { readPythonCalls } from './python-calls.js';
 
+const PAIR = /<arg_key>([\s\S]*?)<\/arg_key>\s*<arg_value>([\s\S]*?)<\/arg_value>/g;
+const XML_CALL = /<function=([\w.-]+)>([\s\S]*?)<\/function>/g;
+const XML_ARGUMENT = /<parameter=([^>]+)>\n?([\s\S]*?)\n?<\/parameter>/g;
+const DEEPSEEK_CALL = /<｜tool▁call▁begin｜>([\s\S]*?)(?:<｜tool▁call▁end｜>|$)/g;
+const KIMI_CALL = /<\|tool_call_begin\|>([\s\S]*?)(?:<\|tool_call_end\|>|$)/g;
+
+/** What a model wrote between calls, or between arguments, where its format has nothing. */
+export const besidePairs = (body: string): string => body.replace(/^\s*[\w.-]+/, '').replace(PAIR, '');
+export const besideXml = (body: string): string =>
+  body.replace(XML_CALL, (_call, _name, inner: string) => inner.replace(XML_ARGUMENT, ''));
+export const besideDeepSeek = (body: string): string => body.replace(DEEPSEEK_CALL, '');
+export const besideKimi = (body: string): string => body.replace(KIMI_CALL, '');
+
+/** Members that a call may have besides arguments. */
+const isKnown = (key: string): boolean =>
+  ['name', 'tool_name', 'arguments', 'id', 'tool_call_id', 'type', 'index'].includes(key);
+
 /** A call as JSON: the name, and its arguments under one of the keys that families give them, as they are written. */
 function readCall(value: unknown, json: string): ToolCall | undefined {
   if (!isObject(value)) return undefined;
@@ -12,6 +29,8 @@ function readCall(value: unknown, json: string): ToolCall | undefined {
   const called = name ?? tool_name;
   const given = args ?? parameters;
   if (typeof called !== 'string' || called === '') return undefined;
+  // Something else in the place of arguments would be lost.
+  if (args == null && value.parameters === undefined && !Object.keys(value).every(isKnown)) return undefined;
   if (typeof given === 'string') return isJsonObject(given) ? { name: called, arguments: given } : undefined;
   if (!isObject(given)) return undefined;
   const written = slicesOf(json).get(args == null ? 'parameters' : 'arguments');
@@ -70,21 +89,18 @@ function looseObject(
 export function readArgPairs(body: string, parameters: ToolParameters): readonly ToolCall[] | undefined {
   const [, name] = /^\s*([\w.-]+)\s*(?:<arg_key>|$)/.exec(body) ?? [];
   if (name === undefined) return undefined;
-  const pairs = body.matchAll(/<arg_key>([\s\S]*?)<\/arg_key>\s*<arg_value>([\s\S]*?)<\/arg_value>/g);
+  const pairs = body.matchAll(PAIR);
   const args = Array.from(pairs, ([, key = '', value = '']) => [key.trim(), value] as const);
   return [{ name, arguments: looseObject(name, args, parameters) }];
 }
 
 /** `<function=name><parameter=key>value</parameter>…</function>` (Qwen3-Coder, Seed-OSS). */
 export function readFunctionXml(body: string, parameters: ToolParameters): readonly ToolCall[] | undefined {
-  const calls = Array.from(
-    body.matchAll(/<function=([\w.-]+)>([\s\S]*?)<\/function>/g),
-    ([, name = '', inner = '']) => {
-      const pairs = inner.matchAll(/<parameter=([^>]+)>\n?([\s\S]*?)\n?<\/parameter>/g);
-      const args = Array.from(pairs, ([, key = '', value = '']) => [key, value] as const);
-      return { name, arguments: looseObject(name, args, parameters) };
-    },
-  );
+  const calls = Array.from(body.matchAll(XML_CALL), ([, name = '', inner = '']) => {
+    const pairs = inner.matchAll(XML_ARGUMENT);
+    const args = Array.from(pairs, ([, key = '', value = '']) => [key, value] as const);
+    return { name, arguments: looseObject(name, args, parameters) };
+  });
   return calls.length > 0 ? calls : undefined;
 }
 
@@ -96,7 +112,7 @@ export function readFencedJson(body: string): readonly ToolCall[] | undefined {
 
 /** `<｜tool▁call▁begin｜>name<｜tool▁sep｜>{…}<｜tool▁call▁end｜>`; before V3.1 a type, the name, and JSON in a block of code. */
 export function readDeepSeek(body: string): readonly ToolCall[] | undefined {
-  return readEach(body, /<｜tool▁call▁begin｜>([\s\S]*?)(?:<｜tool▁call▁end｜>|$)/g, (inner) => {
+  return readEach(body, DEEPSEEK_CALL, (inner) => {
     const [head = '', rest = ''] = inner.split('<｜tool▁sep｜>');
     return readFencedJson(rest)?.[0] ?? callOf(head.trim(), rest);
   });
@@ -104,7 +120,7 @@ export function readDeepSeek(body: string): readonly ToolCall[] | undefined {
 
 /** `<|tool_call_begin|>functions.name:0<|tool_call_argument_begin|>{…}<|tool_call_end|>`; what stands before is the id. */
 export function readKimi(body: string): readonly ToolCall[] | undefined {
-  return readEach(body, /<\|tool_call_begin\|>([\s\S]*?)(?:<\|tool_call_end\|>|$)/g, (inner) => {
+  return readEach(body, KIMI_CALL, (inner) => {
     const [head = '', rest = ''] = inner.split('<|tool_call_argument_begin|>');
     const id = head.trim();
     const call = callOf(id.replace(/^functions\./, '').replace(/:\d+$/, ''), rest);

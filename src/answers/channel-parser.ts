@@ -8,8 +8,13 @@ const CHANNEL = '<|channel|>';
 const MESSAGE = '<|message|>';
 /** What a message ends with; where a model forgets it, the next message begins. */
 const ENDS = ['<|end|>', '<|return|>', '<|call|>', START];
+const END = /<\|(?:end|return|call)\|>|(?=<\|start\|>)/;
 /** What a header begins with. That of the first message has no START, which is the end of the prompt. */
 const HEADERS = [START, CHANNEL, ' to='];
+
+/** A header, or what has come of one. */
+const HEADER =
+  /^(?:<\|start\|>\s*[\w.:-]*)?(?:\s*to=[\w.-]*)?(?:\s*<\|channel\|>\s*[\w-]*)?(?:\s*to=[\w.-]*)?(?:\s*<\|constrain\|>\s*\w*|\s+json)?/;
 
 /** Whether a template's answers are messages in channels. */
 export const hasChannels = (template: string): boolean =>
@@ -49,7 +54,7 @@ export class ChannelParser {
   push(piece: string): AnswerEvent[] {
     this.#waiting += piece;
     const events: AnswerEvent[] = [];
-    while (this.#message === undefined ? this.#stepHeader() : this.#stepBody(this.#message, events));
+    while (this.#message === undefined ? this.#stepHeader(events) : this.#stepBody(this.#message, events));
     return events;
   }
 
@@ -57,16 +62,20 @@ export class ChannelParser {
   end(): AnswerEvent[] {
     const events: AnswerEvent[] = [];
     if (this.#message) this.#finish(this.#message, this.#waiting, events);
+    else this.#sayStray(this.#waiting, events);
     this.#waiting = '';
     return events;
   }
 
   /** Takes the header, if all of it is there. False when nothing more is certain. */
-  #stepHeader(): boolean {
+  #stepHeader(events: AnswerEvent[]): boolean {
     const at = this.#waiting.indexOf(MESSAGE);
     const mayBegin = HEADERS.some((mark) => mark.startsWith(this.#waiting.slice(0, mark.length)));
     if (mayBegin && at === -1) return false;
-    this.#message = mayBegin ? this.#messageOf(this.#waiting.slice(0, at)) : PLAIN;
+    const headers = mayBegin ? this.#waiting.slice(0, at).split(END) : [];
+    // A message that ends before its body: what stands there is text.
+    for (const header of headers.slice(0, -1)) this.#sayStray(header, events);
+    this.#message = mayBegin ? this.#messageOf(headers.at(-1) ?? '') : PLAIN;
     if (mayBegin) this.#waiting = this.#waiting.slice(at + MESSAGE.length);
     this.#breaks = this.#written.has(this.#message.kind);
     const { called } = this.#message;
@@ -115,6 +124,14 @@ export class ChannelParser {
   #take(kind: Message['kind'], length: number, events: AnswerEvent[]): void {
     this.#say(kind, this.#waiting.slice(0, length), events);
     this.#waiting = this.#waiting.slice(length);
+  }
+
+  /** Says what is no part of a header, nor a mark, in what looked like one to its end. */
+  #sayStray(header: string, events: AnswerEvent[]): void {
+    for (const part of header.split(END)) {
+      this.#breaks = this.#written.has('text');
+      this.#say('text', part.replace(HEADER, '').trim(), events);
+    }
   }
 
   #say(kind: Message['kind'], text: string, events: AnswerEvent[]): void {

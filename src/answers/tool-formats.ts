@@ -8,6 +8,10 @@ import {
   JsonFollower,
 } from './call-follower.js';
 import {
+  besideDeepSeek,
+  besideKimi,
+  besidePairs,
+  besideXml,
   readArgPairs,
   readDeepSeek,
   readFencedJson,
@@ -37,6 +41,8 @@ export interface ToolFormat {
   readonly mayBe?: (start: string) => 'yes' | 'maybe' | 'no';
   /** The calls in what stands between; undefined when it is none. */
   readonly read: (body: string, parameters: ToolParameters) => readonly ToolCall[] | undefined;
+  /** What stands beside calls that `read` found, and is part of none; nothing when absent. */
+  readonly rest?: (body: string) => string;
   /** What finds calls in it as it is written; absent where nothing is certain before all is there. */
   readonly follow?: (parameters: ToolParameters) => CallFollower;
 }
@@ -45,9 +51,10 @@ const followJson = (): CallFollower => new JsonFollower();
 
 /** JSON where it begins so, or names before arguments that are JSON. */
 const followJsonOrHeads = (head: RegExp): CallFollower =>
-  new ChoosingFollower((start) =>
-    beginsJson(start) === false ? new HeadFollower(head) : new JsonFollower(),
-  );
+  new ChoosingFollower((start) => {
+    const isJson = beginsJson(start);
+    return isJson === undefined ? undefined : isJson ? new JsonFollower() : new HeadFollower(head);
+  });
 
 /** JSON where it begins so, or Python, perhaps behind one of `leads`. */
 const followJsonOrPython = (leads: readonly string[]): CallFollower =>
@@ -118,6 +125,7 @@ export const TOOL_FORMATS: readonly ToolFormat[] = [
     begin: '<｜tool▁calls▁begin｜>',
     end: '<｜tool▁calls▁end｜>',
     read: readDeepSeek,
+    rest: besideDeepSeek,
     follow: () =>
       new HeadFollower(
         /^\s*(?:```\s*)?(?:<｜tool▁call▁end｜>\s*)?<｜tool▁call▁begin｜>\s*(?:\w+<｜tool▁sep｜>)?(?<name>[\w.-]+)\s*(?:<｜tool▁sep｜>\s*|\n```json\n)$/,
@@ -129,6 +137,7 @@ export const TOOL_FORMATS: readonly ToolFormat[] = [
     begin: '<|tool_calls_section_begin|>',
     end: '<|tool_calls_section_end|>',
     read: readKimi,
+    rest: besideKimi,
     follow: () =>
       new HeadFollower(
         /^\s*(?:<\|tool_call_end\|>\s*)?<\|tool_call_begin\|>\s*(?<id>(?:functions\.)?(?<name>[\w.-]+?)(?::\d+)?)\s*<\|tool_call_argument_begin\|>\s*$/,
@@ -156,6 +165,7 @@ export const TOOL_FORMATS: readonly ToolFormat[] = [
     begin: '<seed:tool_call>',
     end: '</seed:tool_call>',
     read: readFunctionXml,
+    rest: besideXml,
     follow: followXml,
   },
   {
@@ -164,6 +174,7 @@ export const TOOL_FORMATS: readonly ToolFormat[] = [
     begin: '<tool_call>',
     end: '</tool_call>',
     read: readFunctionXml,
+    rest: besideXml,
     follow: followXml,
   },
   {
@@ -172,6 +183,7 @@ export const TOOL_FORMATS: readonly ToolFormat[] = [
     begin: '<tool_call>',
     end: '</tool_call>',
     read: readArgPairs,
+    rest: besidePairs,
     follow: followPairs,
   },
   {

@@ -8,7 +8,18 @@ type Part = TokenizerJson['decoder'];
 /** Classes that take tokenizer.json as it is. */
 const PLAIN_CLASSES: ReadonlySet<string> = new Set(['', 'PreTrainedTokenizer', 'TokenizersBackend']);
 /** Classes that cut words before they make bytes of them. */
-const CUTTING_CLASSES: ReadonlySet<string> = new Set(['Qwen2Tokenizer', 'CohereTokenizer']);
+const CUTTING_CLASSES: ReadonlySet<string> = new Set([
+  'Qwen2Tokenizer',
+  'Qwen3_5Tokenizer',
+  'CohereTokenizer',
+]);
+/** Classes of bytes that put a blank before a text, or none, as they are told. Classes of no name here do neither. */
+const BLANK_CLASSES: ReadonlySet<string> = new Set([
+  ...CUTTING_CLASSES,
+  ...['BartTokenizer', 'BlenderbotTokenizer', 'CodeGenTokenizer', 'DebertaTokenizer', 'GPT2Tokenizer'],
+  ...['GPTNeoXTokenizer', 'LEDTokenizer', 'LongformerTokenizer', 'LukeTokenizer', 'RobertaTokenizer'],
+  'WhisperTokenizer',
+]);
 const LLAMA_CLASSES: ReadonlySet<string> = new Set(['LlamaTokenizer', 'CodeLlamaTokenizer']);
 
 /** Keys of BERT's tokenizer_config.json, and the fields of its normaliser that they are. */
@@ -28,7 +39,9 @@ export function withOverrides(json: TokenizerJson, config: Step): TokenizerJson 
   const normalizer = bertNormalizer(json.normalizer, config);
   if (typeof addsBlank !== 'boolean') return { ...json, normalizer };
   const { pre_tokenizer: cuts, decoder } = json;
-  if (cuts?.type === 'ByteLevel' || CUTTING_CLASSES.has(classNameOf(config)))
+  const isOfBytes = cuts?.type === 'ByteLevel';
+  if (isOfBytes && !BLANK_CLASSES.has(classNameOf(config))) return { ...json, normalizer };
+  if (isOfBytes || CUTTING_CLASSES.has(classNameOf(config)))
     return {
       ...json,
       normalizer,

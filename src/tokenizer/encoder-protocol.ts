@@ -32,6 +32,8 @@ export interface EncodeRequest {
    * `null`: all of them are mere text.
    */
   readonly mark: string | null | undefined;
+  /** Control tokens that the model makes of mere text stay, where they are otherwise spelled out. */
+  readonly keepsOwn?: boolean;
 }
 
 /** What the encoder's process is asked for. */

@@ -55,6 +55,8 @@ export class HfTokenizer implements TokenDecoder {
   readonly #ids = new Map<string, number>();
   readonly #tokens: readonly (string | undefined)[];
   readonly #specialIds: ReadonlySet<number>;
+  /** Those that a decoded text can leave out: by what they are written as, so not those that no longer look special. */
+  readonly #skippedIds: ReadonlySet<number>;
   readonly #decode: (tokens: readonly string[]) => string;
   readonly #decoderSteps: readonly string[];
   /** What stands for added tokens that the normaliser changes. */
@@ -115,6 +117,11 @@ export class HfTokenizer implements TokenDecoder {
     this.#scanner = new TokenScanner(specials, words);
     this.#patterns = patterns;
     this.#writtenTexts = new Map(prepared.writtenTexts);
+    const texts = new Set(specials);
+    const written = [...specialIds, ...this.#writtenTexts.keys()].filter((id) =>
+      texts.has(this.#writtenTexts.get(id) ?? tokens[id] ?? ''),
+    );
+    this.#skippedIds = new Set(written);
     this.#decode = buildDecoder(decoder, file);
     this.#decoderSteps = stepTypesOf(decoder);
     this.vocabSize = tokens.length;
@@ -206,7 +213,7 @@ export class HfTokenizer implements TokenDecoder {
     const tokens: string[] = [];
     for (const id of ids) {
       const token = this.#tokens[id];
-      if (token !== undefined && !(skipSpecialTokens && this.#specialIds.has(id)))
+      if (token !== undefined && !(skipSpecialTokens && this.#skippedIds.has(id)))
         tokens.push(this.#writtenTexts.get(id) ?? token);
     }
     if (tokens.length === 0) return '';
@@ -221,7 +228,7 @@ export class HfTokenizer implements TokenDecoder {
   }
 
   isSpecial(id: number): boolean {
-    return this.#specialIds.has(id);
+    return this.#skippedIds.has(id);
   }
 
   tokenToId(token: string): number | undefined {
@@ -247,10 +254,13 @@ export class HfTokenizer implements TokenDecoder {
   }
 
   #encodeRequest(text: string, options: EncodeOptions): EncodeRequest {
-    const { addSpecialTokens = true, parseSpecialTokens = this.config.split_special_tokens !== true } =
-      options;
+    const isSplit = this.config.split_special_tokens === true;
+    const { addSpecialTokens = true, parseSpecialTokens = !isSplit } = options;
     checkText(text);
-    return { kind: 'encode', text, addSpecialTokens, mark: parseSpecialTokens ? undefined : null };
+    const mark = parseSpecialTokens ? undefined : null;
+    // As Python has it where the files ask for it: a control token that the model itself makes of the text stays.
+    const keepsOwn = isSplit && options.parseSpecialTokens === undefined;
+    return { kind: 'encode', text, addSpecialTokens, mark, keepsOwn };
   }
 
   #markedRequest(text: string, mark: string): EncoderRequest {

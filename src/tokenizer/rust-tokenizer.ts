@@ -76,7 +76,7 @@ export class RustTokenizer {
   }
 
   /** Ids, and where they are wanted types. */
-  async encode({ text, typed, addSpecialTokens, mark }: EncodeRequest): Promise<EncodedIds> {
+  async encode({ text, typed, addSpecialTokens, mark, keepsOwn }: EncodeRequest): Promise<EncodedIds> {
     const options = { addSpecialTokens };
     if (this.#unigram !== undefined) {
       const tokens = this.#encodeUnigram(this.#unigram, [text, typed?.pair], mark, addSpecialTokens);
@@ -94,7 +94,8 @@ export class RustTokenizer {
     const [first = '', second = null] = [text, typed?.pair].map((each) =>
       each === undefined ? undefined : this.#replaceCharacters(this.#markedWith(key, each, mark), key),
     );
-    const idsOf = (id: number): readonly number[] => [originalIds.get(id) ?? spelledIds.get(id) ?? id].flat();
+    const idsOf = (id: number): readonly number[] =>
+      [originalIds.get(id) ?? (keepsOwn ? id : (spelledIds.get(id) ?? id))].flat();
     return idsAndTypes(placed(await tokenizer.encode(first, second, options), idsOf), typed?.truncation);
   }
 

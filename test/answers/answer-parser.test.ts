@@ -362,6 +362,37 @@ const cases: readonly Case[] = [
     expected: { text: '<tool_call>{x: [{"a": <tool_call>}</tool_call>' },
   },
   {
+    what: 'text beside calls, and between arguments, where the format has none',
+    template: '<tool_call> <function=',
+    answer:
+      '<tool_call>So: <function=f><parameter=a>1</parameter> and <parameter=b>2</parameter></function></tool_call>',
+    expected: { text: 'So:  and', calls: [['f', { a: 1, b: 2 }]] },
+  },
+  {
+    what: 'text behind the last pair of a call',
+    template: '<tool_call> <arg_key>',
+    answer: '<tool_call>f<arg_key>a</arg_key><arg_value>1</arg_value> well</tool_call>',
+    expected: { text: 'well', calls: [['f', { a: 1 }]] },
+  },
+  {
+    what: 'a call with something else in the place of its arguments',
+    template: '<tool_call>',
+    answer: '<tool_call>{"name": "f", "argments": {"a": 1}}</tool_call>',
+    expected: { text: '<tool_call>{"name": "f", "argments": {"a": 1}}</tool_call>' },
+  },
+  {
+    what: 'Mistral: a mark that comes twice',
+    template: '[TOOL_CALLS]',
+    answer: '[TOOL_CALLS][TOOL_CALLS]f{} x',
+    expected: { text: '[TOOL_CALLS][TOOL_CALLS]f{} x' },
+  },
+  {
+    what: 'channels: a message that ends before its body, and what looks like a mark at the end',
+    template: '<|channel|> <|message|>',
+    answer: '<|channel|>final Hi.<|end|><|start|>assistant<|channel|>final<|message|>Ho.<|end|><',
+    expected: { text: 'Hi.\n\nHo.\n\n<' },
+  },
+  {
     what: 'a template without either',
     template: '{{ messages }}',
     answer: 'a <think> b <tool_call>',
