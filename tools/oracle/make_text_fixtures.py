@@ -322,6 +322,14 @@ def variants():
             "pad_token": "!",
         },
     }, {"tokenizer_config.json": {"pad_token": None, "model_specific_special_tokens": {"image_token": "<pad>"}}}
+    yield "split_special_tokens, and an unknown class with add_prefix_space", "byte-level", {"added_tokens": flags}, {
+        "tokenizer_config.json": {
+            "tokenizer_class": "UnknownTokenizer",
+            "add_prefix_space": True,
+            "split_special_tokens": True,
+            "pad_token": "the",
+        }
+    }
     for flag_bos in (None, False, True):
         for flag_eos in (None, True):
             config = {"bos_token": "<s>", "eos_token": "</s>"}
