@@ -5,8 +5,13 @@ const MAX_MATCHES = 32;
 
 /** A SentencePiece model's `precompiled_charsmap`, and the texts that it lets stand: those of user-defined pieces. */
 export interface CharsmapSource {
-  /** In base64. */
+  /** In base64; empty where no characters are replaced. */
   readonly table: string;
+  /**
+   * Whether blanks at the beginning are removed here: where the library does it, it no longer knows what was the
+   * beginning of the text.
+   */
+  readonly trims: boolean;
   readonly kept: readonly string[];
 }
 
@@ -21,9 +26,11 @@ export class Charsmap {
   readonly #replacements: Uint8Array;
   /** By their first bytes, the longest first. */
   readonly #kept = new Map<number, Buffer[]>();
+  readonly #trims: boolean;
 
   /** @throws Error when the trie reaches beyond the bytes */
-  constructor({ table, kept }: CharsmapSource) {
+  constructor({ table, kept, trims }: CharsmapSource) {
+    this.#trims = trims;
     const bytes = Buffer.from(table, 'base64');
     const texts = kept.map((text) => Buffer.from(text)).sort((left, right) => right.length - left.length);
     for (const text of texts) {
@@ -32,7 +39,7 @@ export class Charsmap {
     }
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const size = bytes.length < 4 ? 0 : view.getUint32(0, true);
-    if (size === 0 || size % 4 !== 0 || size > bytes.length - 4)
+    if (table !== '' && (size === 0 || size % 4 !== 0 || size > bytes.length - 4))
       throw new Error(`precompiled_charsmap of ${bytes.length} bytes has a trie of ${size} bytes`);
     this.#units = Uint32Array.from({ length: size / 4 }, (_, index) => view.getUint32(4 + 4 * index, true));
     this.#replacements = bytes.subarray(4 + size);
@@ -40,6 +47,11 @@ export class Charsmap {
 
   /** @throws Error when a replacement does not end */
   replace(text: string): string {
+    const replaced = this.#replaced(text);
+    return this.#trims ? replaced.replace(/^ +/, '') : replaced;
+  }
+
+  #replaced(text: string): string {
     const bytes = Buffer.from(text);
     const pieces: Uint8Array[] = [];
     let kept = 0;

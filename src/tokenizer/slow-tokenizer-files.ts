@@ -75,18 +75,21 @@ function convertSentencePiece(
   const added = addedBehind(ids.size, config, found.specials, file);
   const edges = edgesOf(found, { ...named, ...texts }, new Map([...ids, ...byContent(added)]));
   const prefixesEverySegment = found.prefixes === 'every';
+  // Of merges, where a text begins with a blank: an encoder of its own finds the pieces of the other models.
+  const trims = model.algorithm === 'bpe' && model.addsDummyPrefix && model.removesExtraWhitespaces;
   const tokenizer = sentencePieceJson(model, file, { added, edges, prefixesEverySegment });
   return {
     file,
     tokenizer,
-    charsmap: model.charsmap.length > 0 ? charsmapOf(model) : undefined,
+    charsmap: model.charsmap.length > 0 || trims ? charsmapOf(model, trims) : undefined,
     unigram: model.algorithm === 'unigram' ? { ...model, edges, prefixesEverySegment } : undefined,
     named,
   };
 }
 
-const charsmapOf = ({ charsmap, pieces }: SentencePieceModel): CharsmapSource => ({
+const charsmapOf = ({ charsmap, pieces }: SentencePieceModel, trims: boolean): CharsmapSource => ({
   table: Buffer.from(charsmap).toString('base64'),
+  trims,
   kept: pieces.flatMap(({ text, type }) => (type === 'userDefined' ? [text] : [])),
 });
 

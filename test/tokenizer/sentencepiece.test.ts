@@ -98,6 +98,14 @@ describe('a tokenizer.model without tokenizer.json', () => {
     expect(first.encode('<s>hello')).not.to.deep.equal([1, ...hello]);
   });
 
+  it('puts the first blank where a model removes those that a text begins with', async () => {
+    for (const file of ['bpe-without-bytes.model', 'bpe-nmt-s-nfkc.model']) {
+      const open = await load(file, { tokenizer_class: 'LlamaTokenizer', add_bos_token: false });
+      const hello = open.encode('hello');
+      expect(open.encode('   hello'), file).to.deep.equal(hello);
+    }
+  });
+
   it('puts no blank before a text, and drops none, where add_prefix_space is false', async () => {
     await copyFile(join(FIXTURES, LLAMA), join(dir, 'tokenizer.model'));
     const config = { tokenizer_class: 'LlamaTokenizer', add_prefix_space: false };
