@@ -13,8 +13,14 @@ const END = /<\|(?:end|return|call)\|>|(?=<\|start\|>)/;
 const HEADERS = [START, CHANNEL, ' to='];
 
 /** A header, or what has come of one. */
-const HEADER =
-  /^(?:<\|start\|>\s*[\w.:-]*)?(?:\s*to=[\w.-]*)?(?:\s*<\|channel\|>\s*[\w-]*)?(?:\s*to=[\w.-]*)?(?:\s*<\|constrain\|>\s*\w*|\s+json)?/;
+const HEADER = new RegExp(
+  [
+    /^(?:<\|start\|>\s*[\w.:-]*)?(?:\s*to=[\w.-]*)?/,
+    /(?:\s*<\|channel\|>\s*[\w-]*)?(?:\s*to=[\w.-]*)?(?:\s*<\|constrain\|>\s*\w*|\s+json)?/,
+  ]
+    .map(({ source }) => source)
+    .join(''),
+);
 
 /** Whether a template's answers are messages in channels. */
 export const hasChannels = (template: string): boolean =>

@@ -158,7 +158,8 @@ export function fromKeys(args: CallArguments, budget: Budget): Dict {
 }
 
 function search(object: List | Tuple | Range, name: string, args: CallArguments, budget: Budget): Value {
-  const { value = null, start } = bind(name, args, 'value', 'start?', 'stop?');
+  const given = name === 'count' ? bind(name, args, 'value') : bind(name, args, 'value', 'start?', 'stop?');
+  const { value = null, start }: { value?: Value; start?: Value } = given;
   const items = iterate(object, budget);
   if (name === 'count') return BigInt(items.filter((item) => isEqual(item, value, budget)).length);
   const first = wholeOf(start, 0);

@@ -117,19 +117,6 @@ function encodingOf(callee: string, args: CallArguments, budget: Budget): [strin
   return [name.toLowerCase().replace(/[-_ ]/g, ''), errors];
 }
 
-/** Python's literal of bytes. */
-export function reprOfBytes({ data }: Bytes): string {
-  const text = Array.from(data, (byte) => {
-    const found = { 9: '\\t', 10: '\\n', 13: '\\r', 92: '\\\\' }[byte];
-    if (found !== undefined) return found;
-    return byte >= 0x20 && byte < 0x7f
-      ? String.fromCharCode(byte)
-      : `\\x${byte.toString(16).padStart(2, '0')}`;
-  }).join('');
-  if (text.includes("'") && !text.includes('"')) return `b"${text}"`;
-  return `b'${text.replaceAll("'", "\\'")}'`;
-}
-
 /** `text.translate(table)`: each character by its code, to a code, a text, or None for nothing. */
 export function translate(text: string, args: CallArguments, budget: Budget): Value {
   const { table = null } = bind('translate', args, 'table');

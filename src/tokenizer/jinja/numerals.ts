@@ -11,7 +11,7 @@ export const NUMBERS = new RegExp(`^[\\p{N}${NUMERALS}]+$`, 'u');
 
 const DECIMAL = /^\p{Nd}$/u;
 
-/** A text with ASCII's digits in the place of other scripts'. Unicode has each script's ten in a row, some rows in a row. */
+/** A text with ASCII's digits in the place of other scripts', of which Unicode has ten in a row, and some rows in a row. */
 export function asciiDigits(text: string): string {
   return text.replace(/(?!\d)\p{Nd}/gu, (digit) => {
     const code = digit.codePointAt(0) ?? 0;

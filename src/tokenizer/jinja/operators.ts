@@ -117,7 +117,8 @@ function remainder(a: number, b: number): number {
 
 /** By way of the rest, as Python does: 1 // 0.1 is 9, for 0.1 is a little more than a tenth. */
 function flooredQuotient(a: number, b: number): number {
-  const quotient = (a - remainder(a, b)) / b;
+  const rest = a % b;
+  const quotient = (a - rest) / b - (rest !== 0 && rest < 0 !== b < 0 ? 1 : 0);
   if (quotient === 0) return 0 * (a / b);
   const floored = Math.floor(quotient);
   return quotient - floored > 0.5 ? floored + 1 : floored;

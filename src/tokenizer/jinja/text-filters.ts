@@ -5,6 +5,7 @@ import { formatPercent } from './format.js';
 import { isTrue, itemsOf, iterate, lengthOf, textOf } from './iteration.js';
 import { capitalize } from './letter-case.js';
 import { escapeHtml } from './operators.js';
+import { pprint } from './pretty-print.js';
 import { pad, replaceText, stripText } from './string-methods.js';
 import { type JsonStyle, toJson, toText } from './text.js';
 import {
@@ -201,6 +202,7 @@ export const TEXT_FILTERS: readonly (readonly [string, Filter])[] = [
   ['urlencode', urlencode],
   ['xmlattr', xmlattr],
   ['wordwrap', wordwrap],
+  ['pprint', pprint],
   [
     'attr',
     (operand, args, { budget }) => onlyAttribute(operand, bind('attr', args, 'name').name ?? '', budget),

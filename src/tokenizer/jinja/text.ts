@@ -1,5 +1,4 @@
 import type { Budget } from './budget.js';
-import { reprOfBytes } from './bytes.js';
 import { order } from './comparison.js';
 import {
   Bytes,
@@ -170,6 +169,19 @@ function escaped(character: string): string {
   const code = character.codePointAt(0) ?? 0;
   const [letter, digits] = code < 0x100 ? ['x', 2] : code < 0x10000 ? ['u', 4] : ['U', 8];
   return `\\${letter}${code.toString(16).padStart(digits as number, '0')}`;
+}
+
+/** Python's literal of bytes. */
+function reprOfBytes({ data }: Bytes): string {
+  const text = Array.from(data, (byte) => {
+    const found = { 9: '\\t', 10: '\\n', 13: '\\r', 92: '\\\\' }[byte];
+    if (found !== undefined) return found;
+    return byte >= 0x20 && byte < 0x7f
+      ? String.fromCharCode(byte)
+      : `\\x${byte.toString(16).padStart(2, '0')}`;
+  }).join('');
+  if (text.includes("'") && !text.includes('"')) return `b"${text}"`;
+  return `b'${text.replaceAll("'", "\\'")}'`;
 }
 
 export interface JsonStyle {

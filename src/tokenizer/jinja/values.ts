@@ -125,8 +125,8 @@ export class Range {
 }
 
 /**
- * What many filters give: it can be gone through once, has no length and is always true. Its items are made only as they
- * are asked for, so what is wrong with one shows then, or never.
+ * What many filters give: it can be gone through once, has no length and is always true. Its items are made only as
+ * they are asked for, so what is wrong with one shows then, or never.
  */
 export class Generator {
   readonly #items: Iterator<Value>;
