@@ -842,6 +842,43 @@ void LightningIndexer(Case& c) {
   c.Node("LightningIndexer", param, inputs, 1);
 }
 
+/// Of which each head chooses blocks for itself.
+void BlockIndexer(Case& c) {
+  Draw d{c};
+  const DType dtype = d.Float();
+  const SparseSteps steps(d);
+  const int64_t heads = d.Int(1, 9), top = d.Int(1, 8);
+  Strings inputs{c.Input(dtype, {steps.tokens, heads, kLatentKey}), LatentCache(d, dtype)[0]};
+  steps.Add(c, inputs);
+  const ParamObject param{{"headNum", Num(heads)},
+                          {"topK", Num(top)},
+                          {"blockSize", Num(d.Int(1, 70))},
+                          {"localBlocks", Num(d.Int(0, top))}};
+  c.Node("LightningIndexer", param, inputs, 1);
+}
+
+void BlockAttention(Case& c) {
+  Draw d{c};
+  const DType dtype = d.Float();
+  const SparseSteps steps(d);
+  const int64_t heads = kKvHeads * d.Int(1, 4), most = d.Int(1, 4), block = 64 * d.Int(1, 2);
+  Sizes chosen;
+  for (size_t i = 0; i < steps.contexts.size(); ++i) {
+    for (int64_t row = 0; row < steps.queries[i] * kKvHeads; ++row) {
+      const int64_t seen = steps.contexts[i] - steps.queries[i] + row / kKvHeads + 1, step = d.Int(1, 2);
+      for (int64_t j = 0; j < most; ++j) chosen.push_back(j * step * block < seen ? j * step : -1);
+    }
+  }
+  Strings inputs{c.Input(dtype, {steps.tokens, heads, kHeadDim})};
+  const Strings caches = Caches(d, dtype);
+  inputs.insert(inputs.end(), caches.begin(), caches.end());
+  steps.Add(c, inputs);
+  inputs.push_back(c.Input(DType::kI32, {steps.tokens, kKvHeads * most}, {0, 0, chosen}));
+  const ParamObject param{
+      {"headNum", Num(heads)}, {"kvHeadNum", Num(kKvHeads)}, {"qkScale", 0.25}, {"blockSize", Num(block)}};
+  c.Node("BlockAttention", param, inputs, 1);
+}
+
 void CompressedAttention(Case& c) {
   Draw d{c};
   const DType dtype = d.Float();
@@ -1269,6 +1306,7 @@ const std::map<std::string, Variants>& Recipes() {
   static const std::map<std::string, Variants> recipes = [] {
     std::map<std::string, Variants> all = {
         {"Activation", {{"", Activation}}},
+        {"BlockAttention", {{"", BlockAttention}}},
         {"Cast", {{"", Cast}}},
         {"CausalConv1d", {{"", CausalConv1d}}},
         {"CompressedAttention", {{"", CompressedAttention}}},
@@ -1286,7 +1324,7 @@ const std::map<std::string, Variants>& Recipes() {
         {"GroupedMatmul", {{"of floats", [](Case& c) { GroupedMatmul(c, nullptr, false); }}}},
         {"HyperWeights", {{"", HyperWeights}}},
         {"LayerNorm", {{"", LayerNorm}}},
-        {"LightningIndexer", {{"", LightningIndexer}}},
+        {"LightningIndexer", {{"", LightningIndexer}, {"of blocks", BlockIndexer}}},
         {"Linear",
          {{"", Linear},
           {"of batches", [](Case& c) { BatchedLinear(c, false); }},

@@ -14,6 +14,8 @@ export {
   SLIDING_ROTARY_ROWS,
 } from './base-attention.js';
 export { BaseLayer, slidingVariant } from './base-layer.js';
+export { BlockAttention } from './block-attention.js';
+export type { BlockIndexerConfig } from './block-indexer.js';
 export { type CacheRef, keyRows, layerCache, layerState, type StateRef } from './cache-ref.js';
 export {
   CausalConv,

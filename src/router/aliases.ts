@@ -4,10 +4,6 @@ export const NOT_BUILT: ReadonlyMap<string, string> = new Map([
     'ernie4_5_moe_vl',
     'its files are for code of their own; ernie4_5_vl_moe, as transformers 5 writes the same model, is read',
   ],
-  [
-    'minimax_m3_vl',
-    'each of its heads of keys attends to blocks that an indexer chooses for it; minimax_m2 is read',
-  ],
 ]);
 
 /** Other names of a model_type; everything known of such names is here. `familyOf` looks them up. */

@@ -77,6 +77,29 @@ describe('shape inference', () => {
     );
   });
 
+  it('knows attention to chosen blocks', () => {
+    const sequences = [tables, lens, lens];
+    const choose = (...inputs: TensorDesc[]) =>
+      infer(
+        'LightningIndexer',
+        { headNum: 2, topK: 3, blockSize: 32, localBlocks: 1 },
+        ...inputs,
+        ...sequences,
+      );
+    expect(choose(bf16(5, 16), bf16(3, 16, 1, 8))).to.deep.equal(['i32[5,6]']);
+    expect(() => choose(bf16(5, 16), cache)).to.throw(/heads of the cache must be 1, found 2/);
+    const attend = (...inputs: TensorDesc[]) =>
+      infer('BlockAttention', { headNum: 4, kvHeadNum: 2, qkScale: 0.5, blockSize: 32 }, ...inputs);
+    const values = bf16(3, 16, 2, 24);
+    expect(attend(q, cache, values, ...sequences, of('i32', 5, 6))).to.deep.equal(['bf16[5,4,24]']);
+    expect(() => attend(q, cache, values, ...sequences, of('i32', 5, 5))).to.throw(
+      /chosen blocks \(5\) must be as many for each of 2 heads of keys/,
+    );
+    expect(() => attend(q, cache, bf16(4, 16, 2, 8), ...sequences, of('i32', 5, 6))).to.throw(
+      /input 2 must be \[3,16,2,8\], found \[4,16,2,8\]/,
+    );
+  });
+
   it('knows the norms in both forms', () => {
     const prenorm = { layerType: 'RMS_NORM_PRENORM', preNormParam: { epsilon: 1e-6 } } as const;
     expect(infer('RmsNorm', prenorm, bf16(5, 8), bf16(5, 8), bf16(8))).to.deep.equal([

@@ -291,6 +291,10 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     ['flex_olmo-normed'],
   'Split RmsNorm RmsNorm Rope ReshapeAndCache RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise FusedExperts Elewise':
     ['minimax_m2', 'minimax_m2-tied'],
+  // Gates of gpt-oss in MLPs; attention to chosen blocks.
+  Activation: ['minimax_m3_vl_text', 'minimax_m3_vl_text-single'],
+  'RmsNorm Linear Split RmsNorm RmsNorm Rope ReshapeAndCache LightningIndexer Linear BlockAttention RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise FusedExperts Linear Activation Linear Elewise Elewise':
+    ['minimax_m3_vl_text', 'minimax_m3_vl_text-single'],
   'Activation Elewise Elewise Activation Activation Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Activation Activation Elewise Elewise Elewise Elewise Elewise Elewise':
     ['apertus', 'apertus-bias'],
   'RmsNorm Rope ReshapeAndCache Linear RmsNorm Linear RmsNorm Elewise Linear RmsNorm Elewise': [

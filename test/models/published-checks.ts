@@ -24,14 +24,14 @@ export function problemsOf(dict: Dict): string {
 }
 
 const EXTENSION_OPS =
-  'CausalConv1d|CompressedAttention|GatedDeltaRule|HyperWeights|LightningIndexer|MixStreams|RealGatedLru|SelectiveScan|SparseAttention|WindowPool';
+  'BlockAttention|CausalConv1d|CompressedAttention|GatedDeltaRule|HyperWeights|LightningIndexer|MixStreams|RealGatedLru|SelectiveScan|SparseAttention|WindowPool';
 
 /**
  * What ATB lacks: recurrent states, attention to chosen keys, sinks, bounds of gates, values of another size than keys where a
  * sequence has several tokens, and blocks for heads of 464 or 512 of which several queries are read.
  */
 export const KNOWN = new RegExp(
-  `^(${EXTENSION_OPS}) is an extension op$|^(hasSinks|limit|clampForm) is an extension key$|^CALC_TYPE_SPEC takes values of the size|^head size (464|512) with blocks`,
+  `^(${EXTENSION_OPS}) is an extension op$|^(hasSinks|limit|clampForm|gateScale) is an extension key$|^CALC_TYPE_SPEC takes values of the size|^head size (464|512) with blocks`,
 );
 
 /** Blocks of 64 tokens: ATB has no room for larger ones with heads of more than 128 elements. */

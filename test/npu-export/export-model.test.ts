@@ -198,6 +198,9 @@ const BEYOND_ATB = new Map([
     .filter((name) => /^(axk2|deepseek_v32|glm_moe_dsa|hy_v4)/.test(name))
     .map((name) => [name, 'LightningIndexer is an extension op'] as const),
   ...familyCases
+    .filter((name) => /^minimax_m3/.test(name))
+    .map((name) => [name, 'LightningIndexer is an extension op'] as const),
+  ...familyCases
     .filter((name) => /^deepseek_v4/.test(name))
     .map((name) => [name, 'HyperWeights is an extension op'] as const),
 ]);

@@ -26,6 +26,7 @@ const FAMILIES = [
   ...['afmoe', 'deepseek', 'deepseek_v2', 'deepseek_v3', 'dots1', 'ernie4_5_moe', 'flex_olmo', 'glm4_moe'],
   ...['glm4_moe_lite', 'glm_moe_dsa', 'deepseek_v32'],
   ...['gpt_oss', 'granitemoe', 'granitemoeshared', 'hunyuan_v1_moe', 'llama4_text', 'minimax_m2', 'mixtral'],
+  'minimax_m3_vl_text',
   ...['olmoe', 'qwen2_moe', 'qwen3_moe', 'solar_open', 'exaone_moe', 'hy_v3', 'mellum', 'cohere2_moe'],
   ...['laguna', 'sarvam_mla', 'sarvam_moe', 'dbrx', 'flint', 'axk1', 'axk2', 'step3p5', 'step3p7', 'hy_v4'],
 ];
@@ -65,6 +66,8 @@ const SCORES: Readonly<Record<string, string>> = {
   'llama4_text-dense-layers': 'router_logits',
   'llama4_text-whole': 'router_logits',
   minimax_m2: 'router_corrected',
+  minimax_m3_vl_text: 'router_corrected',
+  'minimax_m3_vl_text-single': 'router_corrected',
   sarvam_mla: 'router_corrected',
   'sarvam_mla-lora': 'router_limited',
   sarvam_moe: 'router_corrected',

@@ -42,6 +42,8 @@ const SPARSE = /(LightningIndexer|SparseAttention) is an extension op$/;
 /** The same, and for bounds of what gates let through. */
 const CLAMPED_SPARSE =
   /(LightningIndexer|SparseAttention) is an extension op$|(limit|clampForm) is an extension key$/;
+/** What it lacks for attention to chosen blocks, and for gates of gpt-oss. */
+const BLOCKS = /(BlockAttention|LightningIndexer) is an extension op$|(limit|gateScale) is an extension key$/;
 /** What it lacks for bounds of what gates let through. */
 const CLAMPED = /(limit|clampForm) is an extension key$/;
 /** What it lacks for streams, and for attention to entries of several tokens. */
@@ -100,6 +102,8 @@ const EXTENSIONS: Readonly<Record<string, RegExp>> = {
   'mamba2-biases': STATES,
   minimax: SCAN,
   'minimax-unweighed': SCAN,
+  minimax_m3_vl_text: BLOCKS,
+  'minimax_m3_vl_text-single': BLOCKS,
   nemotron_h: STATES,
   'nemotron_h-latent': STATES,
   olmo_hybrid: STATES,
@@ -126,7 +130,7 @@ const TOLERANCE = 2e-4;
 /** Cases with what is in the kernels of attention alone; over a cache of integers these are others. */
 const BENT_SCORES = [
   ...['gemma2', 'bloom', 'falcon-alibi', 'baichuan-alibi', 'minicpm3', 'deepseek_v2-lite', 'llama4_text'],
-  ...['deepseek_v32', 'glm_moe_dsa-shared', 'mimo_v2_flash'],
+  ...['deepseek_v32', 'glm_moe_dsa-shared', 'mimo_v2_flash', 'minimax_m3_vl_text'],
 ];
 /** The smallest cosine of a row of logits over a cache of integers. */
 const COSINE_OF_INTEGERS = 0.998;

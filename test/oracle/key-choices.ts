@@ -1,28 +1,58 @@
 import type { ModelRunner } from '../../src/runner/model-runner.js';
 import type { KeysOfPrompt } from './families.js';
 
-/** For each layer, the one whose indexer chooses its keys; or what its queries attend to beside a window. */
+/**
+ * For each layer, the one whose indexer chooses its keys; or what its queries attend to beside a window; or whether heads of
+ * keys choose blocks, and how many.
+ */
 interface Choosing {
   readonly indexOwners?: readonly number[];
   readonly entryUses?: readonly string[];
+  readonly blockLayers?: readonly boolean[];
+  readonly indexTopBlocks?: number;
 }
 
-/** The keys that each query attends to in each layer with an indexer, [indexers][tokens], each as `0,4,17`. */
+/**
+ * The keys that each query attends to in each layer with an indexer, [indexers][tokens], each as `0,4,17`; or the blocks,
+ * [heads of indexers][tokens].
+ */
 export async function chosenKeys(runner: ModelRunner, prompt: Int32Array): Promise<string[][]> {
-  const { indexOwners, entryUses = [] } = runner.config as unknown as Choosing;
+  const { indexOwners, entryUses = [], blockLayers, indexTopBlocks } = runner.config as unknown as Choosing;
+  if (blockLayers) return chosenBlocks(runner, prompt, blockLayers, indexTopBlocks);
   const choosing = [...entryUses.keys()].filter((layer) => entryUses[layer] === 'chosen');
   const owners = [...new Set(indexOwners ?? choosing)];
   const paths = owners.map((layer) => `layer_${layer}/chosen_keys`);
   const { tensors } = await runner.trace(prompt, paths);
   return paths.map((path) => {
     const { data, shape } = tensors[path] as { data: ArrayLike<number>; shape: readonly number[] };
-    const [flat, most = 1] = [Array.from(data), shape[1]];
-    return Array.from({ length: flat.length / most }, (_, token) =>
-      flat
-        .slice(token * most, (token + 1) * most)
-        .filter((position) => position >= 0)
-        .join(),
-    );
+    return rowsOf(data, shape[1]);
+  });
+}
+
+/** Rows of so many numbers, without those below 0. */
+function rowsOf(data: ArrayLike<number>, most = 1): string[] {
+  const flat = Array.from(data);
+  return Array.from({ length: flat.length / most }, (_, row) =>
+    flat
+      .slice(row * most, (row + 1) * most)
+      .filter((position) => position >= 0)
+      .join(),
+  );
+}
+
+async function chosenBlocks(
+  runner: ModelRunner,
+  prompt: Int32Array,
+  blockLayers: readonly boolean[],
+  most: number | undefined,
+): Promise<string[][]> {
+  const layers = [...blockLayers.keys()].filter((layer) => blockLayers[layer]);
+  const paths = layers.map((layer) => `layer_${layer}/chosen_blocks`);
+  const { tensors } = await runner.trace(prompt, paths);
+  return paths.flatMap((path) => {
+    const rows = rowsOf((tensors[path] as { data: ArrayLike<number> }).data, most);
+    const heads = rows.length / prompt.length;
+    return Array.from({ length: heads }, (_, head) => rows.filter((_row, at) => at % heads === head));
   });
 }
 

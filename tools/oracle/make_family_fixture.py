@@ -24,7 +24,8 @@ that is told where each of them stands (remote_families.py); their CONFIG must b
         i/experts        i8 [L, T, k]  with experts: those that each router of each layer chose
         i/experts_bf16   i8 [L, T, k]  the same with the rounded weights
         i/keys           u8 [L, T, (T + 7) // 8]  with sparse attention: those that each indexer chose of the keys up to
-                                       a query's own; key j is bit j % 8 of byte j // 8
+                                       a query's own; key j is bit j % 8 of byte j // 8. Where each head of an indexer
+                                       chooses blocks, these, and L counts heads
         i/keys_bf16      u8 [L, T, (T + 7) // 8]  the same with the rounded weights
         i/greedy         int64 [N]     the continuation
         i/greedy_margin  f32 [N]       best minus second best logit of each of its tokens
@@ -123,7 +124,10 @@ def chosen_keys(model, ids):
     for name, module in model.named_modules():
         # That of qwen4_exp chooses all keys up to a length, and none of these prompts is longer.
         if name.endswith(".indexer") and "qwen4_exp" not in model.config.model_type:
-            hooks.append(module.register_forward_hook(lambda _, args, indices: found.append(indices[0].long())))
+            # Of minimax_m3_vl there are those of each head.
+            hooks.append(module.register_forward_hook(
+                lambda _, args, indices: found.extend(indices[0].long().unflatten(0, (-1, len(ids))))
+                if indices.dim() == 3 else found.extend(indices[0].long())))
     forward(model, ids)
     for hook in hooks:
         hook.remove()

@@ -157,7 +157,7 @@ struct ConvCall {
 };
 
 /// How well keys answer queries, by which those that are attended to are chosen (DeepSeek Sparse Attention): for each
-/// query and key the sum over heads of weight * max(q k^T, 0), heads in ascending order.
+/// query and key the sum over heads of weight * max(q k^T, least), heads in ascending order.
 struct IndexCall {
   const float* q;        ///< [tokens, heads, head_dim]
   const float* weights;  ///< [tokens, heads]
@@ -168,6 +168,7 @@ struct IndexCall {
   int64_t head_dim;
   int64_t panels;
   int64_t score_stride;
+  float least;  ///< 0; or -infinity, and products stay as they are.
 };
 
 /// One pointer for every hot loop, one table for every ISA. Kernels take pointers and extents; they allocate nothing,
@@ -231,7 +232,7 @@ struct KernelTable {
   void (*merge)(const AttendPartial& acc, const AttendPartial& part, int64_t rows, int64_t value_dim);
   int64_t attend_scratch_bytes;
 
-  /// A product that is NaN counts as 0.
+  /// A product that is NaN counts as `least`.
   void (*index_scores)(const IndexCall& call);
 
   void (*recur)(const RecurrentCall& call);

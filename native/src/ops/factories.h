@@ -7,6 +7,7 @@ namespace atb {
 
 // One function for each op type. op_table.cpp lists them. Each throws NATIVE_PARAM_INVALID.
 std::unique_ptr<Operation> CreateActivation(const ParamObject& param);
+std::unique_ptr<Operation> CreateBlockAttention(const ParamObject& param);
 std::unique_ptr<Operation> CreateCast(const ParamObject& param);
 std::unique_ptr<Operation> CreateCausalConv1d(const ParamObject& param);
 std::unique_ptr<Operation> CreateCompressedAttention(const ParamObject& param);

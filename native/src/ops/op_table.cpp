@@ -14,6 +14,7 @@ struct Entry {
 /// Every operation that the engine executes, sorted by type.
 constexpr Entry kOperations[] = {
     {"Activation", CreateActivation},
+    {"BlockAttention", CreateBlockAttention},
     {"Cast", CreateCast},
     {"CausalConv1d", CreateCausalConv1d},
     {"CompressedAttention", CreateCompressedAttention},

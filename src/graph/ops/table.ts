@@ -1,4 +1,5 @@
 import { activation } from './activation.js';
+import { blockAttention } from './block-attention.js';
 import { cast } from './cast.js';
 import { causalConv1d } from './causal-conv1d.js';
 import { allGather, allReduce } from './collectives.js';
@@ -94,6 +95,7 @@ export const ATB_OPS = [
  * `gateScale` and `clampForm`, and fp32 activations.
  */
 export const EXTENSION_OPS = [
+  blockAttention,
   causalConv1d,
   compressedAttention,
   fusedExperts,

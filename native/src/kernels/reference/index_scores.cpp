@@ -10,7 +10,7 @@ float Score(const IndexCall& c, int64_t token, const float* key) {
     const float* q = c.q + (token * c.heads + h) * c.head_dim;
     double product = 0;
     for (int64_t d = 0; d < c.head_dim; ++d) product += static_cast<double>(q[d]) * key[d * kKeyPanel];
-    if (product > 0) score += c.weights[token * c.heads + h] * product;
+    score += c.weights[token * c.heads + h] * (product > c.least ? product : static_cast<double>(c.least));
   }
   return static_cast<float>(score);
 }

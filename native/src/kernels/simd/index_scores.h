@@ -8,7 +8,8 @@ namespace {
 
 /// Adds kHeads heads of one query to the scores of kPanels panels. Each product is one chain over head_dim.
 template <class V, int kHeads, int kPanels>
-inline void AddHeads(const float* q, const float* weights, const float* keys, int64_t head_dim, V (&scores)[kPanels]) {
+inline void AddHeads(const float* q, const float* weights, const float* keys, int64_t head_dim, V least,
+                     V (&scores)[kPanels]) {
   V products[kHeads][kPanels];
   for (int h = 0; h < kHeads; ++h)
     for (int p = 0; p < kPanels; ++p) products[h][p] = V::Zero();
@@ -23,7 +24,7 @@ inline void AddHeads(const float* q, const float* weights, const float* keys, in
   // Max gives its second operand where one is NaN.
   for (int h = 0; h < kHeads; ++h)
     for (int p = 0; p < kPanels; ++p)
-      scores[p] = Fma(Max(products[h][p], V::Zero()), V::Set1(weights[h]), scores[p]);
+      scores[p] = Fma(Max(products[h][p], least), V::Set1(weights[h]), scores[p]);
 }
 
 template <class V, int kHeads, int kPanels>
@@ -32,12 +33,13 @@ inline void ScorePanels(const IndexCall& c, int64_t panel) {
   for (int64_t token = 0; token < c.tokens; ++token) {
     const float* q = c.q + token * c.heads * c.head_dim;
     const float* weights = c.weights + token * c.heads;
+    const V least = V::Set1(c.least);
     V scores[kPanels];
     for (int p = 0; p < kPanels; ++p) scores[p] = V::Zero();
     int64_t h = 0;
     for (; h + kHeads <= c.heads; h += kHeads)
-      AddHeads<V, kHeads, kPanels>(q + h * c.head_dim, weights + h, keys, c.head_dim, scores);
-    for (; h < c.heads; ++h) AddHeads<V, 1, kPanels>(q + h * c.head_dim, weights + h, keys, c.head_dim, scores);
+      AddHeads<V, kHeads, kPanels>(q + h * c.head_dim, weights + h, keys, c.head_dim, least, scores);
+    for (; h < c.heads; ++h) AddHeads<V, 1, kPanels>(q + h * c.head_dim, weights + h, keys, c.head_dim, least, scores);
     for (int p = 0; p < kPanels; ++p) scores[p].Store(c.scores + token * c.score_stride + (panel + p) * kLanes);
   }
 }

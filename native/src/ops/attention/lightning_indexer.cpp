@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <bit>
+#include <limits>
 #include <string>
 
 #include "base/align.h"
@@ -61,29 +62,43 @@ void ChooseLargest(const float* scores, int64_t n, int64_t top, int32_t* out) {
 /// Inputs: q [tokens, heads, D], weights f32 [tokens, heads], a cache of one head of keys, block tables i32 [batch, W],
 /// keys and queries of each sequence i32 [batch] -> i32 [tokens, topK]: positions in ascending order, and -1 behind
 /// them where a query sees fewer keys.
+///
+/// With blockSize each head chooses for itself, and blocks of so many positions (MiniMax-M3, transformers 5.24): the
+/// localBlocks last ones up to the query's own, then those in which a key up to its own has the largest q k^T. There
+/// are no weights then, and numbers of blocks come out, i32 [tokens, heads * topK].
 class LightningIndexer : public Operation {
  public:
   static constexpr const char* kOp = "LightningIndexer";
-  enum Input { kQuery, kWeights, kKeys, kTables, kContexts, kLengths, kBlockTokens };
-  static constexpr PagedSequences kPaged{kOp, kTables, kLengths};
+  static constexpr int kQuery = 0, kWeights = 1;
 
-  LightningIndexer(int64_t heads, int64_t top, int64_t stride) : heads_(heads), top_(top), stride_(stride) {}
-  int NumInputs() const override { return kLengths + 1 + (stride_ > 1); }
+  /// What is chosen.
+  struct Choice {
+    int64_t top;
+    int64_t stride;  ///< Tokens of a key.
+    int64_t block;   ///< Keys that are chosen together, by each head for itself; 0: keys are chosen one by one.
+    int64_t local;   ///< Of the last blocks, those that are chosen in any case.
+  };
+
+  LightningIndexer(int64_t heads, const Choice& choice)
+      : heads_(heads),
+        choice_(choice),
+        keys_(choice.block > 0 ? kWeights : kWeights + 1),
+        paged_{kOp, keys_ + 1, keys_ + 3},
+        block_tokens_(keys_ + 4) {}
+  int NumInputs() const override { return block_tokens_ + (choice_.stride > 1); }
   int NumOutputs() const override { return 1; }
 
   void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
     const int64_t head_dim = RequireQuery(kOp, kQuery, in[kQuery], heads_);
     const int64_t tokens = in[kQuery].dim(0);
-    RequireDense(kOp, kWeights, in[kWeights]);
-    RequireDType(kOp, kWeights, in[kWeights], DType::kF32);
-    if (in[kWeights].rank != 2 || in[kWeights].dim(0) != tokens || in[kWeights].dim(1) != heads_)
-      FailShape(kOp, kWeights, "[" + std::to_string(tokens) + "," + std::to_string(heads_) + "]", in[kWeights]);
-    RequireKvCache(kOp, kKeys, in[kKeys], false, in[kQuery]);
-    if (in[kKeys].dim(2) != 1 || in[kKeys].dim(3) != head_dim)
-      FailShape(kOp, kKeys, "[blocks,block_size,1," + std::to_string(head_dim) + "]", in[kKeys]);
-    kPaged.Check(in, kQuery);
-    if (stride_ > 1) RequireVector(kOp, kBlockTokens, in[kBlockTokens], DType::kI32, 1);
-    out[0] = TensorDesc(DType::kI32, {tokens, top_});
+    if (choice_.block == 0) CheckWeights(in[kWeights], tokens);
+    const TensorDesc& keys = Keys(in);
+    RequireKvCache(kOp, keys_, keys, false, in[kQuery]);
+    if (keys.dim(2) != 1 || keys.dim(3) != head_dim)
+      FailShape(kOp, keys_, "[blocks,block_size,1," + std::to_string(head_dim) + "]", keys);
+    paged_.Check(in, kQuery);
+    if (choice_.stride > 1) RequireVector(kOp, block_tokens_, in.back(), DType::kI32, 1);
+    out[0] = TensorDesc(DType::kI32, {tokens, Choosers() * choice_.top});
   }
 
   size_t WorkspaceBytes(std::span<const TensorDesc> in, int threads, const kernels::KernelTable&) const override {
@@ -91,28 +106,28 @@ class LightningIndexer : public Operation {
   }
 
   void Validate(std::span<const Tensor> in) const override {
-    TensorDesc keys = in[kKeys].desc;
-    const int64_t rows = keys.dim(1), block = BlockTokens(in);
-    if (block < 1 || CeilDiv(block, stride_) > rows)
-      FailValue(kOp, kBlockTokens, "from 1 to " + std::to_string(rows * stride_), std::to_string(block));
+    TensorDesc keys = Keys(in).desc;
+    const int64_t rows = keys.dim(1), block = BlockTokens(in), stride = choice_.stride;
+    if (block < 1 || CeilDiv(block, stride) > rows)
+      FailValue(kOp, block_tokens_, "from 1 to " + std::to_string(rows * stride), std::to_string(block));
     keys.dims[1] = block;
-    kPaged.Validate(in, keys, kQuery);
+    paged_.Validate(in, keys, kQuery);
   }
 
   void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
-    TensorDesc descs[kBlockTokens + 1];
+    TensorDesc descs[kMostInputs];
     for (size_t i = 0; i < in.size(); ++i) descs[i] = in[i].desc;
-    const Space space(*this, descs, ctx.pool.threads());
+    const Space space(*this, {descs, in.size()}, ctx.pool.threads());
     auto* tiles = reinterpret_cast<Tile*>(ctx.workspace + space.tiles_at);
     int64_t sequence = 0, query = 0, token = 0;
     while (token < in[kQuery].desc.dim(0)) {
       int64_t count = 0, rows = 0, longest = 0;
       // As many tiles as scores have room for.
-      while (sequence < kPaged.Batch(in) && rows < space.rows) {
-        const int64_t queries = kPaged.Queries(in, sequence);
+      while (sequence < paged_.Batch(in) && rows < space.rows) {
+        const int64_t queries = paged_.Queries(in, sequence);
         const int64_t size = std::min({kTileTokens, queries - query, space.rows - rows});
         if (size > 0) {
-          const int64_t seen = kPaged.Context(in, sequence) - queries + query + 1;
+          const int64_t seen = paged_.Context(in, sequence) - queries + query + 1;
           tiles[count++] = {sequence, token, size, rows, seen};
           longest = std::max(longest, SeenBy(tiles[count - 1], size - 1));
         }
@@ -123,14 +138,18 @@ class LightningIndexer : public Operation {
         query = 0;
         ++sequence;
       }
-      const int64_t pieces = longest > top_ ? CeilDiv(longest, kTaskKeys) : 0;
+      const int64_t pieces = Chooses(longest) ? CeilDiv(longest, kTaskKeys) : 0;
       ctx.pool.ParallelFor(count * pieces, [&](int64_t task, int worker) {
         Score(in, tiles[task / pieces], task % pieces * kTaskKeys, space, worker, ctx);
       });
-      ctx.pool.ParallelFor(count * kTileTokens, [&](int64_t task, int) {
-        const Tile& tile = tiles[task / kTileTokens];
-        const int64_t own = task % kTileTokens;
-        if (own < tile.count) Choose(tile, own, space.Scores(ctx.workspace, tile.row + own), out[0]);
+      const int64_t choosers = Choosers(), most = kTileTokens * choosers;
+      ctx.pool.ParallelFor(count * most, [&](int64_t task, int) {
+        const Tile& tile = tiles[task / most];
+        const int64_t own = task % most;
+        if (own >= tile.count * choosers) return;
+        const int64_t seen = SeenBy(tile, own / choosers);
+        Choose(seen, space.Scores(ctx.workspace, tile.row * choosers + own),
+               out[0].As<int32_t>() + (tile.token * choosers + own) * choice_.top);
       });
     }
   }
@@ -140,26 +159,27 @@ class LightningIndexer : public Operation {
     int64_t sequence;
     int64_t token;  ///< The first query, among all of them.
     int64_t count;
-    int64_t row;   ///< Of scores, those of the first query.
+    int64_t row;   ///< Of scores, those of the first query; in units of a query's rows.
     int64_t seen;  ///< Tokens that the first query sees; those behind it see one more each. Below 1 in padding.
   };
 
   /// Where things lie in the workspace.
   struct Space {
     int64_t stride;  ///< Floats of a row of scores.
-    int64_t rows;    ///< Of scores, for which there is room.
-    int64_t worker;  ///< Floats of a worker: queries of a tile, widened keys.
-    int64_t keys;    ///< Floats before the latter.
+    int64_t rows;    ///< Queries for whose scores there is room.
+    int64_t worker;  ///< Floats of a worker: queries of a tile, widened keys, weights.
+    int64_t keys;    ///< Floats before the widened keys.
     size_t tiles_at, workers_at, bytes;
 
     Space(const LightningIndexer& op, std::span<const TensorDesc> in, int threads) {
-      const int64_t tokens = in[kQuery].dim(0), head_dim = in[kKeys].dim(3);
-      stride = RoundUp(in[kTables].dim(1) * in[kKeys].dim(1), kWidened);
-      const int64_t row_bytes = std::max<int64_t>(stride, 1) * static_cast<int64_t>(sizeof(float));
+      const TensorDesc& cache = op.Keys(in);
+      const int64_t tokens = in[kQuery].dim(0), head_dim = cache.dim(3);
+      stride = RoundUp(in[static_cast<size_t>(op.paged_.tables)].dim(1) * cache.dim(1), kWidened);
+      const int64_t row_bytes = op.Choosers() * std::max<int64_t>(stride, 1) * static_cast<int64_t>(sizeof(float));
       const int64_t score_bytes = std::min(tokens * row_bytes, std::max(kScoreBytes, kTileTokens * row_bytes));
       rows = score_bytes / row_bytes;
       keys = RoundUp(kTileTokens * op.heads_ * head_dim, kernels::kKeyPanel);
-      worker = keys + kWidened * head_dim;
+      worker = keys + kWidened * head_dim + RoundUp(kTileTokens * op.heads_, kernels::kKeyPanel);
       tiles_at = Align(static_cast<size_t>(score_bytes));
       workers_at = tiles_at + Align(static_cast<size_t>(tokens) * sizeof(Tile));
       bytes = workers_at + static_cast<size_t>(threads * worker) * sizeof(float);
@@ -172,50 +192,84 @@ class LightningIndexer : public Operation {
     }
   };
 
-  int64_t BlockTokens(std::span<const Tensor> in) const {
-    return stride_ > 1 ? *in[kBlockTokens].As<int32_t>() : in[kKeys].desc.dim(1);
+  static constexpr size_t kMostInputs = 7;
+
+  template <class T>
+  const T& Keys(std::span<const T> in) const {
+    return in[static_cast<size_t>(keys_)];
   }
+  void CheckWeights(const TensorDesc& weights, int64_t tokens) const {
+    RequireDense(kOp, kWeights, weights);
+    RequireDType(kOp, kWeights, weights, DType::kF32);
+    if (weights.rank != 2 || weights.dim(0) != tokens || weights.dim(1) != heads_)
+      FailShape(kOp, kWeights, "[" + std::to_string(tokens) + "," + std::to_string(heads_) + "]", weights);
+  }
+  int64_t BlockTokens(std::span<const Tensor> in) const {
+    return choice_.stride > 1 ? *in.back().As<int32_t>() : Keys(in).desc.dim(1);
+  }
+  /// How many choices a query makes.
+  int64_t Choosers() const { return choice_.block > 0 ? heads_ : 1; }
+  /// Whether of so many keys some are not chosen.
+  bool Chooses(int64_t keys) const { return keys > choice_.top * std::max<int64_t>(choice_.block, 1); }
   /// Keys that the tile's query `own` sees.
-  int64_t SeenBy(const Tile& tile, int64_t own) const { return (tile.seen + own) / stride_; }
+  int64_t SeenBy(const Tile& tile, int64_t own) const { return (tile.seen + own) / choice_.stride; }
 
   /// The scores of a tile's queries and keys from `begin` on.
   void Score(std::span<const Tensor> in, const Tile& tile, int64_t begin, const Space& space, int worker,
              const Context& ctx) const {
     const int64_t seen = SeenBy(tile, tile.count - 1);
     const int64_t end = std::min(seen, begin + kTaskKeys);
-    if (seen <= top_ || begin >= end) return;
-    const int64_t head_dim = in[kKeys].desc.dim(3), width = heads_ * head_dim;
+    if (!Chooses(seen) || begin >= end) return;
+    const int64_t head_dim = Keys(in).desc.dim(3), width = heads_ * head_dim;
     float* own = space.Worker(ctx.workspace, worker);
     kernels::IndexCall call{};
     call.q = LoadFloats(ctx.kernels, in[kQuery], tile.token * width, tile.count * width, own);
-    call.weights = in[kWeights].As<float>() + tile.token * heads_;
     call.keys = own + space.keys;
-    call.tokens = tile.count;
-    call.heads = heads_;
+    call.tokens = tile.count * Choosers();
+    call.heads = heads_ / Choosers();
     call.head_dim = head_dim;
     call.score_stride = space.stride;
-    const PagedKeys keys(in[kKeys], kPaged.Table(in, tile.sequence), stride_, BlockTokens(in));
+    if (choice_.block > 0) {
+      float* ones = own + space.keys + kWidened * head_dim;
+      std::fill_n(ones, call.tokens, 1.0f);
+      call.weights = ones;
+      call.least = -std::numeric_limits<float>::infinity();
+    } else {
+      call.weights = in[kWeights].As<float>() + tile.token * heads_;
+    }
+    const PagedKeys keys(Keys(in), paged_.Table(in, tile.sequence), choice_.stride, BlockTokens(in));
     for (int64_t at = begin; at < end; at += kWidened) {
       call.panels = at + kernels::kKeyPanel < end ? 2 : 1;
       for (int64_t panel = 0; panel < call.panels; ++panel) {
         const int64_t first = panel * kernels::kKeyPanel;
         keys.Widen(at + first, end, ctx.kernels, own + space.keys + first * head_dim);
       }
-      call.scores = space.Scores(ctx.workspace, tile.row) + at;
+      call.scores = space.Scores(ctx.workspace, tile.row * Choosers()) + at;
       ctx.kernels.index_scores(call);
     }
   }
 
-  void Choose(const Tile& tile, int64_t own, const float* scores, const Tensor& out) const {
-    const int64_t seen = SeenBy(tile, own);
-    int32_t* chosen = out.As<int32_t>() + (tile.token + own) * top_;
-    if (seen > top_) return ChooseLargest(scores, seen, top_, chosen);
-    for (int64_t i = 0; i < top_; ++i) chosen[i] = i < seen ? static_cast<int32_t>(i) : -1;
+  /// Writes what is chosen of `seen` keys, whose scores become those of blocks.
+  void Choose(int64_t seen, float* scores, int32_t* chosen) const {
+    const bool all = !Chooses(seen);
+    const int64_t block = choice_.block, count = block > 0 ? CeilDiv(std::max<int64_t>(seen, 0), block) : seen;
+    if (all) {
+      for (int64_t i = 0; i < choice_.top; ++i) chosen[i] = i < count ? static_cast<int32_t>(i) : -1;
+      return;
+    }
+    for (int64_t i = 0; i < count && block > 0; ++i) {
+      const float* own = scores + i * block;
+      const float largest = *std::max_element(own, own + std::min(block, seen - i * block));
+      scores[i] = count - i <= choice_.local ? std::numeric_limits<float>::infinity() : largest;
+    }
+    ChooseLargest(scores, count, choice_.top, chosen);
   }
 
   int64_t heads_;
-  int64_t top_;
-  int64_t stride_;  ///< Tokens of a key.
+  Choice choice_;
+  int keys_;  ///< Number of that input; those of sequences are behind it.
+  PagedSequences paged_;
+  int block_tokens_;
 };
 
 }  // namespace
@@ -227,8 +281,12 @@ std::unique_ptr<Operation> CreateLightningIndexer(const ParamObject& param) {
   const int64_t top = reader.Int("topK", 0, 1, 1 << 20);
   if (top == 0) reader.Fail("topK", "given");
   const int64_t stride = reader.Int("tokensPerKey", 1, 1, 1 << 20);
+  const int64_t block = reader.Int("blockSize", 0, 0, 1 << 20);
+  if (block > 0 && stride > 1) reader.Fail("blockSize", "0 with tokensPerKey");
+  const int64_t local = reader.Int("localBlocks", 0, 0, 1 << 20);
+  if (local > top || (local > 0 && block == 0)) reader.Fail("localBlocks", "at most topK, and 0 without blockSize");
   reader.Done();
-  return std::make_unique<LightningIndexer>(heads, top, stride);
+  return std::make_unique<LightningIndexer>(heads, LightningIndexer::Choice{top, stride, block, local});
 }
 
 }  // namespace atb
