@@ -861,7 +861,7 @@ void BlockAttention(Case& c) {
   Draw d{c};
   const DType dtype = d.Float();
   const SparseSteps steps(d);
-  const int64_t heads = kKvHeads * d.Int(1, 4), most = d.Int(1, 4), block = 64 * d.Int(1, 2);
+  const int64_t heads = kKvHeads * d.Int(1, 4), most = d.Int(1, 4), block = 32 * d.Int(1, 3);
   Sizes chosen;
   for (size_t i = 0; i < steps.contexts.size(); ++i) {
     for (int64_t row = 0; row < steps.queries[i] * kKvHeads; ++row) {

@@ -126,6 +126,7 @@ export * from './minicpm_qwen2_v2/index.js';
 export * from './minicpm3/index.js';
 export * from './minimax/index.js';
 export * from './minimax_m2/index.js';
+export * from './minimax_m3_vl/index.js';
 export * from './minimax_m3_vl_text/index.js';
 export * from './ministral/index.js';
 export * from './ministral3/index.js';

@@ -112,6 +112,7 @@ export {
 } from './sound-blocks.js';
 export { SOUND_CONTEXT, type SoundReach, soundContext } from './sound-context.js';
 export { groupedRows, soundRotary } from './sound-rows.js';
+export { type SpaceTimeRotary, spaceTimeRotary, spaceTimeTurned } from './space-time-rotary.js';
 export { mergedSquares, SQUARE, squarePictures, squareRotary } from './square-pictures.js';
 export {
   neighbours,

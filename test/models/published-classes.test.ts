@@ -1,4 +1,5 @@
 import { loadModels } from '../../src/models/get-model.js';
+import { MINIMAX_M3_TEXT } from './minimax-m3.js';
 import { type Dict, itIsRead, itIsRefused } from './published-checks.js';
 
 /** Hidden and intermediate size, layers, heads, heads of keys, vocabulary, positions. */
@@ -166,6 +167,11 @@ const CLASSES: Readonly<Record<string, Dict>> = {
   lighton_ocr: { model_type: 'lighton_ocr', image_token_id: 151_655, spatial_merge_size: 2, tie_word_embeddings: true,
     text_config: { model_type: 'qwen3', attention_dropout: 0, head_dim: 128, hidden_act: 'silu', hidden_size: 1024, initializer_range: 0.02, intermediate_size: 3072, max_position_embeddings: 40_960, num_attention_heads: 16, num_hidden_layers: 28, num_key_value_heads: 8, rms_norm_eps: 1e-6, rope_theta: 1_000_000, sliding_window: null, use_cache: true, vocab_size: 151_936 },
     vision_config: { model_type: 'pixtral', attention_dropout: 0, head_dim: 64, hidden_act: 'silu', hidden_size: 1024, image_size: 1540, initializer_range: 0.02, intermediate_size: 4096, num_attention_heads: 16, num_channels: 3, num_hidden_layers: 24, patch_size: 14, rope_parameters: { rope_type: 'default', rope_theta: 10_000 } } },
+  // MiniMaxAI/MiniMax-M3, as notes of public repositories quote it.
+  minimax_m3_vl: { model_type: 'minimax_m3_vl', image_token_compression_method: 'patch_merge', image_token_index: 200_025, multimodal_projector_bias: true, projector_hidden_act: 'gelu', projector_hidden_size: 6144, spatial_merge_size: 2, temporal_patch_size: 2, video_token_index: 200_026, vision_feature_layer: -1, vision_feature_select_strategy: 'full',
+    text_config: { vocab_size: 200_064, hidden_size: 6144, intermediate_size: 3072, num_hidden_layers: 60, num_attention_heads: 64, num_key_value_heads: 4, max_position_embeddings: 1_048_576, ...MINIMAX_M3_TEXT },
+    vision_config: { model_type: 'clip_vision_model', hidden_size: 1280, intermediate_size: 5120, num_hidden_layers: 32, num_attention_heads: 16, num_channels: 3, patch_size: 14, image_size: 2016, projection_dim: 6144, position_embedding_type: 'rope', rope_mode: '3d', rope_theta: 10_000, hidden_act: 'gelu', layer_norm_eps: 1e-5,
+      attention_dropout: 0, initializer_factor: 1, initializer_range: 0.02, vocab_size: 32_000, vision_segment_max_frames: 4, image_token_compression_method: 'patch_merge', spatial_merge_size: 2, temporal_patch_size: 2 } },
   // VideoLLaMA3-2B-Image-HF, the class's own checkpoint, as public notes on its config.json give its numbers.
   video_llama_3: { model_type: 'video_llama_3', image_token_id: 151_655, video_token_id: 151_656, dtype: 'bfloat16', tie_word_embeddings: false,
     text_config: llama('qwen2', [1536, 8960, 28, 12, 2, 151_936, 131_072], { rms_norm_eps: 1e-6, use_sliding_window: false, sliding_window: null, max_window_layers: 28, layer_types: layerTypes(28, 1, 0), tie_word_embeddings: true, ...rope(1_000_000) }),

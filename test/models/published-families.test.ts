@@ -5,6 +5,7 @@ import { inputDescs } from '../../src/models/base/input-descs.js';
 import { loadModels } from '../../src/models/get-model.js';
 import { getRouter } from '../../src/router/index.js';
 import { declaredWeights } from '../../src/weights/weights.js';
+import { MINIMAX_M3_BLOCKS, MINIMAX_M3_TEXT } from './minimax-m3.js';
 import { KNOWN } from './published-checks.js';
 
 type Dict = Readonly<Record<string, unknown>>;
@@ -55,8 +56,6 @@ const zambaLayers = Array.from({ length: 54 }, (_, layer) =>
 const minimaxLayers = Array.from({ length: 80 }, (_, layer) =>
   layer % 8 === 7 ? 'full_attention' : 'linear_attention',
 );
-/** Of MiniMax-M3: all but the first three. */
-const minimaxBlocks = Array.from({ length: 60 }, (_, layer) => (layer < 3 ? 0 : 1));
 const mambaTraining = {
   initializer_range: 0.1,
   rescale_prenorm_residual: false,
@@ -253,12 +252,8 @@ const PUBLISHED: ReadonlyArray<readonly [name: string, family: string, sizes: Si
     { full_attn_alpha_factor: 3.5565588200778455, full_attn_beta_factor: 1, head_dim: 128, layer_types: minimaxLayers, linear_attn_alpha_factor: 3.5565588200778455, linear_attn_beta_factor: 1, mlp_alpha_factor: 3.5565588200778455, mlp_beta_factor: 1, num_experts_per_tok: 2, num_local_experts: 32, postnorm: true, rms_norm_eps: 1e-5, rope_theta: 10_000_000, rotary_dim: 64,
       shared_intermediate_size: 0, shared_moe_mode: 'sigmoid', sliding_window: null, tie_word_embeddings: false },
     { headDim: 128, numExperts: 32, mlpAlpha: 3.5565588200778455, attends: minimaxLayers.map((type) => type === 'full_attention') }],
-  // The text within MiniMaxAI/MiniMax-M3, as tests of public repositories quote it; transformers calls it so.
-  ['MiniMax-M3, its text', 'minimax_m3_vl_text', [6144, 3072, 60, 64, 4, 200_064, 1_048_576],
-    { hidden_act: 'swigluoai', attention_output_gate: false, bos_token_id: 200_034, dense_intermediate_size: 12_288, eos_token_id: 200_020, head_dim: 128, moe_layer_freq: minimaxBlocks, n_shared_experts: 1, num_experts_per_tok: 4, num_local_experts: 128, num_mtp_modules: 7, num_nextn_predict_layers: 1,
-      partial_rotary_factor: 0.5, qk_norm_type: 'per_head', rms_norm_eps: 1e-6, rope_theta: 5_000_000, rotary_dim: 64, routed_scaling_factor: 2, scoring_func: 'sigmoid', shared_intermediate_size: 3072, swiglu_alpha: 1.702, swiglu_beta: 1, swiglu_limit: 7, tie_word_embeddings: false, use_gemma_norm: true, use_qk_norm: true, use_routing_bias: true,
-      sparse_attention_config: { use_sparse_attention: true, sparse_index_dim: 128, sparse_num_index_heads: 4, sparse_topk_blocks: 16, sparse_block_size: 128, sparse_disable_index_value: minimaxBlocks, sparse_score_type: 'max', sparse_init_block: 0, sparse_local_block: 1, sparse_attention_freq: minimaxBlocks } },
-    { headDim: 128, numExperts: 128, moeIntermediateSize: 3072, denseWidth: 12_288, routedScalingFactor: 2, indexBlockSize: 128, indexTopBlocks: 16, indexLocalBlocks: 1, blockLayers: minimaxBlocks.map((mark) => mark === 1), sparseLayers: minimaxBlocks.map((mark) => mark === 1) }],
+  ['MiniMax-M3, its text', 'minimax_m3_vl_text', [6144, 3072, 60, 64, 4, 200_064, 1_048_576], MINIMAX_M3_TEXT,
+    { headDim: 128, numExperts: 128, moeIntermediateSize: 3072, denseWidth: 12_288, routedScalingFactor: 2, indexBlockSize: 128, indexTopBlocks: 16, indexLocalBlocks: 1, blockLayers: MINIMAX_M3_BLOCKS.map((mark) => mark === 1), sparseLayers: MINIMAX_M3_BLOCKS.map((mark) => mark === 1) }],
   ['LFM2-1.2B', 'lfm2', [2048, 0, 16, 32, 8, 65_536, 128_000],
     { hidden_act: null, intermediate_size: null, attention_dropout: null, block_auto_adjust_ff_dim: true, block_dim: 2048, block_ff_dim: 12_288, block_ffn_dim_multiplier: 1, block_mlp_init_scale: 1, block_multiple_of: 256, block_norm_eps: 1e-5, block_out_init_scale: 1, block_use_swiglu: true, block_use_xavier_init: true,
       bos_token_id: 1, conv_L_cache: 3, conv_bias: false, conv_dim: 2048, conv_dim_out: 2048, conv_use_xavier_init: true, eos_token_id: 7, full_attn_idxs: [2, 5, 8, 10, 12, 14], norm_eps: 1e-5, num_heads: 32, pad_token_id: 0, rope_theta: 1_000_000, use_pos_enc: true },
@@ -353,7 +348,7 @@ describe('published configurations of families', () => {
     ['minimax_m3_vl_text', { index_block_size: 48, index_topk_blocks: 2, index_local_blocks: 3 }, /index_block_size must be a multiple of 32, found 48; index_local_blocks \(3\) must be at most index_topk_blocks \(2\)/],
     ['minimax_m3_vl_text', { num_key_value_heads: 2, head_dim: 64, index_n_heads: 4, sparse_attention_config: { sparse_index_dim: 32 } }, /index_n_heads must be num_key_value_heads \(2\), found 4; index_head_dim must be head_dim \(64\), found 32/],
     ['minimax_m3_vl_text', { rotary_dim: 64, hidden_act: 'gelu', sparse_attention_config: { sparse_init_block: 1, sparse_score_type: 'lse', sparse_attention_freq: [0, 1, 1], sparse_disable_index_value: [1, 1, 0] } },
-      /rotary_dim must be what partial_rotary_factor makes of head_dim \(128\), found 64.*hidden_act must be one of swigluoai, silu.*sparse_disable_index_value must be 1 in layer 2: indexers have no values.*sparse_score_type must be max.*sparse_init_block must be 0/],
+      /rotary_dim \(64\) must be said by partial_rotary_factor, which is that of a whole head.*hidden_act must be one of swigluoai, silu.*sparse_disable_index_value must be 1 in layer 2: indexers have no values.*sparse_score_type must be max.*sparse_init_block must be 0/],
     ['minimax_m3_vl_text', { index_topk_blocks: 8, sparse_attention_config: { sparse_topk_blocks: 16 } }, /index_topk_blocks \(8\) and sparse_attention_config\.sparse_topk_blocks \(16\) contradict each other/],
     ['minimax', { postnorm: false, shared_intermediate_size: 8 }, /postnorm must be true.*shared_intermediate_size must be 0/],
     ['zamba', { num_key_value_heads: 4, n_mamba_heads: 3 }, /n_mamba_heads \(3\) must divide mamba_expand \* hidden_size \(128\)/],

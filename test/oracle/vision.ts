@@ -107,6 +107,8 @@ const AROUND: Readonly<Record<string, number>> = {
   '<global-img>': 123,
   '<|vision_start|>': 122,
   '<|vision_end|>': 123,
+  ']<]start of image[>[': 122,
+  ']<]end of image[>[': 123,
   // As make_minicpmv_fixture.py has them.
   '<unk>': 124,
   '<image>': 125,
@@ -121,7 +123,7 @@ const AROUND: Readonly<Record<string, number>> = {
 export const encodeWords: EncodeWords = (text) => (text.match(SPECIAL) ?? []).map(tokenOfPart);
 
 const SPECIAL =
-  /<\/?(?:img|image|slice|image_id)>|<unk>|<video>|<IMG_[A-Z]+>|<\|(?:vision|image|tile|media|img|START|END|IMG)\w*\|>|<(?:fake|global|row)[-\w]+>|\[IMG_\w+\]|./gs;
+  /<\/?(?:img|image|slice|image_id)>|<unk>|<video>|<IMG_[A-Z]+>|<\|(?:vision|image|tile|media|img|START|END|IMG)\w*\|>|<(?:fake|global|row)[-\w]+>|\[IMG_\w+\]|\]<\][\w ]+\[>\[|./gs;
 
 function tokenOfPart(part: string): number {
   const [, row, column] = /row_(\d+)_col_(\d+)\|?>$/.exec(part) ?? [];

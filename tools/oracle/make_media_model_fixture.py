@@ -663,6 +663,17 @@ CASES["ernie4_5_vl_moe-bias"] = CASES["ernie4_5_vl_moe"] | dict(
     config=CASES["ernie4_5_vl_moe"]["config"] | dict(
         tie_word_embeddings=True, text_config=CASES["ernie4_5_vl_moe"]["config"]["text_config"] | dict(
             use_bias=True, moe_num_shared_experts=0, mlp_layer_types=["sparse", "dense", "sparse"])), seed=1)
+# Of heads of sixteen twelve turn, four by each axis. Each token has all experts; an indexer chooses all blocks of such short
+# prompts.
+CASES["minimax_m3_vl"] = dict(
+    config=dict(text_config=TEXT | dict(
+                    head_dim=16, dense_intermediate_size=48, intermediate_size=24, shared_intermediate_size=24, num_local_experts=4,
+                    num_experts_per_tok=4, mlp_layer_types=["dense", "sparse", "sparse"], index_n_heads=2, index_head_dim=16,
+                    index_block_size=32, layer_types=["full_attention", "minimax_m3_sparse", "minimax_m3_sparse"],
+                    rope_parameters=dict(rope_type="default", rope_theta=10000.0, partial_rotary_factor=0.5)),
+                image_token_index=IMAGE, video_token_index=VIDEO, projector_hidden_size=48, tie_word_embeddings=False,
+                vision_config=dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4)),
+    seed=1, merge=2, patch=14, pictures=True, bracketed=True)
 # A square of five by five positions, which pictures are larger and smaller than; all of a head turns, by three axes.
 CASES["paddleocr_vl"] = dict(
     config=dict(text_config=TEXT | dict(head_dim=16, rope_parameters=dict(rope_type="default", rope_theta=10000.0, mrope_section=[2, 3, 3])),
@@ -1849,6 +1860,17 @@ class EdgedPrompt(PatchPrompt):
         return rows // self.merge * (columns // self.merge + 1) + 2
 
 
+class BracketedPrompt(PatchPrompt):
+    """Pictures with what the processor, and no template, writes around them."""
+
+    def show(self, *part):
+        values, grid = patches_of(self.processor, *part)
+        self.pixels[1].append(values)
+        self.grids[1].append(grid)
+        self.media.append([*part, len(self.ids)])
+        self.add([START] + [IMAGE] * (grid[1] * grid[2] // self.merge**2) + [END])
+
+
 class ChangingPrompt(Prompt):
     """Pictures, and frames behind their seconds, at two a second, of which those blocks count that change."""
 
@@ -2274,7 +2296,7 @@ def main():
         prompts = [EndedPrompt(parts, i, processor, config) for i, parts in enumerate(ENDED_SOUNDS)]
     elif "merge" in case:
         last = VIDEOS if case.get("timed", "words") != "words" else PROMPTS[-1]
-        kind = EdgedPrompt if family.startswith("hunyuan") else PatchPrompt
+        kind = EdgedPrompt if family.startswith("hunyuan") else BracketedPrompt if "bracketed" in case else PatchPrompt
         prompts = [kind(parts, i, processor, case) for i, parts in enumerate([*PROMPTS[:-1], *[last] * ("pictures" not in case)])]
     elif "tiles" in case:
         prompts = [TilePrompt(parts, i, processor, 4, frames) for i, parts in enumerate([*SQUARES, *[FRAMES] * ("stills" not in case)])]

@@ -1,6 +1,7 @@
 export { alibi, alibiSlopes } from './alibi.js';
 export { chunkedByLayer } from './attention-chunks.js';
 export type { BaseConfig, DecoderConfig, LongestContext } from './base-config.js';
+export { blockIndexer } from './block-indexer.js';
 export { borrowingLayers } from './borrowing-layers.js';
 export {
   type Check,

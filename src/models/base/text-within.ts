@@ -22,6 +22,7 @@ import '../internlm2/index.js';
 import '../lfm2/index.js';
 import '../llama/index.js';
 import '../llama4_text/index.js';
+import '../minimax_m3_vl_text/index.js';
 import '../ministral3/index.js';
 import '../mistral/index.js';
 import '../mistral4/index.js';
@@ -48,6 +49,7 @@ const TEXT_KINDS = [
   'lfm2',
   'llama',
   'llama4_text',
+  'minimax_m3_vl_text',
   'ministral3',
   'mistral',
   'mistral4',

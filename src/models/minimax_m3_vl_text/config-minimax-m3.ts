@@ -1,8 +1,7 @@
 import {
   biases,
-  type Check,
+  blockIndexer,
   type ConfigOf,
-  type ConfigReader,
   constant,
   decoder,
   defineConfig,
@@ -10,12 +9,9 @@ import {
   type Field,
   field,
   fullAttention,
-  HEADS,
-  integer,
   keysBecause,
   LLAMA_DEFAULTS,
   layersOfType,
-  listOf,
   markedLayers,
   oneOf,
   only,
@@ -29,56 +25,7 @@ import {
 import type { RopeConfig } from '../../step-inputs/index.js';
 import { SIGMOID } from '../deepseek_v3/index.js';
 
-/** The object in which published files say what transformers 5 writes beside it. */
-const SECTION = 'sparse_attention_config';
-/** The cache's smallest blocks: those that are chosen are made of whole ones. */
-const SLOTS = 32;
-const BLOCKS = integer(0, 2 ** 15);
-
-/** A number under the name of transformers 5, or under that of published files. */
-function said(json: ConfigReader, name: string, older: string, check: Check<number>, fallback: number) {
-  const own = json.value(name, check);
-  const published = json.section(SECTION)?.value(older, check);
-  if (own !== undefined && published !== undefined && own !== published)
-    json.fail(`${name} (${own}) and ${SECTION}.${older} (${published}) contradict each other`);
-  return own ?? published ?? fallback;
-}
-
-/** A number that must be what attention has under another name. */
-function asAttention(json: ConfigReader, name: string, older: string, of: string, wanted: number): number {
-  const found = said(json, name, older, SIZE, wanted);
-  if (found !== wanted) json.problem(`${name} must be ${of} (${wanted}), found ${found}`);
-  return found;
-}
-
-/** What published files say of all their indexers, of which one kind is built. */
-function requireOneKind(json: ConfigReader): void {
-  const section = json.section(SECTION);
-  section?.optional('use_sparse_attention', only(true));
-  section?.optional('sparse_score_type', only('max'));
-  section?.optional('sparse_init_block', only(0));
-}
-
 type Layers = { readonly numHiddenLayers: number };
-
-/** For each layer, whether an indexer chooses what it attends to. */
-const blockLayers: Field<readonly boolean[], Layers> = {
-  read(json, config) {
-    const section = json.section(SECTION);
-    const marked = section && markedLayers(section, 'sparse_attention_freq', config);
-    const sparse = layersOfType(
-      'minimax_m3_sparse',
-      'full_attention',
-      () => (layer) => marked?.[layer] ?? false,
-    ).read(json, config);
-    const plain = section && markedLayers(section, 'sparse_disable_index_value', config);
-    const valued = sparse.findIndex((isSparse, layer) => isSparse && plain?.[layer] === false);
-    if (valued >= 0)
-      section?.problem(`sparse_disable_index_value must be 1 in layer ${valued}: indexers have no values`);
-    requireOneKind(json);
-    return sparse;
-  },
-};
 
 /** For each layer, whether its MLP is experts: all are in files that do not say it. */
 const sparseLayers: Field<readonly boolean[], Layers> = {
@@ -89,15 +36,18 @@ const sparseLayers: Field<readonly boolean[], Layers> = {
   },
 };
 
-/** Where files say how many numbers of a head turn, it must be the share that the model reads. */
-const turnedSize: Field<number, { readonly rope: RopeConfig }> = {
-  read(json, { rope: { rotaryDim } }) {
+/**
+ * The model reads `partial_rotary_factor`, and files of transformers may say something else here. Where nobody says a share,
+ * a part of a head is refused: other programs turn that part.
+ */
+const turnedSize: Field<number, { readonly headDim: number; readonly rope: RopeConfig }> = {
+  read(json, { headDim, rope: { rotaryDim } }) {
     const found = json.value('rotary_dim', SIZE) ?? rotaryDim;
-    if (found !== rotaryDim)
+    if (found < headDim && rotaryDim === headDim)
       json.problem(
-        `rotary_dim must be what partial_rotary_factor makes of head_dim (${rotaryDim}), found ${found}`,
+        `rotary_dim (${found}) must be said by partial_rotary_factor, which is that of a whole head`,
       );
-    return found;
+    return rotaryDim;
   },
 };
 
@@ -133,34 +83,7 @@ export const MINIMAX_M3_CONFIG = defineConfig({
     normsHeads: field('use_qk_norm', only(true), true),
     normedByHead: field('qk_norm_type', only('per_head'), 'per_head'),
     hasGate: field('attention_output_gate', only(false), false),
-    blockLayers,
-    indexHeads: {
-      read: (json, { numKeyValueHeads: heads }) =>
-        asAttention(json, 'index_n_heads', 'sparse_num_index_heads', 'num_key_value_heads', heads),
-    } satisfies Field<number, { readonly numKeyValueHeads: number }>,
-    indexHeadDim: {
-      read: (json, { headDim }) =>
-        asAttention(json, 'index_head_dim', 'sparse_index_dim', 'head_dim', headDim),
-    } satisfies Field<number, { readonly headDim: number }>,
-    indexBlockSize: {
-      read(json) {
-        const found = said(json, 'index_block_size', 'sparse_block_size', SIZE, 128);
-        if (found % SLOTS !== 0)
-          json.problem(`index_block_size must be a multiple of ${SLOTS}, found ${found}`);
-        return found;
-      },
-    } satisfies Field<number>,
-    indexTopBlocks: {
-      read: (json) => said(json, 'index_topk_blocks', 'sparse_topk_blocks', integer(1, 2 ** 15), 16),
-    } satisfies Field<number>,
-    indexLocalBlocks: {
-      read(json, { indexTopBlocks: most }) {
-        const found = said(json, 'index_local_blocks', 'sparse_local_block', BLOCKS, 1);
-        if (found > most)
-          json.problem(`index_local_blocks (${found}) must be at most index_topk_blocks (${most})`);
-        return found;
-      },
-    } satisfies Field<number, { readonly indexTopBlocks: number }>,
+    ...blockIndexer,
   },
   irrelevant: {
     router_jitter_noise: 'is added in training alone',

@@ -15,6 +15,7 @@ import {
   lengths,
   PATCHES,
   patches,
+  type RopeConfig,
   SQUARE,
   type StepInput,
   squarePictures,
@@ -33,6 +34,8 @@ export interface ClipLayerSizes {
   readonly numLayers: number;
   readonly layerNormEps: number;
   readonly hiddenAct: ActivationKind;
+  /** How rows of heads lie that turn, where that is not by halves of all of a head. */
+  readonly rope?: RopeConfig;
 }
 
 /** The same of CLIP's encoder of pictures. */
@@ -68,16 +71,14 @@ const CLIP_NAMES: ClipLayerNames = {
  */
 export function clipLayers(
   weights: Weights,
-  { hiddenSize, intermediateSize, numHeads, numLayers, layerNormEps, hiddenAct }: ClipLayerSizes,
+  { hiddenSize, intermediateSize, numHeads, numLayers, layerNormEps, hiddenAct, rope }: ClipLayerSizes,
   Attention: typeof PositionFreeAttention | typeof RotaryAttention = PositionFreeAttention,
   { attentionNorm, dense, mlpNorm, up, down }: ClipLayerNames = CLIP_NAMES,
 ): readonly PreNormLayer[] {
-  const attention = encoderAttention({
-    hiddenSize,
-    numHeads,
-    qkvBias: true,
-    denseBias: true,
-  });
+  const attention = {
+    ...encoderAttention({ hiddenSize, numHeads, qkvBias: true, denseBias: true }),
+    ...(rope && { rope }),
+  };
   const norm = (at: Weights) => new BaseLayerNorm(at, hiddenSize, layerNormEps, { hasBias: true });
   return Array.from({ length: numLayers }, (_, layerId) => {
     const at = weights.at(layerId);

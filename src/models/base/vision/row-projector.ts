@@ -15,6 +15,8 @@ export interface RowProjectorSizes {
   readonly innerSize?: number;
   readonly hasBias: boolean;
   readonly act: ActivationKind;
+  /** Of its names in the graph, where it is not the only one there. */
+  readonly prefix?: string;
   /** The checkpoint's names of both; `linear_1` and `linear_2` when absent. */
   readonly names?: { readonly up: string; readonly down: string };
 }
@@ -26,11 +28,12 @@ export class RowProjector extends Module implements LayerStep {
   readonly up: Linear;
   readonly down: Linear;
   private readonly act: ActivationKind;
+  private readonly prefix: string;
 
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED, WEIGHT_QUANT_*. */
   constructor(
     weights: Weights,
-    { inSize, outSize, innerSize = outSize, hasBias, act, names = NAMES }: RowProjectorSizes,
+    { inSize, outSize, innerSize = outSize, hasBias, act, names = NAMES, prefix = '' }: RowProjectorSizes,
   ) {
     super();
     const linear = (name: string, inFeatures: number, outFeatures: number): Linear =>
@@ -38,18 +41,20 @@ export class RowProjector extends Module implements LayerStep {
     this.up = linear(names.up, inSize, innerSize);
     this.down = linear(names.down, innerSize, outSize);
     this.act = act;
+    this.prefix = prefix;
   }
 
   /** [rows, inSize] -> [rows, outSize]. */
   buildGraph(graph: AtbGraph, _kind: GraphKind, rows: string): string {
-    const up = buildLinear(graph, this.up, rows, 'projector_up_out');
+    const own = `${this.prefix}projector`;
+    const up = buildLinear(graph, this.up, rows, `${own}_up_out`);
     CommonOpBuilderManager.getBuilder({
       category: 'ACTIVATION',
-      opName: 'projector_activation',
+      opName: `${own}_activation`,
       kind: this.act,
       isGated: false,
       isPack: false,
-    }).build(graph, { input: up, actOut: 'projector_act_out' });
-    return buildLinear(graph, this.down, 'projector_act_out', 'projector_down_out');
+    }).build(graph, { input: up, actOut: `${own}_act_out` });
+    return buildLinear(graph, this.down, `${own}_act_out`, `${own}_down_out`);
   }
 }
