@@ -197,7 +197,7 @@ const BEYOND_ATB = new Map([
   ...familyCases
     .filter((name) => /^(axk2|deepseek_v32|glm_moe_dsa|hy_v4)/.test(name))
     .map((name) => [name, 'LightningIndexer is an extension op'] as const),
-  ...familyCases
+  ...[...familyCases, ...visionCases]
     .filter((name) => /^minimax_m3/.test(name))
     .map((name) => [name, 'LightningIndexer is an extension op'] as const),
   ...familyCases

@@ -2,6 +2,7 @@ import {
   activation,
   defineConfig,
   encoderHeads,
+  type Field,
   field,
   flag,
   integer,
@@ -25,6 +26,11 @@ const PUBLISHED = [
   'vision_segment_max_frames',
   'img_token_compression_config',
 ];
+
+/** The base of positions, where transformers 5 has it or, in published files, beside the rest. */
+const theta: Field<number> = {
+  read: (json, config) => json.value('rope_theta', positive(1e12)) ?? axialTheta.read(json, config),
+};
 
 /** Defaults of transformers 5.24, MiniMaxM3VLConfig and MiniMaxM3VLVisionConfig. */
 export const MINIMAX_M3_VL_CONFIG = aroundText(
@@ -54,12 +60,12 @@ export const MINIMAX_M3_VL_CONFIG = aroundText(
           mergeSize: field('spatial_merge_size', integer(1, 100), 2),
           hiddenAct: activation('hidden_act', 'gelu'),
           layerNormEps: field('layer_norm_eps', positive(1), 1e-5),
-          theta: axialTheta,
+          theta,
           // What published files say beside.
           turns: field('position_embedding_type', only('rope'), 'rope'),
           axes: field('rope_mode', only('3d'), '3d'),
         },
-        [...PUBLISHED, 'image_token_compression_method', 'vocab_size', 'rope_theta'],
+        [...PUBLISHED, 'image_token_compression_method', 'vocab_size', 'initializer_factor'],
       ),
     },
     irrelevant: {
