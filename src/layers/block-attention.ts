@@ -7,7 +7,7 @@ import type { Qkv } from './base-attention.js';
 import { BlockIndexer, type BlockIndexerConfig, CHOSEN_BLOCKS } from './block-indexer.js';
 import { type CacheRef, layerCache } from './cache-ref.js';
 
-/** Attention whose heads of keys are read from some blocks of positions alone, which an indexer chooses for each of them. */
+/** Attention whose heads of keys are read from some blocks of positions alone, which an indexer chooses for each head. */
 export class BlockAttention extends NormedRotaryAttention {
   readonly indexer: BlockIndexer;
   private readonly blocks: BlockIndexerConfig & AttentionConfig;

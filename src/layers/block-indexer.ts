@@ -38,8 +38,9 @@ class IndexNorm extends OffsetRMSNorm {
 }
 
 /**
- * Chooses for each head of keys the blocks of positions that a query attends to (MiniMax-M3, transformers 5.24): those with the
- * keys that answer it best. It has queries of its own, and a key of each token in a cache of its own, written like others.
+ * Chooses for each head of keys the blocks of positions that a query attends to (MiniMax-M3, transformers 5.24): those
+ * with the keys that answer it best. It has queries of its own, and a key of each token in a cache of its own, written
+ * like others.
  */
 export class BlockIndexer extends Module {
   readonly projections: Linear;
@@ -75,8 +76,8 @@ export class BlockIndexer extends Module {
   }
 
   /**
-   * `input` [tokens, hidden] -> `chosen_blocks` i32 [tokens, kv heads * indexTopBlocks]: of each head numbers of blocks in
-   * ascending order, and -1 behind them where there are fewer.
+   * `input` [tokens, hidden] -> `chosen_blocks` i32 [tokens, kv heads * indexTopBlocks]: of each head numbers of blocks
+   * in ascending order, and -1 behind them where there are fewer.
    */
   buildGraph(graph: AtbGraph, input: string): string {
     const { numKeyValueHeads: headNum, headDim, indexTopBlocks: topK } = this.config;

@@ -15,8 +15,8 @@ export interface SpaceTimeRotary {
 export const spaceTimeTurned = (headDim: number): number => 6 * Math.floor(Math.floor(headDim / 3) / 2);
 
 /**
- * `cos_embedding` and `sin_embedding` [patches, headDim] in the model's dtype: half a row is [frequencies of time, of y, of
- * x, angles of 0], and both halves are equal (transformers 5.24, `MiniMaxM3VLVisionRotaryEmbedding`).
+ * `cos_embedding` and `sin_embedding` [patches, headDim] in the model's dtype: half a row is [frequencies of time, of y,
+ * of x, angles of 0], and both halves are equal (transformers 5.24, `MiniMaxM3VLVisionRotaryEmbedding`).
  */
 export function spaceTimeRotary({ theta, headDim, mergeSize }: SpaceTimeRotary): StepInput {
   const names = ENCODER_ROTARY;

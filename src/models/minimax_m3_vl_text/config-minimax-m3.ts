@@ -37,8 +37,8 @@ const sparseLayers: Field<readonly boolean[], Layers> = {
 };
 
 /**
- * The model reads `partial_rotary_factor`, and files of transformers may say something else here. Where nobody says a share,
- * a part of a head is refused: other programs turn that part.
+ * The model reads `partial_rotary_factor`, and files of transformers may say something else here. Where nobody says a
+ * share, a part of a head is refused: other programs turn that part.
  */
 const turnedSize: Field<number, { readonly headDim: number; readonly rope: RopeConfig }> = {
   read(json, { headDim, rope: { rotaryDim } }) {
