@@ -121,6 +121,14 @@ export const WEIGHT_MESSAGES = {
     `${d.modelClass} does not read ${d.tensors.length} tensors of ${d.directory} that belong to what it reads: ${d.tensors.slice(0, 5).map(describeValue).join(', ')}${d.tensors.length > 5 ? ', …' : ''}; its answers would be wrong. Read them in the model class, or allow it (--allow_unread)`,
   WEIGHT_QUANT_METHOD: (d: { name: string; where: string; method: string }) =>
     `weight "${d.name}" in ${d.where} is stored as ${d.method}, which this engine does not read; take the float checkpoint that it was made of, and quantise it at load with --quantize`,
+  WEIGHT_NUMBERS_INVALID: (d: {
+    name: string;
+    file: string;
+    end: number;
+    found: number;
+    place: readonly number[];
+  }) =>
+    `weight "${d.name}" in ${d.file} must hold whole numbers from 0 to ${d.end - 1}, found ${d.found} at [${d.place}]; config.json and the files must be of one checkpoint`,
   WEIGHT_NOT_FINITE: (d: { name: string; file: string }) =>
     `weight "${d.name}" in ${d.file} has numbers that are not finite, which cannot be quantised`,
 } as const;

@@ -1,4 +1,5 @@
 import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
+import { numbersBelow } from '../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
 import { type Choice, ExpertRouter, type RouterConfig, type RouterNames } from './expert-router.js';
 import { addPair, addScaled } from './residual.js';
@@ -27,7 +28,8 @@ export class TableRouter extends RootSoftplusRouter {
   /** Throws what `ExpertRouter` throws. */
   constructor(config: RootRouterConfig & { readonly vocabSize: number }, weights: Weights, table: string) {
     super({ ...config, isChosen: true }, weights, { gate: 'gate.weight' });
-    this.table = weights.get(table, [config.vocabSize, config.numExpertsPerToken]);
+    const { vocabSize, numExpertsPerToken, numExperts } = config;
+    this.table = numbersBelow(weights.get(table, [vocabSize, numExpertsPerToken]), numExperts);
   }
 
   override getWeights(): TensorRef[] {

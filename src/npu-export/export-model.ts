@@ -12,7 +12,7 @@ import { makeFolder } from '../make-folder.js';
 import { inputDescs, type StepShape } from '../models/base/input-descs.js';
 import { getModel } from '../models/get-model.js';
 import { type OpenModel, openModel } from '../runner/open-model.js';
-import { requireSymmetric } from '../runner/weight-storage.js';
+import { requireNumbers } from '../runner/weight-storage.js';
 import { manifestOf } from './manifest.js';
 
 /** The programs that build and run an export, beside this package's code. */
@@ -55,7 +55,7 @@ export async function exportModel(options: ExportOptions): Promise<string[]> {
   });
   const { model } = open;
   requireText(open);
-  for (const weight of model.getWeights()) await requireSymmetric(weight);
+  for (const weight of model.getWeights()) await requireNumbers(weight);
   const kinds = model.graphKinds.filter((kind) => kind.fillsCache);
   const graphs = new Map(kinds.map((kind) => [kind, model.buildGraph(kind)]));
   const blockSize = options.blockSize ?? largestBlock(open, graphs);

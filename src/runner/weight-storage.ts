@@ -1,4 +1,4 @@
-import type { FloatDType, Tensor } from '../dtype.js';
+import { type FloatDType, isFloat, type Tensor, toFloat32 } from '../dtype.js';
 import { AtbError } from '../errors.js';
 import type { GraphKind } from '../graph/graph-kind.js';
 import type { GraphSpec } from '../graph/graph-spec.js';
@@ -81,7 +81,7 @@ export function weightLoads(
 
 /**
  * Reads, converts, quantises and packs weights into the engine, or takes them as `packed` has them. Throws NATIVE_ERROR,
- * WEIGHT_QUANT_OFFSET, WEIGHT_FILE_*.
+ * what `requireNumbers` throws, WEIGHT_FILE_*.
  */
 export async function loadWeights(
   engine: NativeEngine,
@@ -93,7 +93,7 @@ export async function loadWeights(
 ): Promise<void> {
   const loads = weightLoads(refs, graphs, dtype);
   if (!(await packed?.read(engine, loads, onProgress))) {
-    for (const ref of refs) await requireSymmetric(ref);
+    for (const ref of refs) await requireNumbers(ref);
     await engine.loadWeights(loads, onProgress);
   }
   for (const [name, tensor] of values) engine.setTensor(name, tensor);
@@ -128,10 +128,12 @@ function weightLoad(
 }
 
 /**
- * Other tools write offsets beside symmetric integers, too; then all of them are zero. Throws WEIGHT_QUANT_OFFSET when they
- * are not.
+ * Looks at numbers that files may hold and models may not have. Throws WEIGHT_NUMBERS_INVALID where a table of whole numbers
+ * has others, and WEIGHT_QUANT_OFFSET where symmetric integers have offsets, as other tools write them, that are not zero.
  */
-export async function requireSymmetric({ name, quantized }: TensorRef): Promise<void> {
+export async function requireNumbers(ref: TensorRef): Promise<void> {
+  if (ref.numbersEnd !== undefined) await requireBelow(ref, ref.numbersEnd);
+  const { name, quantized } = ref;
   if (quantized?.role !== 'weight') return;
   for (const part of quantized.mustBeZero) {
     const { data } = await readTensor({ name, dtype: part.dtype, shape: part.shape, parts: [part] });
@@ -141,5 +143,19 @@ export async function requireSymmetric({ name, quantized }: TensorRef): Promise<
       if (Number(value) !== 0 && value !== 0x8000)
         throw new AtbError('WEIGHT_QUANT_OFFSET', { name, file: part.file ?? name });
     }
+  }
+}
+
+async function requireBelow(ref: TensorRef, end: number): Promise<void> {
+  const { name, dtype, shape, parts } = ref;
+  if (parts.length === 0) return;
+  const tensor = await readTensor(ref);
+  const numbers: ArrayLike<number | bigint> = isFloat(dtype) ? toFloat32(tensor) : tensor.data;
+  for (let at = 0; at < numbers.length; at++) {
+    const found = Number(numbers[at]);
+    if (Number.isInteger(found) && found >= 0 && found < end) continue;
+    const columns = shape.at(-1) ?? 1;
+    const place = [Math.floor(at / columns), at % columns];
+    throw new AtbError('WEIGHT_NUMBERS_INVALID', { name, file: parts[0]?.file ?? name, end, found, place });
   }
 }

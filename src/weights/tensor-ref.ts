@@ -12,6 +12,8 @@ export interface TensorRef {
   readonly parts: readonly WeightPart[];
   /** What it is converted to whatever the model runs in: the matrix of a router, whose choices rounding would change. */
   readonly keptIn?: FloatDType;
+  /** Of a table of whole numbers from 0 on: what all of them must be below. */
+  readonly numbersEnd?: number;
   /** Numbers that are in no file, as an order of channels: then there are no parts. */
   readonly values?: Tensor<'i32'>;
   /** A bias that is added to products of floats and integers: there Atlas A2 wants f32 where a model runs in bf16. */

@@ -14,6 +14,12 @@ import type { TensorRef } from './weights.js';
 /** The same weight in f32, whatever the model runs in. */
 export const inF32 = (ref: TensorRef): TensorRef => ({ ...ref, keptIn: 'f32' });
 
+/**
+ * The same table of whole numbers from 0 on, all below `end`, which no dtype of a model rounds, and which must be what
+ * this says when they are loaded.
+ */
+export const numbersBelow = (ref: TensorRef, end: number): TensorRef => ({ ...inF32(ref), numbersEnd: end });
+
 /** The same weight under another name. Graphs and the engine tell weights apart by their names. */
 export const named = (ref: TensorRef, name: string): TensorRef => ({ ...ref, name });
 

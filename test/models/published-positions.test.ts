@@ -151,8 +151,11 @@ describe('published configurations of models with ALiBi, softcaps or heads of 25
   });
 
   it('say a softcap as a positive number, or null for none', () => {
-    const problems = problemsOf(() => routerOf({ ...GEMMA2, attn_logit_softcapping: 0 }).config);
-    expect(problems.join()).to.match(/attn_logit_softcapping must be a number greater than 0.*found 0/);
+    // Of the second f32 makes 0.
+    for (const cap of [0, 1e-320]) {
+      const problems = problemsOf(() => routerOf({ ...GEMMA2, attn_logit_softcapping: cap }).config);
+      expect(problems.join()).to.match(/attn_logit_softcapping must be a number greater than 0.*found \d/);
+    }
     const { config } = routerOf({ ...GEMMA2, attn_logit_softcapping: null, final_logit_softcapping: null });
     expect(config).to.include({ scoreSoftcap: undefined, logitSoftcap: undefined });
   });

@@ -22,9 +22,12 @@ export const integer = (min: number, max: number): Check<number> =>
     error: `must be an integer from ${min} to ${max}`,
   });
 
+/** Between 0 and this f32 has no number, or none that 1 can be divided by. */
+const LEAST_POSITIVE = 1e-37;
+
 /** A finite number greater than `above` and at most `max`. */
 export const positive = (max: number, above = 0): Check<number> =>
-  z.custom<number>((v) => typeof v === 'number' && Number.isFinite(v) && v > above && v <= max, {
+  z.custom<number>((v) => typeof v === 'number' && v > (above || LEAST_POSITIVE) && v <= max, {
     error: `must be a number greater than ${above} and at most ${max}`,
   });
 

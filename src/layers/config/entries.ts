@@ -38,8 +38,10 @@ const entryUses: Field<readonly EntryUse[], Layers> = {
       (ratio) => RATIOS[ratio] ?? json.fail(`compress_ratios must be of 0, 4 and 128, found ${ratio}`),
     );
     const uses = types?.map((type) => TYPES[type]) ?? byRatio;
-    if (uses && uses.length < layers)
-      json.fail(`layer_types must have an entry for each of the ${layers} layers, found ${uses.length}`);
+    if (uses && uses.length < layers) {
+      const name = types ? 'layer_types' : 'compress_ratios';
+      json.fail(`${name} must have an entry for each of the ${layers} layers, found ${uses.length}`);
+    }
     return Array.from(
       { length: layers },
       (_, layer) => uses?.[layer] ?? (layer > 1 && layer % 2 === 1 ? 'chosen' : 'all'),
@@ -51,12 +53,15 @@ const entryUses: Field<readonly EntryUse[], Layers> = {
 const tokensPerEntry: Field<Readonly<Record<EntryUse, number>>> = {
   read(json) {
     const rates = json.section('compress_rates');
-    const rate = (type: LayerType, key: string, fallback: number): number =>
-      json.optional(key, integer(1, 4096)) ?? rates?.optional(type, integer(1, 4096)) ?? fallback;
+    const rate = (type: LayerType, key: string, least: number, fallback: number): number => {
+      const kind = integer(least, 4096);
+      return json.optional(key, kind) ?? rates?.optional(type, kind) ?? fallback;
+    };
     return {
       none: 0,
-      chosen: rate('compressed_sparse_attention', 'compress_rate_csa', 4),
-      all: rate('heavily_compressed_attention', 'compress_rate_hca', 128),
+      // What chooses keys of one token each takes them from a cache of tokens.
+      chosen: rate('compressed_sparse_attention', 'compress_rate_csa', 2, 4),
+      all: rate('heavily_compressed_attention', 'compress_rate_hca', 1, 128),
     };
   },
 };
@@ -101,6 +106,18 @@ const ropes: Field<EntryRopes, Head> = {
   },
 };
 
+/** Of the heads that choose entries, as many numbers turn as of others. */
+const indexHeadDim = (fallback: number): Field<number, { readonly rotaryDim: number }> => ({
+  read(json, config) {
+    const found = rowSize('index_head_dim', fallback).read(json, config);
+    if (found < config.rotaryDim)
+      json.problem(
+        `index_head_dim must be at least the ${config.rotaryDim} numbers of a head that turn, found ${found}`,
+      );
+    return found;
+  },
+});
+
 /** A property of the two rotary embeddings. */
 const ofRopes = <T>(of: (ropes: EntryRopes) => T): Field<T, { readonly ropes: EntryRopes }> => ({
   read: (_, config) => of(config.ropes),
@@ -144,6 +161,6 @@ export const entryAttention = (defaults: EntryDefaults) => ({
   entryUses,
   tokensPerEntry,
   indexHeads: field('index_n_heads', HEADS, defaults.indexHeads),
-  indexHeadDim: rowSize('index_head_dim', defaults.indexHeadDim),
+  indexHeadDim: indexHeadDim(defaults.indexHeadDim),
   indexTopK: field('index_topk', SIZE, defaults.indexTopK),
 });

@@ -7,6 +7,7 @@ export {
   type Check,
   type ConfigDict,
   flag,
+  HEAD_SIZE,
   HEADS,
   integer,
   LAYERS,

@@ -10,6 +10,7 @@ import {
   field,
   flag,
   fullAttention,
+  HEAD_SIZE,
   HEADS,
   integer,
   keysBecause,
@@ -71,7 +72,7 @@ export const BAILING_HYBRID_CONFIG = defineConfig({
     ...latentAttention({
       ...{ qLoraRank: undefined, kvLoraRank: 512, qkNopeHeadDim: 128, qkRopeHeadDim: 64, vHeadDim: 128 },
     }),
-    headDim: field('qk_rope_head_dim', SIZE, 64),
+    headDim: field('qk_rope_head_dim', HEAD_SIZE, 64),
     rope,
     attends,
     slidingWindows: fullAttention,
