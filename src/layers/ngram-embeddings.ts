@@ -1,3 +1,4 @@
+import { AtbError } from '../errors.js';
 import { type AtbGraph, dim } from '../graph/atb-graph.js';
 import { Linear } from '../weights/linear.js';
 import { concatRows, type TensorRef, type Weights } from '../weights/weights.js';
@@ -40,7 +41,7 @@ export class NgramEmbeddings extends Module {
   private readonly root: SignedRoot;
   private readonly shards: TensorRef;
 
-  /** `table`: its number among the model's. Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH. */
+  /** `table`: its number among the model's. Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, CONFIG_INVALID. */
   constructor(
     layerId: number,
     private readonly config: NgramEmbeddingConfig,
@@ -113,9 +114,13 @@ function ngramTable(config: NgramEmbeddingConfig, weights: Weights, table: numbe
   const hashes = ngramHashes(config, table);
   const columns = ngramWidth / hashes.sizes.flat().length;
   const rows = ngramTableRows(config, hashes);
+  const most = Math.ceil(rows / ngramShards);
+  if (most * (ngramShards - 1) >= rows) {
+    const problem = `split_ngram_parts (${ngramShards}) must leave each part some of the ${rows} rows of a table`;
+    throw new AtbError('CONFIG_INVALID', { file: 'config.json', problems: [problem] });
+  }
   const [first, ...others] = Array.from({ length: ngramShards }, (_, shard) => {
-    const from = Math.ceil(rows / ngramShards) * shard;
-    const count = Math.min(Math.ceil(rows / ngramShards), rows - from);
+    const count = Math.min(most, rows - most * shard);
     return weights.get(`shard_${shard}.weight`, [count, columns]);
   });
   return concatRows(weights.path('weight'), [first as TensorRef, ...others]);

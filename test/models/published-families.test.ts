@@ -309,6 +309,13 @@ const dictOf = (
 
 /** Latent attention has as many heads of keys as of queries. */
 const MLA = { num_key_value_heads: 4 };
+const NGRAMS = {
+  head_dim: 64,
+  indexer_budget: 8,
+  indexer_compress_ratio: 4,
+  eos_token_id: 1,
+  ple_layer_ids: [1],
+};
 const SMALL: Sizes = [64, 96, 3, 4, 2, 131, 256];
 
 describe('published configurations of families', () => {
@@ -341,6 +348,10 @@ describe('published configurations of families', () => {
     ['bailing_hybrid', { ...MLA, kda_lower_bound: 5, share_expert_swiglu_limit_list: [0, 7] }, /kda_lower_bound must be a number .*share_expert_swiglu_limit_list must have one entry for each of the 3 layers, found 2/s],
     ['qwen4_exp_text', { head_dim: 64, ple_layer_ids: [1] }, /indexer_budget is missing.*eos_token_id is missing, at which n-grams begin anew/],
     ['qwen4_exp_text', { head_dim: 64, indexer_budget: 8, indexer_compress_ratio: 3, ple_layer_ids: [4] }, /indexer_budget \(8\) must be a multiple of .* \(3\); ple_layer_ids: layer 4 is none of those with linear attention/],
+    ['qwen4_exp_text', { ...NGRAMS, heads_per_ngram: 128, ngram_size: 10, ple_embed_dim: 1152 }, /heads_per_ngram must make at most 1024 parts of tables, found 1 of 1152 each/],
+    ['qwen4_exp_text', { ...NGRAMS, ngram_vocab_size_base: 30, split_ngram_parts: 300 }, /split_ngram_parts \(300\) must leave each part some of the \d+ rows of a table/],
+    ['qwen3_next', { linear_num_key_heads: 3 }, /linear_num_value_heads \(32\) must be a multiple of linear_num_key_heads \(3\)/],
+    ['deepseek_v32', { ...MLA, kv_lora_rank: 20 }, /kv_lora_rank \(20\) and qk_rope_head_dim \(64\) must be multiples of 8 that are at most 576 together/],
     ['jamba', { attn_layer_period: 4, attn_layer_offset: 4 }, /attn_layer_offset \(4\) must be less than attn_layer_period \(4\)/],
     ['zamba2', { n_mamba_heads: 4, layers_block_type: ['mamba', 'hybrid'] }, /layers_block_type must have one entry for each of the 3 layers, found 2/],
     ['zamba2', { n_mamba_heads: 4, mamba_headdim: 64 }, /n_mamba_heads \(4\) heads of 64 must be mamba_expand \* hidden_size \(128\)/],
@@ -414,7 +425,7 @@ describe('published configurations of families', () => {
   for (const [family, says, problem] of REFUSED) {
     it(`are refused by name where a branch is not built: ${family} ${JSON.stringify(says)}`, () => {
       const router = new (getRouter(family))('', dictOf(family, SMALL, says));
-      expect(() => router.config)
+      expect(() => router.createModel(declaredWeights('f32')))
         .to.throw(problem)
         .with.property('code', 'CONFIG_INVALID');
     });

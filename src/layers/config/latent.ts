@@ -2,6 +2,9 @@ import { HEAD_SIZE, HEADS, SIZE } from './checks.js';
 import { type Field, field, required } from './fields.js';
 import { headSize } from './text-model.js';
 
+/** The largest head that caches take. */
+const MOST = 576;
+
 /** The defaults that a family with latent attention must state. */
 export interface LatentAttentionDefaults {
   /** Null stands for queries that are made of the hidden state itself, and so does undefined here. */
@@ -18,11 +21,23 @@ export const latentAttention = (defaults: LatentAttentionDefaults) => ({
   numAttentionHeads: field('num_attention_heads', HEADS, required),
   numKeyValueHeads,
   qLoraRank: nullable('q_lora_rank', defaults.qLoraRank),
-  kvLoraRank: field('kv_lora_rank', SIZE, defaults.kvLoraRank),
+  kvLoraRank: latentSize(defaults.kvLoraRank),
   qkNopeHeadDim: field('qk_nope_head_dim', HEAD_SIZE, defaults.qkNopeHeadDim),
   // transformers 5 writes it a second time, under the name by which rotary embeddings ask for it.
   headDim: field(['qk_rope_head_dim', 'head_dim'], HEAD_SIZE, defaults.qkRopeHeadDim),
   vHeadDim: headSize(defaults.vHeadDim, 'v_head_dim'),
+});
+
+/** The cache has a row of it, and of what turns, for each token: eights, up to the largest head that caches take. */
+const latentSize = (fallback: number): Field<number, { readonly headDim: number }> => ({
+  read(json, { headDim }) {
+    const found = json.value('kv_lora_rank', SIZE) ?? fallback;
+    if (found % 8 !== 0 || headDim % 8 !== 0 || found + headDim > MOST)
+      json.problem(
+        `kv_lora_rank (${found}) and qk_rope_head_dim (${headDim}) must be multiples of 8 that are at most ${MOST} together`,
+      );
+    return found;
+  },
 });
 
 /** Every head has keys and values of its own, made of what all share. */

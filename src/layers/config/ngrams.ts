@@ -4,6 +4,9 @@ import { type Field, field } from './fields.js';
 type Sizes = Readonly<Record<'hiddenSize' | 'ngramSize' | 'headsPerNgram', number>>;
 type Layers = { readonly ngramLayers: readonly number[] };
 
+/** Parts of all tables together, each of as many rows as another prime number: published files have a few dozen. */
+const MOST_PARTS = 1024;
+
 /** Of all parts of a table together. */
 const ngramWidth: Field<number, Sizes & Layers> = {
   read(json, { hiddenSize, ngramSize, headsPerNgram, ngramLayers }) {
@@ -11,6 +14,10 @@ const ngramWidth: Field<number, Sizes & Layers> = {
     const parts = (ngramSize - 1) * headsPerNgram;
     if (width % parts !== 0 && ngramLayers.length > 0)
       json.problem(`ple_embed_dim must be a multiple of the ${parts} parts of a table, found ${width}`);
+    if (parts * ngramLayers.length > MOST_PARTS)
+      json.problem(
+        `ple_layer_ids, ngram_size and heads_per_ngram must make at most ${MOST_PARTS} parts of tables, found ${ngramLayers.length} of ${parts} each`,
+      );
     return width;
   },
 };

@@ -4,6 +4,7 @@ import {
   decoder,
   defineConfig,
   experts,
+  type Field,
   field,
   fullAttention,
   HEADS,
@@ -15,12 +16,24 @@ import {
   WIDTH,
 } from '../../layers/config/index.js';
 
+/** Heads of keys are shared by as many heads of values each. */
+const valueHeads: Field<number, { readonly keyHeads: number }> = {
+  read(json, { keyHeads }) {
+    const found = json.value('linear_num_value_heads', HEADS) ?? 32;
+    if (found % keyHeads !== 0)
+      json.problem(
+        `linear_num_value_heads (${found}) must be a multiple of linear_num_key_heads (${keyHeads})`,
+      );
+    return found;
+  },
+};
+
 /** What Qwen3-Next and Qwen3.5 have in common. Defaults of transformers 5.24. */
 export const hybridFields = (numKeyValueHeads: number) => ({
   ...decoder({ ...LLAMA_DEFAULTS, numKeyValueHeads, headDim: 256, rotary: { factor: 0.25 } }),
   ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: false }),
   keyHeads: field('linear_num_key_heads', HEADS, 16),
-  valueHeads: field('linear_num_value_heads', HEADS, 32),
+  valueHeads,
   keySize: field('linear_key_head_dim', SIZE, 128),
   valueSize: field('linear_value_head_dim', SIZE, 128),
   convTaps: field('linear_conv_kernel_dim', integer(2, 64), 4),
