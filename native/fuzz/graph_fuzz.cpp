@@ -86,7 +86,7 @@ struct World {
 bool WritesInputs(const Case& made) {
   return std::ranges::any_of(made.types, [](const std::string& type) {
     return type == "SetValue" || type == "ReshapeAndCache" || type == "QkvRopeCache" || type == "CausalConv1d" ||
-           type == "GatedDeltaRule" || type == "RealGatedLru" || type == "SelectiveScan";
+           type == "GatedDeltaRule" || type == "RealGatedLru" || type == "SelectiveScan" || type == "WindowPool";
   });
 }
 

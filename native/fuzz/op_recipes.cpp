@@ -660,6 +660,18 @@ Strings LatentCache(Draw& d, DType dtype) {
   return {d.c.Own(std::string("latent_") + (d.Flag() ? "i8" : NameOf(dtype)))};
 }
 
+/// A latent cache of blocks of tokens, and one that has a row for every `rate` of these.
+struct EntryCaches {
+  std::string tokens, entries;
+
+  EntryCaches(Draw& d, DType dtype, int64_t rate) {
+    tokens = LatentCache(d, dtype)[0];
+    const bool is_given = tokens[0] == 'i' && rate > 0;
+    const int64_t rows = is_given ? (kBlockSize + rate - 1) / rate : 0;
+    entries = is_given ? d.c.Input(dtype, {kBlocks, rows, 1, kLatentKey}) : tokens;
+  }
+};
+
 void Rope(Case& c) {
   Draw d{c};
   const DType dtype = d.Float(), table = d.Float();
@@ -686,7 +698,18 @@ struct Attends {
   bool latent = false;      ///< Values are the first numbers of keys.
   bool both_sides = false;  ///< A mask leaves a window on both sides of each query (SelfAttention).
   bool others = false;      ///< Keys are those of other tokens (SelfAttention).
+  bool seen = false;        ///< How many keys each query sees is said.
 };
+
+/// How many keys each of a sequence's last tokens sees: its own at least, never fewer than the one before.
+void AddSeen(Draw& d, int64_t queries, int64_t context, Sizes& seen) {
+  int64_t least = 0;
+  for (int64_t i = 0; i < queries; ++i) {
+    least = std::max(least, context - queries + i + 1);
+    least = d.Flag() ? least : d.Int(least, std::max(least, context));
+    seen.push_back(std::min(least, context));
+  }
+}
 
 /// A mask [size, size] that lets each query see the keys up to `window` before and behind it.
 std::string BandOf(Draw& d, DType dtype, int64_t size, int64_t window, bool multiplied) {
@@ -702,7 +725,7 @@ void SelfAttention(Case& c, const Attends& attends) {
   const DType dtype = d.Float();
   const int64_t kv_heads = attends.latent ? 1 : d.Int(1, 3);
   const int64_t heads = kv_heads * d.Int(1, attends.latent ? 20 : 3), head_dim = 8 * d.Int(1, 4);
-  const int64_t mask = attends.both_sides ? 4 : attends.others ? 5 : d.Int(0, 3);
+  const int64_t mask = attends.both_sides ? 4 : attends.others ? 5 : attends.seen ? 0 : d.Int(0, 3);
   const int64_t most = mask == 0 && heads * head_dim <= 64 && c.bytes.OneIn(8) ? 300 : 40;
   const int64_t batch = d.Int(1, 3);
   Sizes lengths;
@@ -725,7 +748,7 @@ void SelfAttention(Case& c, const Attends& attends) {
   Bend(d, heads, param);
   switch (mask) {
     case 0:
-      param.emplace("causal", d.Flag());
+      param.emplace("causal", attends.seen || d.Flag());
       if (d.Flag()) param.emplace("windowSize", Num(d.Int(0, 50)));
       if (d.Flag()) param.emplace("chunkSize", Num(d.Int(0, 50)));
       break;
@@ -750,6 +773,12 @@ void SelfAttention(Case& c, const Attends& attends) {
       break;
   }
   inputs.push_back(c.Input(DType::kI32, attends.others ? Sizes{2, batch} : Sizes{batch}, {0, 0, lengths}));
+  if (attends.seen) {
+    Sizes seen;
+    for (const int64_t length : lengths) AddSeen(d, length, length, seen);
+    param.emplace("hasSeen", true);
+    inputs.push_back(c.Input(DType::kI32, {queries}, {0, 0, seen}));
+  }
   if (attends.sinks) {
     param.emplace("hasSinks", true);
     inputs.push_back(c.Input(DType::kF32, {heads}));
@@ -763,7 +792,7 @@ void PagedAttention(Case& c, const Attends& attends) {
   const int64_t kv_heads = attends.latent ? 1 : kKvHeads, heads = kv_heads * d.Int(1, attends.latent ? 40 : 4);
   // Tables may name a block several times, so that contexts are longer than a piece of keys.
   const int64_t batch = d.Int(1, 3), columns = c.bytes.OneIn(8) ? d.Int(9, 12) : d.Int(1, 3);
-  const bool spec = d.Flag();
+  const bool spec = attends.seen || d.Flag();
   Sizes contexts, queries, tables;
   int64_t tokens = 0;
   for (int64_t i = 0; i < batch; ++i) {
@@ -781,7 +810,7 @@ void PagedAttention(Case& c, const Attends& attends) {
   inputs.push_back(c.Input(DType::kI32, {batch}, {0, 0, contexts}));
   if (spec) {
     param.emplace("calcType", "CALC_TYPE_SPEC");
-    if (d.Flag()) {
+    if (!attends.seen && d.Flag()) {
       param.emplace("maskType", "MASK_TYPE_SPEC");
       inputs.push_back(c.Input(dtype, {tokens, columns * kBlockSize}));
     } else {
@@ -790,6 +819,12 @@ void PagedAttention(Case& c, const Attends& attends) {
       if (d.Flag()) param.emplace("chunkSize", Num(d.Int(0, 50)));
     }
     inputs.push_back(c.Input(DType::kI32, {batch}, {0, 0, queries}));
+    if (attends.seen) {
+      Sizes seen;
+      for (size_t i = 0; i < queries.size(); ++i) AddSeen(d, queries[i], contexts[i], seen);
+      param.emplace("hasSeen", true);
+      inputs.push_back(c.Input(DType::kI32, {tokens}, {0, 0, seen}));
+    }
   } else if (d.Flag()) {
     param.emplace("maskType", "MASK_TYPE_ALIBI");
     inputs.push_back(c.Input(dtype, {batch, heads, 1, columns * kBlockSize}));
@@ -832,11 +867,12 @@ void LightningIndexer(Case& c) {
   const SparseSteps steps(d);
   const int64_t heads = d.Int(1, 9);
   Strings inputs{c.Input(dtype, {steps.tokens, heads, kLatentKey}), c.Input(DType::kF32, {steps.tokens, heads})};
-  inputs.push_back(LatentCache(d, dtype)[0]);
+  const int64_t rate = d.Flag() ? d.Int(2, 40) : 0;
+  inputs.push_back(EntryCaches(d, dtype, rate).entries);
   steps.Add(c, inputs);
   ParamObject param{{"headNum", Num(heads)}, {"topK", Num(d.Int(1, 80))}};
-  if (d.Flag()) {
-    param.emplace("tokensPerKey", Num(d.Int(2, 40)));
+  if (rate > 0) {
+    param.emplace("tokensPerKey", Num(rate));
     inputs.push_back(c.Input(DType::kI32, {1}, {0, 0, {kBlockSize}}));
   }
   c.Node("LightningIndexer", param, inputs, 1);
@@ -885,14 +921,14 @@ void CompressedAttention(Case& c) {
   const SparseSteps steps(d);
   const int64_t heads = d.Int(1, 40), rate = d.Int(0, 40), most = d.Int(1, 20);
   const bool chooses = rate > 0 && d.Flag();
-  const std::string cache = LatentCache(d, dtype)[0];
-  Strings inputs{c.Input(dtype, {steps.tokens, heads, kLatentKey}), cache};
+  const EntryCaches caches(d, dtype, rate);
+  Strings inputs{c.Input(dtype, {steps.tokens, heads, kLatentKey}), caches.tokens};
   steps.Add(c, inputs);
   inputs.push_back(d.Vector(DType::kF32, heads));
   ParamObject param{{"headNum", Num(heads)}, {"qkScale", 0.25}, {"windowSize", Num(d.Int(1, 90))}};
   if (rate > 0) {
     param.emplace("tokensPerEntry", Num(rate));
-    inputs.push_back(cache);
+    inputs.push_back(caches.entries);
   }
   if (chooses) {
     Sizes chosen;
@@ -1093,6 +1129,7 @@ void SelectiveScan(Case& c, bool by_channel) {
   steps.Add(d, heads * head_size * state_size, inputs, state);
   ParamObject param{{"heads", Num(heads)}, {"headSize", Num(head_size)}, {"stateSize", Num(state_size)}, {"groups", Num(groups)}};
   if (d.Flag()) param.emplace("mostStep", 1.0);
+  if (d.Flag()) param.emplace("leastStep", 0.5);
   if (by_channel) param.emplace("byChannel", true);
   c.Node("SelectiveScan", param, inputs, 1, state);
 }
@@ -1364,7 +1401,9 @@ const std::map<std::string, Variants>& Recipes() {
     };
     for (const auto& [name, attends] : {std::pair{"", Attends{}}, std::pair{"with sinks", Attends{.sinks = true}},
                                         std::pair{"latent", Attends{.latent = true}},
-                                        std::pair{"latent with sinks", Attends{.sinks = true, .latent = true}}}) {
+                                        std::pair{"latent with sinks", Attends{.sinks = true, .latent = true}},
+                                        std::pair{"of what is seen", Attends{.seen = true}},
+                                        std::pair{"of what is seen, with sinks", Attends{.sinks = true, .seen = true}}}) {
       all["SelfAttention"].emplace_back(name, [own = attends](Case& c) { SelfAttention(c, own); });
       all["PagedAttention"].emplace_back(name, [own = attends](Case& c) { PagedAttention(c, own); });
     }

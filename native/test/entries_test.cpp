@@ -393,6 +393,38 @@ void RefusesWhatDoesNotFit() {
         "NATIVE_PARAM_INVALID");
   ThreadPool pool(1);
   const KernelTable& table = kernels::Select("reference");
+  const auto refused = [&](const char* type, const ParamObject& param, const std::vector<Value>& inputs) {
+    return CodeOf([&] { RunOp(type, param, inputs, table); });
+  };
+  // Also of no tokens: weights of more streams than these would be more columns than numbers count.
+  for (const int64_t streams : {int64_t{0}, int64_t{17}, int64_t{1} << 40}) {
+    const Value x(TensorDesc(DType::kF32, {0, streams, 8})), mixes(TensorDesc(DType::kF32, {0, 17 * 19}));
+    CHECK(refused("MixStreams", {{"mix", "collapse"}}, {x, mixes}) == "NATIVE_SHAPE_MISMATCH");
+    CHECK(refused("HyperWeights", {}, {x, mixes, mixes, mixes}) == "NATIVE_SHAPE_MISMATCH");
+  }
+  // Tables of more keys than lengths can say.
+  const int64_t many = int64_t{1} << 31;
+  const auto floats = [](std::initializer_list<int64_t> shape) { return Value(TensorDesc(DType::kF32, shape)); };
+  const auto whole = [](std::initializer_list<int64_t> shape) { return Value(TensorDesc(DType::kI32, shape)); };
+  const Value keys = floats({0, 32, 1, 8}), query = floats({0, 2, 8}), none = whole({0}), tables = whole({0, many});
+  const ParamObject latent{{"headNum", 2}, {"mlaVHeadSize", 8}};
+  ParamObject of_one_head = latent;
+  of_one_head.emplace("kvHeadNum", 1);
+  CHECK(refused("PagedAttention", of_one_head, {query, keys, tables, none}) == "NATIVE_SHAPE_MISMATCH");
+  CHECK(refused("SparseAttention", latent, {query, keys, tables, none, none, whole({0, 4})}) == "NATIVE_SHAPE_MISMATCH");
+  CHECK(refused("LightningIndexer", {{"headNum", 2}, {"topK", 4}}, {query, floats({0, 2}), keys, tables, none, none}) ==
+        "NATIVE_SHAPE_MISMATCH");
+  CHECK(refused("CompressedAttention", {{"headNum", 2}, {"windowSize", 4}},
+                {query, keys, tables, none, none, floats({2})}) == "NATIVE_SHAPE_MISMATCH");
+  // Two sequences, and the context of one: what the other gives would never be written.
+  const Value lengths(DType::kI32, {1, 2}, {1, 1}), blocks(DType::kI32, {2}, {-1, -1});
+  const auto pool_of = [&](const Value& contexts) {
+    return refused("WindowPool", {{"tokensPerEntry", 2}},
+                   {Value(DType::kF32, {2, 4}, Numbers(8, 1)), Value(DType::kF32, {2, 2}, Numbers(4, 0)), contexts,
+                    Value(DType::kF32, {1, 6}, Numbers(6, 0)), blocks, blocks, lengths});
+  };
+  CHECK(pool_of(Value(DType::kI32, {1}, {1})) == "NATIVE_SHAPE_MISMATCH");
+  CHECK(pool_of(Value(DType::kI32, {2}, {1, 1})) == "nothing thrown");
   Random random(1);
   Caches caches(16, 4, DType::kF32, DType::kF32, table, pool);
   caches.Write(Normal(random, DType::kF32, 40 * 16), Normal(random, DType::kF32, 10 * 16));

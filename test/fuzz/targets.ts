@@ -309,6 +309,8 @@ function engineMethods(): Target {
     caches: [
       { key: 'k', value: 'v', heads: 1, keySize: 16, valueSize: 16 },
       { key: 'latent', heads: 1, keySize: 24, valueSize: 16 },
+      { key: 'entries', heads: 1, keySize: 24, valueSize: 16, tokensPerRow: 4 },
+      { key: 'shown', value: 'of_shown', heads: 1, keySize: 16, valueSize: 16, numBlocks: 3 },
     ],
   });
   const weight = () => ({

@@ -54,7 +54,7 @@ class BlockAttention : public Operation {
       FailShape(kOp, kValues, "of the kind, blocks and heads of the key cache " + ToString(keys), values);
     if (block_ % SlotsOf(keys) != 0)
       FailShape(kOp, kKeys, "one whose groups of slots make blocks of " + std::to_string(block_), keys);
-    kPaged.Check(in, kQuery);
+    kPaged.Check(in, in[kKeys], kQuery);
     Choice().Check(in, q.dim(0));
     out[0] = AttentionResult(kOp, kQuery, param_, q, head_dim, size);
   }

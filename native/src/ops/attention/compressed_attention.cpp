@@ -47,7 +47,7 @@ class CompressedAttention : public Operation {
                       in[kEntries].dim(1) < CeilDiv(in[kKeys].dim(1), rate_) ||
                       in[kEntries].dtype != in[kKeys].dtype || in[kEntries].layout != in[kKeys].layout))
       FailShape(kOp, kEntries, "a cache like that of keys, with rows for the entries of a block", in[kEntries]);
-    kPaged.Check(in, kQuery);
+    kPaged.Check(in, in[kKeys], kQuery);
     RequireVector(kOp, kSinks, in[kSinks], DType::kF32, param_.heads);
     if (has_chosen_) kChoice.Check(in, in[kQuery].dim(0));
     out[0] = TensorDesc(in[kQuery].dtype, {in[kQuery].dim(0), param_.heads, head_dim});

@@ -96,7 +96,7 @@ class LightningIndexer : public Operation {
     RequireKvCache(kOp, keys_, keys, false, in[kQuery]);
     if (keys.dim(2) != 1 || keys.dim(3) != head_dim)
       FailShape(kOp, keys_, "[blocks,block_size,1," + std::to_string(head_dim) + "]", keys);
-    paged_.Check(in, kQuery);
+    paged_.Check(in, keys, kQuery);
     if (choice_.stride > 1) RequireVector(kOp, block_tokens_, in.back(), DType::kI32, 1);
     out[0] = TensorDesc(DType::kI32, {tokens, Choosers() * choice_.top});
   }

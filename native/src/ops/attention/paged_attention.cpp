@@ -46,7 +46,7 @@ class PagedAttention : public Operation {
         (values.layout == Layout::kRowMajor) != (keys.layout == Layout::kRowMajor))
       FailShape(kOp, LastCache(), "of the kind, blocks and heads of the key cache " + ToString(keys), values);
 
-    Paged().Check(in, kQuery);
+    Paged().Check(in, keys, kQuery);
     const int64_t batch = in[static_cast<size_t>(Tables())].dim(0);
     if (mask_ != MaskType::kNone) CheckMask(in[static_cast<size_t>(FirstOptional())], q, batch);
     if (param_.has_seen) RequireVector(kOp, Seen(), in[static_cast<size_t>(Seen())], DType::kI32, q.dim(0));

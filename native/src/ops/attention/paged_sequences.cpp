@@ -6,11 +6,20 @@
 #include "ops/check.h"
 
 namespace atb {
+namespace {
 
-void PagedSequences::Check(std::span<const TensorDesc> in, int query) const {
+/// Of one sequence.
+constexpr int64_t kMostKeys = int64_t{1} << 31;
+
+}  // namespace
+
+void PagedSequences::Check(std::span<const TensorDesc> in, const TensorDesc& keys, int query) const {
   const TensorDesc& table = in[static_cast<size_t>(tables)];
   RequireDType(op, tables, table, DType::kI32);
   RequireRank(op, tables, table, 2, 2);
+  // Lengths are i32, so no sequence needs more; and sizes of workspaces cannot overflow.
+  if (table.dim(1) > kMostKeys / keys.dim(1))
+    FailShape(op, tables, "of blocks of at most " + std::to_string(kMostKeys) + " keys together", table);
   const int64_t batch = table.dim(0);
   RequireVector(op, contexts(), in[static_cast<size_t>(contexts())], DType::kI32, batch);
   const TensorDesc& q = in[static_cast<size_t>(query)];

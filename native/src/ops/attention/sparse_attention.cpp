@@ -39,7 +39,7 @@ class SparseAttention : public Operation {
     RequireKvCache(kOp, kKeys, in[kKeys], false, in[kQuery]);
     if (in[kKeys].dim(2) != 1 || in[kKeys].dim(3) != head_dim)
       FailShape(kOp, kKeys, "[blocks,block_size,1," + std::to_string(head_dim) + "]", in[kKeys]);
-    kPaged.Check(in, kQuery);
+    kPaged.Check(in, in[kKeys], kQuery);
     kChoice.Check(in, in[kQuery].dim(0));
     if (param_.has_sinks) RequireVector(kOp, kSinks, in[kSinks], DType::kF32, param_.heads);
     out[0] = AttentionResult(kOp, kQuery, param_, in[kQuery], head_dim, param_.latent);

@@ -40,8 +40,8 @@ class WindowPool : public Operation {
       FailShape(kOp, kRows, "of " + std::to_string(2 * series_) + " times as many columns as channels", rows);
     RequireDType(kOp, kBias, in[kBias], DType::kF32);
     RequireRows(kOp, kBias, in[kBias], series_ * channels, rate_);
-    RequireVector(kOp, kContexts, in[kContexts], DType::kI32, in[static_cast<size_t>(state_.lengths())].dim(0));
     state_.Check(in, rows.dim(0), 3 * series_ * channels);
+    RequireVector(kOp, kContexts, in[kContexts], DType::kI32, in[static_cast<size_t>(state_.from())].dim(0));
     out[0] = TensorDesc(rows.dtype, {rows.dim(0), channels});
     out[1] = in[kState];
   }

@@ -4,6 +4,7 @@
 #include "ops/check.h"
 #include "ops/factories.h"
 #include "ops/rows.h"
+#include "ops/streams/streams.h"
 
 namespace atb {
 namespace {
@@ -18,8 +19,6 @@ namespace {
 class HyperWeights : public Operation {
  public:
   static constexpr const char* kOp = "HyperWeights";
-  static constexpr int64_t kMostStreams = 16;
-
   enum Input { kStreams, kMixes, kBias, kScale };
 
   HyperWeights(int64_t iterations, float epsilon, float norm_epsilon)
@@ -28,15 +27,8 @@ class HyperWeights : public Operation {
   int NumOutputs() const override { return 1; }
 
   void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
-    RequireFloat(kOp, kStreams, in[kStreams]);
-    RequireRank(kOp, kStreams, in[kStreams], 3, 3);
-    const int64_t tokens = in[kStreams].dim(0), n = in[kStreams].dim(1), all = n * (2 + n);
-    if (n < 1 || n > kMostStreams) FailShape(kOp, kStreams, "of 1 to 16 streams", in[kStreams]);
-    RequireDType(kOp, kMixes, in[kMixes], DType::kF32);
-    RequireDense(kOp, kMixes, in[kMixes]);
-    const int64_t columns = in[kMixes].dim(-1);
-    if (in[kMixes].rank != 2 || in[kMixes].dim(0) != tokens || columns != all)
-      FailShape(kOp, kMixes, "[" + std::to_string(tokens) + "," + std::to_string(all) + "]", in[kMixes]);
+    const int64_t columns = RequireStreams(kOp, in[kStreams]);
+    RequireWeights(kOp, in[kMixes], in[kStreams].dim(0), columns);
     RequireVector(kOp, kBias, in[kBias], DType::kF32, columns);
     RequireVector(kOp, kScale, in[kScale], DType::kF32, 3);
     out[0] = in[kMixes];

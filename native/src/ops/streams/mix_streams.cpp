@@ -4,6 +4,7 @@
 #include "ops/check.h"
 #include "ops/factories.h"
 #include "ops/rows.h"
+#include "ops/streams/streams.h"
 
 namespace atb {
 namespace {
@@ -21,13 +22,8 @@ class MixStreams : public Operation {
   int NumOutputs() const override { return 1; }
 
   void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
-    RequireFloat(kOp, 0, in[0]);
-    RequireRank(kOp, 0, in[0], 3, 3);
-    const int64_t tokens = in[0].dim(0), n = in[0].dim(1), all = n * (2 + n);
-    RequireDType(kOp, 1, in[1], DType::kF32);
-    RequireDense(kOp, 1, in[1]);
-    if (in[1].rank != 2 || in[1].dim(0) != tokens || in[1].dim(1) != all)
-      FailShape(kOp, 1, "[" + std::to_string(tokens) + "," + std::to_string(all) + "]", in[1]);
+    const int64_t tokens = in[0].dim(0), columns = RequireStreams(kOp, in[0]);
+    RequireWeights(kOp, in[1], tokens, columns);
     const TensorDesc row(in[0].dtype, {tokens, in[0].dim(2)});
     if (expands_) RequireSame(kOp, 2, in[2], row);
     out[0] = expands_ ? in[0] : row;
