@@ -34,6 +34,8 @@ void Attend(const AttendCall& call, int64_t key_begin, int64_t key_end, const At
 void Merge(const AttendPartial& acc, const AttendPartial& part, int64_t rows, int64_t value_dim);
 constexpr int64_t kAttendScratchBytes = 384 * 1024;
 
+void IndexScores(const IndexCall& call);
+
 void Recur(const RecurrentCall& call);
 void Conv(const ConvCall& call);
 

@@ -28,6 +28,7 @@ constexpr KernelTable kTable = {
     .attend = neon::Attend,
     .merge = neon::Merge,
     .attend_scratch_bytes = neon::kAttendScratchBytes,
+    .index_scores = neon::IndexScores,
     .recur = neon::Recur,
     .conv = neon::Conv,
     .yardstick = neon::Yardstick,

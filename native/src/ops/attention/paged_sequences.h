@@ -32,8 +32,8 @@ struct PagedSequences {
     return std::max<int64_t>(Context(in, sequence) - Queries(in, sequence) + query + 1, 0);
   }
 
-  /// Checks dtypes and shapes. Throws what the functions of ops/check.h throw. `keys`: the cache, which has been checked;
-  /// `query`: the input with a row per query.
+  /// Checks dtypes and shapes. Throws what the functions of ops/check.h throw. `keys`: the cache, which has been
+  /// checked; `query`: the input with a row per query.
   void Check(std::span<const TensorDesc> in, const TensorDesc& keys, int query) const;
   /// Checks that every block exists in the cache `keys`, and that queries are among their keys and as many as `query`
   /// has. Throws NATIVE_VALUE_OUT_OF_RANGE. A sequence without keys is padding.
