@@ -6,6 +6,7 @@ import { loadModels } from '../../src/models/get-model.js';
 import { getRouter } from '../../src/router/index.js';
 import { declaredWeights } from '../../src/weights/weights.js';
 import { MINIMAX_M3_BLOCKS, MINIMAX_M3_TEXT } from './minimax-m3.js';
+import { familyConfig } from '../oracle/families.js';
 import { KNOWN } from './published-checks.js';
 
 type Dict = Readonly<Record<string, unknown>>;
@@ -430,4 +431,10 @@ describe('published configurations of families', () => {
         .with.property('code', 'CONFIG_INVALID');
     });
   }
+
+  it('may have entries of as many tokens in layers that choose them as in the others', () => {
+    const dict = { ...familyConfig('deepseek_v4'), compress_rate_csa: 16 };
+    const model = new (getRouter('deepseek_v4'))('', dict).createModel(declaredWeights('f32'));
+    expect(() => model.graphKinds.map((kind) => model.buildGraph(kind))).not.to.throw();
+  });
 });

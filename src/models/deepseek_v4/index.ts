@@ -1,7 +1,6 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { CompressedAttention } from '../../layers/compressed-attention.js';
-import type { EntryUse } from '../../layers/config/entries.js';
 import { addEntryRows, ENTRY_LAYER_ROWS, entryTables } from '../../layers/entry-rows.js';
 import { Experts, SparseMLP } from '../../layers/experts.js';
 import { EqualStreams, HyperHead, type HyperNames, hyperNames } from '../../layers/hyper-connection.js';
@@ -69,9 +68,10 @@ const layerOf = (config: DeepseekV4Config, layerId: number, weights: Weights): H
   return new HyperLayer(layerId, weights, parts, `${entryUses[layerId]}${isHashed ? '_hashed' : ''}`);
 };
 
-/** How many tokens entries of a model's layers stand for. */
-const entrySizes = ({ entryUses, tokensPerEntry }: DeepseekV4Config): number[] =>
-  [...new Set<EntryUse>(entryUses)].filter((use) => use !== 'none').map((use) => tokensPerEntry[use]);
+/** How many tokens entries of a model's layers stand for: each number once, also where both kinds of layers have it. */
+const entrySizes = ({ entryUses, tokensPerEntry }: DeepseekV4Config): number[] => [
+  ...new Set(entryUses.filter((use) => use !== 'none').map((use) => tokensPerEntry[use])),
+];
 
 /** Layers read several streams, each of which begins as the embedding. */
 class DeepseekV4Model extends BaseModelATB {
