@@ -5,8 +5,8 @@ import { inputDescs } from '../../src/models/base/input-descs.js';
 import { loadModels } from '../../src/models/get-model.js';
 import { getRouter } from '../../src/router/index.js';
 import { declaredWeights } from '../../src/weights/weights.js';
-import { MINIMAX_M3_BLOCKS, MINIMAX_M3_TEXT } from './minimax-m3.js';
 import { familyConfig } from '../oracle/families.js';
+import { MINIMAX_M3_BLOCKS, MINIMAX_M3_TEXT } from './minimax-m3.js';
 import { KNOWN } from './published-checks.js';
 
 type Dict = Readonly<Record<string, unknown>>;
