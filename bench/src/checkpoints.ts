@@ -4,9 +4,12 @@ import type { RandomPool } from './random-pool.js';
 import { CONTEXT, type ModelShape, type TensorPlan, tensorPlans } from './shapes.js';
 
 /** A tensor of a Hugging Face directory. */
-export type CheckpointTensor = Pick<TensorPlan, 'hf' | 'shape' | 'kind'>;
+export interface CheckpointTensor extends Pick<TensorPlan, 'hf' | 'shape'> {
+  /** `numbers`: 64-bit integers that count up from 0 in each row. */
+  readonly kind: TensorPlan['kind'] | 'numbers';
+}
 
-export const numel = (t: CheckpointTensor) => t.shape.reduce((a, b) => a * b, 1);
+export const numel = (t: Pick<CheckpointTensor, 'shape'>) => t.shape.reduce((a, b) => a * b, 1);
 /** The standard deviation of a tensor's random numbers. */
 export const std = (t: CheckpointTensor) =>
   t.kind === 'bias' ? 0.125 : 1 / Math.sqrt(t.shape.at(-1) as number);
@@ -15,6 +18,11 @@ export function* ones(count: number, bytes: 2 | 4): Generator<Buffer> {
   const out = Buffer.alloc(count * bytes);
   for (let i = 0; i < count; i++) bytes === 4 ? out.writeFloatLE(1, i * 4) : out.writeUInt16LE(0x3f80, i * 2);
   yield out;
+}
+
+function* numbers({ shape }: CheckpointTensor): Generator<Buffer> {
+  const row = BigInt64Array.from({ length: shape.at(-1) as number }, (_, i) => BigInt(i));
+  for (let i = 0; i < numel({ shape: shape.slice(0, -1) }); i++) yield Buffer.from(row.buffer);
 }
 
 export function writeAll(fd: number, pieces: Iterable<Buffer>): number {
@@ -57,7 +65,8 @@ export function writeHuggingFace(
   const fd = openSync(join(dir, 'model.safetensors'), 'w');
   writeHeader(fd, plans);
   plans.forEach((t, i) => {
-    writeAll(fd, t.kind === 'norm' ? ones(numel(t), 2) : pool.cut('bf16', numel(t), std(t), i));
+    if (t.kind === 'numbers') writeAll(fd, numbers(t));
+    else writeAll(fd, t.kind === 'norm' ? ones(numel(t), 2) : pool.cut('bf16', numel(t), std(t), i));
   });
   closeSync(fd);
   writeFileSync(join(dir, 'config.json'), JSON.stringify(config, null, 2));
@@ -69,8 +78,9 @@ export function writeHeader(fd: number, plans: readonly CheckpointTensor[]): voi
   let offset = 0;
   const header: Record<string, unknown> = { __metadata__: { format: 'pt' } };
   for (const t of plans) {
-    const end = offset + numel(t) * 2;
-    header[t.hf] = { dtype: 'BF16', shape: t.shape, data_offsets: [offset, end] };
+    const isInteger = t.kind === 'numbers';
+    const end = offset + numel(t) * (isInteger ? 8 : 2);
+    header[t.hf] = { dtype: isInteger ? 'I64' : 'BF16', shape: t.shape, data_offsets: [offset, end] };
     offset = end;
   }
   const text = Buffer.from(JSON.stringify(header));

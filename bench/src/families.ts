@@ -11,6 +11,7 @@ import type { Peer } from './peers.js';
 import type { RandomPool } from './random-pool.js';
 import { median, type Row, Sample } from './results.js';
 import { type ModelShape, SHAPES } from './shapes.js';
+import { POSITIONS, widened } from './widths.js';
 
 export type Config = Readonly<Record<string, unknown>> & { readonly model_type: string };
 
@@ -29,79 +30,10 @@ export interface SuiteSettings {
 }
 
 const FIXTURES = join(import.meta.dirname, '../../test/fixtures/families');
-const POSITIONS = 1024;
 const PREFILL_TOKENS = 256;
 const L1 = SHAPES.l1 as ModelShape;
-/** Of experts that are narrower than MLPs, as those of Qwen3-30B-A3B. */
-const EXPERT_WIDTH = 768;
 
-/** What families call the sizes of a decoder, and the sizes of l1. Layers and vocabulary stay as few as they are. */
-const WIDTHS: readonly (readonly [keys: readonly string[], size: number])[] = [
-  [['hidden_size', 'n_embd', 'word_embed_proj_dim', 'd_model', 'lru_width'], L1.hidden],
-  [['intermediate_size', 'ffn_hidden_size', 'n_inner', 'ffn_dim'], L1.intermediate],
-  [
-    [
-      'moe_intermediate_size',
-      'expert_hidden_dim',
-      'expert_ffn_hidden_size',
-      'shared_expert_intermediate_size',
-      'moe_shared_expert_intermediate_size',
-    ],
-    EXPERT_WIDTH,
-  ],
-  [['num_attention_heads', 'n_head', 'attention_heads'], L1.heads],
-  [['head_dim', 'kv_channels'], L1.headDim],
-  [['block_ff_dim'], (L1.intermediate * 3) / 2],
-  [['linear_num_key_heads', 'linear_num_value_heads'], 16],
-  [['linear_key_head_dim', 'linear_value_head_dim', 'mamba_d_state'], 128],
-  [['mamba_n_heads', 'n_mamba_heads'], 64],
-  [['mamba_d_head', 'mamba_headdim'], 64],
-  [['attention_head_dim'], 2 * L1.headDim],
-  [['mamba_d_ssm'], 64 * 64],
-  [['max_position_embeddings', 'n_positions', 'n_ctx', 'seq_length', 'model_max_length'], POSITIONS],
-];
-const PARTS = ['partial_rotary_factor', 'rotary_pct'];
-const KV_HEADS = ['num_key_value_heads', 'num_kv_heads', 'multi_query_group_num'];
-
-/** A fixture's configuration as wide as l1. A model of as many heads of keys as of queries, or of one, stays so. */
-function widened(config: Config): Config {
-  const wide: Record<string, unknown> = { ...config, torch_dtype: 'bfloat16' };
-  for (const [keys, size] of WIDTHS)
-    for (const key of keys) if (typeof wide[key] === 'number') wide[key] = size;
-  // Mamba and Mamba-2 by themselves, whose heads are not of attention.
-  if (typeof wide.state_size === 'number') {
-    const isFirst = 'time_step_rank' in config && !('head_dim' in config);
-    const first = { state_size: 16, time_step_rank: 128, intermediate_size: 2 * L1.hidden };
-    Object.assign(wide, isFirst ? first : { num_heads: 64, state_size: 128 });
-  }
-  // Zamba's mixers are those of Mamba, in few heads.
-  if ('mamba_dt_rank' in config && 'n_mamba_heads' in config)
-    Object.assign(wide, { n_mamba_heads: 2, mamba_d_state: 16, mamba_dt_rank: 128 });
-  // Heads of latent attention say their parts, which stay.
-  if ('kv_lora_rank' in config && 'head_dim' in config) wide.head_dim = config.head_dim;
-  const { num_attention_heads_per_layer: each } = config;
-  if (Array.isArray(each)) wide.num_attention_heads_per_layer = each.map(() => L1.heads);
-  // Its lists have a factor for each pair of a head's elements.
-  if (Object.values(config.rope_scaling ?? {}).some(Array.isArray)) delete wide.rope_scaling;
-  // Axes share what turns of a head.
-  const { mrope_section: sections, ...rope } = (config.rope_parameters ?? {}) as Record<string, unknown>;
-  if (sections !== undefined) {
-    const half = (L1.headDim * Number(rope.partial_rotary_factor ?? 1)) / 2;
-    const third = Math.floor(half / 3);
-    wide.rope_parameters = { ...rope, mrope_section: [half - 2 * third, third, third] };
-  }
-  // A transformer that layers share is counted once, and so serves one layer.
-  if (Array.isArray(config.hybrid_layer_ids)) wide.num_mem_blocks = config.hybrid_layer_ids.length;
-  const heads = config.num_attention_heads ?? config.n_head;
-  for (const key of KV_HEADS) {
-    if (typeof config[key] !== 'number' || config[key] === 1) continue;
-    wide[key] = config[key] === heads ? L1.heads : L1.kvHeads;
-  }
-  // Part of a narrow head may be an odd part of a wide one, also where each kind of layer says its own.
-  return JSON.parse(JSON.stringify(wide), (key, value) => (PARTS.includes(key) && value < 1 ? 0.5 : value));
-}
-
-const LLAMA: Config = {
+export const LLAMA: Config = {
   model_type: 'llama',
   hidden_size: L1.hidden,
   intermediate_size: L1.intermediate,
@@ -135,12 +67,18 @@ export function tensorsOf(config: Config, names: ReadonlySet<string>): Checkpoin
   new Router('', config).createModel(weights).buildGraph(DECODE);
   return [...asked].map(([hf, shape]) => {
     const vector = hf.endsWith('bias') ? 'bias' : 'norm';
+    // DeepSeek-V4's table of each token's experts.
+    if (hf.endsWith('tid2eid')) return { hf, shape, kind: 'numbers' };
     return { hf, shape, kind: shape.length === 1 ? vector : 'matrix' };
   });
 }
 
 /** One configuration of each family, whatever its names: its first case. */
-function firstCases(): { readonly name: string; readonly config: Config; readonly names: Set<string> }[] {
+export function firstCases(): {
+  readonly name: string;
+  readonly config: Config;
+  readonly names: Set<string>;
+}[] {
   const read = (name: string, file: string) => JSON.parse(readFileSync(join(FIXTURES, name, file), 'utf8'));
   const cases = readdirSync(FIXTURES).sort();
   const configs = new Map<unknown, { name: string; config: Config; names: Set<string> }>();
@@ -172,22 +110,26 @@ async function load(name: string, config: Config, names: ReadonlySet<string>, se
     await engine.stop();
     throw error;
   }
+  return { engine, matrixBytes: matrixBytesOf(tensors, config) };
+}
+
+/** Bytes of the matrices that a token is multiplied with, in bf16. */
+export function matrixBytesOf(tensors: readonly CheckpointTensor[], config: Config): number {
   // A row of a table, and not the table, is read for each token; the head, which is as small, is left out with it.
   const matrices = tensors.filter(({ kind, shape }) => kind === 'matrix' && !isTable(shape, config));
   const { numExperts, numExpertsPerToken } = expertsOf(config);
   const share = numExpertsPerToken / numExperts;
   const isStack = ({ shape }: CheckpointTensor) =>
     shape.length === 3 && numExperts > 1 && shape[0] === numExperts;
-  const elements = matrices.reduce(
-    (sum, each) => sum + (isRouted(each) || isStack(each) ? share : 1) * numel(each),
+  return matrices.reduce(
+    (sum, each) => sum + 2 * (isRouted(each) || isStack(each) ? share : 1) * numel(each),
     0,
   );
-  return { engine, matrixBytes: 2 * elements };
 }
 
 /** Whether a tensor is of one expert among many. */
 export const isRouted = ({ hf }: Pick<CheckpointTensor, 'hf'>): boolean =>
-  /\.(experts|block_sparse_moe)\.\d+\.|\.mlp\.\d+\.(gate|up|down)_proj\./.test(hf);
+  /\.(experts|moe|block_sparse_moe)\.\d+\.|\.mlp\.\d+\.(gate|up|down)_proj\./.test(hf);
 
 /** How many experts a layer has, and how many a token is given to. */
 function expertsOf(config: Config): { readonly numExperts: number; readonly numExpertsPerToken: number } {
