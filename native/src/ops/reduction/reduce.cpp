@@ -105,7 +105,9 @@ class Reduce : public Operation {
     for (int i = 0; i < x.desc.rank; ++i)
       (reduced[static_cast<size_t>(i)] ? gone : kept).Axis(x.desc.dim(i), strides[static_cast<size_t>(i)]);
     if (const int64_t width = kept.InnerRun(); width > 1 && x.desc.dtype != DType::kI32)
-      return ReduceColumns(x, out[0], {kept, gone}, width, ctx);
+      return kind_ == Reduction::kSum   ? ReduceColumns<Reduction::kSum>(x, out[0], {kept, gone}, width, ctx)
+             : kind_ == Reduction::kMax ? ReduceColumns<Reduction::kMax>(x, out[0], {kept, gone}, width, ctx)
+                                        : ReduceColumns<Reduction::kMin>(x, out[0], {kept, gone}, width, ctx);
     ForRows(ctx.pool, kept.count, gone.count, [&](int64_t row, int) {
       const int64_t first = kept.Offset(row);
       if (x.desc.dtype == DType::kI32) {
@@ -165,7 +167,8 @@ class Reduce : public Operation {
   };
 
   /// Floats of which `width` that stay lie side by side: blocks of them are reduced together, each in the same order
-  /// as alone.
+  /// as alone. Which reduction it is the loops know, so that they are of vectors.
+  template <Reduction kKind>
   void ReduceColumns(const Tensor& x, const Tensor& out, const Walks& walks, int64_t width,
                      const Context& ctx) const {
     ForRows(ctx.pool, walks.kept.count / width, walks.gone.count * width, [&](int64_t row, int) {
@@ -176,7 +179,7 @@ class Reduce : public Operation {
         std::fill_n(all, n, Start());
         for (int64_t at = 0; at < walks.gone.count; ++at) {
           const float* values = LoadFloats(ctx.kernels, x, first + walks.gone.Offset(at) + start, n, buffer);
-          for (int64_t i = 0; i < n; ++i) all[i] = Join(all[i], static_cast<double>(values[i]));
+          for (int64_t i = 0; i < n; ++i) all[i] = JoinAs<kKind>(all[i], static_cast<double>(values[i]));
         }
         float* target = FloatTarget(out, row * width + start, buffer);
         for (int64_t i = 0; i < n; ++i) target[i] = static_cast<float>(all[i]);
@@ -199,12 +202,19 @@ class Reduce : public Operation {
   T Join(T all, T value) const {
     switch (kind_) {
       case Reduction::kMax:
-        return value > all || value != value ? value : all;
+        return JoinAs<Reduction::kMax>(all, value);
       case Reduction::kMin:
-        return value < all || value != value ? value : all;
+        return JoinAs<Reduction::kMin>(all, value);
       default:
-        return all + value;
+        return JoinAs<Reduction::kSum>(all, value);
     }
+  }
+
+  template <Reduction kKind, typename T>
+  static T JoinAs(T all, T value) {
+    if constexpr (kKind == Reduction::kSum) return all + value;
+    if (value != value) return value;
+    return (kKind == Reduction::kMax ? value > all : value < all) ? value : all;
   }
 
   Reduction kind_;
