@@ -319,6 +319,7 @@ void DeltaRulesAgree() {
   Agrees(Delta(2, 4, 24, 40), 2e-5);
   Agrees(Delta(2, 2, 24, 40, true), 2e-5);
   Agrees(Delta(2, 2, 24, 40, true, -5), 2e-5);
+  Agrees(Delta(2, 4, 24, 130, true), 2e-5);
   Agrees(Delta(1, 3, 128, 130), 2e-5);  // More columns than a worker takes, and no multiple of 16.
 }
 

@@ -132,11 +132,12 @@ struct RecurrentCall {
   const float* v;      ///< [tokens, columns]
   const float* decay;  ///< [tokens], by key [tokens, key_size], by rate [tokens, columns] of steps
   const float* beta;   ///< [tokens], or null
-  float* state;        ///< [key_size, columns]
+  float* state;        ///< [key_size, columns], rows state_stride apart
   float* out;          ///< [tokens, columns]
   int64_t tokens;
   int64_t key_size;
   int64_t columns;  ///< A multiple of 16.
+  int64_t state_stride;
   Decays decays = Decays::kOfHead;
   /// [key_size, columns], read by rate, which goes without beta: each number of the state decays by e^(its rate * its
   /// column's step), as in Mamba (arXiv:2312.00752, equation 4).

@@ -17,15 +17,15 @@ void RecurColumn(const RecurrentCall& call, int64_t token, int64_t column) {
   float* state = call.state + column;
   float known = 0;
   for (int64_t j = 0; j < call.key_size; ++j) {
-    state[j * call.columns] *= DecayOf(call, token, j, column);
-    known += state[j * call.columns] * k[j];
+    state[j * call.state_stride] *= DecayOf(call, token, j, column);
+    known += state[j * call.state_stride] * k[j];
   }
   const int64_t at = token * call.columns + column;
   const float added = call.beta ? call.beta[token] * (call.v[at] - known) : call.v[at];
   float out = 0;
   for (int64_t j = 0; j < call.key_size; ++j) {
-    state[j * call.columns] += k[j] * added;
-    out += state[j * call.columns] * q[j];
+    state[j * call.state_stride] += k[j] * added;
+    out += state[j * call.state_stride] * q[j];
   }
   call.out[at] = out;
 }

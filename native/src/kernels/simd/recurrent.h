@@ -21,7 +21,7 @@ inline void RecurToken(const RecurrentCall& call, int64_t token, float kq, int64
   V of_k[N], of_q[N];
   for (int i = 0; i < N; ++i) of_k[i] = of_q[i] = V::Zero();
   float* row = call.state + column;
-  for (int64_t j = 0; j < call.key_size; ++j, row += call.columns) {
+  for (int64_t j = 0; j < call.key_size; ++j, row += call.state_stride) {
     const float own = kByKey ? decays[j] : 1;
     const V kj = V::Set1(own * k[j]), qj = V::Set1(own * q[j]);
 #pragma GCC unroll 4
@@ -41,7 +41,7 @@ inline void RecurToken(const RecurrentCall& call, int64_t token, float kq, int64
     Fma(added[i], V::Set1(kq), decay * of_q[i]).Store(call.out + at + i * kLanes);
   }
   row = call.state + column;
-  for (int64_t j = 0; j < call.key_size; ++j, row += call.columns) {
+  for (int64_t j = 0; j < call.key_size; ++j, row += call.state_stride) {
     const V kj = V::Set1(k[j]), own = kByKey ? V::Set1(decays[j]) : decay;
 #pragma GCC unroll 4
     for (int i = 0; i < N; ++i) Fma(added[i], kj, V::Load(row + i * kLanes) * own).Store(row + i * kLanes);
@@ -79,7 +79,7 @@ inline void ScanTokens(const RecurrentCall& call, int64_t token, int64_t column)
   const float *k = call.k + token * size, *q = call.q + token * size;
   const float* decays = call.decay + token * (kDecays == Decays::kByKey ? size : 1);
   float* row = call.state + column;
-  for (int64_t j = 0; j < size; ++j, row += call.columns) {
+  for (int64_t j = 0; j < size; ++j, row += call.state_stride) {
     V s[N], rates[N];
     for (int i = 0; i < N; ++i) {
       s[i] = V::Load(row + i * kLanes);

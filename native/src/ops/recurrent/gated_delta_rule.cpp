@@ -68,7 +68,10 @@ class GatedDeltaRule : public Operation {
     heads_.Run(
         state_, in, out[0], out[1], true, own, [](const HeadPiece&) {},
         [&](const HeadPiece& piece) {
+          LoadValues(in, piece, ctx.kernels);
+          if (piece.is_made) return;
           for (int64_t i = 0; i < piece.count; ++i) Make(in, piece, i, of_key, of_query, ctx.kernels);
+          MakeGates(in, piece, ctx.kernels);
         },
         [](const HeadPiece&) {});
   }
@@ -79,6 +82,14 @@ class GatedDeltaRule : public Operation {
   int64_t Values() const { return sizes_.heads * sizes_.value_size; }
   size_t LengthsBytes() const { return Align(static_cast<size_t>(2 * sizes_.key_size) * sizeof(float)); }
 
+  void LoadValues(std::span<const Tensor> in, const HeadPiece& piece, const kernels::KernelTable& kernels) const {
+    const int64_t keys = 2 * key_heads_ * sizes_.key_size;
+    const int64_t first = keys + piece.head * sizes_.value_size + piece.column;
+    for (int64_t i = 0; i < piece.count; ++i)
+      Load(kernels, in[kQkv], (piece.token + i) * (keys + Values()) + first, piece.wanted, piece.v + i * piece.columns);
+  }
+
+  /// Keys and queries of token `i`, betas and steps as they come.
   void Make(std::span<const Tensor> in, const HeadPiece& piece, int64_t i, const float* of_key, const float* of_query,
             const kernels::KernelTable& kernels) const {
     const int64_t size = sizes_.key_size, keys = key_heads_ * size, token = piece.token + i;
@@ -90,21 +101,37 @@ class GatedDeltaRule : public Operation {
     };
     unit(0, of_query, piece.q + i * size);
     unit(keys, of_key, piece.k + i * size);
-    Load(kernels, in[kQkv], row + 2 * keys + piece.head * sizes_.value_size + piece.column, piece.wanted,
-         piece.v + i * piece.columns);
-    const int64_t gates = token * (sizes_.heads + Steps()), first = piece.head * StepsOfHead();
-    float* decays = piece.decay + i * StepsOfHead();
-    float beta = 0;
-    Load(kernels, in[kGates], gates + piece.head, 1, &beta);
-    Load(kernels, in[kGates], gates + sizes_.heads + first, StepsOfHead(), decays);
-    piece.beta[i] = most_beta_ / (1 + std::exp(-beta));
-    const float rate = std::exp(in[kLogDecay].As<float>()[piece.head]);
-    for (int64_t j = 0; j < StepsOfHead(); ++j)
-      decays[j] = std::exp(LogDecay(rate, decays[j] + in[kStepBias].As<float>()[first + j]));
+    const int64_t gates = token * (sizes_.heads + Steps());
+    Load(kernels, in[kGates], gates + piece.head, 1, piece.beta + i);
+    Load(kernels, in[kGates], gates + sizes_.heads + piece.head * StepsOfHead(), StepsOfHead(),
+         piece.decay + i * StepsOfHead());
   }
 
-  float LogDecay(float rate, float step) const {
-    return lower_bound_ < 0 ? lower_bound_ / (1 + std::exp(-rate * step)) : -rate * Softplus(step);
+  /// Betas and decays of what Make has loaded.
+  void MakeGates(std::span<const Tensor> in, const HeadPiece& piece, const kernels::KernelTable& kernels) const {
+    const int64_t betas = FillUp(piece.beta, piece.count);
+    kernels.unary(kernels::UnaryOp::kSigmoid, piece.beta, piece.beta, betas, 0);
+    if (most_beta_ != 1) kernels.unary(kernels::UnaryOp::kMuls, piece.beta, piece.beta, betas, most_beta_);
+    const float* bias = in[kStepBias].As<float>() + piece.head * StepsOfHead();
+    const float rate = std::exp(in[kLogDecay].As<float>()[piece.head]);
+    if (!decays_by_key_) {
+      for (int64_t i = 0; i < piece.count; ++i) piece.decay[i] += *bias;
+      return Decay(piece.decay, FillUp(piece.decay, piece.count), rate, kernels);
+    }
+    for (int64_t i = 0; i < piece.count; ++i) {
+      float* decays = piece.decay + i * sizes_.key_size;
+      kernels.binary(kernels::BinaryOp::kAdd, decays, bias, decays, sizes_.key_size);
+      Decay(decays, sizes_.key_size, rate, kernels);
+    }
+  }
+
+  /// n decays in place of biased steps.
+  void Decay(float* x, int64_t n, float rate, const kernels::KernelTable& kernels) const {
+    using kernels::UnaryOp;
+    if (lower_bound_ < 0) kernels.unary(UnaryOp::kMuls, x, x, n, rate);
+    kernels.unary(lower_bound_ < 0 ? UnaryOp::kSigmoid : UnaryOp::kSoftplus, x, x, n, 0);
+    kernels.unary(UnaryOp::kMuls, x, x, n, lower_bound_ < 0 ? lower_bound_ : -rate);
+    kernels.unary(UnaryOp::kExp, x, x, n, 0);
   }
 
   int64_t key_heads_;

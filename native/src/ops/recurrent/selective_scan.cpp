@@ -8,6 +8,9 @@
 namespace atb {
 namespace {
 
+/// No step is bounded by it.
+constexpr float kMostStep = 3e38f;
+
 struct SelectiveScanParam {
   HeadSizes sizes;  ///< key_size is that of a state, value_size that of a head.
   int64_t groups = 1;
@@ -16,6 +19,8 @@ struct SelectiveScanParam {
   bool by_channel = false;
 
   int64_t values() const { return sizes.heads * sizes.value_size; }
+  /// Steps are never below 0.
+  bool bounds_steps() const { return least_step > 0 || most_step < kMostStep; }
   /// How many steps a token has, and as many biases of steps and Ds there are.
   int64_t steps() const { return by_channel ? values() : sizes.heads; }
 };
@@ -72,6 +77,7 @@ class SelectiveScan : public Operation {
         },
         [&](const HeadPiece& piece) {
           for (int64_t i = 0; i < piece.count; ++i) Make(in, piece, i, ctx.kernels);
+          if (!param_.by_channel) MakeDecays(in, piece, ctx.kernels);
         },
         [&](const HeadPiece& piece) { AddSkipped(in, piece, ctx.kernels); });
   }
@@ -103,15 +109,28 @@ class SelectiveScan : public Operation {
       Load(kernels, in[kSteps], (piece.token + i) * param_.values() + Channel(piece), piece.wanted, steps);
       kernels.binary(kernels::BinaryOp::kAdd, steps, in[kStepBias].As<float>() + Channel(piece), steps, piece.wanted);
       kernels.unary(kernels::UnaryOp::kSoftplus, steps, steps, piece.wanted, 0);
-      for (int64_t j = 0; j < piece.wanted; ++j) steps[j] = std::clamp(steps[j], param_.least_step, param_.most_step);
+      if (param_.bounds_steps())
+        for (int64_t j = 0; j < piece.wanted; ++j) steps[j] = std::clamp(steps[j], param_.least_step, param_.most_step);
       kernels.binary(kernels::BinaryOp::kMul, v, steps, v, piece.wanted);
       return;
     }
-    float step = 0;
-    Load(kernels, in[kSteps], (piece.token + i) * heads + piece.head, 1, &step);
-    step = std::clamp(Softplus(step + in[kStepBias].As<float>()[piece.head]), param_.least_step, param_.most_step);
-    piece.decay[i] = std::exp(-std::exp(in[kLogDecay].As<float>()[piece.head]) * step);
-    kernels.unary(kernels::UnaryOp::kMuls, v, v, piece.wanted, step);
+    Load(kernels, in[kSteps], (piece.token + i) * heads + piece.head, 1, piece.decay + i);
+  }
+
+  /// A head's steps, by which values are multiplied, and decays in their place.
+  void MakeDecays(std::span<const Tensor> in, const HeadPiece& piece, const kernels::KernelTable& kernels) const {
+    using kernels::UnaryOp;
+    float* steps = piece.decay;
+    for (int64_t i = 0; i < piece.count; ++i) steps[i] += in[kStepBias].As<float>()[piece.head];
+    const int64_t n = FillUp(steps, piece.count);
+    kernels.unary(UnaryOp::kSoftplus, steps, steps, n, 0);
+    for (int64_t i = 0; i < piece.count; ++i) {
+      steps[i] = std::clamp(steps[i], param_.least_step, param_.most_step);
+      float* v = piece.v + i * piece.columns;
+      kernels.unary(UnaryOp::kMuls, v, v, piece.wanted, steps[i]);
+    }
+    kernels.unary(UnaryOp::kMuls, steps, steps, n, -std::exp(in[kLogDecay].As<float>()[piece.head]));
+    kernels.unary(UnaryOp::kExp, steps, steps, n, 0);
   }
 
   void AddSkipped(std::span<const Tensor> in, const HeadPiece& piece, const kernels::KernelTable& kernels) const {
@@ -142,7 +161,7 @@ std::unique_ptr<Operation> CreateSelectiveScan(const ParamObject& param) {
   p.groups = reader.Int("groups", 1, 1, kMostHeads);
   if (p.sizes.heads % p.groups != 0) reader.Fail("heads", "a multiple of groups");
   p.least_step = static_cast<float>(reader.Number("leastStep", 0));
-  p.most_step = static_cast<float>(reader.Number("mostStep", 3e38));
+  p.most_step = static_cast<float>(reader.Number("mostStep", kMostStep));
   if (p.least_step > p.most_step) reader.Fail("leastStep", "at most mostStep");
   p.by_channel = reader.Bool("byChannel", false);
   reader.Done();
