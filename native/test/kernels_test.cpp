@@ -217,6 +217,30 @@ void BinaryAgreesBitwise() {
   });
 }
 
+void MixAddsUpInOrder() {
+  ForEachTable([](const KernelTable& t) {
+    for (int64_t n : {1, 15, 16, 17, 33, 100}) {
+      for (int64_t count : {1, 2, 5}) {
+        const int64_t stride = n + 3;
+        const auto rows = Uniform<float>(count * stride, -3, 5, 1), weights = Uniform<float>(count, -2, 2, 2);
+        Out got(n);
+        t.mix(rows.data(), stride, weights.data(), count, got.data(), n);
+        for (int64_t i = 0; i < n; ++i) {
+          double sum = 0, all = 0;
+          for (int64_t j = 0; j < count; ++j) {
+            const double product = static_cast<double>(weights[static_cast<size_t>(j)]) *
+                                   static_cast<double>(rows[static_cast<size_t>(j * stride + i)]);
+            sum += product;
+            all += std::abs(product);
+          }
+          CHECK(std::abs(static_cast<double>(got.values[static_cast<size_t>(i)]) - sum) <= 3e-7 * all);
+        }
+        CHECK(got.Intact());
+      }
+    }
+  });
+}
+
 struct UnaryCase {
   UnaryOp op;
   float low, high, arg;
@@ -382,6 +406,7 @@ int main() {
   RUN(NormsAgree);
   RUN(NormsWriteOverTheirInput);
   RUN(BinaryAgreesBitwise);
+  RUN(MixAddsUpInOrder);
   RUN(UnaryAgrees);
   RUN(UnaryKeepsSpecialValues);
   RUN(ExponentialsAreWithinTwoUnits);

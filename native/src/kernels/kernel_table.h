@@ -187,6 +187,8 @@ struct KernelTable {
   /// out[i] = (x[i] - mean) / sqrt(var + epsilon) * weight[i] + bias[i]; var is the biased one.
   void (*layer_norm)(const float* x, const float* weight, const float* bias, float* out, int64_t size, float epsilon);
   void (*binary)(BinaryOp op, const float* a, const float* b, float* out, int64_t n);
+  /// out[i] = the sum over j < count of weights[j] * rows[j * stride + i], in ascending order of j.
+  void (*mix)(const float* rows, int64_t stride, const float* weights, int64_t count, float* out, int64_t n);
   /// `arg`: the factor of kMuls, the scale of kSwish.
   void (*unary)(UnaryOp op, const float* x, float* out, int64_t n, float arg);
   /// out[i] = silu(gate[i]) * up[i].

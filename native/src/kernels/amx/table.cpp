@@ -11,6 +11,7 @@ const KernelTable kAmx = {
     .rms_norm = avx512::RmsNorm,
     .layer_norm = avx512::LayerNorm,
     .binary = avx512::Binary,
+    .mix = avx512::Mix,
     .unary = avx512::Unary,
     .swiglu = avx512::Swiglu,
     .rope = avx512::Rope,

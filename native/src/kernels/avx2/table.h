@@ -11,6 +11,7 @@ constexpr KernelTable kTable = {
     .rms_norm = RmsNorm,
     .layer_norm = LayerNorm,
     .binary = Binary,
+    .mix = Mix,
     .unary = Unary,
     .swiglu = Swiglu,
     .rope = Rope,

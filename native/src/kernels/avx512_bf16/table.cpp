@@ -10,6 +10,7 @@ const KernelTable kAvx512BF16 = {
     .rms_norm = avx512::RmsNorm,
     .layer_norm = avx512::LayerNorm,
     .binary = avx512::Binary,
+    .mix = avx512::Mix,
     .unary = avx512::Unary,
     .swiglu = avx512::Swiglu,
     .rope = avx512::Rope,

@@ -9,6 +9,7 @@ void FromF32(const float* src, void* dst, DType dtype, int64_t n);
 void RmsNorm(const float* x, const float* weight, float* out, int64_t size, float epsilon);
 void LayerNorm(const float* x, const float* weight, const float* bias, float* out, int64_t size, float epsilon);
 void Binary(BinaryOp op, const float* a, const float* b, float* out, int64_t n);
+void Mix(const float* rows, int64_t stride, const float* weights, int64_t count, float* out, int64_t n);
 void Unary(UnaryOp op, const float* x, float* out, int64_t n, float arg);
 void Swiglu(const float* gate, const float* up, float* out, int64_t n);
 void Rope(const float* x, const float* cos, const float* sin, float* out, int64_t size);

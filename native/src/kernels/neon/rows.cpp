@@ -13,6 +13,9 @@ void LayerNorm(const float* x, const float* weight, const float* bias, float* ou
   simd::LayerNorm<Vec>(x, weight, bias, out, size, epsilon);
 }
 void Binary(BinaryOp op, const float* a, const float* b, float* out, int64_t n) { simd::Binary<Vec>(op, a, b, out, n); }
+void Mix(const float* rows, int64_t stride, const float* weights, int64_t count, float* out, int64_t n) {
+  simd::Mix<Vec>(rows, stride, weights, count, out, n);
+}
 void Unary(UnaryOp op, const float* x, float* out, int64_t n, float arg) { simd::Unary<Vec>(op, x, out, n, arg); }
 void Swiglu(const float* gate, const float* up, float* out, int64_t n) { simd::Swiglu<Vec>(gate, up, out, n); }
 void Rope(const float* x, const float* cos, const float* sin, float* out, int64_t size) {

@@ -11,6 +11,7 @@ constexpr KernelTable kTable = {
     .rms_norm = neon::RmsNorm,
     .layer_norm = neon::LayerNorm,
     .binary = neon::Binary,
+    .mix = neon::Mix,
     .unary = neon::Unary,
     .swiglu = neon::Swiglu,
     .rope = neon::Rope,

@@ -50,6 +50,15 @@ void Binary(BinaryOp op, const float* a, const float* b, float* out, int64_t n) 
   }
 }
 
+void Mix(const float* rows, int64_t stride, const float* weights, int64_t count, float* out, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    double sum = 0;
+    for (int64_t j = 0; j < count; ++j)
+      sum += static_cast<double>(weights[j]) * static_cast<double>(rows[j * stride + i]);
+    out[i] = static_cast<float>(sum);
+  }
+}
+
 namespace {
 
 // In double: a specification has no rounding of its own but the last one.

@@ -10,6 +10,7 @@ const KernelTable kReference = {
     .rms_norm = reference::RmsNorm,
     .layer_norm = reference::LayerNorm,
     .binary = reference::Binary,
+    .mix = reference::Mix,
     .unary = reference::Unary,
     .swiglu = reference::Swiglu,
     .rope = reference::Rope,

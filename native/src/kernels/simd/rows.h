@@ -95,6 +95,15 @@ void Binary(BinaryOp op, const float* a, const float* b, float* out, int64_t siz
 }
 
 template <class V>
+void Mix(const float* rows, int64_t stride, const float* weights, int64_t count, float* out, int64_t size) {
+  ForEach(size, [=](int64_t i, int64_t n) {
+    V sum = V::Zero();
+    for (int64_t j = 0; j < count; ++j) sum = Fma(Load<V>(rows + j * stride, i, n), V::Set1(weights[j]), sum);
+    Store(sum, out, i, n);
+  });
+}
+
+template <class V>
 void Unary(UnaryOp op, const float* x, float* out, int64_t size, float arg) {
   const auto each = [=](auto f) {
     ForEach(size, [=](int64_t i, int64_t n) { Store(f(Load<V>(x, i, n)), out, i, n); });

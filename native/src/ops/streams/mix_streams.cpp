@@ -16,6 +16,7 @@ namespace {
 class MixStreams : public Operation {
  public:
   static constexpr const char* kOp = "MixStreams";
+  static constexpr int64_t kMostStreams = 16;
 
   explicit MixStreams(bool expands) : expands_(expands) {}
   int NumInputs() const override { return 2 + expands_; }
@@ -44,16 +45,16 @@ class MixStreams : public Operation {
           ctx.kernels.to_f32(ElementAt(in[0], (token * n + j) * hidden + start), in[0].desc.dtype,
                              streams + j * kBlockElements, count);
         if (!expands_) {
-          std::fill_n(sum, count, 0.0f);
-          for (int64_t j = 0; j < n; ++j) Add(streams + j * kBlockElements, weights[j], sum, count);
+          ctx.kernels.mix(streams, kBlockElements, weights, n, sum, count);
           return StoreFloats(ctx.kernels, out[0], token * hidden + start, count, sum);
         }
         ctx.kernels.to_f32(ElementAt(in[2], token * hidden + start), in[2].desc.dtype, step, count);
         const float* matrix = weights + 2 * n;
         for (int64_t k = 0; k < n; ++k) {
-          std::fill_n(sum, count, 0.0f);
-          for (int64_t j = 0; j < n; ++j) Add(streams + j * kBlockElements, matrix[j * n + k], sum, count);
-          Add(step, weights[n + k], sum, count);
+          float own[kMostStreams + 1];
+          for (int64_t j = 0; j < n; ++j) own[j] = matrix[j * n + k];
+          own[n] = weights[n + k];
+          ctx.kernels.mix(streams, kBlockElements, own, n + 1, sum, count);
           StoreFloats(ctx.kernels, out[0], (token * n + k) * hidden + start, count, sum);
         }
       });
@@ -61,10 +62,6 @@ class MixStreams : public Operation {
   }
 
  private:
-  static void Add(const float* x, float weight, float* sum, int64_t count) {
-    for (int64_t i = 0; i < count; ++i) sum[i] += x[i] * weight;
-  }
-
   bool expands_;
 };
 
