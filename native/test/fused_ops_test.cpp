@@ -116,6 +116,51 @@ void ForKernels(F&& f) {
   for (const KernelTable* kernels : kernels::Available()) f(*kernels);
 }
 
+/// The element of a tensor that broadcasts to `shape` at this place of it.
+double ElementAt(Numbers& numbers, const std::vector<int64_t>& shape, int64_t place) {
+  const TensorDesc desc = numbers.tensor().desc;
+  int64_t element = 0, stride = 1;
+  for (int64_t axis = static_cast<int64_t>(shape.size()) - 1; axis >= 0; place /= shape[static_cast<size_t>(axis--)]) {
+    const int64_t own = axis - static_cast<int64_t>(shape.size()) + desc.rank;
+    if (own < 0 || desc.dim(static_cast<int>(own)) == 1) continue;
+    element += place % shape[static_cast<size_t>(axis)] * stride;
+    stride *= desc.dim(static_cast<int>(own));
+  }
+  return static_cast<double>(numbers.Floats()[static_cast<size_t>(element)]);
+}
+
+void ProductsAreAddedByDefinition() {
+  ForKernels([](const KernelTable& kernels) {
+    for (DType dtype : kFloats) {
+      const std::vector<int64_t> shape = {3, 2, 5, 21};
+      for (bool repeats : {false, true}) {
+        Numbers x(dtype, {3, 2, 5, 21}, 1), rows(dtype, {2, 5, 21}, 2), column(dtype, {3, 2, 5, 1}, 3), z(dtype, {5, 1}, 4);
+        Numbers& y = repeats ? column : rows;
+        std::vector<double> added, sums(3 * 5 * 21, 0);
+        for (int64_t i = 0; i < 3 * 2 * 5 * 21; ++i) {
+          const double product = ElementAt(x, shape, i) * ElementAt(y, shape, i);
+          added.push_back(product + ElementAt(z, shape, i));
+          sums[static_cast<size_t>(i / (2 * 5 * 21) * 5 * 21 + i % (5 * 21))] += product;
+        }
+        const auto check = [&](const std::vector<Tensor>& in, const char* follow, const std::vector<double>& expected) {
+          for (int threads : {1, 2}) {
+            const Value found = Run("FusedMultiply", {{"follow", follow}}, in, kernels, threads)[0];
+            CHECK(Distance(found.Numbers(), expected) <= Tolerance(dtype));
+          }
+        };
+        check({x.tensor(), y.tensor(), z.tensor()}, "add", added);
+        check({y.tensor(), x.tensor(), z.tensor()}, "add", added);
+        check({x.tensor(), y.tensor()}, "sum", sums);
+        check({y.tensor(), x.tensor()}, "sum", sums);
+      }
+    }
+    Value counts(DType::kI32, {2, 2}, {1, 2, 3, 4}), two(DType::kI32, {1}, {2});
+    const std::vector<Tensor> in = {counts.tensor(), two.tensor(), counts.tensor()};
+    CHECK(Run("FusedMultiply", {{"follow", "add"}}, in, kernels, 1)[0].Numbers() == std::vector<double>({3, 6, 9, 12}));
+  });
+  CHECK(Has(ErrorOf([] { CreateOperation("FusedMultiply", {}); }), {"NATIVE_PARAM_INVALID", "follow"}));
+}
+
 void NormalisedRowsAreThoseOfTheNorms() {
   // Fewer and more rows than each thread normalises for itself; k is no multiple of a tile.
   ForKernels([](const KernelTable& kernels) {
@@ -569,6 +614,7 @@ void QkvRopeCacheRefusesWhatDoesNotFit() {
 
 int main() {
   using namespace atb::test;
+  RUN(ProductsAreAddedByDefinition);
   RUN(NormalisedRowsAreThoseOfTheNorms);
   RUN(NormsAddTheResidualBeforeTheyRound);
   RUN(ActivationsAreThoseOfTheOperation);

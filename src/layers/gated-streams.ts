@@ -108,8 +108,9 @@ export class GatedStreams extends Module {
     const { name, config } = this;
     const normed = this.norm.buildGraph(graph, input);
     const gates = addSigmoids(graph, addNarrowMLP(graph, name, this, normed), `${name}_gates`);
-    const gated = addPair(graph, 'ELEWISE_MUL', normed, gates, `${name}_gated`);
-    const sums = addSums(graph, asStreams(graph, gated, config), 1, `${name}_sums`);
+    const apart = [normed, gates].map((rows) => asStreams(graph, rows, config)) as [string, string];
+    const gated = addPair(graph, 'ELEWISE_MUL', ...apart, `${name}_gated`);
+    const sums = addSums(graph, gated, 1, `${name}_sums`);
     return addScaled(graph, sums, 1 / config.streams, `${name}_mean`);
   }
 

@@ -187,6 +187,12 @@ describe('shape inference', () => {
     expect(() => infer('FusedLinear', { weightBits: 8 }, ...quantized.slice(0, 3))).to.throw(
       /inner size must be 64, found 32/,
     );
+    const products = [bf16(5, 2, 8), bf16(5, 2, 1), bf16(5, 1, 8)];
+    expect(infer('FusedMultiply', { follow: 'add' }, ...products)).to.deep.equal(['bf16[5,2,8]']);
+    expect(infer('FusedMultiply', { follow: 'sum' }, ...products.slice(0, 2))).to.deep.equal(['bf16[5,8]']);
+    expect(() => infer('FusedMultiply', { follow: 'sum' }, bf16(5, 8), bf16(5, 8))).to.throw(
+      /\[5,8\] has fewer than three axes/,
+    );
     const unrotated = [bf16(5, 64), cache, cache, of('i32', 5)];
     const qkv = [...unrotated, bf16(5, 8), bf16(5, 8)];
     const out = ['bf16[5,32]', 'bf16[3,16,2,8]', 'bf16[3,16,2,8]'];

@@ -16,7 +16,7 @@ const altup = (attention: string, gates: string, scaled = ' Elewise'): string =>
   [
     'Slice Elewise Linear Linear Elewise Slice RmsNorm Linear Linear RmsNorm Linear',
     `${attention} ReshapeAndCache Linear RmsNorm Elewise Elewise${gates} Linear RmsNorm Elewise Linear`,
-    `Elewise Elewise Elewise Elewise Slice${scaled} Elewise Linear RmsNorm Slice Elewise Slice Concat`,
+    `Elewise Elewise FusedMultiply Slice${scaled} Elewise Linear RmsNorm Slice Elewise Slice Concat`,
   ].join(' ');
 const VALUE_NORMED = 'Split RmsNorm RmsNorm Rope RmsNorm';
 const SPARSE_GATES =
@@ -40,8 +40,8 @@ const GATED_SPARSE = `${GATED_NORM} Linear Split RmsNorm Concat Linear Split Rms
 /** The same between streams of hidden states, with a gate; behind it what is left of an MLP or of experts. */
 function streamed(attention: string, mlp: string): string {
   const gates =
-    'RmsNorm Elewise Linear Elewise Elewise Elewise Sigmoid Elewise Elewise Slice Elewise Reduce Slice Elewise';
-  return `${gates} ${attention} Linear Activation Elewise Linear Elewise Elewise ${gates} ${mlp} Elewise Elewise`;
+    'RmsNorm Elewise Linear Elewise Elewise Elewise Sigmoid Elewise Elewise Slice FusedMultiply Slice Elewise';
+  return `${gates} ${attention} Linear Activation Elewise Linear FusedMultiply ${gates} ${mlp} FusedMultiply`;
 }
 /** Of layers without an indexer. */
 const SHARED_SPARSE =
@@ -91,7 +91,7 @@ const GATED_LATENT =
 
 /** A layer of gated streams, of which attention, and experts behind it, read a mean, and take. */
 function ofStreams(attention: string, weights: 'VectorNorm Elewise ' | ''): string {
-  const read = 'RmsNorm Elewise Linear Sigmoid Elewise Reduce Elewise';
+  const read = 'RmsNorm Elewise Linear Sigmoid FusedMultiply Elewise';
   const taken = 'Linear Sigmoid Elewise Elewise Elewise';
   const experts = `Elewise Linear Softmax Sort ${weights}FusedExperts Linear Linear Sigmoid Elewise Elewise`;
   return `${read} Linear Linear ${attention} Linear ${taken} ${read} ${experts} ${taken}`;

@@ -386,6 +386,40 @@ describe('the passes that add to products', () => {
     expect(typeOf(named(spec, 'dense') as NodeSpec)).to.equal('Linear');
   });
 
+  it('add products of streams as they are made, of which nobody else reads one', () => {
+    const node = (
+      name: string,
+      type: 'Elewise' | 'Reduce',
+      param: object,
+      ...inputs: string[]
+    ): NodeSpec => ({
+      name,
+      op: { type, param } as NodeSpec['op'],
+      inputs,
+      outputs: [name],
+    });
+    const streams = (...rest: readonly NodeSpec[]): GraphSpec => ({
+      name: 'streams',
+      inputs: ['streams', 'gates', 'other'],
+      outputs: ['out'],
+      views: { column: { source: 'gates', shape: [{ axes: [0] }, { axes: [1] }, 1] } },
+      nodes: [node('gated', 'Elewise', { elewiseType: 'ELEWISE_MUL' }, 'streams', 'column'), ...rest],
+    });
+    const sumOver = (...axis: number[]) => node('out', 'Reduce', { reduceType: 'REDUCE_SUM', axis }, 'gated');
+    const added = node('out', 'Elewise', { elewiseType: 'ELEWISE_ADD' }, 'other', 'gated');
+    const fused = (spec: GraphSpec) => applyPasses(spec, ['fused-multiply']).nodes;
+    const [sum] = fused(streams(sumOver(1)));
+    expect(sum).to.deep.include({ inputs: ['streams', 'column'], outputs: ['out'] });
+    expect([sum && typeOf(sum), paramOf(sum)]).to.deep.equal(['FusedMultiply', { follow: 'sum' }]);
+    const [add] = fused(streams(added));
+    expect(add).to.deep.include({ inputs: ['streams', 'column', 'other'], outputs: ['out'] });
+    expect(paramOf(add)).to.deep.equal({ follow: 'add' });
+    const seen = { ...streams(added), outputs: ['out', 'gated'] };
+    const flat = { ...streams(added), views: {}, inputs: ['streams', 'column', 'other'] };
+    for (const spec of [streams(sumOver(2)), streams(sumOver(0, 1)), seen, flat])
+      expect(applyPasses(spec, ['fused-multiply'])).to.deep.equal(spec);
+  });
+
   it('keep logits in f32, and nothing else', async () => {
     for (const passes of [['logits-f32'], NAMES]) {
       const spec = await run('llama', DECODE, passes);

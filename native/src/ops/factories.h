@@ -18,6 +18,7 @@ std::unique_ptr<Operation> CreateElewise(const ParamObject& param);
 std::unique_ptr<Operation> CreateFill(const ParamObject& param);
 std::unique_ptr<Operation> CreateFusedExperts(const ParamObject& param);
 std::unique_ptr<Operation> CreateFusedLinear(const ParamObject& param);
+std::unique_ptr<Operation> CreateFusedMultiply(const ParamObject& param);
 std::unique_ptr<Operation> CreateGatedDeltaRule(const ParamObject& param);
 std::unique_ptr<Operation> CreateGather(const ParamObject& param);
 std::unique_ptr<Operation> CreateGatherDequant(const ParamObject& param);

@@ -25,6 +25,7 @@ constexpr Entry kOperations[] = {
     {"Fill", CreateFill},
     {"FusedExperts", CreateFusedExperts},
     {"FusedLinear", CreateFusedLinear},
+    {"FusedMultiply", CreateFusedMultiply},
     {"GatedDeltaRule", CreateGatedDeltaRule},
     {"Gather", CreateGather},
     {"GatherDequant", CreateGatherDequant},

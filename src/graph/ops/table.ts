@@ -11,6 +11,7 @@ import { elewise } from './elewise.js';
 import { fill } from './fill.js';
 import { fusedExperts } from './fused-experts.js';
 import { fusedLinear } from './fused-linear.js';
+import { fusedMultiply } from './fused-multiply.js';
 import { gatedDeltaRule } from './gated-delta-rule.js';
 import { gather } from './gather.js';
 import { gatherDequant } from './gather-dequant.js';
@@ -100,6 +101,7 @@ export const EXTENSION_OPS = [
   compressedAttention,
   fusedExperts,
   fusedLinear,
+  fusedMultiply,
   gatedDeltaRule,
   gatherDequant,
   hyperWeights,

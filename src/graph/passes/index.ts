@@ -6,6 +6,7 @@ import { attentionFromCache } from './attention-from-cache.js';
 import { dynamicQuant } from './dynamic-quant.js';
 import { exactGroups } from './exact-groups.js';
 import { fuseExperts } from './fused-experts.js';
+import { fusedMultiply } from './fused-multiply.js';
 import { gatherFirst } from './gather-first.js';
 import { headProducts } from './head-products.js';
 import { implicitMasks } from './implicit-masks.js';
@@ -30,6 +31,7 @@ export const PASSES: readonly GraphPass[] = [
   activationEpilogue,
   residualEpilogue,
   normLinear,
+  fusedMultiply,
   logitsF32,
 ];
 
