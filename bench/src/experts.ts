@@ -2,10 +2,11 @@ import { loadModels } from '../../dist/src/models/get-model.js';
 import type { MachineLimits } from '../../dist/src/native/index.js';
 import { type CheckpointTensor, numel, writeHuggingFace } from './checkpoints.js';
 import { type EngineProcess, newOurs } from './driver.js';
-import { type Config, isRouted, type SuiteSettings, tensorsOf } from './families.js';
+import { isRouted, type SuiteSettings, tensorsOf } from './families.js';
 import { type GgufModel, type GgufTensor, writeGgufFile } from './gguf.js';
 import type { PoolFormat } from './random-pool.js';
 import { median, type Row, Sample } from './results.js';
+import type { Config } from './widths.js';
 
 const EXPERTS = 128;
 const CHOSEN = 8;

@@ -11,9 +11,7 @@ import type { Peer } from './peers.js';
 import type { RandomPool } from './random-pool.js';
 import { median, type Row, Sample } from './results.js';
 import { type ModelShape, SHAPES } from './shapes.js';
-import { POSITIONS, widened } from './widths.js';
-
-export type Config = Readonly<Record<string, unknown>> & { readonly model_type: string };
+import { type Config, POSITIONS, widened } from './widths.js';
 
 export interface SuiteSettings {
   readonly threads: number;

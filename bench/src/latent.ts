@@ -2,8 +2,9 @@ import { loadModels } from '../../dist/src/models/get-model.js';
 import { writeHuggingFace } from './checkpoints.js';
 import { newOurs } from './driver.js';
 import { bytesRead } from './experts.js';
-import { type Config, type SuiteSettings, tensorsOf } from './families.js';
+import { type SuiteSettings, tensorsOf } from './families.js';
 import { median, type Row, Sample } from './results.js';
+import type { Config } from './widths.js';
 
 /** Tokens in the cache where decode is measured. */
 const DEPTH = 4096;

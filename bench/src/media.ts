@@ -6,8 +6,9 @@ import sharp from 'sharp';
 import { loadModels } from '../../dist/src/models/get-model.js';
 import { type CheckpointTensor, writeHuggingFace } from './checkpoints.js';
 import { newOurs, type PictureTimes } from './driver.js';
-import { type Config, type SuiteSettings, tensorsOf } from './families.js';
+import { type SuiteSettings, tensorsOf } from './families.js';
 import { median, type Row, Sample } from './results.js';
+import type { Config } from './widths.js';
 
 const SIDE = 1024;
 const FORMATS = ['bf16', 'w8a8_dynamic'] as const;

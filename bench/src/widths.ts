@@ -1,5 +1,6 @@
-import type { Config } from './families.js';
 import { type ModelShape, SHAPES } from './shapes.js';
+
+export type Config = Readonly<Record<string, unknown>> & { readonly model_type: string };
 
 const L1 = SHAPES.l1 as ModelShape;
 /** Of the longest sequence that is measured. */
