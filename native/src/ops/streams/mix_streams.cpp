@@ -16,7 +16,6 @@ namespace {
 class MixStreams : public Operation {
  public:
   static constexpr const char* kOp = "MixStreams";
-  static constexpr int64_t kMostStreams = 16;
 
   explicit MixStreams(bool expands) : expands_(expands) {}
   int NumInputs() const override { return 2 + expands_; }
