@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { z } from 'zod';
 import { AtbError } from '../../src/errors.js';
 import { compileGuide } from '../../src/guided/index.js';
 import type { NativeEngine } from '../../src/native/index.js';
@@ -94,6 +95,21 @@ describe('guides by JSON schemas', () => {
     expect(allows('{"a": [1, 2]}')).to.equal(true);
     expect(allows(`{"a":${' '.repeat(30)}[]}`)).to.equal(false);
     expect(allows(`{"a":${'\n'.repeat(30)}[]}`)).to.equal(false);
+  });
+
+  it('keep records of listed names, as zod writes those of an enum', async () => {
+    const names = z.enum(['a', 'b', 'c']);
+    const whole = await judge(engine, { jsonSchema: z.toJSONSchema(z.record(names, z.int32())) });
+    expect(whole('{"a":1,"b":2,"c":3}')).to.equal(true);
+    for (const text of ['{"a":1,"b":2}', '{"a":1,"b":2,"c":3,"d":4}', '{"a":1,"b":2,"c":3,"a":4}'])
+      expect(whole(text), text).to.equal(false);
+    const listed = { propertyNames: { enum: ['a', 'b'] }, properties: { a: { type: 'null' } } };
+    const partly = await judge(engine, { jsonSchema: { type: 'object', ...listed } });
+    for (const text of ['{}', '{"a":null}', '{"a":null,"b":1}', '{"b":1}'])
+      expect(partly(text)).to.equal(true);
+    for (const text of ['{"a":1}', '{"c":1}']) expect(partly(text), text).to.equal(false);
+    const other = { type: 'object', propertyNames: { enum: ['b'] }, properties: { a: {} } };
+    expect(() => compileGuide({ jsonSchema: other })).to.throw(AtbError, /propertyNames/);
   });
 
   it('refuse by name and place what a grammar cannot keep', () => {

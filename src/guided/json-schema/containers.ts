@@ -82,7 +82,7 @@ function furtherMember(
       propertyNames === undefined
         ? otherKey(names)
         : keyExpression(propertyNames, names, place.at('propertyNames'));
-    options.push(member(key, value, writer));
+    if (key !== undefined) options.push(member(key, value, writer));
   }
   return options.length === 0 ? undefined : writer.named(choice(...options));
 }
@@ -101,14 +101,20 @@ function findMatch(pattern: string, names: readonly string[], place: Place): str
   }
 }
 
-function keyExpression(schema: unknown, names: readonly string[], place: Place): Expression {
+/** Keys beside `names`; undefined when all that there may be are among these. */
+function keyExpression(schema: unknown, names: readonly string[], place: Place): Expression | undefined {
   const keys = place.schema(schema);
-  if (typeof keys === 'boolean' || names.length > 0) return place.refuse('propertyNames beside properties');
+  if (typeof keys === 'boolean') return place.refuse('propertyNames that is true or false');
   const unknown = Object.keys(keys).find((keyword) => !KEY_KEYWORDS.includes(keyword));
   if (unknown !== undefined) return place.refuse(`${unknown} in propertyNames`);
-  if (keys.enum === undefined && keys.const === undefined) return stringExpression(keys, place);
+  const isListed = keys.enum !== undefined || keys.const !== undefined;
   const listed = keys.enum === undefined ? [keys.const] : place.strings(keys, 'enum');
-  return choice(...listed.map((name) => text(JSON.stringify(name))));
+  // Zod's records of an enum require each of its names.
+  if (names.length > 0 && !(isListed && names.every((name) => listed.includes(name))))
+    return place.refuse('propertyNames beside properties that it does not list');
+  if (!isListed) return stringExpression(keys, place);
+  const others = listed.filter((name) => !names.some((known) => known === name));
+  return others.length === 0 ? undefined : choice(...others.map((name) => text(JSON.stringify(name))));
 }
 
 /** How many further members there are, from minProperties and maxProperties. */
