@@ -1,9 +1,10 @@
-import { writeFile } from 'node:fs/promises';
+import { open, rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { AtbError, refuseRequest } from '../errors.js';
 import { makeFolder } from '../make-folder.js';
 import { loadModels } from '../models/get-model.js';
 import { familyOf, getRouter, knownModelTypes } from '../router/index.js';
+import { writing } from '../weights/durable-output.js';
 import type { Command } from './command.js';
 import { declareFlags, optionsOf } from './command-line.js';
 
@@ -16,7 +17,7 @@ export interface NewModelArguments {
 
 /**
  * Writes a model directory that runs: another name for a known family, with the classes in which the difference goes.
- * Returns the file. Throws REQUEST_INVALID for a name or a directory that cannot be, ROUTER_UNKNOWN_MODEL.
+ * Returns the file. Throws REQUEST_INVALID for a name or a directory that cannot be, OUTPUT_UNWRITABLE, ROUTER_UNKNOWN_MODEL.
  */
 export async function writeNewModel({ directory, like: given }: NewModelArguments): Promise<string> {
   const folder = resolve(directory);
@@ -30,13 +31,30 @@ export async function writeNewModel({ directory, like: given }: NewModelArgument
   const { name: modelClass } = new (getRouter(like))('', { model_type: like }).modelClass;
   const file = join(folder, 'index.mjs');
   try {
-    await makeFolder(folder);
-    await writeFile(file, sourceOf(modelType, like, modelClass), { flag: 'wx' });
-  } catch (cause) {
-    const expected = 'a folder that can be written and has no index.mjs yet';
+    await writing('DIRECTORY', file, async () => {
+      await makeFolder(folder);
+      await writeWhole(file, sourceOf(modelType, like, modelClass));
+    });
+  } catch (error) {
+    const { cause } = error as { cause?: NodeJS.ErrnoException };
+    if (cause?.code !== 'EEXIST' || cause.path !== file) throw error;
+    const expected = 'a folder that has no index.mjs yet';
     throw new AtbError('REQUEST_INVALID', { field: 'DIRECTORY', expected, found: folder }, { cause });
   }
   return file;
+}
+
+/** A new file with all of a text, or none: what a full disk cuts off goes again. */
+async function writeWhole(file: string, text: string): Promise<void> {
+  const handle = await open(file, 'wx');
+  try {
+    await handle.writeFile(text);
+  } catch (error) {
+    await rm(file, { force: true });
+    throw error;
+  } finally {
+    await handle.close();
+  }
 }
 
 const camel = (name: string): string =>

@@ -75,6 +75,7 @@ describe('atb-models new', () => {
     expect(await message(make('bar', 'lama'))).to.match(/no router for model_type "lama"; nearest: llama/);
     await make('bar', 'code_llama');
     expect(await message(make('bar'))).to.match(/has no index.mjs yet/);
+    expect(await message(make('bar/index.mjs/foo'))).to.match(/^OUTPUT_UNWRITABLE: DIRECTORY/);
   });
 
   it('names the line of a syntax error, and what TypeScript needs', async () => {
