@@ -97,7 +97,7 @@ def rotary_rows(recipe, positions, lengths):
 def sinusoids(recipe, positions):
     """A vector of each position: sines, then cosines."""
     half = recipe["hiddenSize"] // 2
-    frequencies = torch.exp(torch.arange(half).float() * -(math.log(10000) / (half - 1)))
+    frequencies = torch.exp(torch.arange(half).float() * -(math.log(10000) / recipe.get("steps", half - 1)))
     rows = torch.arange(positions) + recipe["firstRow"]
     angles = rows.float().reshape(-1, 1) * frequencies
     table = torch.cat([angles.sin(), angles.cos()], dim=1)

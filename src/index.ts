@@ -9,7 +9,7 @@ export {
   answerReader,
 } from './answers/answer-reader.js';
 export * from './common-op-builders/index.js';
-export type { DType, FloatDType, Tensor } from './dtype.js';
+export { type DType, type FloatDType, type Tensor, toDType } from './dtype.js';
 export type { BeamOutput, BeamSearchOptions } from './engine/beam-search.js';
 export { ChatSession } from './engine/chat-session.js';
 export type { Completion, CompletionOptions } from './engine/completion.js';

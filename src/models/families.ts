@@ -20,6 +20,7 @@ export * from './cohere/index.js';
 export * from './cohere2/index.js';
 export * from './cohere2_moe/index.js';
 export * from './cohere2_vision/index.js';
+export * from './ctrl/index.js';
 export * from './cwm/index.js';
 export * from './data2vec_text/index.js';
 export * from './dbrx/index.js';

@@ -100,12 +100,14 @@ export type InputRecipe =
       readonly length: number;
       readonly first: number;
     }
-  /** Row p: sin, then cos of (p + firstRow) times each of hiddenSize / 2 frequencies from 1 to 1 / 10000; zeros in zeroRow. */
+  /** Row p: sin, then cos of (p + firstRow) times each of hiddenSize / 2 frequencies from 1 on; zeros in zeroRow. */
   | {
       readonly made: 'sinusoids';
       readonly hiddenSize: number;
       readonly firstRow: number;
       readonly zeroRow?: number | undefined;
+      /** From a frequency of 1 to 1 / 10000; hiddenSize / 2 - 1 when absent. */
+      readonly steps?: number | undefined;
     }
   | ({
       readonly made: 'rotary';

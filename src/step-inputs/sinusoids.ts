@@ -11,11 +11,14 @@ export interface SinusoidTable {
   readonly firstRow: number;
   /** A row of that table which holds zeros; none when absent. */
   readonly zeroRow?: number | undefined;
+  /** Frequencies from 1 to 1 / 10000; hidden / 2 - 1 when absent, so that the last one is that. */
+  readonly steps?: number | undefined;
 }
 
 /**
  * `position_table` [positions, hidden] in the model's dtype: in row p - firstRow sin(p f) for each of hidden / 2 frequencies f
  * from 1 down to 1 / 10000, then cos(p f); as tensor2tensor has it (transformers 5.24, `XGLMSinusoidalPositionalEmbedding`).
+ * With `steps` of hidden / 2 the next frequency would be 1 / 10000, as in CTRL (`positional_encoding`).
  */
 export const sinusoids = (table: SinusoidTable): StepInput => ({
   names: [SINUSOIDS],
@@ -41,9 +44,9 @@ export const encoderSinusoids = (rows: number, hiddenSize: number): StepInput =>
 });
 
 /** [positions, hidden] */
-function rowsOf(positions: number, { hiddenSize, firstRow, zeroRow }: SinusoidTable): Float32Array {
+function rowsOf(positions: number, { hiddenSize, firstRow, zeroRow, steps }: SinusoidTable): Float32Array {
   const half = hiddenSize / 2;
-  const step = Math.fround(-Math.log(10_000) / (half - 1));
+  const step = Math.fround(-Math.log(10_000) / (steps ?? half - 1));
   const values = new Float32Array(positions * hiddenSize);
   for (let position = 0; position < positions; position++) {
     const row = position + firstRow;

@@ -54,6 +54,8 @@ const CLASSES: Readonly<Record<string, Dict>> = {
     bos_token_id: 50_256, eos_token_id: 50_256, tie_word_embeddings: false },
   gpt_neo: { model_type: 'gpt_neo', vocab_size: 50_257, max_position_embeddings: 2048, hidden_size: 2048, num_layers: 24, attention_types: [[['global', 'local'], 12]], num_heads: 16, window_size: 256,
     activation_function: 'gelu_new', layer_norm_epsilon: 1e-5, bos_token_id: 50_256, eos_token_id: 50_256, tie_word_embeddings: true },
+  ctrl: { model_type: 'ctrl', vocab_size: 246_534, n_positions: 256, n_embd: 1280, dff: 8192, n_layer: 48, n_head: 16, resid_pdrop: 0.1, embd_pdrop: 0.1, layer_norm_epsilon: 1e-6,
+    initializer_range: 0.02, use_cache: true, tie_word_embeddings: true },
   'openai-gpt': { model_type: 'openai-gpt', vocab_size: 40_478, n_positions: 512, n_embd: 768, n_layer: 12, n_head: 12, afn: 'gelu', layer_norm_epsilon: 1e-5 },
   biogpt: { model_type: 'biogpt', vocab_size: 42_384, hidden_size: 1024, num_hidden_layers: 24, num_attention_heads: 16, intermediate_size: 4096, hidden_act: 'gelu', max_position_embeddings: 1024,
     layer_norm_eps: 1e-12, scale_embedding: true, pad_token_id: 1, bos_token_id: 0, eos_token_id: 2 },

@@ -37,7 +37,10 @@ def mlp(module, limit):
 def put_limits(model, raw):
     """The same model, with the limits of this config.json."""
     for key, part, forward in ((EXPERTS, "experts", experts), (SHARED, "shared_experts", mlp)):
-        for layer, limit in zip(model.model.layers, raw.get(key) or []):
+        limits = raw.get(key)
+        if not limits:
+            continue  # Other classes may have no `model`.
+        for layer, limit in zip(model.model.layers, limits):
             module = getattr(layer.mlp, part, None)
             if limit and module is not None:
                 module.forward = forward(module, limit)

@@ -39,7 +39,7 @@ SPELLINGS = {
     "max_position_embeddings": ["n_positions", "n_ctx", "seq_length", "max_sequence_length"],
     "sliding_window": ["sliding_window_size"],
 }
-MLP_SIZES = ["intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size", "moe_intermediate_size",
+MLP_SIZES = ["intermediate_size", "n_inner", "ffn_dim", "dff", "ffn_hidden_size", "moe_intermediate_size",
              "shared_expert_intermediate_size", "shared_intermediate_size", "intermediate_size_mlp"]
 EXPERT_COUNTS = ["num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts"]
 CHOSEN_COUNTS = ["num_experts_per_tok", "moe_topk", "moe_k", "num_experts_per_token"]
