@@ -1,5 +1,6 @@
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { CHECKS, checkOptions, type OptionChecks } from '../runner/options.js';
 import { Clients, guardAccess } from './access.js';
 import { Admission } from './admission.js';
 import { anthropicError, countTokens, createMessage } from './anthropic/messages.js';
@@ -33,20 +34,31 @@ export interface ServerOptions {
   /** At least one; requests that name none get the first that does what they ask for. */
   readonly models: readonly Served[];
   /** Keys that let a client in; none: everybody on this machine. */
-  readonly apiKeys?: readonly string[];
+  readonly apiKeys?: readonly string[] | undefined;
   /** Answers that wait while as many as fit run, beyond which requests are refused; a batch more when absent. */
-  readonly maxWaiting?: number;
+  readonly maxWaiting?: number | undefined;
   /** Bytes of a body; 4 MiB when absent. */
-  readonly maxBodyBytes?: number;
+  readonly maxBodyBytes?: number | undefined;
   /** Milliseconds that a request may take; ten minutes when absent. */
-  readonly requestTimeoutMs?: number;
+  readonly requestTimeoutMs?: number | undefined;
   /** Origins whose pages may ask in a browser, as `https://chat.example.org`, or `*`; none when absent. */
-  readonly allowedOrigins?: readonly string[];
+  readonly allowedOrigins?: readonly string[] | undefined;
   /** Serve the page to chat at `/`; true when absent. */
-  readonly hasPage?: boolean;
+  readonly hasPage?: boolean | undefined;
   /** Pino's level of the log on standard error; nothing is logged when absent. Prompts and answers never are. */
-  readonly logLevel?: string;
+  readonly logLevel?: string | undefined;
 }
+
+const SERVER_OPTIONS: OptionChecks<ServerOptions> = {
+  models: { required: true, expected: CHECKS.list.expected },
+  apiKeys: CHECKS.texts,
+  maxWaiting: CHECKS.integer,
+  maxBodyBytes: CHECKS.count,
+  requestTimeoutMs: CHECKS.positive,
+  allowedOrigins: CHECKS.texts,
+  hasPage: CHECKS.flag,
+  logLevel: CHECKS.text,
+};
 
 export interface Server {
   readonly app: FastifyInstance;
@@ -75,8 +87,12 @@ type Answer = (
   reply: FastifyReply,
 ) => Promise<object | undefined>;
 
-/** OpenAI's API for models that are ready. Whoever made the models disposes them, after `close`. */
+/**
+ * OpenAI's API for models that are ready. Whoever made the models disposes them, after `close`.
+ * @throws REQUEST_INVALID, OPTION_UNKNOWN: a mistyped `apiKeys` would let everybody in
+ */
 export function createServer(options: ServerOptions): Server {
+  checkOptions(options, SERVER_OPTIONS, 'ServerOptions');
   const { models, apiKeys = [], maxBodyBytes = DEFAULT_BODY_BYTES, logLevel } = options;
   const batch = models.reduce((sum, model) => sum + roomOf(model), 0);
   const admission = new Admission(batch + (options.maxWaiting ?? batch));

@@ -72,7 +72,8 @@ export function httpErrorOf(thrown: unknown): HttpError {
     if (code === 'REQUEST_INVALID') {
       const { detail } = thrown as AtbError<'REQUEST_INVALID'>;
       const field = fieldOf(detail.field);
-      return invalidRequest(new AtbError('REQUEST_INVALID', { ...detail, field }).message, field);
+      const { message } = new AtbError('REQUEST_INVALID', { ...detail, field });
+      return invalidRequest(message, field.replace(/^the key of /, ''));
     }
     if (Object.hasOwn(OF_REQUESTS, code))
       return invalidRequest(withoutFolders(thrown), null, OF_REQUESTS[code] ?? null);

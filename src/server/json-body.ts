@@ -6,7 +6,7 @@ import { HttpError, invalidRequest } from './http-error.js';
 /** Tools and schemas nest a dozen levels; deeper ones only take time. */
 const MAX_DEPTH = 128;
 
-/** Reads bodies as JSON, whatever their media type says of charsets: bounded in depth, without keys that harm. */
+/** Reads bodies as JSON, which is UTF-8 whatever their media type says of charsets: bounded in depth, without keys that harm. */
 export function acceptJson(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (request, _, done) => {
@@ -18,12 +18,13 @@ export function acceptJson(app: FastifyInstance): void {
   const parse = app.getDefaultJsonParser('error', 'error');
   app.addContentTypeParser(
     /^application\/(?:[\w.+-]+\+)?json\b/i,
-    { parseAs: 'string' },
+    { parseAs: 'buffer' },
     (request, body, done) => {
-      const text = String(body).replace(/^\uFEFF/, '');
       const { 'content-encoding': encoding } = request.headers;
       if (encoding !== undefined && encoding !== 'identity')
         return done(new HttpError(415, 'bodies must not be compressed', 'invalid_request_error'));
+      const text = textOf(body as Buffer);
+      if (text === undefined) return done(invalidRequest('the body is no text in UTF-8'));
       if (depthOf(text) > MAX_DEPTH)
         return done(invalidRequest(`the body is nested more than ${MAX_DEPTH} levels deep`));
       const { spelt, restored } = spellNumbers(text);
@@ -40,6 +41,15 @@ export function acceptJson(app: FastifyInstance): void {
       });
     },
   );
+}
+
+/** Without a byte order mark; undefined: some of its bytes are no UTF-8, and would be read as other letters. */
+function textOf(body: Buffer): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(body);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Whether a text is JSON. */

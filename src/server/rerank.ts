@@ -4,6 +4,7 @@ import { encoding } from './encoding.js';
 import { newId, type ServerContext } from './openai/answers.js';
 import { readBody } from './openai/fields.js';
 import type { ServedReranker } from './served-model.js';
+import { refuseUnbuilt, UNBUILT } from './unbuilt.js';
 
 /** As many as Cohere takes. */
 const MAX_DOCUMENTS = 1000;
@@ -31,6 +32,7 @@ export async function rerank(
   reply: FastifyReply,
 ): Promise<object> {
   const { query, top_n: topN, return_documents: returns, instruction, ...body } = readBody(rerankBody, given);
+  refuseUnbuilt(given, UNBUILT.rerank);
   const documents = body.documents.map((document) =>
     typeof document === 'string' ? document : document.text,
   );

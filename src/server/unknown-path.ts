@@ -16,6 +16,10 @@ export function refuseUnknownPaths(app: FastifyInstance): void {
   app.addHook('onRequest', async (request) => {
     if (request.is404) throw refusal(request, methods);
   });
+  // Of files that a path with a star has not.
+  app.setNotFoundHandler((request) => {
+    throw refusal(request, methods);
+  });
 }
 
 function refusal(

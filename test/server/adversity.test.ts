@@ -1,4 +1,6 @@
 import { expect } from 'chai';
+import { AtbError } from '../../src/errors.js';
+import { createServer } from '../../src/server/index.js';
 import { rawRequest } from './raw-request.js';
 import { type Served, serveTiny } from './served.js';
 
@@ -12,7 +14,11 @@ describe('the server under adversity', function () {
   });
   after(() => served.stop());
 
-  const post = (body: string, headers: Record<string, string> = {}, path = '/v1/chat/completions') =>
+  const post = (
+    body: string | Uint8Array<ArrayBuffer>,
+    headers: Record<string, string> = {},
+    path = '/v1/chat/completions',
+  ) =>
     fetch(served.address + path, {
       method: 'POST',
       headers: { 'content-type': 'application/json', ...headers },
@@ -29,6 +35,9 @@ describe('the server under adversity', function () {
     for (const body of ['', '{', 'null', '[]', '1', '{"a":1}{', `\uFEFF{"messages":}`, '{"messages":1e999}'])
       expect(await statusOf(body), body).to.equal(400);
     expect(await statusOf(`\uFEFF${JSON.stringify(chat())}`)).to.equal(200);
+    // Bytes of Latin-1, which would be read as other letters.
+    const latin = Buffer.from(JSON.stringify(chat({ user: '\u00e9' })), 'latin1');
+    expect((await post(Uint8Array.from(latin))).status).to.equal(400);
     expect(await statusOf(`{"messages":${'['.repeat(5000)}${']'.repeat(5000)}}`)).to.equal(400);
     for (const key of ['__proto__', 'constructor":{"prototype']) {
       const answer = await post(`{"${key}":{"polluted":1}${key.includes('{') ? '}' : ''},"messages":[]}`);
@@ -74,6 +83,41 @@ describe('the server under adversity', function () {
         `${field}: ${JSON.stringify(value).slice(0, 60)}: ${body.error?.message}`,
       ).to.equal(400);
     }
+  });
+
+  it('refuses by name what other servers would make another answer of, unless it asks for nothing', async () => {
+    const refused: Readonly<Record<string, unknown>> = {
+      ...{ audio: { voice: 'a', format: 'mp3' }, modalities: ['text', 'audio'], web_search_options: {} },
+      ...{ prompt_embeds: 'AA==', thinking_token_budget: 5, return_token_ids: true, bad_words: ['a'] },
+      ...{ grammar: 'root ::= "a"', json_schema: {}, chat_template: '{{ 1 }}', truncate_prompt_tokens: 3 },
+    };
+    for (const [field, value] of Object.entries(refused)) {
+      const answer = await post(JSON.stringify(chat({ [field]: value })));
+      const { error } = (await answer.json()) as { error: { param: string } };
+      expect([answer.status, error.param]).to.deep.equal([400, field]);
+    }
+    const nothing = { audio: null, modalities: ['text'], bad_words: [], truncate_prompt_tokens: -1 };
+    const hints = {
+      store: true,
+      service_tier: 'flex',
+      verbosity: 'low',
+      prompt_cache_key: 'a',
+      metadata: {},
+    };
+    expect(await statusOf(chat({ ...nothing, ...hints }))).to.equal(200);
+    const message = { messages: [{ role: 'user', content: 'a' }], max_tokens: 1 };
+    const servers = { ...message, mcp_servers: [{ type: 'url', url: 'https://example.com', name: 'a' }] };
+    const answer = await fetch(`${served.address}/v1/messages`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(servers),
+    });
+    expect([answer.status, await answer.text()].join(' ')).to.match(/^400 .*mcp_servers is not built here/);
+  });
+
+  it('refuses options that it does not know, of which a mistyped one would let everybody in', () => {
+    expect(() => createServer({ models: [], apiKey: ['a'] } as never)).to.throw(AtbError, /nearest: apiKeys/);
+    expect(() => createServer({} as never)).to.throw(AtbError, /models must be a list/);
   });
 
   it('bounds schemas and expressions in time', async () => {

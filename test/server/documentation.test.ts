@@ -35,6 +35,10 @@ describe('the documentation of the API', () => {
     expect(await page.text()).to.include('swagger-ui');
     expect(page.headers.get('content-security-policy')).to.include("default-src 'self'");
     expect((await fetch(`${served.address}/docs/json`)).status).to.equal(200);
+    const none = await fetch(`${served.address}/docs/static/none.js`);
+    expect([none.status, await none.text()].join(' ')).to.match(
+      /^404 \{"error":\{"message":"there is no GET/,
+    );
     for (const path of [
       '/v1/models',
       '/metrics',

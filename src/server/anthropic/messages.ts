@@ -11,6 +11,7 @@ import { newId, type ServerContext, withAnswers } from '../openai/answers.js';
 import { readBody } from '../openai/fields.js';
 import { type ChatRequest, effortKwargs, prepareChat } from '../openai/prepare-chat.js';
 import type { ServedModel } from '../served-model.js';
+import { refuseUnbuilt, UNBUILT } from '../unbuilt.js';
 import { conversationFields, messagesOf, toolChoiceOf, toolsOf } from './conversation.js';
 
 /** What the answer must be. Its place was output_format at first. */
@@ -82,6 +83,7 @@ export async function createMessage(
   reply: FastifyReply,
 ): Promise<object | undefined> {
   const body = readBody(messagesBody, given);
+  refuseUnbuilt(given, UNBUILT.messages);
   const format = body.output_config?.format ?? body.output_format;
   const chat = await prepareChat(model, {
     ...requestOf(model, body),

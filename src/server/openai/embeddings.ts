@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { encoding } from '../encoding.js';
 import { invalidRequest } from '../http-error.js';
 import type { ServedEmbedder } from '../served-model.js';
+import { refuseUnbuilt, UNBUILT } from '../unbuilt.js';
 import type { ServerContext } from './answers.js';
 import { readBody, texts, textsOf } from './fields.js';
 
@@ -32,6 +33,7 @@ export async function embed(
     dimensions,
     prompt_name: promptName,
   } = readBody(embeddingBody, given);
+  refuseUnbuilt(given, UNBUILT.embeddings);
   const { width } = embedder;
   if (dimensions != null && dimensions !== width)
     throw invalidRequest(

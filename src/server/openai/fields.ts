@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import type { GenerateOptions } from '../../engine/llm-engine-options.js';
 import type { Guide } from '../../guided/index.js';
-import { isObject } from '../../is-object.js';
 import type { SamplingOptions } from '../../sampling/sampling-params.js';
 import { invalidRequest } from '../http-error.js';
+import { refuseUnbuilt, UNBUILT } from '../unbuilt.js';
 
 /** Clients write null for what they leave to the server. */
 const maybe = <T extends z.ZodType>(schema: T) => schema.nullish();
@@ -94,7 +94,7 @@ export const textsOf = (given: z.infer<ReturnType<typeof texts>>): readonly (str
     ? [given]
     : (given as (string | number[])[]);
 
-/** The body of a request, or an error that names the field. Fields that nobody knows are left alone, as OpenAI does. */
+/** The body of a request, or an error that names the field. Fields that nobody knows are left alone, as vLLM does. */
 export function readBody<T>(schema: z.ZodType<T>, body: unknown): T {
   const { success, data, error } = schema.safeParse(body ?? {});
   if (success) return data;
@@ -103,20 +103,10 @@ export function readBody<T>(schema: z.ZodType<T>, body: unknown): T {
   throw invalidRequest(`${param ?? 'the body'}: ${issue?.message ?? 'is malformed'}`, param);
 }
 
-/** What vLLM reads and is not built here: left alone, these fields would get another answer than was asked for. */
-const UNBUILT = [
-  ...['use_beam_search', 'bad_words', 'allowed_token_ids', 'logits_processors', 'truncate_prompt_tokens'],
-  // Whoever may give a template may let it compute whatever it likes.
-  'chat_template',
-];
-
 /** The same of a request for answers. @throws HttpError 400, also for fields that contradict each other */
 export function readRequest<T extends SamplingFields>(schema: z.ZodType<T>, given: unknown): T {
   const body = readBody(schema, given);
-  const all = Object.entries(isObject(given) ? given : {});
-  for (const [field, value] of all)
-    if (UNBUILT.includes(field) && value && !(Array.isArray(value) && value.length === 0))
-      throw invalidRequest(`${field} is not built here; leave it out`, field);
+  refuseUnbuilt(given, UNBUILT.answers);
   if (body.stream_options && !body.stream)
     throw invalidRequest('stream_options is only for streams', 'stream_options');
   if (body.prompt_logprobs != null && body.stream)
