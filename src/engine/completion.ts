@@ -45,7 +45,8 @@ export async function complete(
           llm.startTokens(tokens, {
             ...{ inserts, ...rest, logprobs },
             ...(grammar !== undefined && { grammar }),
-            ...(seed !== undefined && { seed: seed + i }),
+            // What is no number is refused with the first answer.
+            ...(i > 0 && typeof seed === 'number' && { seed: seed + i }),
           }),
         );
     const results = await Promise.all(started.map(({ result }) => result));

@@ -1,11 +1,13 @@
 import { refuseRequest } from '../errors.js';
 import type { ExpandedPrompt } from '../media/index.js';
+import { checkOptions } from '../runner/options.js';
 import type { TextProcessing } from '../runner/text-processing.js';
 import type { ChatMessage } from '../tokenizer/chat-template.js';
 import type { HfTokenizer } from '../tokenizer/hf-tokenizer.js';
 import type { ChatTemplateOptions, InputBuilder } from '../tokenizer/input-builder.js';
 import { takeMedia } from './media/parts.js';
 import { readMedia } from './media/prepare.js';
+import { TEMPLATE_OPTIONS } from './options.js';
 
 /** A text, which is taken as it is; a dialogue, which goes through the chat template; or token ids. */
 export type LLMPrompt = string | readonly ChatMessage[] | readonly number[] | Int32Array;
@@ -20,6 +22,13 @@ const isListLike = (value: unknown): boolean => Array.isArray(value) || ArrayBuf
 const isTokens = (prompt: LLMPrompt): prompt is readonly number[] | Int32Array =>
   ArrayBuffer.isView(prompt) || (Array.isArray(prompt) && prompt.length > 0 && typeof prompt[0] === 'number');
 
+/** Token ids as they are, which the engine bounds. @throws REQUEST_INVALID for what an Int32Array would round */
+function tokensOf(prompt: readonly number[] | Int32Array): Int32Array {
+  const at = prompt.findIndex((token) => (token | 0) !== token);
+  if (at >= 0) refuseRequest(`prompt[${at}]`, 'a token id, which is an integer', prompt[at]);
+  return Int32Array.from(prompt);
+}
+
 /**
  * A prompt as the engine takes it, while this thread does other things: its token ids, and what stands among them that is
  * no text.
@@ -30,7 +39,8 @@ export async function encodePrompt(
   text: TextProcessing,
   template: ChatTemplateOptions,
 ): Promise<ExpandedPrompt> {
-  if (isTokens(prompt)) return { tokens: Int32Array.from(prompt), inserts: [] };
+  checkOptions(template, TEMPLATE_OPTIONS, 'ChatTemplateOptions');
+  if (isTokens(prompt)) return { tokens: tokensOf(prompt), inserts: [] };
   const { tokenizer, inputBuilder } = encodersOf(prompt, text);
   if (typeof prompt === 'string')
     return { tokens: Int32Array.from(await tokenizer.encodeAsync(prompt)), inserts: [] };
@@ -44,7 +54,7 @@ export function encodePromptNow(
   text: TextProcessing,
   template: ChatTemplateOptions,
 ): Int32Array {
-  if (isTokens(prompt)) return Int32Array.from(prompt);
+  if (isTokens(prompt)) return tokensOf(prompt);
   const { tokenizer, inputBuilder } = encodersOf(prompt, text);
   const [part] = typeof prompt === 'string' ? [] : takeMedia(prompt as readonly ChatMessage[]).parts;
   if (part)

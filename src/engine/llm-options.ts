@@ -21,15 +21,15 @@ export interface LLMOptions
     | 'memoryBudget'
   > {
   /** Requests that run at once, the others wait; 8 when absent. */
-  readonly maxNumSeqs?: number;
+  readonly maxNumSeqs?: number | undefined;
   /** Tokens of one step; 512 when absent. Beside requests that decode, prompts get fewer: see docs/library.md. */
-  readonly maxNumBatchedTokens?: number;
+  readonly maxNumBatchedTokens?: number | undefined;
   /**
    * Bytes for weights and KV cache together, as a number or as "6GiB"; no more is taken than maxNumSeqs requests of full
    * length need. When absent: what maxNumSeqs requests of 4096 tokens need, and one of full length, within 80 % of the free
    * memory.
    */
-  readonly memoryBudget?: number | string;
+  readonly memoryBudget?: number | string | undefined;
 }
 
 /** Everything about one request but its prompt. */

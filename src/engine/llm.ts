@@ -6,7 +6,7 @@ import type { ExpandedPrompt } from '../media/index.js';
 import type { DraftModel } from '../runner/draft-model.js';
 import type { Grammars } from '../runner/grammars.js';
 import type { ModelRunner } from '../runner/model-runner.js';
-import { checkOptions } from '../runner/options.js';
+import { checkOptions, requireOptions } from '../runner/options.js';
 import type { TextProcessing } from '../runner/text-processing.js';
 import { mergeSampling, type SamplingOptions } from '../sampling/sampling-params.js';
 import type { ChatTemplateOptions } from '../tokenizer/input-builder.js';
@@ -128,6 +128,7 @@ export class LLM implements Answerer, AsyncDisposable {
    * @throws TOKENIZER_*, TEMPLATE_*, REQUEST_INVALID, REQUEST_TOO_LONG, OPTION_UNKNOWN, ENGINE_DISPOSED
    */
   async start(prompt: LLMPrompt, options: StreamOptions = {}): Promise<Generation> {
+    requireOptions(options, 'options');
     const { template, guide, ...rest } = options;
     const { tokens, inserts } = await this.prepare(prompt, template);
     return this.startTokens(tokens, {
@@ -195,9 +196,13 @@ export class LLM implements Answerer, AsyncDisposable {
     given: LLMPrompt | readonly LLMPrompt[],
     options: CompletionOptions | SchemaOptions<unknown> = {},
   ): Promise<unknown> {
+    requireOptions(options, 'options');
     const prompts = isPrompts(given) ? given : [given];
+    const { schema, ...rest }: CompletionOptions & Partial<SchemaOptions<unknown>> = options;
     const answers =
-      'schema' in options ? await completeAs(this, prompts, options) : await complete(this, prompts, options);
+      schema === undefined
+        ? await complete(this, prompts, rest)
+        : await completeAs(this, prompts, { ...rest, schema });
     return prompts === given ? answers : answers[0];
   }
 
@@ -206,6 +211,7 @@ export class LLM implements Answerer, AsyncDisposable {
    * @throws what `start` throws, REQUEST_ABORTED
    */
   async beamSearch(prompt: LLMPrompt, options: BeamSearchOptions): Promise<BeamOutput[]> {
+    requireOptions(options, 'options');
     const { tokens, inserts } = await this.prepare(prompt);
     return beamSearch(this, tokens, { inserts, ...options });
   }

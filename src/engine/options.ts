@@ -1,9 +1,11 @@
 import { CHECKS, MODEL_RUNNER_OPTIONS, type OptionChecks, oneOf } from '../runner/options.js';
 import type { SamplingOptions } from '../sampling/sampling-params.js';
 import { POLICY_NAMES } from '../scheduler/policies/index.js';
+import type { ChatTemplateOptions } from '../tokenizer/input-builder.js';
 import { isAbortSignal } from './abort-signals.js';
 import type { EmbedOptions, RerankOptions } from './encoding/encode-options.js';
 import type { EncoderOptions } from './encoding/open-encoder.js';
+import { Generation } from './generation.js';
 import type { GenerateOptions, LLMEngineOptions } from './llm-engine-options.js';
 import type { ChatSessionOptions, LLMOptions } from './llm-options.js';
 import type { OpenEngineOptions } from './open-engine-options.js';
@@ -23,7 +25,19 @@ export const GENERATE_OPTIONS: OptionChecks<GenerateOptions> = {
   // The engine knows the prompt that they must fit.
   inserts: CHECKS.elsewhere,
   keepsBlocks: CHECKS.flag,
-  follows: CHECKS.object,
+  follows: {
+    expected: (value) => (value instanceof Generation ? undefined : 'a Generation'),
+  },
+};
+
+export const TEMPLATE_OPTIONS: OptionChecks<ChatTemplateOptions> = {
+  addGenerationPrompt: CHECKS.flag,
+  continueFinalMessage: CHECKS.flag,
+  tools: CHECKS.list,
+  documents: CHECKS.list,
+  // The input builder knows which there are.
+  chatTemplateKwargs: CHECKS.elsewhere,
+  allowSpecialTokens: CHECKS.flag,
 };
 
 export const INFER_OPTIONS: OptionChecks<InferOptions> = {
@@ -70,7 +84,7 @@ export const PA_RUNNER_OPTIONS: OptionChecks<PARunnerOptions> = {
   maxPrefillTokens: CHECKS.count,
   chunkedPrefill: CHECKS.flag,
   prefixCaching: CHECKS.flag,
-  draftTokens: CHECKS.elsewhere,
+  draftTokens: CHECKS.integer,
   draftModelPath: CHECKS.text,
   policy: oneOf(...POLICY_NAMES),
   cacheBytes: CHECKS.bytes,

@@ -9,16 +9,16 @@ export type PARunnerOptions = Omit<OpenEngineOptions, 'onStep'>;
 
 export interface InferOptions {
   /** Texts go through the chat template as one user message. */
-  readonly isChatModel?: boolean;
+  readonly isChatModel?: boolean | undefined;
   /** Further variables for the chat template, as `enable_thinking`. */
-  readonly chatTemplateKwargs?: ChatTemplateOptions['chatTemplateKwargs'];
+  readonly chatTemplateKwargs?: ChatTemplateOptions['chatTemplateKwargs'] | undefined;
   /**
    * Called with each piece of an answer's text, and its prompt as the answer will show it; never after `infer` has
    * settled. What it throws is a warning of the process and ends the calls.
    */
-  readonly onText?: (index: number, text: string, prompt: string) => void;
+  readonly onText?: ((index: number, text: string, prompt: string) => void) | undefined;
   /** Called when an answer is complete or has failed, whatever becomes of the others. What it throws likewise. */
-  readonly onAnswer?: (answer: PAAnswer) => void;
+  readonly onAnswer?: ((answer: PAAnswer) => void) | undefined;
   /** Ends all requests: answers that are not finished then fail with REQUEST_ABORTED. */
   readonly signal?: AbortSignal | undefined;
 }

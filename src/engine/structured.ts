@@ -26,12 +26,15 @@ export async function completeAs<T>(
   options: SchemaOptions<T>,
 ): Promise<T[]> {
   const { schema, ...rest } = options;
-  if (!('_zod' in schema))
+  if (typeof schema !== 'object' || schema === null || !('_zod' in schema))
     refuseRequest(
       'schema',
       'a schema of zod 4; one of JSON Schema is the option guide: { jsonSchema }',
       schema,
     );
+  const { guide: given, grammar }: StreamOptions = rest;
+  for (const [field, value] of Object.entries({ guide: given, grammar }))
+    if (value !== undefined) refuseRequest(field, 'absent beside a schema, which says the form', value);
   for (const field of ['stop', 'stopTokenIds'] as const)
     if (options[field]?.length)
       refuseRequest(field, 'absent beside a schema, whose JSON it could cut', options[field]);

@@ -1,5 +1,7 @@
 import { runWithin, TimeLimitExceeded } from '../bounded.js';
+import { describeValue } from '../describe-value.js';
 import { AtbError } from '../errors.js';
+import { isObject } from '../is-object.js';
 import type { GrammarSpec } from '../native/binding.js';
 import { type Rules, rule, sequence } from './expression.js';
 import { parseGbnf } from './gbnf.js';
@@ -11,15 +13,15 @@ import { upTo } from './up-to.js';
 /** What a generated text must be; exactly one of these. */
 export interface Guide {
   /** Values of a JSON schema, as JSON. `true`: any JSON value. */
-  readonly jsonSchema?: unknown;
+  readonly jsonSchema?: unknown | undefined;
   /** The whole text matches a regular expression in JavaScript's syntax. */
-  readonly regex?: string;
+  readonly regex?: string | undefined;
   /** One of these texts. */
-  readonly choice?: readonly string[];
+  readonly choice?: readonly string[] | undefined;
   /** A grammar in GBNF, which begins with `root`. */
-  readonly grammar?: string;
+  readonly grammar?: string | undefined;
   /** The text begins with whatever the model likes, up to this, as reasoning ends; only what follows is guided. */
-  readonly after?: string;
+  readonly after?: string | undefined;
 }
 
 /** Those of a thousand properties take half a second on a busy machine, and nothing else happens meanwhile. */
@@ -58,6 +60,10 @@ function rulesAfter(mark: unknown, { root, rules }: Rules): Rules {
 }
 
 function rulesOf(guide: Guide): Rules {
+  if (!isObject(guide)) return fail(`must be an object with one of ${KINDS.join(', ')}`);
+  const unknown = Object.keys(guide).find((key) => key !== 'after' && !KINDS.some((kind) => kind === key));
+  if (unknown !== undefined)
+    return fail(`has no ${describeValue(unknown)}, but ${KINDS.join(', ')} and after`);
   const given = KINDS.filter((kind) => guide[kind] !== undefined);
   const [kind] = given;
   if (kind === undefined || given.length > 1)

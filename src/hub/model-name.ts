@@ -14,7 +14,7 @@ const MAX_LENGTH = 96;
 
 /** `org/model` or `org/model@revision`; the branch `main` when none is named. @throws REQUEST_INVALID */
 export function parseModelName(text: string): ModelName {
-  const [name = '', revision = 'main', ...more] = text.split('@');
+  const [name = '', revision = 'main', ...more] = typeof text === 'string' ? text.split('@') : [];
   const isGood =
     more.length === 0 &&
     name.length <= MAX_LENGTH &&

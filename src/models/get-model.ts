@@ -38,7 +38,7 @@ async function loadFamily(modelType: unknown): Promise<void> {
  */
 export async function getModel(
   modelPath: string,
-  options: LinkOptions & { readonly modelDirs?: readonly string[] } = {},
+  options: LinkOptions & { readonly modelDirs?: readonly string[] | undefined } = {},
 ): Promise<Router> {
   const { modelDirs = [] } = options;
   if (modelDirs.length > 0) await loadModels(modelDirs);

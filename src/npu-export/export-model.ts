@@ -12,6 +12,7 @@ import { makeFolder } from '../make-folder.js';
 import { inputDescs, type StepShape } from '../models/base/input-descs.js';
 import { getModel } from '../models/get-model.js';
 import { type OpenModel, openModel } from '../runner/open-model.js';
+import { CHECKS, checkOptions, type OptionChecks, oneOf } from '../runner/options.js';
 import { requireNumbers } from '../runner/weight-storage.js';
 import { manifestOf } from './manifest.js';
 
@@ -28,10 +29,20 @@ export interface ExportOptions {
   readonly blockSize?: number | undefined;
   /** Override of the model's context length. */
   readonly maxPositionEmbeddings?: number | undefined;
-  readonly modelDirs?: readonly string[];
+  readonly modelDirs?: readonly string[] | undefined;
   /** Called with what is odd but keeps nothing from running. */
-  readonly onWarning?: (text: string) => void;
+  readonly onWarning?: ((text: string) => void) | undefined;
 }
+
+const EXPORT_OPTIONS: OptionChecks<ExportOptions> = {
+  modelPath: CHECKS.modelPath,
+  output: CHECKS.output,
+  dtype: oneOf('bf16', 'f16', 'f32'),
+  blockSize: CHECKS.count,
+  maxPositionEmbeddings: CHECKS.count,
+  modelDirs: CHECKS.texts,
+  onWarning: CHECKS.callback,
+};
 
 /**
  * Writes what the owner of an NPU needs to run a checkpoint there: nested graphs of every kind, a manifest of weights,
@@ -42,6 +53,7 @@ export interface ExportOptions {
  * json` gives their graphs.
  */
 export async function exportModel(options: ExportOptions): Promise<string[]> {
+  checkOptions(options, EXPORT_OPTIONS, 'ExportOptions');
   const { modelPath, modelDirs = [], maxPositionEmbeddings, onWarning } = options;
   const router = await getModel(modelPath, { modelDirs });
   const { dtype: stored = 'bf16' } = router.config;

@@ -1,6 +1,6 @@
 import { lstat, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { AtbError } from '../errors.js';
+import { AtbError, refuseRequest } from '../errors.js';
 import { isObject } from '../is-object.js';
 import type { ConfigDict } from '../layers/config/index.js';
 import { readModelJson } from '../tokenizer/model-files.js';
@@ -13,6 +13,9 @@ const MAX_CONFIG_BYTES = 4 * 1024 * 1024;
 
 /** A model directory's config.json, as Python reads it. Throws CONFIG_INVALID that says what is wrong with the directory or the file. */
 export async function readConfigDict(modelPath: string, options: LinkOptions = {}): Promise<ConfigDict> {
+  // Of the directory's many ways here, some come from JavaScript without a check.
+  if (typeof modelPath !== 'string' || modelPath === '')
+    refuseRequest('modelPath', 'the directory of a checkpoint', modelPath);
   const file = join(modelPath, 'config.json');
   const fail = (problem: string, cause?: unknown, at = file): AtbError =>
     new AtbError('CONFIG_INVALID', { file: at, problems: [problem] }, { cause });

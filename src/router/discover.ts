@@ -4,7 +4,7 @@ import { readdir } from 'node:fs/promises';
 import module from 'node:module';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { AtbError } from '../errors.js';
+import { AtbError, refuseRequest } from '../errors.js';
 import { isRouter, knownModelTypes } from './registry.js';
 
 const INDEX_FILES = ['index.js', 'index.mjs', 'index.ts'];
@@ -15,6 +15,7 @@ const imported = new Set<string>();
  * without one are passed over. Returns the names of the folders. Throws ROUTER_MODEL_DIR_INVALID.
  */
 export async function discoverModels(dir: string): Promise<string[]> {
+  if (typeof dir !== 'string' || dir === '') refuseRequest('modelDirs', 'folders', dir);
   const root = resolve(dir);
   const names = await readdir(root).catch((cause: unknown) => {
     throw fail(root, cause instanceof Error ? cause.message : String(cause), cause);

@@ -5,7 +5,7 @@ import type { CausalLM } from '../router/index.js';
 import { DEFAULT_DRAFT_TOKENS, MAX_CATCH_UP } from './draft-model.js';
 import { blockSizeOf, kvBlockBytes } from './kv-block-bytes.js';
 import { type ModelPlan, type OpenModelOptions, openModel } from './open-model.js';
-import { isCount } from './options.js';
+import { isCount, requireOptions } from './options.js';
 import { PlannedModel } from './planned-model.js';
 import type { RunnerOptions } from './runner-options.js';
 
@@ -66,11 +66,11 @@ export interface MemoryEstimate {
  * Beside it a process of Node.js takes some 100 MiB.
  * @throws ROUTER_*, CONFIG_*, WEIGHT_*, NATIVE_*, REQUEST_INVALID
  */
-export async function estimateMemory({
-  draftModelPath,
-  ...options
-}: OpenModelOptions &
-  MemoryOptions & { readonly draftModelPath?: string | undefined }): Promise<MemoryEstimate> {
+export async function estimateMemory(
+  given: OpenModelOptions & MemoryOptions & { readonly draftModelPath?: string | undefined },
+): Promise<MemoryEstimate> {
+  requireOptions(given, 'MemoryOptions');
+  const { draftModelPath, ...options } = given;
   const open = await openModel(options);
   const draft = draftModelPath === undefined ? undefined : await openModel({ modelPath: draftModelPath });
   return memoryOf({ plan: open, model: open.model }, options, draft && { plan: draft, model: draft.model });

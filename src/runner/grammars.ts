@@ -1,3 +1,4 @@
+import { AtbError } from '../errors.js';
 import { compileGuide, type Guide } from '../guided/index.js';
 import type { NativeEngine } from '../native/index.js';
 import type { TokenBytes } from '../tokenizer/token-bytes.js';
@@ -10,6 +11,16 @@ export interface GrammarVocabulary {
   /** Tokens that end a text. */
   readonly ends: readonly number[];
   tokenBytes(): TokenBytes;
+}
+
+/** @throws GUIDE_INVALID for a guide that JSON has no words for: integers of any length, circles */
+function keyOf(guide: Guide): string {
+  try {
+    return JSON.stringify(guide);
+  } catch (cause) {
+    const problem = `must be JSON: ${cause instanceof Error ? cause.message.split('\n', 1)[0] : 'it throws'}`;
+    throw new AtbError('GUIDE_INVALID', { what: 'the guide', problem }, { cause });
+  }
 }
 
 /** Guides made ready for an engine. One that was asked for lately is there already. */
@@ -31,7 +42,7 @@ export class Grammars {
    * @throws GUIDE_INVALID, GUIDE_UNSUPPORTED, GUIDE_TOO_LARGE
    */
   async compile(guide: Guide): Promise<number> {
-    const key = JSON.stringify(guide);
+    const key = keyOf(guide);
     const compiled = this.#known.get(key) ?? this.#start(guide);
     this.#known.delete(key);
     this.#known.set(key, compiled);

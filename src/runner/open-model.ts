@@ -16,25 +16,25 @@ import { refuseUnread, unreadWeights } from './unread-weights.js';
 /** How a model runs, where that is not as its config.json says. */
 export interface PlanOptions extends QuantizeOptions, KvQuantOptions {
   /** Override of the model's context length. */
-  readonly maxPositionEmbeddings?: number;
+  readonly maxPositionEmbeddings?: number | undefined;
   /** Of weights and activations; the checkpoint's when absent. */
-  readonly dtype?: FloatDType;
+  readonly dtype?: FloatDType | undefined;
 }
 
 export interface OpenModelOptions extends PlanOptions, TextProcessingOptions, LinkOptions {
   /** Directory of a Hugging Face checkpoint. */
   readonly modelPath: string;
   /** Folders with model directories of the user's own, beside this package's. */
-  readonly modelDirs?: readonly string[];
+  readonly modelDirs?: readonly string[] | undefined;
   /** What the model is run for: to generate text, to embed texts or to rank pairs of them; to generate when absent. */
-  readonly use?: ModelUse;
+  readonly use?: ModelUse | undefined;
   /** Load a checkpoint although the model leaves out tensors that belong to what it reads. */
-  readonly allowUnread?: boolean;
+  readonly allowUnread?: boolean | undefined;
   /**
    * Called with each thing that is odd about the checkpoint but does not keep it from running. What it throws is a warning
    * of the process and ends the calls.
    */
-  readonly onWarning?: (text: string) => void;
+  readonly onWarning?: ((text: string) => void) | undefined;
 }
 
 /** What is decided about a model from its config.json and the options alone, checked. */
@@ -96,6 +96,7 @@ export interface OpenModel extends ModelPlan {
  * @throws ROUTER_*, CONFIG_*, WEIGHT_*, REQUEST_INVALID
  */
 export async function openModel(given: OpenModelOptions): Promise<OpenModel> {
+  if (typeof given !== 'object' || given === null) refuseRequest('OpenModelOptions', 'an object', given);
   const start = performance.now();
   const options = { ...given, onWarning: observer('onWarning', given.onWarning) };
   const router = await getModel(options.modelPath, options);

@@ -36,6 +36,9 @@ export const CHECKS = {
   list: { expected: is('a list', Array.isArray) },
   flag: { expected: is('true or false', (value) => typeof value === 'boolean') },
   callback: { expected: is('a function', (value) => typeof value === 'function') },
+  modelPath: { required: true, expected: is('the directory of a checkpoint', (path) => isPath(path)) },
+  /** A file or folder to write. */
+  output: { required: true, expected: is('a path', (path) => isPath(path)) },
   object: { expected: is('an object', (value) => typeof value === 'object' && value !== null) },
 } as const satisfies Record<string, OptionCheck>;
 
@@ -43,12 +46,19 @@ export function oneOf(...choices: readonly string[]): OptionCheck {
   return { expected: is(`one of ${choices.join(', ')}`, (value) => choices.includes(value as string)) };
 }
 
+const isPath = (path: unknown): boolean => typeof path === 'string' && path !== '';
+
+/** @throws REQUEST_INVALID for what has no options, as null has none */
+export function requireOptions(given: unknown, name: string): asserts given is object {
+  if (typeof given !== 'object' || given === null) refuseRequest(name, 'an object', given);
+}
+
 /**
  * Refuses what only JavaScript can give: options that do not exist, values of another type.
  * @throws REQUEST_INVALID by the option's name; OPTION_UNKNOWN with the nearest name and that of the type that lists all
  */
 export function checkOptions<T>(given: unknown, checks: OptionChecks<T>, type: string): void {
-  if (typeof given !== 'object' || given === null) refuseRequest(type, 'an object', given);
+  requireOptions(given, type);
   const known: ReadonlyMap<string, OptionCheck> = new Map(Object.entries<OptionCheck>(checks));
   for (const option of Object.keys(given)) {
     if (known.has(option)) continue;
@@ -65,7 +75,7 @@ export function checkOptions<T>(given: unknown, checks: OptionChecks<T>, type: s
 }
 
 export const OPEN_MODEL_OPTIONS: OptionChecks<OpenModelOptions> = {
-  modelPath: { required: true, expected: is('the directory of a checkpoint', (path) => isPath(path)) },
+  modelPath: CHECKS.modelPath,
   modelDirs: CHECKS.texts,
   use: oneOf('generate', 'embed', 'rank'),
   allowUnread: CHECKS.flag,
@@ -81,8 +91,6 @@ export const OPEN_MODEL_OPTIONS: OptionChecks<OpenModelOptions> = {
   chatTemplate: CHECKS.text,
   allowedLocalMediaPath: CHECKS.text,
 };
-
-const isPath = (path: unknown): boolean => typeof path === 'string' && path !== '';
 
 const isPassSelection = (value: unknown): boolean =>
   value === 'all' || value === 'none' || CHECKS.texts.expected(value) === undefined;

@@ -16,26 +16,44 @@ import { SafetensorsWriter } from '../weights/safetensors-writer.js';
 import type { TensorRef } from '../weights/weights.js';
 import { Calibration } from './calibration/index.js';
 import { openModel } from './open-model.js';
+import { CHECKS, checkOptions, type OptionChecks, oneOf } from './options.js';
 import { bytesOf, LAYOUTS, type QuantizedFormat, type QuantizedLayout } from './quantized-layouts.js';
 import { type FloatTensor, quantizedTensors } from './quantized-tensors.js';
 
 export interface QuantizeCheckpointOptions extends QuantizeOptions, LinkOptions {
   readonly quantize: QuantizeMode;
   /** `msmodelslim` when absent. `compressed-tensors` is what transformers and vLLM read. */
-  readonly format?: QuantizedFormat;
+  readonly format?: QuantizedFormat | undefined;
   /** Directory of a float checkpoint. */
   readonly input: string;
   /** The new directory: absent or empty. */
   readonly output: string;
-  readonly modelDirs?: readonly string[];
+  readonly modelDirs?: readonly string[] | undefined;
   /** A text, as the model reads or writes: weights of 4 bits are rounded by what goes into their products. */
-  readonly calibrate?: string;
-  readonly threads?: number;
-  readonly nativePath?: string;
-  readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
+  readonly calibrate?: string | undefined;
+  readonly threads?: number | undefined;
+  readonly nativePath?: string | undefined;
+  readonly onProgress?: ((doneBytes: number, totalBytes: number) => void) | undefined;
   /** Stops the work between two tensors: it throws OUTPUT_ABORTED and leaves nothing behind. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
+
+const QUANTIZE_OPTIONS: OptionChecks<QuantizeCheckpointOptions> = {
+  input: CHECKS.modelPath,
+  output: CHECKS.output,
+  // Whoever reads weights checks what they become.
+  quantize: CHECKS.elsewhere,
+  quantGroupSize: CHECKS.elsewhere,
+  quantizeHead: CHECKS.elsewhere,
+  format: oneOf(...Object.keys(LAYOUTS)),
+  modelDirs: CHECKS.texts,
+  allowLinks: CHECKS.flag,
+  calibrate: CHECKS.text,
+  threads: CHECKS.count,
+  nativePath: CHECKS.text,
+  onProgress: CHECKS.callback,
+  signal: CHECKS.object,
+};
 
 /** What became of the tensors beside those that were quantised. */
 export interface QuantizedCheckpoint {
@@ -56,6 +74,7 @@ const COPY_BYTES = 8 * 2 ** 20;
  * Throws ROUTER_*, CONFIG_*, WEIGHT_*, NATIVE_*, REQUEST_INVALID, OUTPUT_UNWRITABLE, OUTPUT_ABORTED.
  */
 export async function quantizeCheckpoint(options: QuantizeCheckpointOptions): Promise<QuantizedCheckpoint> {
+  checkOptions(options, QUANTIZE_OPTIONS, 'QuantizeCheckpointOptions');
   const output = resolve(options.output);
   await requireFree(output);
   if (options.calibrate !== undefined && !FOUR_BIT_MODES.includes(options.quantize))

@@ -7,13 +7,13 @@ import type { Postprocessor } from '../tokenizer/postprocessor.js';
 
 export interface TextProcessingOptions {
   /** False: no tokenizer files are read; prompts are token ids. */
-  readonly loadTokenizer?: boolean;
+  readonly loadTokenizer?: boolean | undefined;
   /** A chat template or the path of a file with one, instead of the checkpoint's. */
-  readonly chatTemplate?: string;
+  readonly chatTemplate?: string | undefined;
   /** The folder below which prompts may name files of pictures and sound; none may be named when absent. */
-  readonly allowedLocalMediaPath?: string;
+  readonly allowedLocalMediaPath?: string | undefined;
   /** Called with each thing of generation_config.json that cannot be used. */
-  readonly onWarning?: (text: string) => void;
+  readonly onWarning?: ((text: string) => void) | undefined;
 }
 
 /** What turns text into a model's tokens and back; without a tokenizer only token ids work. */

@@ -116,11 +116,11 @@ export type QuantizationPlan = (linear: string, role: LinearRole) => LinearQuant
 
 export interface QuantizeOptions {
   /** Quantises a float checkpoint while it is loaded. */
-  readonly quantize?: QuantizeMode;
+  readonly quantize?: QuantizeMode | undefined;
   /** With `w4a16` and `w4a8_dynamic`, of the head too: 32, 64 or 128; 64 when absent. */
-  readonly quantGroupSize?: number;
+  readonly quantGroupSize?: number | undefined;
   /** With `quantize`: what becomes of the matrix that makes logits; `w8a16` when absent. */
-  readonly quantizeHead?: QuantizeMode;
+  readonly quantizeHead?: QuantizeMode | undefined;
 }
 
 const DESC_OF_MODE: Readonly<Record<QuantizeMode, QuantDesc>> = {

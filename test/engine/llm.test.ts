@@ -1,8 +1,14 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { z } from 'zod';
 import { LLM } from '../../src/engine/llm.js';
 import type { LLMOptions } from '../../src/engine/llm-options.js';
+import type { ErrorCode } from '../../src/errors.js';
+import { exportModel } from '../../src/npu-export/export-model.js';
+import { estimateMemory } from '../../src/runner/estimate-memory.js';
+import { openModel } from '../../src/runner/open-model.js';
+import { quantizeCheckpoint } from '../../src/runner/quantize-checkpoint.js';
 import { failure } from '../weights/safetensors-writer.js';
 
 const TINY_STORIES = join(import.meta.dirname, '../../../examples/models/tiny-stories');
@@ -119,6 +125,37 @@ describe('LLM', function () {
     expect(wrong.message).to.match(/temprature/);
     const long = await failure('REQUEST_TOO_LONG', () => llm.generate(PROMPT, { maxTokens: 5000 }));
     expect(long.message).to.match(/max_position_embeddings/);
+  });
+
+  it('takes undefined as absent, and refuses by name whatever else is not of its type', async () => {
+    const unset = { maxNumSeqs: undefined, quantize: undefined, memoryBudget: undefined, threads: undefined };
+    await (await LLM.load(TINY_STORIES, unset)).dispose();
+    await failure('REQUEST_INVALID', () => load({ draftTokens: null as never }));
+    for (const prompt of [[1.5], [Number.NaN], [3, 2 ** 32]]) {
+      const { message } = await failure('REQUEST_INVALID', () => llm.generate(prompt, { maxTokens: 1 }));
+      expect(message).to.match(/prompt\[\d\] must be a token id/);
+    }
+    const circle: Record<string, unknown> = {};
+    circle.items = circle;
+    const schema = z.int();
+    const wrong: readonly (readonly [code: ErrorCode, options: unknown])[] = [
+      ...[null, 0, 'x'].map((options) => ['REQUEST_INVALID', options] as const),
+      ...[null, 0, 'x', {}].map((one) => ['REQUEST_INVALID', { schema: one }] as const),
+      ...[10n, null, Symbol('s')].map((seed) => ['REQUEST_INVALID', { seed, temperature: 1 }] as const),
+      ['REQUEST_INVALID', { schema, guide: { regex: 'a' } }],
+      ['REQUEST_INVALID', { follows: {} }],
+      ['OPTION_UNKNOWN', { template: { enable_thinking: false } }],
+      ...[10n, circle].map((jsonSchema) => ['GUIDE_INVALID', { guide: { jsonSchema } }] as const),
+      ['GUIDE_INVALID', { guide: { regex: 'a', afer: '</think>' } }],
+    ];
+    for (const [code, options] of wrong) await failure(code, () => llm.generate(PROMPT, options as never));
+    const unsaid: object = { schema: undefined };
+    expect((await llm.generate(PROMPT, { ...unsaid, maxTokens: 1 })).text).to.not.equal('');
+    await failure('REQUEST_INVALID', () => openModel(null as never));
+    await failure('REQUEST_INVALID', () => estimateMemory({} as never));
+    const files = { input: TINY_STORIES, output: '', quantize: 'w8a16' } as const;
+    await failure('REQUEST_INVALID', () => quantizeCheckpoint(files));
+    await failure('OPTION_UNKNOWN', () => exportModel({ modelPath: TINY_STORIES, out: 'x' } as never));
   });
 
   it('takes requests as long as the model, with a cache for those that are usual', async () => {

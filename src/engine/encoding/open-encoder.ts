@@ -20,9 +20,9 @@ export interface EncoderOptions
    * Tokens of one step; 8192 when absent, and 2048 of models each of whose texts takes as much memory as the longest one
    * beside it, and counts so. A text that has more is a step of its own.
    */
-  readonly maxBatchTokens?: number;
+  readonly maxBatchTokens?: number | undefined;
   /** Tokens of a text, from which on it is cut; as the checkpoint's files say when absent. */
-  readonly maxSeqLength?: number;
+  readonly maxSeqLength?: number | undefined;
 }
 
 /** What decides how texts become tokens. */
@@ -99,6 +99,8 @@ export class OpenEncoder {
 
   /** Token ids as they are given. @throws REQUEST_INVALID */
   given(field: string, ids: ArrayLike<number>): EncodedText {
+    const isList = Array.isArray(ids) || ArrayBuffer.isView(ids);
+    if (!isList) refuseRequest(field, 'a text, or a list of token ids', ids);
     if (ids.length > this.maxSeqLength)
       refuseRequest(field, `at most ${this.maxSeqLength} tokens`, ids.length);
     return { tokenIds: Int32Array.from(checkTokenIds(field, ids, this.open.config.vocabSize)) };
