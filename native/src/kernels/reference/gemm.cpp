@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "kernels/convert.h"
@@ -16,54 +17,71 @@ int64_t PlaceOf(int64_t column, int64_t i) {
   return i * kPanelColumns + column;
 }
 
-/// A single chain of additions over the input channels, in order.
+/// For each column a single chain of additions over the input channels, in order.
 template <DType dtype>
-float FloatDot(const GemmCall& call, int64_t row, int64_t panel, int64_t column) {
+PanelSums FloatDots(const GemmCall& call, int64_t row, int64_t panel) {
   const PackedWeight& weight = *call.weight;
   const auto* data = static_cast<const char*>(weight.data) + panel * weight.panel_stride;
-  float sum = 0;
-  for (int64_t i = 0; i < weight.k; ++i)
-    sum += LoadFloat(call.x, dtype, row * call.x_stride + i) * LoadFloat(data, dtype, PlaceOf<dtype>(column, i));
-  return sum;
+  PanelSums sums{};
+  for (int64_t i = 0; i < weight.k; ++i) {
+    const float x = LoadFloat(call.x, dtype, row * call.x_stride + i);
+    for (int64_t column = 0; column < kPanelColumns; ++column)
+      sums[column] += x * LoadFloat(data, dtype, PlaceOf<dtype>(column, i));
+  }
+  return sums;
 }
+
+/// E4M3ToF32 of each code.
+const std::array<float, 256> kE4M3 = [] {
+  std::array<float, 256> numbers;
+  for (int code = 0; code < 256; ++code) numbers[static_cast<size_t>(code)] = E4M3ToF32(static_cast<uint8_t>(code));
+  return numbers;
+}();
 
 /// The products of each group are summed in order; the sum is multiplied by the group's scale and added to the groups
 /// before.
-float E4M3Dot(const GemmCall& call, int64_t row, int64_t panel, int64_t column) {
+PanelSums E4M3Dots(const GemmCall& call, int64_t row, int64_t panel) {
   const PackedWeight& weight = *call.weight;
   const auto* data = static_cast<const uint8_t*>(weight.data) + panel * weight.panel_stride;
   const int64_t groups = GroupsOf(weight.k, weight.group), channels = weight.group ? weight.group : weight.k;
-  float value = 0;
+  PanelSums values{};
   for (int64_t g = 0; g < groups; ++g) {
-    float sum = 0;
+    PanelSums sums{};
     for (int64_t i = g * channels; i < std::min(weight.k, (g + 1) * channels); ++i) {
-      const int64_t line = i / kLineE4M3 * 64, at = column / 4 * 16 + i % kLineE4M3 / 2 * 8 + column % 4 * 2 + i % 2;
-      sum += LoadFloat(call.x, call.x_dtype, row * call.x_stride + i) * E4M3ToF32(data[line + at]);
+      const float x = LoadFloat(call.x, call.x_dtype, row * call.x_stride + i);
+      const int64_t line = i / kLineE4M3 * 64 + i % kLineE4M3 / 2 * 8 + i % 2;
+      for (int64_t column = 0; column < kPanelColumns; ++column)
+        sums[column] += x * kE4M3[data[line + column / 4 * 16 + column % 4 * 2]];
     }
-    const int64_t scale = weight.group ? (panel * groups + g) * kPanelColumns + column : PanelRow(weight, panel) + column;
-    value = std::fma(sum, weight.scales[scale], value);
+    for (int64_t column = 0; column < PanelWidth(weight, panel); ++column) {
+      const int64_t scale = weight.group ? (panel * groups + g) * kPanelColumns : PanelRow(weight, panel);
+      values[column] = std::fma(sums[column], weight.scales[scale + column], values[column]);
+    }
   }
-  return value;
+  return values;
 }
 
-/// One output of x * weight^T + bias.
-float Dot(const GemmCall& call, int64_t row, int64_t panel, int64_t column) {
-  const auto dot = [&] {
+/// A row's outputs of x * weight^T + bias in the columns of a panel.
+PanelSums Dots(const GemmCall& call, int64_t row, int64_t panel) {
+  const auto dots = [&] {
     switch (call.weight->format) {
       case WeightFormat::kBF16:
-        return FloatDot<DType::kBF16>(call, row, panel, column);
+        return FloatDots<DType::kBF16>(call, row, panel);
       case WeightFormat::kF32:
-        return FloatDot<DType::kF32>(call, row, panel, column);
+        return FloatDots<DType::kF32>(call, row, panel);
       case WeightFormat::kF16:
-        return FloatDot<DType::kF16>(call, row, panel, column);
+        return FloatDots<DType::kF16>(call, row, panel);
       case WeightFormat::kE4M3:
-        return E4M3Dot(call, row, panel, column);
+        return E4M3Dots(call, row, panel);
       default:
-        return IntegerDot(call, row, panel, column);
+        return IntegerDots(call, row, panel);
     }
   };
-  const float sum = dot();
-  return call.bias ? sum + LoadFloat(call.bias, call.bias_dtype, PanelRow(*call.weight, panel) + column) : sum;
+  PanelSums sums = dots();
+  if (!call.bias) return sums;
+  for (int64_t column = 0; column < PanelWidth(*call.weight, panel); ++column)
+    sums[column] += LoadFloat(call.bias, call.bias_dtype, PanelRow(*call.weight, panel) + column);
+  return sums;
 }
 
 /// A NaN stays.
@@ -77,8 +95,9 @@ void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* /*
   for (int64_t panel = panel_begin; panel < panel_end; panel += step) {
     const int64_t begin = PanelRow(weight, panel);  // Where panels are gated a pair's outputs start where its gates do.
     for (int64_t row = 0; row < call.m; ++row) {
+      const PanelSums sums = Dots(call, row, panel), ups = call.gated ? Dots(call, row, panel + 1) : PanelSums{};
       for (int64_t column = 0; column < PanelWidth(weight, panel); ++column) {
-        float value = Dot(call, row, panel, column), up = call.gated ? Dot(call, row, panel + 1, column) : 1;
+        float value = sums[column], up = call.gated ? ups[column] : 1;
         const GateClamp& clamp = call.clamp;
         const bool clamps = clamp.limit > 0, clamps_last = clamp.form == ClampForm::kActivated;
         if (clamps && !clamps_last) value = AtMost(clamp.limit, value);

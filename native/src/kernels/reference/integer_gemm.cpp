@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "kernels/pack_integers.h"
@@ -7,23 +8,26 @@
 namespace atb::kernels::reference {
 namespace {
 
-/// The integers of one column of a panel, by channel.
+/// TwiceE2M1 of each code.
+const std::array<int8_t, 16> kTwice = [] {
+  std::array<int8_t, 16> twice;
+  for (int code = 0; code < 16; ++code) twice[static_cast<size_t>(code)] = TwiceE2M1(static_cast<int8_t>(code));
+  return twice;
+}();
+
+/// A channel's integers in the columns of a panel.
 template <WeightFormat format>
-class Column {
- public:
-  Column(const PackedWeight& weight, int64_t panel, int64_t column)
-      : data_(static_cast<const int8_t*>(weight.data) + panel * weight.panel_stride + column * 4) {}
-
-  int32_t operator[](uint64_t i) const {
-    if constexpr (format == WeightFormat::kI8) return data_[i / 4 * kPanelColumns * 4 + i % 4];
-    const int8_t both = data_[i / 8 * kPanelColumns * 4 + i % 4];
-    const int half = (i % 8 < 4 ? static_cast<int8_t>(both * 16) : both) >> 4;
-    return format == WeightFormat::kE2M1 ? TwiceE2M1(static_cast<int8_t>(half)) : half;
+void ReadIntegers(const PackedWeight& weight, int64_t panel, uint64_t i, int32_t* out) {
+  const auto* const data = static_cast<const int8_t*>(weight.data) + panel * weight.panel_stride;
+  const bool is_first = i % 8 < 4;  // Of the two halves of a byte.
+  for (int64_t column = 0; column < kPanelColumns; ++column) {
+    const int8_t both = data[(i / (format == WeightFormat::kI8 ? 4 : 8) * kPanelColumns + column) * 4 + i % 4];
+    const int half = (is_first ? static_cast<int8_t>(both * 16) : both) >> 4;
+    out[column] = format == WeightFormat::kI8     ? both
+                  : format == WeightFormat::kE2M1 ? kTwice[static_cast<size_t>(half & 15)]
+                                                  : half;
   }
-
- private:
-  const int8_t* data_;
-};
+}
 
 /// One digit of an activation row, by channel.
 class Digits {
@@ -44,83 +48,113 @@ class Digits {
   uint64_t step_;
 };
 
-/// One output: the column of a panel, for a row.
+/// A row's outputs in a panel.
 template <WeightFormat format>
-struct Output {
+struct Outputs {
   const GemmCall& call;
-  int64_t row, panel, column;
+  int64_t row, panel;
   const PackedWeight& weight{*call.weight};
-  Column<format> integers{weight, panel, column};
+  int64_t channels{weight.group == 0 ? weight.k : weight.group};  ///< Of a group.
   int64_t groups{GroupsOf(weight.k, weight.group)};
+  int64_t width{PanelWidth(weight, panel)};
 
   /// Of what a group of channels has for each column.
-  int64_t At(int64_t group) const { return (panel * groups + group) * kPanelColumns + column; }
+  int64_t At(int64_t group, int64_t column) const { return (panel * groups + group) * kPanelColumns + column; }
 
-  /// The exact sum of products of channels [first, end), digits joined; each counts weight_of(channel) times. `offset`
-  /// is added to the integers.
+  /// The exact sums of products of channels [first, end), digits joined; those of a group's channels count
+  /// weight_of(group, column) times. Where int4 have offsets these are added to them.
   template <class F>
-  float JoinedSum(int64_t first, int64_t end, F weight_of, int32_t offset = 0) const {
-    float sum = 0;
+  PanelSums JoinedSums(int64_t first, int64_t end, F weight_of) const {
+    PanelSums sums{};
     for (int plane = 0; plane < call.digits.planes; ++plane) {
       const Digits digits(call, row, plane);
-      int32_t products = 0;
-      for (int64_t i = first; i < end; ++i) {
-        const auto at = static_cast<uint64_t>(i);
-        products += digits[at] * (integers[at] + offset) * weight_of(i);
+      int32_t products[kPanelColumns] = {};
+      for (int64_t from = first, to; from < end; from = to) {
+        const int64_t group = from / channels;
+        to = std::min(end, (group + 1) * channels);
+        int32_t own[kPanelColumns] = {}, all = 0;
+        for (int64_t i = from; i < to; ++i) {
+          int32_t integers[kPanelColumns];
+          ReadIntegers<format>(weight, panel, static_cast<uint64_t>(i), integers);
+          const int32_t digit = digits[static_cast<uint64_t>(i)];
+          for (int64_t column = 0; column < kPanelColumns; ++column) own[column] += digit * integers[column];
+          all += digit;
+        }
+        for (int64_t column = 0; column < width; ++column) {
+          if (format == WeightFormat::kI4 && weight.offsets) own[column] += all * weight.offsets[At(group, column)];
+          products[column] += own[column] * weight_of(group, column);
+        }
       }
-      sum = sum * 256 + static_cast<float>(products);
+      for (int64_t column = 0; column < width; ++column)
+        sums[column] = sums[column] * 256 + static_cast<float>(products[column]);
     }
-    return sum;
+    return sums;
   }
 
-  /// The sum where scales are powers of two, span by span, as kExponentSpan says.
-  float SumOfSpans() const {
+  static int32_t Once(int64_t /*group*/, int64_t /*column*/) { return 1; }
+
+  int Exponent(int64_t group, int64_t column) const { return weight.exponents[At(group, column)]; }
+
+  /// The sums where scales are powers of two, span by span, as kExponentSpan says.
+  PanelSums SumsOfSpans() const {
     const int64_t span = ExponentSpan(weight);
-    const auto exponent = [this](int64_t i) -> int { return weight.exponents[At(i / weight.group)]; };
-    float value = 0;
+    PanelSums values{};
     for (int64_t first = 0; first < weight.k; first += span) {
       const int64_t end = std::min(weight.k, first + span);
-      int largest = 0;
-      for (int64_t i = first; i < end; i += weight.group) largest = std::max(largest, exponent(i));
-      for (int64_t i = first; i < end; i += weight.group) {
-        if (largest - exponent(i) < 4 * kExponentWindows) continue;
-        const float sum = JoinedSum(i, std::min(weight.k, i + weight.group), [](int64_t) { return 1; });
-        value = std::fma(sum, std::ldexp(1.0f, exponent(i) - 127), value);
+      int largest[kPanelColumns] = {};
+      for (int64_t i = first; i < end; i += channels) {
+        for (int64_t column = 0; column < width; ++column)
+          largest[column] = std::max(largest[column], Exponent(i / channels, column));
+      }
+      for (int64_t i = first; i < end; i += channels) {
+        const PanelSums sums = JoinedSums(i, std::min(weight.k, i + channels), Once);
+        for (int64_t column = 0; column < width; ++column) {
+          const int exponent = Exponent(i / channels, column);
+          if (largest[column] - exponent < 4 * kExponentWindows) continue;
+          values[column] = std::fma(sums[column], std::ldexp(1.0f, exponent - 127), values[column]);
+        }
       }
       for (int window = 0; window < kExponentWindows; ++window) {
-        const float sum = JoinedSum(first, end, [&](int64_t i) {
-          const int below = largest - exponent(i) - 4 * window;
+        const PanelSums sums = JoinedSums(first, end, [&](int64_t group, int64_t column) {
+          const int below = largest[column] - Exponent(group, column) - 4 * window;
           return below < 0 || below > 3 ? 0 : 8 >> below;
         });
-        value = std::fma(sum, std::ldexp(1.0f, largest - 127 - 3 - 4 * window), value);
+        for (int64_t column = 0; column < width; ++column) {
+          const float unit = std::ldexp(1.0f, largest[column] - 127 - 3 - 4 * window);
+          values[column] = std::fma(sums[column], unit, values[column]);
+        }
       }
     }
-    return value;
+    return values;
   }
 
   /// Where an output has one scale for all channels, else of each group, one after another.
-  float SumOfGroups() const {
+  PanelSums SumsOfGroups() const {
     const bool one = weight.group == 0 || weight.multipliers;
-    float value = 0;
-    for (int64_t first = 0; first < weight.k; first += one ? weight.k : weight.group) {
-      const int64_t end = one ? weight.k : std::min(weight.k, first + weight.group);
-      const int64_t group = one ? 0 : first / weight.group;
-      const int32_t offset = weight.offsets ? weight.offsets[At(group)] : 0;
-      const int32_t added = format == WeightFormat::kI4 ? offset : 0;
-      const auto multiplier = [this](int64_t i) { return weight.multipliers[At(i / weight.group)]; };
-      float sum = weight.multipliers ? JoinedSum(first, end, multiplier, added)
-                                     : JoinedSum(first, end, [](int64_t) { return 1; }, added);
-      if (weight.offsets && format != WeightFormat::kI4)
-        sum = std::fma(static_cast<float>(offset), call.digits.sums[row * groups + group], sum);
-      const float scale = one ? weight.scales[PanelRow(weight, panel) + column] : weight.scales[At(group)];
-      value = std::fma(sum, scale, value);
+    PanelSums values{};
+    for (int64_t first = 0; first < weight.k; first += one ? weight.k : channels) {
+      const int64_t end = one ? weight.k : std::min(weight.k, first + channels);
+      const int64_t group = first / channels;
+      const auto multiplier = [this](int64_t at, int64_t column) { return weight.multipliers[At(at, column)]; };
+      const PanelSums sums =
+          weight.multipliers ? JoinedSums(first, end, multiplier) : JoinedSums(first, end, Once);
+      for (int64_t column = 0; column < width; ++column) {
+        float sum = sums[column];
+        if (weight.offsets && format != WeightFormat::kI4)
+          sum = std::fma(static_cast<float>(weight.offsets[At(group, column)]),
+                         call.digits.sums[row * groups + group], sum);
+        const float scale = one ? weight.scales[PanelRow(weight, panel) + column] : weight.scales[At(group, column)];
+        values[column] = std::fma(sum, scale, values[column]);
+      }
     }
-    return value;
+    return values;
   }
 
-  float Value() const {
-    const float value = weight.exponents ? SumOfSpans() : SumOfGroups();
-    return value * (call.digits.scales[row] * (format == WeightFormat::kE2M1 ? 0.5f : 1.0f));
+  PanelSums Values() const {
+    PanelSums values = weight.exponents ? SumsOfSpans() : SumsOfGroups();
+    const float scale = call.digits.scales[row] * (format == WeightFormat::kE2M1 ? 0.5f : 1.0f);
+    for (int64_t column = 0; column < width; ++column) values[column] *= scale;
+    return values;
   }
 };
 
@@ -131,14 +165,14 @@ struct Output {
 /// number; where there are offsets of int8, the group's offset times the sum of the row's numbers is added to it. The
 /// result is multiplied by the scale and added to the groups before, in f32; where scales are powers of two, the sum of
 /// a window takes a group's place. Every table rounds at these places and at no others, so that all give the same bits.
-float IntegerDot(const GemmCall& call, int64_t row, int64_t panel, int64_t column) {
+PanelSums IntegerDots(const GemmCall& call, int64_t row, int64_t panel) {
   switch (call.weight->format) {
     case WeightFormat::kI8:
-      return Output<WeightFormat::kI8>{call, row, panel, column}.Value();
+      return Outputs<WeightFormat::kI8>{call, row, panel}.Values();
     case WeightFormat::kI4:
-      return Output<WeightFormat::kI4>{call, row, panel, column}.Value();
+      return Outputs<WeightFormat::kI4>{call, row, panel}.Values();
     default:
-      return Output<WeightFormat::kE2M1>{call, row, panel, column}.Value();
+      return Outputs<WeightFormat::kE2M1>{call, row, panel}.Values();
   }
 }
 

@@ -1,7 +1,8 @@
 #pragma once
 #include "kernels/kernel_table.h"
 
-/// The specification: one plain loop per kernel. Every other table is tested against this one.
+/// The specification: one plain loop per kernel. Every other table is tested against this one, so it is run a lot: what
+/// is the same for many outputs is read once for them, and their sums stay chains of their own.
 namespace atb::kernels::reference {
 
 void ToF32(const void* src, DType dtype, float* dst, int64_t n);
@@ -21,8 +22,14 @@ float QuantizeInt4(const float* x, int64_t k, int64_t group, int8_t* out, int8_t
 void PackLines(const void* rows, int64_t row_stride, int64_t units, void* out);
 void WidenE2M1(const void* panel, const float* scales, int64_t k, DType dtype, void* out);
 void Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch);
-/// One output of Gemm without its epilogue, for a weight of integers.
-float IntegerDot(const GemmCall& call, int64_t row, int64_t panel, int64_t column);
+/// A number for each column of a panel; those behind the panel's width mean nothing.
+struct PanelSums {
+  float of[kPanelColumns];
+  float& operator[](int64_t column) { return of[column]; }
+  float operator[](int64_t column) const { return of[column]; }
+};
+/// A row's outputs of Gemm in a panel, without its epilogue, for a weight of integers.
+PanelSums IntegerDots(const GemmCall& call, int64_t row, int64_t panel);
 void Attend(const AttendCall& call, int64_t key_begin, int64_t key_end, const AttendPartial& out, void* scratch);
 void Merge(const AttendPartial& acc, const AttendPartial& part, int64_t rows, int64_t value_dim);
 
