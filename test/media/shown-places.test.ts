@@ -43,6 +43,7 @@ describe('places of what is shown beside sequences', () => {
       runs = runner.graphStats(ENCODE).runs;
     };
     await greedyAnswers(runner, [...prompts, ...prompts], { maxModelLen: 128, maxBatchSize: 4, onStep });
+    runner.dispose();
     expect(runs).to.equal(prompts.length);
   });
 
@@ -50,7 +51,9 @@ describe('places of what is shown beside sequences', () => {
     const answers = async (places: number) => {
       const runner = await load(places);
       const twice = [...prompts, ...prompts];
-      return (await greedyAnswers(runner, twice, { maxModelLen: 128, maxBatchSize: 1 })).answers;
+      const { answers: found } = await greedyAnswers(runner, twice, { maxModelLen: 128, maxBatchSize: 1 });
+      runner.dispose();
+      return found;
     };
     expect(await answers(1)).to.deep.equal(await answers(3));
   });

@@ -129,13 +129,15 @@ async function generated(
   batch: number,
 ) {
   const alone = batch === 1;
-  const { answers } = await greedyAnswers(await load(path, setting), references, {
-    maxBatchSize: batch,
-    maxPrefillTokens: alone ? 128 : 16,
-    maxModelLen: 128,
-    chunkedPrefill: !alone,
+  return withRunner(path, setting, async (runner) => {
+    const { answers } = await greedyAnswers(runner, references, {
+      maxBatchSize: batch,
+      maxPrefillTokens: alone ? 128 : 16,
+      maxModelLen: 128,
+      chunkedPrefill: !alone,
+    });
+    return answers;
   });
-  return answers;
 }
 
 for (const name of cases) {

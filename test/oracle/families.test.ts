@@ -19,6 +19,7 @@ import { greedyAnswers } from './generate.js';
 import { BEST_ISA, isasInTurn, SAMPLED_ISAS } from './isas.js';
 import { chosenKeys, recordedKeys } from './key-choices.js';
 import { largestDifference, promptLogits, smallestCosine } from './logits.js';
+import { SharedRunners } from './shared-runners.js';
 
 const CONTEXT = 128;
 /** The smallest cosine of a row of logits in bf16. */
@@ -135,15 +136,19 @@ const BENT_SCORES = [
 /** The smallest cosine of a row of logits over a cache of integers. */
 const COSINE_OF_INTEGERS = 0.998;
 
-const load = (path: string, isa: string, dtype: FloatDType, { numBlocks = 16, kvQuant }: CacheSetting = {}) =>
+interface Setting extends KvQuantOptions {
+  readonly isa: string;
+  readonly dtype: FloatDType;
+  readonly numBlocks?: number;
+}
+
+const load = (modelPath: string, setting: Setting) =>
   ModelRunner.load({
-    modelPath: path,
-    dtype,
-    isa,
+    modelPath,
     threads: 2,
     blockSize: 32,
-    numBlocks,
-    ...(kvQuant && { kvQuant }),
+    numBlocks: 16,
+    ...setting,
     // Beyond the original context of scaled rotary embeddings.
     maxPositionEmbeddings: CONTEXT,
   });
@@ -199,23 +204,16 @@ async function cosinesAlike(runner: ModelRunner, references: readonly FamilyRefe
   return { cosine, compared };
 }
 
-interface CacheSetting extends KvQuantOptions {
-  readonly numBlocks?: number | undefined;
-}
-
-type Setting = Partial<LLMEngineOptions> & CacheSetting;
-
-/** Greedy tokens of all prompts with what tells their logits apart to the last bit. */
-async function generateAll(
-  path: string,
-  isa: string,
-  dtype: FloatDType,
+/** Greedy tokens of all prompts, the `first` first, with what tells their logits apart to the last bit. */
+const generateAll = async (
+  runner: ModelRunner,
   references: readonly FamilyReference[],
-  { numBlocks, kvQuant, ...setting }: Setting,
-) {
-  const runner = await load(path, isa, dtype, { numBlocks, kvQuant });
-  return (await greedyAnswers(runner, references, { maxModelLen: CONTEXT, ...setting })).answers;
-}
+  setting: Partial<LLMEngineOptions>,
+  first = 0,
+) => (await greedyAnswers(runner, references, { maxModelLen: CONTEXT, ...setting }, first)).answers;
+
+const ALONE = { maxBatchSize: 1 };
+const CHUNKED = { maxPrefillTokens: 24, chunkedPrefill: true };
 
 for (const [turn, name] of familyCases.entries()) {
   const { own, modelType, formulas } = computedBy(name);
@@ -225,11 +223,16 @@ for (const [turn, name] of familyCases.entries()) {
     this.timeout(120_000);
     let checkpoint: ReturnType<typeof familyCheckpoint>;
     let references: readonly FamilyReference[];
+    let runners: SharedRunners<Setting>;
     before(async () => {
       checkpoint = familyCheckpoint(name);
       references = await familyReferences(name);
+      runners = new SharedRunners((setting) => load(checkpoint.path, setting));
     });
-    after(() => checkpoint.remove());
+    after(async () => {
+      await runners.dispose();
+      checkpoint.remove();
+    });
 
     it('has nothing that check finds fault with: each key and each tensor read, each graph legal', async () => {
       const findings = await checkModel({ modelPath: checkpoint.path });
@@ -242,67 +245,55 @@ for (const [turn, name] of familyCases.entries()) {
 
     for (const isa of isasInTurn(turn)) {
       it(`agrees with the reference in f32, ${isa} kernels`, async () => {
-        const runner = await load(checkpoint.path, isa, 'f32');
-        try {
-          const differences = await logitsBeside(runner, references, (found, { logits }) =>
-            largestDifference(found, logits),
-          );
-          expect(Math.max(...differences)).to.be.at.most(TOLERANCE);
-          for (const { prompt, keys } of references)
-            if (keys) expect(await chosenKeys(runner, prompt), 'keys').to.deep.equal(recordedKeys(keys));
-        } finally {
-          runner.dispose();
-        }
+        const runner = await runners.get({ isa, dtype: 'f32' });
+        const differences = await logitsBeside(runner, references, (found, { logits }) =>
+          largestDifference(found, logits),
+        );
+        expect(Math.max(...differences)).to.be.at.most(TOLERANCE);
+        for (const { prompt, keys } of references)
+          if (keys) expect(await chosenKeys(runner, prompt), 'keys').to.deep.equal(recordedKeys(keys));
       });
 
       it(`agrees with f32 arithmetic on the same weights in bf16, ${isa} kernels`, async () => {
-        const runner = await load(checkpoint.path, isa, 'bf16');
-        try {
-          const { cosine, compared } = await cosinesAlike(runner, references);
-          expect(cosine).to.be.at.least(COSINES[own] ?? COSINE);
-          expect(compared).to.be.at.least(COMPARED);
-        } finally {
-          runner.dispose();
-        }
+        const { cosine, compared } = await cosinesAlike(
+          await runners.get({ isa, dtype: 'bf16' }),
+          references,
+        );
+        expect(cosine).to.be.at.least(COSINES[own] ?? COSINE);
+        expect(compared).to.be.at.least(COMPARED);
       });
 
       it(`gives the reference's greedy tokens, and the same bits in any company, ${isa} kernels`, async () => {
-        const run = (setting: Setting) => generateAll(checkpoint.path, isa, 'f32', references, setting);
-        const alone = await run({ maxBatchSize: 1 });
+        const runner = await runners.get({ isa, dtype: 'f32' });
+        const alone = await generateAll(runner, references, ALONE);
         for (const [i, reference] of references.entries()) {
           const expected = certainTokens(reference, TOLERANCE);
           expect(alone[i]?.tokens.slice(0, expected.length)).to.deep.equal(expected);
         }
-        expect(await run({}), 'batched').to.deep.equal(alone);
-        const chunked = { maxPrefillTokens: 24, chunkedPrefill: true };
-        expect(await run(chunked), 'in chunks beside decoding sequences').to.deep.equal(alone);
+        expect(await generateAll(runner, references, {}, 1), 'batched').to.deep.equal(alone);
+        const chunked = await generateAll(runner, references, CHUNKED, 2);
+        expect(chunked, 'in chunks beside decoding sequences').to.deep.equal(alone);
       });
     }
 
     for (const isa of BENT_SCORES.includes(name) ? SAMPLED_ISAS : []) {
       it(`has a cache of int8 that rounds alone, and the same bits in any company, ${isa} kernels`, async () => {
-        const run = (setting: Setting) =>
-          generateAll(checkpoint.path, isa, 'bf16', references, { ...setting, kvQuant: 'int8' });
-        const alone = await run({ maxBatchSize: 1 });
-        const chunked = { maxPrefillTokens: 24, chunkedPrefill: true };
-        expect(await run(chunked)).to.deep.equal(alone);
-        const runner = await load(checkpoint.path, isa, 'bf16', { kvQuant: 'int8' });
-        try {
-          const { cosine, compared } = await cosinesAlike(runner, references);
-          expect(cosine).to.be.at.least(COSINE_OF_INTEGERS);
-          expect(compared).to.be.at.least(COMPARED);
-        } finally {
-          runner.dispose();
-        }
+        const runner = await runners.get({ isa, dtype: 'bf16', kvQuant: 'int8' });
+        const alone = await generateAll(runner, references, ALONE);
+        expect(await generateAll(runner, references, CHUNKED, 1)).to.deep.equal(alone);
+        const { cosine, compared } = await cosinesAlike(runner, references);
+        expect(cosine).to.be.at.least(COSINE_OF_INTEGERS);
+        expect(compared).to.be.at.least(COMPARED);
       });
     }
 
     it('gives the same bits in any company in bf16, and when sequences are preempted', async () => {
-      const run = (setting: Setting) => generateAll(checkpoint.path, BEST_ISA, 'bf16', references, setting);
-      const alone = await run({ maxBatchSize: 1 });
-      const chunked = { maxPrefillTokens: 24, chunkedPrefill: true };
-      expect(await run(chunked), 'in chunks beside decoding sequences').to.deep.equal(alone);
-      expect(await run({ numBlocks: 3 }), 'with room for one long sequence').to.deep.equal(alone);
+      const setting = { isa: BEST_ISA, dtype: 'bf16' } as const;
+      const alone = await generateAll(await runners.get(setting), references, ALONE);
+      const chunked = await generateAll(await runners.get(setting), references, CHUNKED, 1);
+      expect(chunked, 'in chunks beside decoding sequences').to.deep.equal(alone);
+      const cramped = await generateAll(await runners.get({ ...setting, numBlocks: 3 }), references, {});
+      expect(cramped, 'with room for one long sequence').to.deep.equal(alone);
     });
   });
 }

@@ -11,13 +11,17 @@ interface Prompt {
 
 /**
  * Greedy tokens of all prompts with what tells their logits apart to the last bit, and how many tokens were found in the
- * cache. The runner is disposed of.
+ * cache. `first`: the prompt that is asked first, from which they go round; another one than in the run before on the same
+ * runner lays them into other blocks, which hold nothing of theirs.
  */
 export async function greedyAnswers(
   runner: ModelRunner,
   prompts: readonly Prompt[],
   setting: Partial<LLMEngineOptions> & Pick<LLMEngineOptions, 'maxModelLen'>,
+  first = 0,
 ) {
+  const begin = first % Math.max(1, prompts.length);
+  const asked = [...prompts.slice(begin), ...prompts.slice(0, begin)];
   const engine = new LLMEngine(runner, {
     postprocessor: new Postprocessor(undefined, []),
     maxBatchSize: 8,
@@ -28,15 +32,15 @@ export async function greedyAnswers(
   try {
     const options = { maxTokens: 8, ignoreEos: true, logprobs: 3 };
     const results = await Promise.all(
-      prompts.map(({ prompt, inserts = [] }) => engine.generate(prompt, options, { inserts }).result),
+      asked.map(({ prompt, inserts = [] }) => engine.generate(prompt, options, { inserts }).result),
     );
     const answers = results.map(({ tokens, logprobs }) => ({
       tokens,
       logprobs: logprobs.map(({ logprob, topTokens, topLogprobs }) => [logprob, topTokens, topLogprobs]),
     }));
-    return { answers, hits: engine.stats.prefixHitTokens };
+    const inOrder = [...answers.slice(asked.length - begin), ...answers.slice(0, asked.length - begin)];
+    return { answers: inOrder, hits: engine.stats.prefixHitTokens };
   } finally {
     await engine.dispose();
-    runner.dispose();
   }
 }

@@ -16,6 +16,7 @@ import { certainTokens, keptLogits, rowsOf } from './families.js';
 import { greedyAnswers } from './generate.js';
 import { BEST_ISA, isasInTurn } from './isas.js';
 import { largestDifference, promptLogits, smallestCosine } from './logits.js';
+import { SharedRunners } from './shared-runners.js';
 import {
   encodeWords,
   insertsOf,
@@ -32,14 +33,20 @@ const CONTEXT = 192;
 const TOLERANCE = 2e-4;
 const COSINE = 0.9995;
 
-const load = (modelPath: string, isa: string, dtype: FloatDType, numBlocks = 24, threads = 2) =>
+interface Setting {
+  readonly isa: string;
+  readonly dtype: FloatDType;
+  readonly numBlocks?: number;
+  readonly threads?: number;
+}
+
+const load = (modelPath: string, setting: Setting) =>
   ModelRunner.load({
     modelPath,
-    dtype,
-    isa,
-    threads,
+    threads: 2,
     blockSize: 32,
-    numBlocks,
+    numBlocks: 24,
+    ...setting,
     maxPositionEmbeddings: CONTEXT,
   });
 
@@ -49,20 +56,18 @@ interface Seen {
   readonly inserts: readonly Insert[];
 }
 
-type Setting = Partial<LLMEngineOptions> & { readonly numBlocks?: number; readonly threads?: number };
-
-/** Greedy tokens of all prompts with what tells their logits apart to the last bit. */
-async function generateAll(
-  path: string,
-  isa: string,
-  dtype: FloatDType,
+/** Greedy tokens of all prompts, the `first` first, with what tells their logits apart to the last bit. */
+function generateAll(
+  runner: ModelRunner,
   seen: readonly Seen[],
-  { numBlocks, threads, ...setting }: Setting,
-) {
-  const runner = await load(path, isa, dtype, numBlocks, threads);
+  setting: Partial<LLMEngineOptions>,
+  first = 0,
+): ReturnType<typeof greedyAnswers> {
   const prompts = seen.map(({ reference: { prompt }, inserts }) => ({ prompt, inserts }));
-  return greedyAnswers(runner, prompts, { maxModelLen: CONTEXT, ...setting });
+  return greedyAnswers(runner, prompts, { maxModelLen: CONTEXT, ...setting }, first);
 }
+
+const CHUNKED = { maxPrefillTokens: 9, chunkedPrefill: true };
 
 for (const [turn, name] of visionCases.entries()) {
   describe(`the case ${name}, which sees or hears`, function () {
@@ -70,8 +75,10 @@ for (const [turn, name] of visionCases.entries()) {
     let checkpoint: ReturnType<typeof visionCheckpoint>;
     let processor: MediaProcessor;
     let seen: readonly Seen[];
+    let runners: SharedRunners<Setting>;
     before(async () => {
       checkpoint = visionCheckpoint(name);
+      runners = new SharedRunners((setting) => load(checkpoint.path, setting));
       const found = await (await getModel(checkpoint.path)).getMediaProcessor(encodeWords);
       if (!found) throw new Error('no processor');
       processor = found;
@@ -83,7 +90,10 @@ for (const [turn, name] of visionCases.entries()) {
         }),
       );
     });
-    after(() => checkpoint.remove());
+    after(async () => {
+      await runners.dispose();
+      checkpoint.remove();
+    });
 
     it('has nothing that check finds fault with: each key and each tensor read, each graph legal', async () => {
       const findings = await checkModel({ modelPath: checkpoint.path });
@@ -134,63 +144,55 @@ for (const [turn, name] of visionCases.entries()) {
 
     for (const isa of isasInTurn(turn)) {
       it(`agrees with transformers' encoder and logits in f32, ${isa} kernels`, async () => {
-        const runner = await load(checkpoint.path, isa, 'f32');
-        try {
-          for (const { reference, inserts } of seen) {
-            if (inserts.length > 0) {
-              const { data, shape } = await runner.encodeInputs(inserts.map(({ input }) => input));
-              const found = rowsOf(data, reference.encodedRows, shape[1] ?? 0);
-              expect(largestDifference(found, reference.encoded)).to.be.at.most(TOLERANCE);
-            }
-            const logits = await promptLogits(runner, reference.prompt, inserts);
-            expect(largestDifference(keptLogits(logits, reference), reference.logits)).to.be.at.most(
-              TOLERANCE,
-            );
+        const runner = await runners.get({ isa, dtype: 'f32' });
+        for (const { reference, inserts } of seen) {
+          if (inserts.length > 0) {
+            const { data, shape } = await runner.encodeInputs(inserts.map(({ input }) => input));
+            const found = rowsOf(data, reference.encodedRows, shape[1] ?? 0);
+            expect(largestDifference(found, reference.encoded)).to.be.at.most(TOLERANCE);
           }
-        } finally {
-          runner.dispose();
+          const logits = await promptLogits(runner, reference.prompt, inserts);
+          expect(largestDifference(keptLogits(logits, reference), reference.logits)).to.be.at.most(TOLERANCE);
         }
       });
 
       it(`agrees with f32 arithmetic on the same weights in bf16, ${isa} kernels`, async () => {
-        const runner = await load(checkpoint.path, isa, 'bf16');
-        try {
-          for (const { reference, inserts } of seen) {
-            const logits = await promptLogits(runner, reference.prompt, inserts);
-            const { roundedLogits, width } = reference;
-            const cosine = smallestCosine(keptLogits(logits, reference), roundedLogits, width);
-            expect(cosine).to.be.at.least(COSINE);
-          }
-        } finally {
-          runner.dispose();
+        const runner = await runners.get({ isa, dtype: 'bf16' });
+        for (const { reference, inserts } of seen) {
+          const logits = await promptLogits(runner, reference.prompt, inserts);
+          const { roundedLogits, width } = reference;
+          const cosine = smallestCosine(keptLogits(logits, reference), roundedLogits, width);
+          expect(cosine).to.be.at.least(COSINE);
         }
       });
 
       it(`gives transformers' greedy tokens, and the same bits in any company, ${isa} kernels`, async () => {
-        const run = (setting: Setting) => generateAll(checkpoint.path, isa, 'f32', seen, setting);
-        const { answers: alone } = await run({ maxBatchSize: 1 });
+        const runner = await runners.get({ isa, dtype: 'f32' });
+        const { answers: alone } = await generateAll(runner, seen, { maxBatchSize: 1 });
         for (const [i, { reference }] of seen.entries()) {
           const expected = certainTokens(reference, TOLERANCE);
           expect(expected.length).to.be.at.least(4);
           expect(alone[i]?.tokens.slice(0, expected.length)).to.deep.equal(expected);
         }
-        expect((await run({})).answers, 'batched').to.deep.equal(alone);
-        const chunked = { maxPrefillTokens: 9, chunkedPrefill: true };
-        expect((await run(chunked)).answers, 'in chunks beside decoding sequences').to.deep.equal(alone);
+        const { answers: batched } = await generateAll(runner, seen, {}, 1);
+        expect(batched, 'batched').to.deep.equal(alone);
+        const { answers: chunked } = await generateAll(runner, seen, CHUNKED, 2);
+        expect(chunked, 'in chunks beside decoding sequences').to.deep.equal(alone);
       });
     }
 
     it('gives the same bits in bf16 whatever is chunked, preempted, cached or computed by one thread', async () => {
-      const run = (setting: Setting, prompts = seen) =>
-        generateAll(checkpoint.path, BEST_ISA, 'bf16', prompts, setting);
-      const { answers: alone } = await run({ maxBatchSize: 1, prefixCaching: false });
-      const chunked = { maxPrefillTokens: 9, chunkedPrefill: true };
-      expect((await run(chunked)).answers, 'in chunks').to.deep.equal(alone);
-      expect((await run({ numBlocks: 5 })).answers, 'preempted').to.deep.equal(alone);
-      expect((await run({ threads: 1 })).answers, 'by one thread').to.deep.equal(alone);
-      const twice = await run({ maxBatchSize: 1 }, [...seen, ...seen]);
+      const setting = { isa: BEST_ISA, dtype: 'bf16' } as const;
+      const runner = await runners.get(setting);
+      const { answers: alone } = await generateAll(runner, seen, { maxBatchSize: 1, prefixCaching: false });
+      expect((await generateAll(runner, seen, CHUNKED, 1)).answers, 'in chunks').to.deep.equal(alone);
+      const twice = await generateAll(runner, [...seen, ...seen], { maxBatchSize: 1 }, 2);
       expect(twice.answers, 'cached').to.deep.equal([...alone, ...alone]);
       expect(twice.hits).to.be.at.least(32);
+      const cramped = await runners.get({ ...setting, numBlocks: 5 });
+      expect((await generateAll(cramped, seen, {})).answers, 'preempted').to.deep.equal(alone);
+      const single = await runners.get({ ...setting, threads: 1 });
+      expect((await generateAll(single, seen, {})).answers, 'by one thread').to.deep.equal(alone);
     });
 
     it('shares no block of the cache with a prompt of other pictures', async () => {
@@ -204,17 +206,14 @@ for (const [turn, name] of visionCases.entries()) {
         input: { ...input, data: input.data.map((value) => -value), key: input.key.map((word) => word + 1) },
       }));
       const other = { ...one, inserts };
-      const run = (prompts: readonly Seen[], maxBatchSize = 1) =>
-        generateAll(checkpoint.path, BEST_ISA, 'f32', prompts, { maxBatchSize });
+      const runner = await runners.get({ isa: BEST_ISA, dtype: 'f32' });
+      const run = async (prompts: readonly Seen[], maxBatchSize = 1) =>
+        (await generateAll(runner, prompts, { maxBatchSize })).answers;
       const [first, second] = [await run([one]), await run([other])];
-      expect(first.answers).to.not.deep.equal(second.answers);
-      expect((await run([one, other])).answers).to.deep.equal([...first.answers, ...second.answers]);
-      expect((await run([one, other, one, other], 4)).answers, 'at once').to.deep.equal([
-        ...first.answers,
-        ...second.answers,
-        ...first.answers,
-        ...second.answers,
-      ]);
+      expect(first).to.not.deep.equal(second);
+      expect(await run([one, other])).to.deep.equal([...first, ...second]);
+      const twice = [...first, ...second, ...first, ...second];
+      expect(await run([one, other, one, other], 4), 'at once').to.deep.equal(twice);
     });
   });
 }
