@@ -170,7 +170,8 @@ void CheckTile(Problem& p, int64_t first, int64_t tokens, const Sight& sight, co
     CheckClose("reference", p, reference, expected.data(), Tolerance(p.kind));
     const std::vector<double> exact(reference.begin(), reference.end());
     for (const KernelTable* t : kernels::Available()) {
-      CheckClose(t->isa, p, Attend(*t, c), exact.data(), TableTolerance(p.kind) * slack);
+      if (t != &kernels::Select("reference"))
+        CheckClose(t->isa, p, Attend(*t, c), exact.data(), TableTolerance(p.kind) * slack);
     }
   }
 }
@@ -325,8 +326,9 @@ void RowsDoNotDependOnTheirCompany() {
       for (const Sight& sight : {Sight{.causal = true}, Sight{.causal = true, .window = 100},
                                  Sight{.causal = true, .softcap = 3, .slopes = Slopes(heads)}}) {
         for (const KernelTable* t : kernels::Available()) {
+          // The reference computes row by row and is slow: one shape is enough, and a tile.
+          if (t == &kernels::Select("reference") && heads.head_dim != 64) continue;
           for (int64_t first : {0, 29, 254, 510}) {
-            // The reference computes row by row and is slow: a tile is enough.
             const int64_t most = (t == &kernels::Select("reference") ? kAttendTile : kAttendRows) / heads.group;
             const int64_t tokens = std::min(most, p.context - first);
             const auto together = Attend(*t, p.Call(first, tokens, heads.kv_heads - 1, sight));
@@ -352,6 +354,7 @@ void PiecesMayBeCallsOfTheirOwn() {
       Problem p(heads, kind, 700, 64);
       const int64_t tokens = 18, rows = tokens * heads.group;
       for (const KernelTable* t : kernels::Available()) {
+        if (t == &kernels::Select("reference") && heads.head_dim > 100) continue;
         const AttendCall call = p.Call(500, tokens, 0, {.causal = true, .window = 300});
         Partial whole = Piece(*t, call, 0, 520), merged = Piece(*t, call, 0, kAttendChunk);
         for (int64_t begin = kAttendChunk; begin < 520; begin += kAttendChunk) {

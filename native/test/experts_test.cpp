@@ -498,11 +498,12 @@ std::vector<Value> BiasesOf(DType dtype, int64_t experts, int64_t width, int64_t
 void FusedExpertsAreTheirMlps(int64_t hidden) {
   constexpr int64_t width = 26;
   for (const Choices& choices : Edges()) {
+    const std::vector<int64_t> sorted = choices.Sorted();
     for (DType dtype : kFloats) {
       const Value x(dtype, {choices.tokens, hidden}, Uniform(choices.tokens * hidden, -1.0, 1.0, 2));
       const Value probs = Probs(choices, DType::kF32);
       Numbers rows;
-      for (int64_t choice : choices.Sorted())
+      for (int64_t choice : sorted)
         for (int64_t c = 0; c < hidden; ++c)
           rows.push_back(x.Get(static_cast<size_t>(choice / choices.top_k * hidden + c)));
       for (const Form& form : kForms) {
@@ -517,7 +518,7 @@ void FusedExpertsAreTheirMlps(int64_t hidden) {
               has_bias ? BiasesOf(dtype, choices.experts, width, hidden) : std::vector<Value>{};
           const auto with_bias = [&](size_t matrix, size_t row, size_t column, double product) {
             if (!has_bias) return product;
-            const auto expert = static_cast<size_t>(choices.ids[static_cast<size_t>(choices.Sorted()[row])]);
+            const auto expert = static_cast<size_t>(choices.ids[static_cast<size_t>(sorted[row])]);
             return product + biases[matrix].Get(expert * static_cast<size_t>(biases[matrix].desc.dim(1)) + column);
           };
           Numbers mixed;
