@@ -3,7 +3,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { PARunner } from '../../src/index.js';
+import { inFlags } from '../../src/cli/failure.js';
+import { resultToJson } from '../../src/cli/report.js';
+import { parseRunPaArguments } from '../../src/cli/run-pa.js';
+import { AtbError, PARunner } from '../../src/index.js';
 
 const ROOT = join(import.meta.dirname, '../../..');
 const MODEL = join(ROOT, 'examples/models/tiny-stories');
@@ -16,19 +19,37 @@ function runPa(...args: string[]): {
   return spawnSync(process.execPath, [join(ROOT, 'scripts/run-pa.mjs'), ...args], { encoding: 'utf8' });
 }
 
-const json = (...args: string[]) => {
+interface Found {
+  readonly answers: {
+    readonly text: string;
+    readonly tokens: number[];
+    readonly promptTokens: number;
+    readonly finishReason: string;
+    readonly logprobs?: unknown[];
+  }[];
+}
+
+const json = (...args: string[]): Found => {
   const { status, stdout, stderr } = runPa('--model_path', MODEL, '--json', ...args);
   expect(status, stderr).to.equal(0);
-  return JSON.parse(stdout) as {
-    answers: {
-      text: string;
-      tokens: number[];
-      promptTokens: number;
-      finishReason: string;
-      logprobs?: unknown[];
-    }[];
-  };
+  return JSON.parse(stdout);
 };
+
+/**
+ * What run-pa does with flags, without a process for it: a start takes longer than answers. That the command does the
+ * same is seen where it is started.
+ */
+async function inProcess(...args: string[]): Promise<Found> {
+  const parsed = await parseRunPaArguments(['node', 'run-pa', '--model_path', MODEL, '--json', ...args]);
+  if (typeof parsed === 'string') throw new Error('--help was not asked for');
+  const runner = await PARunner.load(parsed.runner);
+  try {
+    await runner.warmUp();
+    return JSON.parse(resultToJson(await runner.infer(parsed.inputs, parsed.sampling)));
+  } finally {
+    await runner.dispose();
+  }
+}
 
 describe('run-pa', function () {
   this.timeout(120_000);
@@ -61,23 +82,24 @@ describe('run-pa', function () {
       expect(stdout).to.include(row);
   });
 
-  it('answers more prompts than max_batch_size, each as if it were alone', () => {
+  it('answers more prompts than max_batch_size, each as if it were alone', async () => {
     const prompts = ['Once upon a time', 'One day, a girl', 'The dog', 'There was a little', 'In the town'];
     const together = json('--input_texts', ...prompts, '--max_batch_size', '2', '--max_output_length', '24');
-    const alone = prompts.map(
-      (prompt) => json('--input_texts', prompt, '--max_output_length', '24').answers[0],
+    const alone: unknown[] = [];
+    for (const prompt of prompts)
+      alone.push((await inProcess('--input_texts', prompt, '--max_output_length', '24')).answers[0]?.tokens);
+    expect(together.answers.map(({ tokens }) => tokens)).to.deep.equal(alone);
+  });
+
+  it('answers a single prompt max_batch_size times', async () => {
+    const { answers } = await inProcess(
+      ...['--input_texts', 'Once', '--max_batch_size', '3', '--max_output_length', '4'],
     );
-    expect(together.answers.map(({ tokens }) => tokens)).to.deep.equal(alone.map((answer) => answer?.tokens));
+    expect(answers).to.have.length(3);
   });
 
-  it('answers a single prompt max_batch_size times', () => {
-    expect(
-      json('--input_texts', 'Once', '--max_batch_size', '3', '--max_output_length', '4').answers,
-    ).to.have.length(3);
-  });
-
-  it('takes token ids, and gives them back without a tokenizer', () => {
-    const { answers } = json(
+  it('takes token ids, and gives them back without a tokenizer', async () => {
+    const { answers } = await inProcess(
       '--input_ids',
       '0,10,20',
       '0,30',
@@ -132,32 +154,32 @@ describe('run-pa', function () {
     expect(apart.prefillStepMs).to.have.length(3);
   });
 
-  it('reads prompts from input_dict, in the dtype and with the passes that it is told', () => {
+  it('reads prompts from input_dict, in the dtype and with the passes that it is told', async () => {
     const dict = JSON.stringify([{ prompt: 'Once upon a time' }, { prompt: 'One day', adapter: 'base' }]);
     const length = ['--max_output_length', '8'];
-    const texts = json('--input_texts', 'Once upon a time', 'One day', ...length).answers;
+    const { answers: texts } = await inProcess('--input_texts', 'Once upon a time', 'One day', ...length);
     expect(json('--input_dict', dict, ...length).answers).to.deep.equal(texts);
     const args = ['--input_texts', 'Once', '--passes', 'none', '--dtype', 'f32', ...length];
     const profile = join(folder, 'unfused.json');
     const { stdout } = runPa('--model_path', MODEL, ...args, '--profile', profile);
     expect(stdout).to.include('gate_up (Linear)').and.to.not.include('FusedLinear');
-    const unfused = json(...args).answers[0]?.tokens;
-    expect(unfused).to.deep.equal(
-      json('--input_texts', 'Once', '--dtype', 'f32', ...length).answers[0]?.tokens,
-    );
+    const unfused = await inProcess(...args);
+    const fused = await inProcess('--input_texts', 'Once', '--dtype', 'f32', ...length);
+    expect(unfused.answers[0]?.tokens).to.deep.equal(fused.answers[0]?.tokens);
   });
 
-  it('draws by its penalties and min_p, and reads no further than max_position_embeddings', () => {
-    const tokens = (...args: string[]) =>
-      json('--input_texts', 'Once upon a time', '--max_output_length', '24', '--ignore_eos', ...args)
-        .answers[0]?.tokens;
-    const greedy = tokens();
+  it('draws by its penalties and min_p, and reads no further than max_position_embeddings', async () => {
+    const tokens = async (...args: string[]) => {
+      const length = ['--max_output_length', '24', '--ignore_eos'];
+      return (await inProcess('--input_texts', 'Once upon a time', ...length, ...args)).answers[0]?.tokens;
+    };
+    const greedy = await tokens();
     for (const flag of ['repetition_penalty', 'frequency_penalty', 'presence_penalty'])
-      expect(tokens(`--${flag}`, '1.9'), flag).to.not.deep.equal(greedy);
+      expect(await tokens(`--${flag}`, '1.9'), flag).to.not.deep.equal(greedy);
     // Of the best token alone nothing is left to draw.
-    expect(tokens('--temperature', '1', '--seed', '3', '--min_p', '1')).to.deep.equal(greedy);
-    expect(tokens('--temperature', '1', '--seed', '3')).to.not.deep.equal(greedy);
-    expect(tokens('--max_position_embeddings', '16')?.length).to.be.below(16);
+    expect(await tokens('--temperature', '1', '--seed', '3', '--min_p', '1')).to.deep.equal(greedy);
+    expect(await tokens('--temperature', '1', '--seed', '3')).to.not.deep.equal(greedy);
+    expect((await tokens('--max_position_embeddings', '16'))?.length).to.be.below(16);
   });
 
   it('streams the text that it prints at the end, answer by answer', () => {
@@ -208,22 +230,12 @@ describe('run-pa', function () {
     expect(stderr).to.match(/^OUTPUT_UNWRITABLE: standard output: [^\n]*ENOSPC[^\n]*\n$/);
   });
 
-  it('samples the same text from the same seed, and another from another', () => {
-    const sample = (seed: string) =>
-      json(
-        '--input_texts',
-        'Once upon a time',
-        '--temperature',
-        '1',
-        '--top_p',
-        '0.95',
-        '--seed',
-        seed,
-        '--max_output_length',
-        '40',
-      ).answers[0]?.tokens;
-    expect(sample('1')).to.deep.equal(sample('1'));
-    expect(sample('1')).to.not.deep.equal(sample('2'));
+  it('samples the same text from the same seed, and another from another', async () => {
+    const drawn = ['--input_texts', 'Once upon a time', '--temperature', '1', '--top_p', '0.95'];
+    const args = (seed: string) => [...drawn, '--seed', seed, '--max_output_length', '40'];
+    const first = json(...args('1')).answers[0]?.tokens;
+    expect((await inProcess(...args('1'))).answers[0]?.tokens).to.deep.equal(first);
+    expect((await inProcess(...args('2'))).answers[0]?.tokens).to.not.deep.equal(first);
   });
 
   it('gives the tokens that the library gives, with what generation_config.json presets', async () => {
@@ -237,12 +249,13 @@ describe('run-pa', function () {
     const [answer] = json('--input_texts', 'Once upon a time', ...args).answers;
     expect(answer?.tokens).to.deep.equal(ofLibrary.tokens);
     const off = ['--top_k', '0', '--top_p', '1', '--min_p', '0'];
-    const [unset] = json('--input_texts', 'Once upon a time', ...args, ...off).answers;
+    const { answers } = await inProcess('--input_texts', 'Once upon a time', ...args, ...off);
+    const [unset] = answers;
     expect(unset?.tokens).to.deep.equal(plain.tokens);
   });
 
-  it('gives log-probs, stops at stop strings', () => {
-    const { answers } = json(
+  it('gives log-probs, stops at stop strings', async () => {
+    const { answers } = await inProcess(
       '--input_texts',
       'Once upon a time',
       '--logprobs',
@@ -314,7 +327,7 @@ describe('run-pa', function () {
       expect(lane('steps').some((step) => step.ts <= ts && ts + dur <= step.ts + step.dur)).to.equal(true);
   });
 
-  it('keeps its tokens when the cache is too small for all', () => {
+  it('keeps its tokens when the cache is too small for all', async () => {
     const prompts = [
       '--input_texts',
       'Once upon a time there was a little girl',
@@ -324,21 +337,14 @@ describe('run-pa', function () {
       '100',
       '--ignore_eos',
     ];
-    const room = json(...prompts, '--max_batch_size', '3', '--block_size', '32').answers;
+    const blocks = ['--max_batch_size', '3', '--block_size', '32'];
+    const { answers: room } = await inProcess(...prompts, ...blocks);
     // 1.5 KiB per token: five blocks of 32, one sequence of full length and little more.
-    const tight = json(
-      ...prompts,
-      '--max_batch_size',
-      '3',
-      '--block_size',
-      '32',
-      '--memory_budget',
-      '250KiB',
-    ).answers;
+    const { answers: tight } = await inProcess(...prompts, ...blocks, '--memory_budget', '250KiB');
     expect(tight.map(({ tokens }) => tokens)).to.deep.equal(room.map(({ tokens }) => tokens));
   });
 
-  it('cuts prompts that are longer than max_prefill_tokens, and answers the same', () => {
+  it('cuts prompts that are longer than max_prefill_tokens, and answers the same', async () => {
     const prompt = 'Once upon a time there was a little girl. '.repeat(20);
     const prompts = [
       '--input_texts',
@@ -349,9 +355,10 @@ describe('run-pa', function () {
       '--max_batch_size',
       '2',
     ];
-    const whole = json(...prompts).answers;
+    const { answers: whole } = await inProcess(...prompts);
     expect(whole[0]?.promptTokens).to.be.above(100);
-    expect(json(...prompts, '--max_prefill_tokens', '8').answers).to.deep.equal(whole);
+    const { answers: cut } = await inProcess(...prompts, '--max_prefill_tokens', '8');
+    expect(cut).to.deep.equal(whole);
   });
 
   it('prints its flags on a screen', () => {
@@ -359,6 +366,14 @@ describe('run-pa', function () {
     expect(status).to.equal(0);
     expect(stdout).to.include('--max_prefill_tokens').and.to.include('Example:');
   });
+
+  /** Refused where flags are read, where the model is loaded, where it is asked, and before any of it. */
+  const REFUSED_AS_COMMANDS = [
+    'a folder that does not exist',
+    'an unknown option',
+    'a prompt beyond max_input_length',
+    'a file that it could not write in the end',
+  ];
 
   for (const [what, args, message] of [
     ['a folder that does not exist', ['--model_path', '/nowhere'], /CONFIG_INVALID.*\/nowhere/],
@@ -405,13 +420,20 @@ describe('run-pa', function () {
     ],
     ['a temperature below 0', ['--model_path', MODEL, '--temperature=-1'], /temperature/],
   ] as const) {
-    it(`refuses ${what} in one line`, () => {
-      const { status, stdout, stderr } = runPa(...args);
-      expect(status).to.equal(1);
-      expect(stdout).to.equal('');
-      expect(stderr.trim())
-        .to.match(message)
-        .and.to.not.match(/\n\s+at /);
+    it(`refuses ${what} in one line`, async () => {
+      if (REFUSED_AS_COMMANDS.includes(what)) {
+        const { status, stdout, stderr } = runPa(...args);
+        expect(status).to.equal(1);
+        expect(stdout).to.equal('');
+        expect(stderr.trim())
+          .to.match(message)
+          .and.to.not.match(/\n\s+at /);
+        return;
+      }
+      const problem = await inProcess(...args.slice(2)).then(String, (error: unknown) =>
+        error instanceof AtbError ? inFlags(error) : String(error),
+      );
+      expect(problem).to.match(message).and.to.not.include('\n');
     });
   }
 });
