@@ -18,8 +18,9 @@ import {
   stackedCheckpoint,
 } from './families.js';
 import { greedyAnswers } from './generate.js';
-import { SAMPLED_ISAS } from './isas.js';
+import { BEST_ISA, SAMPLED_ISAS } from './isas.js';
 import { largestDifference, promptLogits } from './logits.js';
+import { SharedRunners } from './shared-runners.js';
 
 /** Families with experts. */
 const FAMILIES = [
@@ -145,27 +146,29 @@ for (const name of cases) {
     this.timeout(120_000);
     let checkpoint: ReturnType<typeof familyCheckpoint>;
     let references: readonly FamilyReference[];
+    let runners: SharedRunners<string>;
     const hasOwnStacks = OWN_STACKS.includes(name);
     before(async () => {
       checkpoint = familyCheckpoint(name);
       references = await familyReferences(name);
+      runners = new SharedRunners((isa) => load(checkpoint.path, { isa }));
     });
-    after(() => checkpoint.remove());
+    after(async () => {
+      await runners.dispose();
+      checkpoint.remove();
+    });
 
     it('are some of them chosen by scores that lie close together', async () => {
-      await withRunner(checkpoint.path, {}, async (runner) => {
-        const { prompt } = references.at(-1) as FamilyReference;
-        const gap = await closestChoice(runner, prompt, SCORES[name] ?? 'router_scores');
-        expect(gap).to.be.within(Number.MIN_VALUE, 1e-2);
-      });
+      const { prompt } = references.at(-1) as FamilyReference;
+      const gap = await closestChoice(await runners.get(BEST_ISA), prompt, SCORES[name] ?? 'router_scores');
+      expect(gap).to.be.within(Number.MIN_VALUE, 1e-2);
     });
 
     for (const isa of SAMPLED_ISAS) {
       it(`are those that the reference chose, ${isa} kernels`, async () => {
-        await withRunner(checkpoint.path, { isa }, async (runner) => {
-          for (const { prompt, experts } of references)
-            expect(await chosenExperts(runner, prompt)).to.deep.equal(experts && recordedExperts(experts));
-        });
+        const runner = await runners.get(isa);
+        for (const { prompt, experts } of references)
+          expect(await chosenExperts(runner, prompt)).to.deep.equal(experts && recordedExperts(experts));
       });
     }
 
