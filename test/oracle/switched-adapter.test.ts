@@ -28,8 +28,12 @@ describe('an adapter that counts for prompts with sound alone', function () {
         prompt: Int32Array.of(...words, ...heard.prompt),
         inserts: before.map(({ start, input }) => ({ start: start + words.length, input })),
       };
-      const run = async (prompts: readonly (typeof text)[], maxBatchSize = 1) =>
-        greedyAnswers(await load(), prompts, { maxModelLen: 192, maxBatchSize });
+      const run = async (prompts: readonly (typeof text)[], maxBatchSize = 1) => {
+        const runner = await load();
+        const found = await greedyAnswers(runner, prompts, { maxModelLen: 192, maxBatchSize });
+        runner.dispose();
+        return found;
+      };
       const alone = [await run([text]), await run([sound])].flatMap(({ answers }) => answers);
       for (const size of [1, 4]) {
         const { answers, hits } = await run([text, sound, text, sound], size);
