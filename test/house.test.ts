@@ -38,6 +38,13 @@ const FLOORS: readonly (readonly string[])[] = [
   ['index.ts'],
 ];
 
+/** Within layers/: its own files and configurations, and what stands on them. */
+const LAYER_FLOORS: readonly (readonly string[])[] = [
+  ['', 'config'],
+  ['attention', 'recurrent'],
+  ['experts', 'streams'],
+];
+
 /** The same in C++. */
 const NATIVE_FLOORS: readonly (readonly string[])[] = [
   ['base'],
@@ -110,6 +117,21 @@ describe('the house', () => {
           return !beside && (floor < 0 || floor >= floorOf(FLOORS, folder));
         })
         .map(({ target }) => `${file.path} imports ${target}`);
+    });
+    expect(upward).to.deep.equal([]);
+  });
+
+  it('lets layers of a kind stand on those of all kinds', () => {
+    const folderOf = (path: string): string => (path.split('/').length > 2 ? (path.split('/')[1] ?? '') : '');
+    const layers = TS.filter(({ path }) => /^src\/layers\/(?!index)/.test(path));
+    const upward = layers.flatMap((file) => {
+      const folder = folderOf(posix.relative('src', file.path));
+      const floor = floorOf(LAYER_FLOORS, folder);
+      expect(floor, file.path).to.be.at.least(0);
+      return importsOf(file)
+        .filter((target) => target.startsWith('layers/') && folderOf(target) !== folder)
+        .filter((target) => floorOf(LAYER_FLOORS, folderOf(target)) >= Math.max(floor, 1))
+        .map((target) => `${file.path} imports ${target}`);
     });
     expect(upward).to.deep.equal([]);
   });

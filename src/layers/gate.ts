@@ -1,7 +1,7 @@
 import { CommonOpBuilderManager } from '../common-op-builders/index.js';
 import { type AtbGraph, BaseOperation, dim } from '../graph/atb-graph.js';
 import type { Linear } from '../weights/linear.js';
-import type { AttentionConfig } from './base-attention.js';
+import type { AttentionConfig } from './attention-config.js';
 import { buildLinear } from './linear-steps.js';
 
 /** Columns [from, from + count) of `input` [tokens, columns] as `out`; a count of -1 reaches the end. Returns `out`. */

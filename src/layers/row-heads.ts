@@ -4,7 +4,7 @@ import type { GraphKind } from '../graph/graph-kind.js';
 import { FULL_MASK } from '../step-inputs/index.js';
 import { Linear } from '../weights/linear.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
-import type { AttentionConfig } from './base-attention.js';
+import type { AttentionConfig } from './attention-config.js';
 import { buildLinear } from './linear-steps.js';
 import { Module } from './module.js';
 import { addScaled } from './residual.js';

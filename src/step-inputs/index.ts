@@ -1,39 +1,14 @@
 export { ALIBI_MASK, alibiMask, TOKEN_SEQUENCES, tokenSequences } from './alibi.js';
-export { AXIS_POSITIONS, axisPositions } from './axis-positions.js';
+export { AXIS_POSITIONS, axisPositions } from './encoders/axis-positions.js';
 export {
   BUCKETED_POSITIONS,
   bucketedPositions,
   bucketsByProduct,
   bucketsOf,
   gridPositions,
-} from './bucketed-positions.js';
-export { ENDED_ROWS, type EndedRowSizes, endedRows } from './ended-rows.js';
-export { BLOCK_TOKENS, blockTokens, entries, entryPositions, entrySlots } from './entries.js';
-export { FRAME_ROWS, FRAME_SHARES, FRAME_TABLE, frameMeans, frameTimes } from './frames.js';
-export { GRID_IDS, gridAxes } from './grid-axes.js';
-export { GROUP_INDICES, groupIndices } from './group-indices.js';
-export { headRows } from './head-rows.js';
-export {
-  DEEP_INDEX,
-  DEEP_ROWS,
-  deepRows,
-  EMBEDDING_ROWS,
-  INSERTED_ROWS,
-  insertedRows,
-} from './inserted-rows.js';
-export { CORNERS, interpolatedPositions, type RowShare } from './interpolated-positions.js';
-export { lengths } from './lengths.js';
-export {
-  CHUNKED_MASK,
-  chunkedMask,
-  FULL_MASK,
-  fullMask,
-  LATENT_MASK,
-  latentMask,
-  slidingMask,
-  slidingMaskName,
-  slidingMasks,
-} from './masks.js';
+} from './encoders/bucketed-positions.js';
+export { FRAME_ROWS, FRAME_SHARES, FRAME_TABLE, frameMeans, frameTimes } from './encoders/frames.js';
+export { CORNERS, interpolatedPositions, type RowShare } from './encoders/interpolated-positions.js';
 export {
   MEL_PLANES,
   melPlanes,
@@ -42,11 +17,8 @@ export {
   type WholePlanes,
   wholeMelPlanes,
   wholePlanesOf,
-} from './mel-planes.js';
-export { MROPE_IDS, MROPE_TABLES, mrope, turnsInThrees } from './mrope.js';
-export { type NgramHashes, ngramRows } from './ngram-rows.js';
-export { LINE_ROWS, lineRows, PACKED_ROWS, packedRows } from './packed-rows.js';
-export { paging } from './paging.js';
+} from './encoders/mel-planes.js';
+export { LINE_ROWS, lineRows, PACKED_ROWS, packedRows } from './encoders/packed-rows.js';
 export {
   type AxialRotary,
   asTheyCome,
@@ -59,8 +31,74 @@ export {
   SOUND_FRAMES,
   WINDOW_LENS,
   windowLens,
-} from './patches.js';
-export { PERCEIVING, perceiving } from './perceiving.js';
+} from './encoders/patches.js';
+export { PERCEIVING, perceiving } from './encoders/perceiving.js';
+export {
+  DISTANCE_ROWS,
+  KEY_PLACES,
+  QUERY_PLACES,
+  relativePlaces,
+  type SignedBuckets,
+  signedBucket,
+  signedBucketRows,
+} from './encoders/relative-places.js';
+export { RESAMPLING, resampling } from './encoders/resampling.js';
+export { PAIRED_ROWS, pairedRows, SOUND, sound } from './encoders/sound.js';
+export {
+  QUERIED_WINDOWS,
+  queriedWindows,
+  SOUND_BLOCKS,
+  type SoundBlocks,
+  soundBlocks,
+  soundTaps,
+  TAP_ROWS,
+} from './encoders/sound-blocks.js';
+export { SOUND_CONTEXT, type SoundReach, soundContext } from './encoders/sound-context.js';
+export { groupedRows, soundRotary } from './encoders/sound-rows.js';
+export { type SpaceTimeRotary, spaceTimeRotary, spaceTimeTurned } from './encoders/space-time-rotary.js';
+export { mergedSquares, SQUARE, squarePictures, squareRotary } from './encoders/square-pictures.js';
+export {
+  neighbours,
+  neighboursOf,
+  ofWholePictures,
+  placesAlong,
+  squareDistances,
+  squarePlaces,
+  squareWindows,
+  WINDOWED,
+} from './encoders/square-windows.js';
+export { TILE_PLACES, tilePlaces } from './encoders/tile-places.js';
+export { canvasesOf, TILED, type TiledSizes, tiledPictures } from './encoders/tiled-pictures.js';
+export { TIME_GROUPS, type TimeGroup, timeGroups } from './encoders/time-groups.js';
+export { WORDS_AMONG, wordsAmongRows } from './encoders/words-among-rows.js';
+export { ENDED_ROWS, type EndedRowSizes, endedRows } from './ended-rows.js';
+export { BLOCK_TOKENS, blockTokens, entries, entryPositions, entrySlots } from './entries.js';
+export { GRID_IDS, gridAxes } from './grid-axes.js';
+export { GROUP_INDICES, groupIndices } from './group-indices.js';
+export { headRows } from './head-rows.js';
+export {
+  DEEP_INDEX,
+  DEEP_ROWS,
+  deepRows,
+  EMBEDDING_ROWS,
+  INSERTED_ROWS,
+  insertedRows,
+} from './inserted-rows.js';
+export { lengths } from './lengths.js';
+export {
+  CHUNKED_MASK,
+  chunkedMask,
+  FULL_MASK,
+  fullMask,
+  LATENT_MASK,
+  latentMask,
+  slidingMask,
+  slidingMaskName,
+  slidingMasks,
+} from './masks.js';
+export { MROPE_IDS, MROPE_TABLES, mrope, turnsInThrees } from './mrope.js';
+export { type NgramHashes, ngramRows } from './ngram-rows.js';
+export { paging } from './paging.js';
 export { positions, positionsPastPadding } from './positions.js';
 export { QUERY_SCALES, queryScales } from './query-scales.js';
 export type { FrequencyRecipe, InputRecipe, RotaryRecipe } from './recipe.js';
@@ -70,16 +108,6 @@ export {
   RELATIVE_BUCKETS,
   relativeBuckets,
 } from './relative-buckets.js';
-export {
-  DISTANCE_ROWS,
-  KEY_PLACES,
-  QUERY_PLACES,
-  relativePlaces,
-  type SignedBuckets,
-  signedBucket,
-  signedBucketRows,
-} from './relative-places.js';
-export { RESAMPLING, resampling } from './resampling.js';
 export { isLengthDependent, type RopeConfig, type RopeScaling } from './rotary/rope-config.js';
 export { type RotaryTables, rotary, rotaryTables, slidingRotaryTables } from './rotary.js';
 export { rowsOfBlock } from './rows-of-block.js';
@@ -100,30 +128,6 @@ export {
   type SinusoidTable,
   sinusoids,
 } from './sinusoids.js';
-export { PAIRED_ROWS, pairedRows, SOUND, sound } from './sound.js';
-export {
-  QUERIED_WINDOWS,
-  queriedWindows,
-  SOUND_BLOCKS,
-  type SoundBlocks,
-  soundBlocks,
-  soundTaps,
-  TAP_ROWS,
-} from './sound-blocks.js';
-export { SOUND_CONTEXT, type SoundReach, soundContext } from './sound-context.js';
-export { groupedRows, soundRotary } from './sound-rows.js';
-export { type SpaceTimeRotary, spaceTimeRotary, spaceTimeTurned } from './space-time-rotary.js';
-export { mergedSquares, SQUARE, squarePictures, squareRotary } from './square-pictures.js';
-export {
-  neighbours,
-  neighboursOf,
-  ofWholePictures,
-  placesAlong,
-  squareDistances,
-  squarePlaces,
-  squareWindows,
-  WINDOWED,
-} from './square-windows.js';
 export { STATE_FROM, STATE_TO, stateBlocks } from './state-blocks.js';
 export type { InsertedRows, Step } from './step.js';
 export {
@@ -134,9 +138,5 @@ export {
   type StepSizes,
 } from './step-input.js';
 export { ADAPTER_SHARES, switchedAdapter } from './switched-adapter.js';
-export { TILE_PLACES, tilePlaces } from './tile-places.js';
-export { canvasesOf, TILED, type TiledSizes, tiledPictures } from './tiled-pictures.js';
-export { TIME_GROUPS, type TimeGroup, timeGroups } from './time-groups.js';
 export { tokenIds } from './token-ids.js';
 export { tokenTypes } from './token-types.js';
-export { WORDS_AMONG, wordsAmongRows } from './words-among-rows.js';

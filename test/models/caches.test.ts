@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { AtbError } from '../../src/errors.js';
 import { type AtbGraph, BaseOperation, dim } from '../../src/graph/atb-graph.js';
 import { DECODE, ENCODE, type GraphKind, PREFILL } from '../../src/graph/graph-kind.js';
-import { BaseAttention } from '../../src/layers/base-attention.js';
+import { BaseAttention } from '../../src/layers/attention/base-attention.js';
 import { BaseLayer } from '../../src/layers/base-layer.js';
 import type { CacheRef } from '../../src/layers/cache-ref.js';
 import type { DecoderConfig } from '../../src/layers/config/index.js';

@@ -8,7 +8,7 @@ import { flatten } from '../../src/graph/flatten.js';
 import { legalityProblems } from '../../src/graph/legality.js';
 import { applyPass, applyPasses } from '../../src/graph/passes/index.js';
 import { standInPass } from '../../src/graph/passes/stand-ins.js';
-import { Experts } from '../../src/layers/experts.js';
+import { Experts } from '../../src/layers/experts/experts.js';
 import { availableIsas, createEngine } from '../../src/native/index.js';
 import { loadWeights, weightStorage } from '../../src/runner/weight-storage.js';
 import { Checkpoint } from '../../src/weights/checkpoint.js';

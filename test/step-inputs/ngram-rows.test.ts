@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { SPLITFUSE } from '../../src/graph/graph-kind.js';
-import { ngramHashes } from '../../src/layers/ngram-hashes.js';
+import { ngramHashes } from '../../src/layers/streams/ngram-hashes.js';
 import { ngramRows, type Step } from '../../src/step-inputs/index.js';
 
 const RUN = { dtype: 'f32', blockSize: 128, numBlocks: 1, maxPositionEmbeddings: 512 } as const;

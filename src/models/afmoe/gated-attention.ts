@@ -1,6 +1,6 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
-import type { Qkv } from '../../layers/base-attention.js';
-import { GatedAttention } from '../../layers/gated-attention.js';
+import type { Qkv } from '../../layers/attention/base-attention.js';
+import { GatedAttention } from '../../layers/attention/gated-attention.js';
 import type { Weights } from '../../weights/weights.js';
 import { type NormedHeadsConfig, qwen3Norms } from '../qwen3/index.js';
 

@@ -17,9 +17,9 @@ import {
   sparseBehind,
 } from '../../layers/config/index.js';
 import { SandwichLayer } from '../../layers/decoder-layers.js';
+import { sigmoidExperts } from '../../layers/experts/sigmoid-experts.js';
 import { BaseMLP } from '../../layers/mlp.js';
 import { BaseRMSNorm } from '../../layers/norms.js';
-import { sigmoidExperts } from '../../layers/sigmoid-experts.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';

@@ -1,3 +1,4 @@
+import { LatentAttention } from '../../layers/attention/latent-attention.js';
 import {
   type ConfigOf,
   constant,
@@ -8,9 +9,8 @@ import {
   sparseByType,
 } from '../../layers/config/index.js';
 import { NormedStep } from '../../layers/decoder-layers.js';
-import { LatentAttention } from '../../layers/latent-attention.js';
+import { sigmoidExperts } from '../../layers/experts/sigmoid-experts.js';
 import { BaseRMSNorm } from '../../layers/norms.js';
-import { sigmoidExperts } from '../../layers/sigmoid-experts.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { DEEPSEEK_IRRELEVANT, deepseek } from '../deepseek_v2/index.js';

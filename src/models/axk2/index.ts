@@ -1,4 +1,6 @@
 import { type AtbGraph } from '../../graph/atb-graph.js';
+import { queryParts, splitHeads } from '../../layers/attention/latent-heads.js';
+import { SparseLatentAttention } from '../../layers/attention/sparse-latent-attention.js';
 import {
   type ConfigOf,
   defineConfig,
@@ -11,14 +13,12 @@ import {
   sparseByType,
 } from '../../layers/config/index.js';
 import { PreNormLayer } from '../../layers/decoder-layers.js';
+import { sigmoidExperts } from '../../layers/experts/sigmoid-experts.js';
 import { addGated, addSigmoid } from '../../layers/gate.js';
 import { GatedRMSNorm } from '../../layers/gated-norm.js';
-import { queryParts, splitHeads } from '../../layers/latent-heads.js';
 import { buildLinear } from '../../layers/linear-steps.js';
 import { BaseMLP } from '../../layers/mlp.js';
 import { BaseRMSNorm } from '../../layers/norms.js';
-import { sigmoidExperts } from '../../layers/sigmoid-experts.js';
-import { SparseLatentAttention } from '../../layers/sparse-latent-attention.js';
 import { addSplit, beside } from '../../layers/split.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { Linear } from '../../weights/linear.js';

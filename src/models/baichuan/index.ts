@@ -1,4 +1,4 @@
-import { PositionFreeAttention, RotaryAttention } from '../../layers/attention-orders.js';
+import { PositionFreeAttention, RotaryAttention } from '../../layers/attention/attention-orders.js';
 import { PreNormLayer } from '../../layers/decoder-layers.js';
 import { BaseMLP } from '../../layers/mlp.js';
 import { BaseRMSNorm } from '../../layers/norms.js';

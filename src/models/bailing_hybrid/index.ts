@@ -1,10 +1,10 @@
+import { GatedLatentAttention } from '../../layers/attention/gated-latent-attention.js';
 import { clampVariant } from '../../layers/config/index.js';
 import { PreNormLayer } from '../../layers/decoder-layers.js';
-import { GatedLatentAttention } from '../../layers/gated-latent-attention.js';
-import { KimiDeltaAttention } from '../../layers/kimi-delta-attention.js';
+import { sigmoidExperts } from '../../layers/experts/sigmoid-experts.js';
 import { BaseMLP } from '../../layers/mlp.js';
 import { BaseRMSNorm } from '../../layers/norms.js';
-import { sigmoidExperts } from '../../layers/sigmoid-experts.js';
+import { KimiDeltaAttention } from '../../layers/recurrent/kimi-delta-attention.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';

@@ -1,7 +1,7 @@
 import { CommonOpBuilderManager, SINGLE_RANK } from '../../common-op-builders/index.js';
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { ROTARY_ROWS, type RotaryRows, SLIDING_ROTARY_ROWS } from '../../layers/base-attention.js';
+import { ROTARY_ROWS, type RotaryRows, SLIDING_ROTARY_ROWS } from '../../layers/attention/rotary-rows.js';
 import type { BaseLayer } from '../../layers/base-layer.js';
 import type { BaseConfig } from '../../layers/config/index.js';
 import { Module } from '../../layers/module.js';

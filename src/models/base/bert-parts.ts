@@ -1,5 +1,6 @@
-import { PositionFreeAttention } from '../../layers/attention-orders.js';
-import type { AttentionConfig, AttentionOptions } from '../../layers/base-attention.js';
+import { PositionFreeAttention } from '../../layers/attention/attention-orders.js';
+import type { AttentionOptions } from '../../layers/attention/base-attention.js';
+import type { AttentionConfig } from '../../layers/attention-config.js';
 import type { LayerStep, PreNormParts } from '../../layers/decoder-layers.js';
 import { type AddedEmbedding, LearnedPositions, TokenTypes } from '../../layers/learned-positions.js';
 import { type MLPConfig, UngatedMLP } from '../../layers/mlp.js';

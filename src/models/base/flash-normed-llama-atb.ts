@@ -1,5 +1,6 @@
-import { RotaryAttention } from '../../layers/attention-orders.js';
-import type { AttentionConfig, AttentionOptions } from '../../layers/base-attention.js';
+import { RotaryAttention } from '../../layers/attention/attention-orders.js';
+import type { AttentionOptions } from '../../layers/attention/base-attention.js';
+import type { AttentionConfig } from '../../layers/attention-config.js';
 import type { BaseConfig } from '../../layers/config/index.js';
 import { type LayerStep, PreNormLayer } from '../../layers/decoder-layers.js';
 import { BaseMLP, type MLPConfig } from '../../layers/mlp.js';

@@ -1,7 +1,7 @@
 import { CommonOpBuilderManager } from '../../common-op-builders/index.js';
 import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
 import { type GraphKind, hasOneQuery } from '../../graph/graph-kind.js';
-import { ROTARY_ROWS } from '../../layers/base-attention.js';
+import { ROTARY_ROWS } from '../../layers/attention/rotary-rows.js';
 import { addResidual } from '../../layers/residual.js';
 import {
   DEEP_INDEX,

@@ -1,4 +1,4 @@
-import { PositionFreeAttention } from '../../layers/attention-orders.js';
+import { PositionFreeAttention } from '../../layers/attention/attention-orders.js';
 import {
   biases,
   type ConfigOf,

@@ -1,7 +1,7 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { RotaryAttention } from '../../layers/attention-orders.js';
-import type { AttentionConfig } from '../../layers/base-attention.js';
+import { RotaryAttention } from '../../layers/attention/attention-orders.js';
+import type { AttentionConfig } from '../../layers/attention-config.js';
 import {
   biases,
   type DecoderConfig,

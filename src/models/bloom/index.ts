@@ -1,5 +1,5 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
-import { PositionFreeAttention } from '../../layers/attention-orders.js';
+import { PositionFreeAttention } from '../../layers/attention/attention-orders.js';
 import { NormedResidualLayer, PreNormLayer } from '../../layers/decoder-layers.js';
 import { UngatedMLP } from '../../layers/mlp.js';
 import { BaseLayerNorm } from '../../layers/norms.js';

@@ -1,4 +1,4 @@
-import type { AttentionConfig } from '../../layers/base-attention.js';
+import type { AttentionConfig } from '../../layers/attention-config.js';
 import { slidingVariant } from '../../layers/base-layer.js';
 import {
   type BaseConfig,

@@ -1,4 +1,4 @@
-import { PositionFreeAttention, RotaryAttention } from '../../layers/attention-orders.js';
+import { PositionFreeAttention, RotaryAttention } from '../../layers/attention/attention-orders.js';
 import { type ConfigOf, defineConfig, rotaryConfig, slidingByLayer } from '../../layers/config/index.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';

@@ -1,7 +1,8 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { PositionFreeAttention, RotaryAttention } from '../../layers/attention-orders.js';
-import { ExpertRouter, Experts, SparseMLP, sharedMLP } from '../../layers/experts.js';
+import { PositionFreeAttention, RotaryAttention } from '../../layers/attention/attention-orders.js';
+import { ExpertRouter } from '../../layers/experts/expert-router.js';
+import { Experts, SparseMLP, sharedMLP } from '../../layers/experts/experts.js';
 import { BaseMLP } from '../../layers/mlp.js';
 import { BaseRMSNorm } from '../../layers/norms.js';
 import { addScaled } from '../../layers/residual.js';

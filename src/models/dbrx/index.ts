@@ -1,6 +1,7 @@
-import { RotaryAttention } from '../../layers/attention-orders.js';
+import { RotaryAttention } from '../../layers/attention/attention-orders.js';
 import { PreNormLayer } from '../../layers/decoder-layers.js';
-import { ExpertRouter, Experts, SparseMLP } from '../../layers/experts.js';
+import { ExpertRouter } from '../../layers/experts/expert-router.js';
+import { Experts, SparseMLP } from '../../layers/experts/experts.js';
 import { BaseLayerNorm } from '../../layers/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { ExpertStacks } from '../../weights/expert-stacks.js';

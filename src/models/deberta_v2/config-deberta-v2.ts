@@ -1,3 +1,4 @@
+import type { DistanceTerm } from '../../layers/attention/disentangled-attention.js';
 import {
   activation,
   type ConfigOf,
@@ -15,7 +16,6 @@ import {
   only,
   positive,
 } from '../../layers/config/index.js';
-import type { DistanceTerm } from '../../layers/disentangled-attention.js';
 import type { SignedBuckets } from '../../step-inputs/index.js';
 
 const TERM = oneOf<DistanceTerm>('c2p', 'p2c');

@@ -1,7 +1,7 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
+import { DisentangledAttention } from '../../layers/attention/disentangled-attention.js';
+import { DistanceVectors } from '../../layers/attention/distance-vectors.js';
 import { PostNormLayer } from '../../layers/decoder-layers.js';
-import { DisentangledAttention } from '../../layers/disentangled-attention.js';
-import { DistanceVectors } from '../../layers/distance-vectors.js';
 import { classifierOf } from '../../layers/row-heads.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import {

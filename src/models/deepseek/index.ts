@@ -12,7 +12,8 @@ import {
   sharedExperts,
   sparseBehindDense,
 } from '../../layers/config/index.js';
-import { ExpertRouter, Experts, SparseMLP, sharedMLP } from '../../layers/experts.js';
+import { ExpertRouter } from '../../layers/experts/expert-router.js';
+import { Experts, SparseMLP, sharedMLP } from '../../layers/experts/experts.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashSparseLlamaATB } from '../llama/index.js';

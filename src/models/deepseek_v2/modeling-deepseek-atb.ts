@@ -1,14 +1,7 @@
+import { LatentAttention } from '../../layers/attention/latent-attention.js';
 import type { LatentAttentionConfig } from '../../layers/attention-config.js';
-import {
-  ExpertRouter,
-  Experts,
-  type ExpertsConfig,
-  type RouterConfig,
-  type RouterNames,
-  SparseMLP,
-  sharedMLP,
-} from '../../layers/experts.js';
-import { LatentAttention } from '../../layers/latent-attention.js';
+import { ExpertRouter, type RouterConfig, type RouterNames } from '../../layers/experts/expert-router.js';
+import { Experts, type ExpertsConfig, SparseMLP, sharedMLP } from '../../layers/experts/experts.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashSparseLlamaATB, type SparseLlamaConfig, type SparseLlamaParts } from '../llama/index.js';
 

@@ -1,4 +1,9 @@
 import {
+  indexerVariant,
+  type SparseAttentionConfig,
+  SparseLatentAttention,
+} from '../../layers/attention/sparse-latent-attention.js';
+import {
   type ConfigOf,
   constant,
   defineConfig,
@@ -11,11 +16,6 @@ import {
   SIZE,
   sparseByType,
 } from '../../layers/config/index.js';
-import {
-  indexerVariant,
-  type SparseAttentionConfig,
-  SparseLatentAttention,
-} from '../../layers/sparse-latent-attention.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import {

@@ -1,15 +1,20 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { CompressedAttention } from '../../layers/compressed-attention.js';
-import { addEntryRows, ENTRY_LAYER_ROWS, entryTables } from '../../layers/entry-rows.js';
-import { Experts, SparseMLP } from '../../layers/experts.js';
-import { EqualStreams, HyperHead, type HyperNames, hyperNames } from '../../layers/hyper-connection.js';
-import { HyperLayer } from '../../layers/hyper-layer.js';
-import { MixingConnection } from '../../layers/mixing-connection.js';
+import { CompressedAttention } from '../../layers/attention/compressed-attention.js';
+import { addEntryRows, ENTRY_LAYER_ROWS, entryTables } from '../../layers/attention/entry-rows.js';
+import { ROTARY_ROWS } from '../../layers/attention/rotary-rows.js';
+import { Experts, SparseMLP } from '../../layers/experts/experts.js';
+import { RootSoftplusRouter, TableRouter } from '../../layers/experts/root-softplus-router.js';
 import { BaseMLP } from '../../layers/mlp.js';
 import { BaseRMSNorm } from '../../layers/norms.js';
-import { RootSoftplusRouter, TableRouter } from '../../layers/root-softplus-router.js';
-import { ROTARY_ROWS } from '../../layers/rotary-rows.js';
+import {
+  EqualStreams,
+  HyperHead,
+  type HyperNames,
+  hyperNames,
+} from '../../layers/streams/hyper-connection.js';
+import { HyperLayer } from '../../layers/streams/hyper-layer.js';
+import { MixingConnection } from '../../layers/streams/mixing-connection.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import {
   blockTokens,

@@ -1,3 +1,4 @@
+import { DifferentialAttention } from '../../layers/attention/differential-attention.js';
 import {
   biases,
   type ConfigOf,
@@ -9,7 +10,6 @@ import {
   LLAMA_DEFAULTS,
 } from '../../layers/config/index.js';
 import { PreNormLayer } from '../../layers/decoder-layers.js';
-import { DifferentialAttention } from '../../layers/differential-attention.js';
 import { BaseMLP } from '../../layers/mlp.js';
 import { BaseRMSNorm } from '../../layers/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';

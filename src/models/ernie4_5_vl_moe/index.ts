@@ -1,5 +1,6 @@
-import { ExpertRouter, Experts, type RouterNames, sharedMLP } from '../../layers/experts.js';
-import { SeenExperts, SeenTokens } from '../../layers/seen-experts.js';
+import { ExpertRouter, type RouterNames } from '../../layers/experts/expert-router.js';
+import { Experts, sharedMLP } from '../../layers/experts/experts.js';
+import { SeenExperts, SeenTokens } from '../../layers/experts/seen-experts.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { renamed, type Weights } from '../../weights/weights.js';
 import { FlashMropeForCausalLMATB } from '../base/vision/index.js';

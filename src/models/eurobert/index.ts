@@ -1,6 +1,6 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { RotaryAttention } from '../../layers/attention-orders.js';
+import { RotaryAttention } from '../../layers/attention/attention-orders.js';
 import {
   biases,
   type ConfigOf,

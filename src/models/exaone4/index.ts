@@ -1,5 +1,5 @@
-import { NormedAttention, NormedRotaryAttention } from '../../layers/attention-orders.js';
-import type { AttentionOptions } from '../../layers/base-attention.js';
+import { NormedAttention, NormedRotaryAttention } from '../../layers/attention/attention-orders.js';
+import type { AttentionOptions } from '../../layers/attention/base-attention.js';
 import {
   biases,
   type ConfigOf,

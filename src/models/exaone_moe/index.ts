@@ -16,7 +16,7 @@ import {
   sharedExperts,
   sparseByType,
 } from '../../layers/config/index.js';
-import { sigmoidExperts } from '../../layers/sigmoid-experts.js';
+import { sigmoidExperts } from '../../layers/experts/sigmoid-experts.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { exaone4Attention, exaone4Windows } from '../exaone4/index.js';

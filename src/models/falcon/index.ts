@@ -1,4 +1,4 @@
-import { PositionFreeAttention, RotaryAttention } from '../../layers/attention-orders.js';
+import { PositionFreeAttention, RotaryAttention } from '../../layers/attention/attention-orders.js';
 import type { BaseLayer } from '../../layers/base-layer.js';
 import { ParallelLayer, PreNormLayer } from '../../layers/decoder-layers.js';
 import { UngatedMLP } from '../../layers/mlp.js';

@@ -1,4 +1,4 @@
-import { RotaryAttention } from '../../layers/attention-orders.js';
+import { RotaryAttention } from '../../layers/attention/attention-orders.js';
 import {
   biases,
   type ConfigOf,
@@ -16,9 +16,9 @@ import {
   positive,
 } from '../../layers/config/index.js';
 import { PreNormLayer, SumOfSteps } from '../../layers/decoder-layers.js';
-import { Mamba2Mixer } from '../../layers/mamba2.js';
 import { BaseMLP } from '../../layers/mlp.js';
 import { BaseRMSNorm } from '../../layers/norms.js';
+import { Mamba2Mixer } from '../../layers/recurrent/mamba2.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';

@@ -8,8 +8,8 @@ import {
   positive,
   textModel,
 } from '../../layers/config/index.js';
-import { MambaMixer } from '../../layers/mamba.js';
 import { UnscaledRMSNorm } from '../../layers/norms.js';
+import { MambaMixer } from '../../layers/recurrent/mamba.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import type { BaseModelATB } from '../base/base-model-atb.js';

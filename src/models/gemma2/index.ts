@@ -1,5 +1,5 @@
-import { RotaryAttention } from '../../layers/attention-orders.js';
-import type { AttentionOptions } from '../../layers/base-attention.js';
+import { RotaryAttention } from '../../layers/attention/attention-orders.js';
+import type { AttentionOptions } from '../../layers/attention/base-attention.js';
 import { slidingVariant } from '../../layers/base-layer.js';
 import type { DecoderConfig } from '../../layers/config/index.js';
 import { type LayerStep, SandwichLayer } from '../../layers/decoder-layers.js';

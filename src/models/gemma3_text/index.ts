@@ -1,4 +1,4 @@
-import { NormedRotaryAttention, projectionNorms } from '../../layers/attention-orders.js';
+import { NormedRotaryAttention, projectionNorms } from '../../layers/attention/attention-orders.js';
 import { HeadNorm, OffsetRMSNorm } from '../../layers/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';

@@ -1,12 +1,12 @@
 import { rounded } from '../../dtype.js';
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { lentAttention } from '../../layers/lent-keys.js';
+import { lentAttention } from '../../layers/attention/lent-keys.js';
+import { ValueNormedAttention } from '../../layers/attention/value-normed-attention.js';
 import { BaseRMSNorm } from '../../layers/norms.js';
-import { PerLayerInputs } from '../../layers/per-layer-inputs.js';
-import { StreamedLayer } from '../../layers/streamed-layer.js';
-import { StreamsBegin, StreamsEnd } from '../../layers/streams.js';
-import { ValueNormedAttention } from '../../layers/value-normed-attention.js';
+import { PerLayerInputs } from '../../layers/streams/per-layer-inputs.js';
+import { StreamedLayer } from '../../layers/streams/streamed-layer.js';
+import { StreamsBegin, StreamsEnd } from '../../layers/streams/streams.js';
 import { headNamesUnder, registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';

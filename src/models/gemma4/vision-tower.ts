@@ -1,7 +1,7 @@
 import { CommonOpBuilderManager } from '../../common-op-builders/index.js';
 import { type AtbGraph, BaseOperation, dim } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { ROTARY_ROWS } from '../../layers/base-attention.js';
+import { ROTARY_ROWS } from '../../layers/attention/rotary-rows.js';
 import { BaseLayer } from '../../layers/base-layer.js';
 import { ClippedLinear } from '../../layers/clipped-linear.js';
 import { type LayerStep, SandwichLayer } from '../../layers/decoder-layers.js';

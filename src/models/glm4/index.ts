@@ -1,4 +1,4 @@
-import { RotaryAttention } from '../../layers/attention-orders.js';
+import { RotaryAttention } from '../../layers/attention/attention-orders.js';
 import type { DecoderConfig } from '../../layers/config/index.js';
 import { SandwichLayer } from '../../layers/decoder-layers.js';
 import { BaseRMSNorm } from '../../layers/norms.js';

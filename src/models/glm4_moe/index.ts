@@ -1,4 +1,4 @@
-import { RotaryAttention } from '../../layers/attention-orders.js';
+import { RotaryAttention } from '../../layers/attention/attention-orders.js';
 import {
   biases,
   type ConfigOf,
@@ -16,7 +16,7 @@ import {
   sharedExperts,
   sparseBehindDense,
 } from '../../layers/config/index.js';
-import { sigmoidExperts } from '../../layers/sigmoid-experts.js';
+import { sigmoidExperts } from '../../layers/experts/sigmoid-experts.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashSparseLlamaATB, type SparseLlamaParts } from '../llama/index.js';

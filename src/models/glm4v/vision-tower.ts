@@ -1,8 +1,9 @@
 import { type ActivationKind, CommonOpBuilderManager } from '../../common-op-builders/index.js';
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { RotaryAttention } from '../../layers/attention-orders.js';
-import { type AttentionOptions, encoderAttention } from '../../layers/base-attention.js';
+import { RotaryAttention } from '../../layers/attention/attention-orders.js';
+import type { AttentionOptions } from '../../layers/attention/base-attention.js';
+import { encoderAttention } from '../../layers/attention-config.js';
 import { BaseLayer } from '../../layers/base-layer.js';
 import { type LayerStep, PreNormLayer } from '../../layers/decoder-layers.js';
 import { buildLinear } from '../../layers/linear-steps.js';

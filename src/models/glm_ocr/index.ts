@@ -1,5 +1,5 @@
-import { NormedRotaryAttention, projectionNorms } from '../../layers/attention-orders.js';
-import { encoderAttention } from '../../layers/base-attention.js';
+import { NormedRotaryAttention, projectionNorms } from '../../layers/attention/attention-orders.js';
+import { encoderAttention } from '../../layers/attention-config.js';
 import { type ConfigOf, defineConfig, nested, predictionLayers, within } from '../../layers/config/index.js';
 import { BaseMLP } from '../../layers/mlp.js';
 import { HeadNorm } from '../../layers/norms.js';

@@ -1,5 +1,5 @@
-import { RotaryAttention } from '../../layers/attention-orders.js';
-import { encoderAttention } from '../../layers/base-attention.js';
+import { RotaryAttention } from '../../layers/attention/attention-orders.js';
+import { encoderAttention } from '../../layers/attention-config.js';
 import { PreNormLayer } from '../../layers/decoder-layers.js';
 import { UngatedMLP } from '../../layers/mlp.js';
 import { registerModel, routerOf } from '../../router/index.js';

@@ -1,5 +1,5 @@
-import { PositionFreeAttention } from '../../layers/attention-orders.js';
-import type { AttentionConfig } from '../../layers/base-attention.js';
+import { PositionFreeAttention } from '../../layers/attention/attention-orders.js';
+import type { AttentionConfig } from '../../layers/attention-config.js';
 import type { BaseConfig } from '../../layers/config/index.js';
 import { PreNormLayer } from '../../layers/decoder-layers.js';
 import { type MLPConfig, UngatedMLP } from '../../layers/mlp.js';

@@ -1,4 +1,4 @@
-import { RotaryAttention } from '../../layers/attention-orders.js';
+import { RotaryAttention } from '../../layers/attention/attention-orders.js';
 import {
   activation,
   biases,

@@ -1,6 +1,6 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import type { AttentionOptions } from '../../layers/base-attention.js';
+import type { AttentionOptions } from '../../layers/attention/base-attention.js';
 import {
   biases,
   type ConfigOf,

@@ -1,7 +1,7 @@
 import { CommonOpBuilderManager } from '../../common-op-builders/index.js';
 import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { encoderAttention } from '../../layers/base-attention.js';
+import { encoderAttention } from '../../layers/attention-config.js';
 import { BaseLayer } from '../../layers/base-layer.js';
 import type { LayerStep } from '../../layers/decoder-layers.js';
 import { gatherRows } from '../../layers/gather-rows.js';

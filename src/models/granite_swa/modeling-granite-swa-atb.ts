@@ -1,6 +1,6 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
-import { PositionFreeAttention, RotaryAttention } from '../../layers/attention-orders.js';
-import { ROTARY_ROWS, type RotaryRows } from '../../layers/base-attention.js';
+import { PositionFreeAttention, RotaryAttention } from '../../layers/attention/attention-orders.js';
+import { ROTARY_ROWS, type RotaryRows } from '../../layers/attention/rotary-rows.js';
 import { slidingVariant } from '../../layers/base-layer.js';
 import type { DecoderConfig, LayerRopes } from '../../layers/config/index.js';
 import { type LayerStep, PreNormLayer } from '../../layers/decoder-layers.js';

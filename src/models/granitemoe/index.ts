@@ -8,7 +8,8 @@ import {
   integer,
 } from '../../layers/config/index.js';
 import type { LayerStep } from '../../layers/decoder-layers.js';
-import { ExpertRouter, Experts, type RouterConfig, SparseMLP } from '../../layers/experts.js';
+import { ExpertRouter, type RouterConfig } from '../../layers/experts/expert-router.js';
+import { Experts, SparseMLP } from '../../layers/experts/experts.js';
 import { BaseMLP, type MLPConfig } from '../../layers/mlp.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';

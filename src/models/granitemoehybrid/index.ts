@@ -1,4 +1,4 @@
-import { PositionFreeAttention, RotaryAttention } from '../../layers/attention-orders.js';
+import { PositionFreeAttention, RotaryAttention } from '../../layers/attention/attention-orders.js';
 import {
   type ConfigOf,
   defineConfig,
@@ -13,8 +13,8 @@ import {
   rotaryConfig,
 } from '../../layers/config/index.js';
 import { PreNormLayer } from '../../layers/decoder-layers.js';
-import { Mamba2Mixer } from '../../layers/mamba2.js';
 import { BaseRMSNorm } from '../../layers/norms.js';
+import { Mamba2Mixer } from '../../layers/recurrent/mamba2.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { RopeConfig } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';

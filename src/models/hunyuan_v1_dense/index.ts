@@ -1,4 +1,4 @@
-import { RotaryNormedAttention } from '../../layers/attention-orders.js';
+import { RotaryNormedAttention } from '../../layers/attention/attention-orders.js';
 import {
   biases,
   type DecoderConfig,

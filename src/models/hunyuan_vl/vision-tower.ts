@@ -1,7 +1,7 @@
 import { CommonOpBuilderManager } from '../../common-op-builders/index.js';
 import { type AtbGraph, BaseOperation, dim } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { PositionFreeAttention } from '../../layers/attention-orders.js';
+import { PositionFreeAttention } from '../../layers/attention/attention-orders.js';
 import { BaseLayer } from '../../layers/base-layer.js';
 import type { PreNormLayer } from '../../layers/decoder-layers.js';
 import { gatherRows, sumOfRows } from '../../layers/gather-rows.js';

@@ -16,7 +16,7 @@ import {
   sparseByType,
   WIDTH,
 } from '../../layers/config/index.js';
-import { sigmoidExperts } from '../../layers/sigmoid-experts.js';
+import { sigmoidExperts } from '../../layers/experts/sigmoid-experts.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashSparseLlamaATB } from '../llama/index.js';

@@ -1,13 +1,14 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { ExpertRouter, Experts, SparseMLP, sharedMLP } from '../../layers/experts.js';
+import { indexerVariant, SparseLatentAttention } from '../../layers/attention/sparse-latent-attention.js';
+import { ExpertRouter } from '../../layers/experts/expert-router.js';
+import { Experts, SparseMLP, sharedMLP } from '../../layers/experts/experts.js';
 import { addGated, addSigmoid } from '../../layers/gate.js';
-import { EqualStreams, HyperConnection, HyperHead } from '../../layers/hyper-connection.js';
-import { HyperLayer } from '../../layers/hyper-layer.js';
 import { buildLinear } from '../../layers/linear-steps.js';
 import { BaseMLP } from '../../layers/mlp.js';
 import { BaseRMSNorm } from '../../layers/norms.js';
-import { indexerVariant, SparseLatentAttention } from '../../layers/sparse-latent-attention.js';
+import { EqualStreams, HyperConnection, HyperHead } from '../../layers/streams/hyper-connection.js';
+import { HyperLayer } from '../../layers/streams/hyper-layer.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { Linear } from '../../weights/linear.js';
 import type { Weights } from '../../weights/weights.js';

@@ -1,8 +1,8 @@
 import type { ActivationKind } from '../../common-op-builders/index.js';
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { NormedAttention, projectionNorms } from '../../layers/attention-orders.js';
-import { encoderAttention } from '../../layers/base-attention.js';
+import { NormedAttention, projectionNorms } from '../../layers/attention/attention-orders.js';
+import { encoderAttention } from '../../layers/attention-config.js';
 import { PreNormLayer } from '../../layers/decoder-layers.js';
 import { UngatedMLP } from '../../layers/mlp.js';
 import { Module } from '../../layers/module.js';

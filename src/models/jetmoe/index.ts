@@ -1,6 +1,5 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { AttentionExperts } from '../../layers/attention-experts.js';
 import {
   activation,
   type ConfigOf,
@@ -21,7 +20,9 @@ import {
   WIDTH,
 } from '../../layers/config/index.js';
 import { PreNormLayer } from '../../layers/decoder-layers.js';
-import { ExpertRouter, Experts, SparseMLP } from '../../layers/experts.js';
+import { AttentionExperts } from '../../layers/experts/attention-experts.js';
+import { ExpertRouter } from '../../layers/experts/expert-router.js';
+import { Experts, SparseMLP } from '../../layers/experts/experts.js';
 import { BaseRMSNorm } from '../../layers/norms.js';
 import { addResidual } from '../../layers/residual.js';
 import { registerModel, routerOf } from '../../router/index.js';

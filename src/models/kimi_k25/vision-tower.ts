@@ -1,7 +1,7 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { RotaryAttention } from '../../layers/attention-orders.js';
-import { encoderAttention } from '../../layers/base-attention.js';
+import { RotaryAttention } from '../../layers/attention/attention-orders.js';
+import { encoderAttention } from '../../layers/attention-config.js';
 import { PreNormLayer } from '../../layers/decoder-layers.js';
 import { gatherRows, sumOfRows } from '../../layers/gather-rows.js';
 import { buildLinear } from '../../layers/linear-steps.js';

@@ -1,6 +1,6 @@
 import type { FloatDType } from '../../dtype.js';
 import type { AtbGraph } from '../../graph/atb-graph.js';
-import { GatedRotaryAttention } from '../../layers/gated-attention.js';
+import { GatedRotaryAttention } from '../../layers/attention/gated-attention.js';
 import { addSoftplus } from '../../layers/softplus.js';
 import type { Weights } from '../../weights/weights.js';
 import { qwen3Norms } from '../qwen3/index.js';

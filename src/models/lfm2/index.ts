@@ -1,4 +1,4 @@
-import { NormedRotaryAttention, projectionNorms } from '../../layers/attention-orders.js';
+import { NormedRotaryAttention, projectionNorms } from '../../layers/attention/attention-orders.js';
 import {
   biases,
   type ConfigOf,
@@ -22,7 +22,7 @@ import {
 import { type LayerStep, PreNormLayer } from '../../layers/decoder-layers.js';
 import { BaseMLP, type MLPConfig } from '../../layers/mlp.js';
 import { BaseRMSNorm, HeadNorm } from '../../layers/norms.js';
-import { ShortConv, type ShortConvConfig } from '../../layers/short-conv.js';
+import { ShortConv, type ShortConvConfig } from '../../layers/recurrent/short-conv.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';

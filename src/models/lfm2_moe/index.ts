@@ -7,7 +7,8 @@ import {
   routedScalingFactor,
   sparseBehind,
 } from '../../layers/config/index.js';
-import { ExpertRouter, Experts, SparseMLP } from '../../layers/experts.js';
+import { ExpertRouter } from '../../layers/experts/expert-router.js';
+import { Experts, SparseMLP } from '../../layers/experts/experts.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import type { BaseModelATB } from '../base/base-model-atb.js';

@@ -1,4 +1,4 @@
-import { GatedRotaryAttention } from '../../layers/gated-attention.js';
+import { GatedRotaryAttention } from '../../layers/attention/gated-attention.js';
 import type { Weights } from '../../weights/weights.js';
 import { type NormedHeadsConfig, qwen3Norms } from '../qwen3/index.js';
 

@@ -16,7 +16,7 @@ import {
 } from '../../layers/config/index.js';
 import { PreNormLayer, SandwichLayer } from '../../layers/decoder-layers.js';
 import { BaseRMSNorm } from '../../layers/norms.js';
-import { ShortConv } from '../../layers/short-conv.js';
+import { ShortConv } from '../../layers/recurrent/short-conv.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';

@@ -1,4 +1,4 @@
-import { RotaryAttention } from '../../layers/attention-orders.js';
+import { RotaryAttention } from '../../layers/attention/attention-orders.js';
 import { type BaseLayer, slidingVariant } from '../../layers/base-layer.js';
 import type { DecoderConfig } from '../../layers/config/index.js';
 import { type LayerStep, PreNormLayer } from '../../layers/decoder-layers.js';

@@ -1,4 +1,4 @@
-import { RotaryAttention } from '../../layers/attention-orders.js';
+import { RotaryAttention } from '../../layers/attention/attention-orders.js';
 import type { DecoderConfig } from '../../layers/config/index.js';
 import { PreNormLayer } from '../../layers/decoder-layers.js';
 import { BaseMLP, type GatedMLPNames } from '../../layers/mlp.js';

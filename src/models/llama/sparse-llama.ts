@@ -1,6 +1,6 @@
 import type { DecoderConfig } from '../../layers/config/index.js';
 import type { LayerStep } from '../../layers/decoder-layers.js';
-import type { SparseMLP } from '../../layers/experts.js';
+import type { SparseMLP } from '../../layers/experts/experts.js';
 import type { Weights } from '../../weights/weights.js';
 import type { HeadOptions } from '../base/flash-for-causal-lm-atb.js';
 import { FlashLlamaForCausalLMATB } from './flash-causal-llama-atb.js';

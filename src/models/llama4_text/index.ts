@@ -3,7 +3,7 @@ import {
   projectionNorms,
   RotaryNormedAttention,
   ScaledPositionFreeAttention,
-} from '../../layers/attention-orders.js';
+} from '../../layers/attention/attention-orders.js';
 import type { LayerStep } from '../../layers/decoder-layers.js';
 import { BaseMLP } from '../../layers/mlp.js';
 import { HeadNorm, UnscaledRMSNorm } from '../../layers/norms.js';

@@ -6,7 +6,7 @@ import {
   originalMamba,
   textModel,
 } from '../../layers/config/index.js';
-import { MambaMixer } from '../../layers/mamba.js';
+import { MambaMixer } from '../../layers/recurrent/mamba.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import type { BaseModelATB } from '../base/base-model-atb.js';

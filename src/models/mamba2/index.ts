@@ -14,8 +14,8 @@ import {
   textModel,
 } from '../../layers/config/index.js';
 import { type LayerStep, SingleStepLayer } from '../../layers/decoder-layers.js';
-import { Mamba2Mixer } from '../../layers/mamba2.js';
 import { BaseRMSNorm } from '../../layers/norms.js';
+import { Mamba2Mixer } from '../../layers/recurrent/mamba2.js';
 import { type HeadNames, registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB, type ModelSizes } from '../base/base-model-atb.js';

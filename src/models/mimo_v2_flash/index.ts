@@ -1,5 +1,5 @@
-import { RotaryAttention } from '../../layers/attention-orders.js';
-import { sigmoidExperts } from '../../layers/sigmoid-experts.js';
+import { RotaryAttention } from '../../layers/attention/attention-orders.js';
+import { sigmoidExperts } from '../../layers/experts/sigmoid-experts.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashSparseLlamaATB } from '../llama/index.js';

@@ -1,3 +1,4 @@
+import { LatentAttention } from '../../layers/attention/latent-attention.js';
 import {
   biases,
   type ConfigOf,
@@ -10,7 +11,6 @@ import {
   rotaryConfig,
   textModel,
 } from '../../layers/config/index.js';
-import { LatentAttention } from '../../layers/latent-attention.js';
 import { BaseMLP } from '../../layers/mlp.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';

@@ -1,6 +1,6 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { RotaryAttention } from '../../layers/attention-orders.js';
+import { RotaryAttention } from '../../layers/attention/attention-orders.js';
 import {
   biases,
   type ConfigOf,
@@ -17,9 +17,10 @@ import {
   rotaryOfDim,
 } from '../../layers/config/index.js';
 import { PreNormLayer, type PreNormParts } from '../../layers/decoder-layers.js';
-import { ExpertRouter, Experts, SparseMLP } from '../../layers/experts.js';
-import { LightningAttention } from '../../layers/lightning-attention.js';
+import { ExpertRouter } from '../../layers/experts/expert-router.js';
+import { Experts, SparseMLP } from '../../layers/experts/experts.js';
 import { BaseRMSNorm } from '../../layers/norms.js';
+import { LightningAttention } from '../../layers/recurrent/lightning-attention.js';
 import { addResidual, addScaled } from '../../layers/residual.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';

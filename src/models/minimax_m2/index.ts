@@ -1,4 +1,4 @@
-import { NormedRotaryAttention } from '../../layers/attention-orders.js';
+import { NormedRotaryAttention } from '../../layers/attention/attention-orders.js';
 import {
   biases,
   type ConfigOf,
@@ -13,7 +13,8 @@ import {
   only,
   rotaryOfDim,
 } from '../../layers/config/index.js';
-import { ExpertRouter, Experts, SparseMLP } from '../../layers/experts.js';
+import { ExpertRouter } from '../../layers/experts/expert-router.js';
+import { Experts, SparseMLP } from '../../layers/experts/experts.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { SIGMOID } from '../deepseek_v3/index.js';

@@ -1,6 +1,6 @@
 import { type AtbGraph, dim } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { RotaryAttention } from '../../layers/attention-orders.js';
+import { RotaryAttention } from '../../layers/attention/attention-orders.js';
 import { BaseLayer } from '../../layers/base-layer.js';
 import type { PreNormLayer } from '../../layers/decoder-layers.js';
 import { gatherRows } from '../../layers/gather-rows.js';

@@ -1,7 +1,8 @@
-import { NormedRotaryAttention, projectionNorms } from '../../layers/attention-orders.js';
-import { BlockAttention } from '../../layers/block-attention.js';
+import { NormedRotaryAttention, projectionNorms } from '../../layers/attention/attention-orders.js';
+import { BlockAttention } from '../../layers/attention/block-attention.js';
 import { PreNormLayer } from '../../layers/decoder-layers.js';
-import { ExpertRouter, Experts, SparseMLP } from '../../layers/experts.js';
+import { ExpertRouter } from '../../layers/experts/expert-router.js';
+import { Experts, SparseMLP } from '../../layers/experts/experts.js';
 import { BaseMLP } from '../../layers/mlp.js';
 import { HeadNorm, OffsetRMSNorm } from '../../layers/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';

@@ -1,4 +1,4 @@
-import { ScaledRotaryAttention } from '../../layers/attention-orders.js';
+import { ScaledRotaryAttention } from '../../layers/attention/attention-orders.js';
 import {
   biases,
   type ConfigOf,

@@ -1,6 +1,7 @@
 import { type AtbGraph, BaseOperation, dim } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { BaseAttention, encoderAttention } from '../../layers/base-attention.js';
+import { BaseAttention } from '../../layers/attention/base-attention.js';
+import { encoderAttention } from '../../layers/attention-config.js';
 import { BaseLayer } from '../../layers/base-layer.js';
 import { PreNormLayer } from '../../layers/decoder-layers.js';
 import { gatherRows } from '../../layers/gather-rows.js';

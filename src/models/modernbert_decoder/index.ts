@@ -1,5 +1,5 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
-import { RotaryAttention } from '../../layers/attention-orders.js';
+import { RotaryAttention } from '../../layers/attention/attention-orders.js';
 import { slidingVariant } from '../../layers/base-layer.js';
 import {
   biases,

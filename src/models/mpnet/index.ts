@@ -1,3 +1,4 @@
+import { RelativeScoreBias, SCORE_BIAS } from '../../layers/attention/relative-score-bias.js';
 import {
   type ConfigOf,
   constant,
@@ -9,7 +10,6 @@ import {
   tablePositions,
 } from '../../layers/config/index.js';
 import { PostNormLayer } from '../../layers/decoder-layers.js';
-import { RelativeScoreBias, SCORE_BIAS } from '../../layers/relative-score-bias.js';
 import { classifierOf } from '../../layers/row-heads.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import {

@@ -1,4 +1,4 @@
-import { PositionFreeAttention } from '../../layers/attention-orders.js';
+import { PositionFreeAttention } from '../../layers/attention/attention-orders.js';
 import { PreNormLayer } from '../../layers/decoder-layers.js';
 import { UngatedMLP } from '../../layers/mlp.js';
 import { BaseLayerNorm } from '../../layers/norms.js';

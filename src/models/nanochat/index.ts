@@ -1,5 +1,5 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
-import { projectionNorms, RotaryNormedAttention } from '../../layers/attention-orders.js';
+import { projectionNorms, RotaryNormedAttention } from '../../layers/attention/attention-orders.js';
 import {
   biases,
   type ConfigOf,

@@ -1,9 +1,10 @@
-import { PositionFreeAttention } from '../../layers/attention-orders.js';
+import { PositionFreeAttention } from '../../layers/attention/attention-orders.js';
 import type { LayerStep } from '../../layers/decoder-layers.js';
-import { ExpertRouter, Experts, SparseMLP } from '../../layers/experts.js';
-import { LatentSparseMLP } from '../../layers/latent-experts.js';
-import { Mamba2Mixer } from '../../layers/mamba2.js';
+import { ExpertRouter } from '../../layers/experts/expert-router.js';
+import { Experts, SparseMLP } from '../../layers/experts/experts.js';
+import { LatentSparseMLP } from '../../layers/experts/latent-experts.js';
 import { UngatedMLP } from '../../layers/mlp.js';
+import { Mamba2Mixer } from '../../layers/recurrent/mamba2.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import type { BaseModelATB } from '../base/base-model-atb.js';

@@ -2,8 +2,8 @@ import {
   NormedRotaryAttention,
   type ProjectionNorms,
   projectionNorms,
-} from '../../layers/attention-orders.js';
-import type { AttentionConfig } from '../../layers/base-attention.js';
+} from '../../layers/attention/attention-orders.js';
+import type { AttentionConfig } from '../../layers/attention-config.js';
 import { slidingVariant } from '../../layers/base-layer.js';
 import {
   biases,

@@ -1,4 +1,4 @@
-import { NormedAttention, NormedRotaryAttention } from '../../layers/attention-orders.js';
+import { NormedAttention, NormedRotaryAttention } from '../../layers/attention/attention-orders.js';
 import {
   biases,
   type ConfigOf,
@@ -19,9 +19,13 @@ import {
   SIZE,
 } from '../../layers/config/index.js';
 import { NormedResultLayer, PreNormLayer } from '../../layers/decoder-layers.js';
-import { type DeltaNetConfig, type DeltaNetParts, GatedDeltaNet } from '../../layers/gated-delta-net.js';
 import { BaseMLP } from '../../layers/mlp.js';
 import { BaseRMSNorm } from '../../layers/norms.js';
+import {
+  type DeltaNetConfig,
+  type DeltaNetParts,
+  GatedDeltaNet,
+} from '../../layers/recurrent/gated-delta-net.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { RopeConfig } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';

@@ -1,6 +1,6 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
-import { NormedRotaryAttention } from '../../layers/attention-orders.js';
-import type { Qkv } from '../../layers/base-attention.js';
+import { NormedRotaryAttention } from '../../layers/attention/attention-orders.js';
+import type { Qkv } from '../../layers/attention/base-attention.js';
 import { Clamp } from '../../layers/clamp.js';
 import {
   biases,
@@ -13,13 +13,8 @@ import {
   LLAMA_DEFAULTS,
   positive,
 } from '../../layers/config/index.js';
-import {
-  ExpertRouter,
-  Experts,
-  type ExpertsConfig,
-  type RouterConfig,
-  SparseMLP,
-} from '../../layers/experts.js';
+import { ExpertRouter, type RouterConfig } from '../../layers/experts/expert-router.js';
+import { Experts, type ExpertsConfig, SparseMLP } from '../../layers/experts/experts.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashSparseLlamaATB } from '../llama/index.js';

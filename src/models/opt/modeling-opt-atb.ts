@@ -1,6 +1,6 @@
 import { CommonOpBuilderManager } from '../../common-op-builders/index.js';
 import type { AtbGraph } from '../../graph/atb-graph.js';
-import { PositionFreeAttention } from '../../layers/attention-orders.js';
+import { PositionFreeAttention } from '../../layers/attention/attention-orders.js';
 import { PostNormLayer, PreNormLayer } from '../../layers/decoder-layers.js';
 import { UngatedMLP } from '../../layers/mlp.js';
 import { Module } from '../../layers/module.js';

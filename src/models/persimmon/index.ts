@@ -1,4 +1,4 @@
-import { NormedRotaryAttention, projectionNorms } from '../../layers/attention-orders.js';
+import { NormedRotaryAttention, projectionNorms } from '../../layers/attention/attention-orders.js';
 import {
   biases,
   type ConfigOf,

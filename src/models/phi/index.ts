@@ -2,7 +2,7 @@ import {
   NormedRotaryAttention,
   type ProjectionNorms,
   projectionNorms,
-} from '../../layers/attention-orders.js';
+} from '../../layers/attention/attention-orders.js';
 import {
   biases,
   type ConfigOf,

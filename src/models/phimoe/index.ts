@@ -1,4 +1,4 @@
-import { RotaryAttention } from '../../layers/attention-orders.js';
+import { RotaryAttention } from '../../layers/attention/attention-orders.js';
 import {
   biases,
   type ConfigOf,
@@ -14,7 +14,7 @@ import {
   slidingEverywhere,
 } from '../../layers/config/index.js';
 import { PreNormLayer } from '../../layers/decoder-layers.js';
-import { Experts, SparseMLP } from '../../layers/experts.js';
+import { Experts, SparseMLP } from '../../layers/experts/experts.js';
 import { BaseLayerNorm } from '../../layers/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';

@@ -1,6 +1,6 @@
 import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
 import type { ElewiseParam } from '../../graph/ops/elewise.js';
-import { type Choice, ExpertRouter, type RouterConfig } from '../../layers/experts.js';
+import { type Choice, ExpertRouter, type RouterConfig } from '../../layers/experts/expert-router.js';
 import { addResidual, addScaled } from '../../layers/residual.js';
 import type { Weights } from '../../weights/weights.js';
 

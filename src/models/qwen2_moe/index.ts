@@ -15,7 +15,8 @@ import {
   WIDTH,
 } from '../../layers/config/index.js';
 import type { LayerStep } from '../../layers/decoder-layers.js';
-import { ExpertRouter, Experts, SparseMLP } from '../../layers/experts.js';
+import { ExpertRouter } from '../../layers/experts/expert-router.js';
+import { Experts, SparseMLP } from '../../layers/experts/experts.js';
 import { BaseMLP, type MLPConfig } from '../../layers/mlp.js';
 import { Module } from '../../layers/module.js';
 import { registerModel, routerOf } from '../../router/index.js';

@@ -1,6 +1,6 @@
 import { type ConfigOf, constant, defineConfig } from '../../layers/config/index.js';
-import type { DeltaNetConfig, DeltaNetParts } from '../../layers/gated-delta-net.js';
 import { BaseMLP } from '../../layers/mlp.js';
+import type { DeltaNetConfig, DeltaNetParts } from '../../layers/recurrent/gated-delta-net.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import type { BaseModelATB } from '../base/base-model-atb.js';

@@ -9,7 +9,8 @@ import {
   slidingByLayer,
   sparseBySteps,
 } from '../../layers/config/index.js';
-import { ExpertRouter, Experts, SparseMLP } from '../../layers/experts.js';
+import { ExpertRouter } from '../../layers/experts/expert-router.js';
+import { Experts, SparseMLP } from '../../layers/experts/experts.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashSparseLlamaATB } from '../llama/index.js';

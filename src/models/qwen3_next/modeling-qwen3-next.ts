@@ -1,10 +1,14 @@
-import { projectionNorms } from '../../layers/attention-orders.js';
+import { projectionNorms } from '../../layers/attention/attention-orders.js';
+import { GatedRotaryAttention } from '../../layers/attention/gated-attention.js';
 import type { BaseLayer } from '../../layers/base-layer.js';
 import type { DecoderConfig } from '../../layers/config/index.js';
 import { type LayerStep, PreNormLayer } from '../../layers/decoder-layers.js';
-import { GatedRotaryAttention } from '../../layers/gated-attention.js';
-import { type DeltaNetConfig, type DeltaNetParts, GatedDeltaNet } from '../../layers/gated-delta-net.js';
 import { HeadNorm, OffsetRMSNorm } from '../../layers/norms.js';
+import {
+  type DeltaNetConfig,
+  type DeltaNetParts,
+  GatedDeltaNet,
+} from '../../layers/recurrent/gated-delta-net.js';
 import { rowsInGroups } from '../../weights/row-orders.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';

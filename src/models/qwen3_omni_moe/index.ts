@@ -1,5 +1,6 @@
 import { DECODER_KINDS, ENCODE, ENCODE_SOUND, type GraphKind } from '../../graph/graph-kind.js';
-import { ExpertRouter, Experts, SparseMLP } from '../../layers/experts.js';
+import { ExpertRouter } from '../../layers/experts/expert-router.js';
+import { Experts, SparseMLP } from '../../layers/experts/experts.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import {

@@ -1,5 +1,6 @@
 import { type ConfigOf, defineConfig, experts, sparseBySteps, within } from '../../layers/config/index.js';
-import { ExpertRouter, Experts, SparseMLP } from '../../layers/experts.js';
+import { ExpertRouter } from '../../layers/experts/expert-router.js';
+import { Experts, SparseMLP } from '../../layers/experts/experts.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { ExpertStacks } from '../../weights/expert-stacks.js';
 import { rowsOf, transposed } from '../../weights/weight-changes.js';

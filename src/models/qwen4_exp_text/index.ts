@@ -1,5 +1,5 @@
-import { ngramRowsOf } from '../../layers/ngram-embeddings.js';
-import { ngramHashes } from '../../layers/ngram-hashes.js';
+import { ngramRowsOf } from '../../layers/streams/ngram-embeddings.js';
+import { ngramHashes } from '../../layers/streams/ngram-hashes.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { ngramRows, type StepInput } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';

@@ -1,9 +1,9 @@
 import { rounded } from '../../dtype.js';
-import { RotaryAttention } from '../../layers/attention-orders.js';
+import { RotaryAttention } from '../../layers/attention/attention-orders.js';
 import { PreNormLayer } from '../../layers/decoder-layers.js';
-import { GatedLruBlock } from '../../layers/gated-lru.js';
 import { BaseMLP } from '../../layers/mlp.js';
 import { OffsetRMSNorm } from '../../layers/norms.js';
+import { GatedLruBlock } from '../../layers/recurrent/gated-lru.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';

@@ -1,4 +1,4 @@
-import { NormedRotaryAttention } from '../../layers/attention-orders.js';
+import { NormedRotaryAttention } from '../../layers/attention/attention-orders.js';
 import {
   biases,
   type ConfigOf,
@@ -18,8 +18,8 @@ import {
   sharedExperts,
   sparseBehindDense,
 } from '../../layers/config/index.js';
+import { sigmoidExperts } from '../../layers/experts/sigmoid-experts.js';
 import { BaseRMSNorm } from '../../layers/norms.js';
-import { sigmoidExperts } from '../../layers/sigmoid-experts.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';

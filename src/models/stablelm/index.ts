@@ -2,7 +2,7 @@ import {
   NormedRotaryAttention,
   type ProjectionNorms,
   projectionNorms,
-} from '../../layers/attention-orders.js';
+} from '../../layers/attention/attention-orders.js';
 import type { BaseLayer } from '../../layers/base-layer.js';
 import {
   biases,

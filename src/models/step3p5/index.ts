@@ -1,9 +1,10 @@
-import { projectionNorms } from '../../layers/attention-orders.js';
+import { projectionNorms } from '../../layers/attention/attention-orders.js';
+import { GatedRotaryAttention } from '../../layers/attention/gated-attention.js';
 import { slidingVariant } from '../../layers/base-layer.js';
 import { clampVariant } from '../../layers/config/index.js';
 import { PreNormLayer } from '../../layers/decoder-layers.js';
-import { ExpertRouter, Experts, SparseMLP } from '../../layers/experts.js';
-import { GatedRotaryAttention } from '../../layers/gated-attention.js';
+import { ExpertRouter } from '../../layers/experts/expert-router.js';
+import { Experts, SparseMLP } from '../../layers/experts/experts.js';
 import { BaseMLP } from '../../layers/mlp.js';
 import { HeadNorm, OffsetRMSNorm } from '../../layers/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';

@@ -1,4 +1,4 @@
-import { RotaryAttention } from '../../layers/attention-orders.js';
+import { RotaryAttention } from '../../layers/attention/attention-orders.js';
 import { slidingVariant } from '../../layers/base-layer.js';
 import { PreNormLayer } from '../../layers/decoder-layers.js';
 import { BaseMLP } from '../../layers/mlp.js';

@@ -1,6 +1,6 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { RotaryAttention } from '../../layers/attention-orders.js';
+import { RotaryAttention } from '../../layers/attention/attention-orders.js';
 import type { PreNormLayer } from '../../layers/decoder-layers.js';
 import { buildLinear } from '../../layers/linear-steps.js';
 import { Module } from '../../layers/module.js';

@@ -1,3 +1,4 @@
+import { LatentAttention } from '../../layers/attention/latent-attention.js';
 import {
   biases,
   type ConfigOf,
@@ -9,7 +10,6 @@ import {
   positive,
   textModel,
 } from '../../layers/config/index.js';
-import { LatentAttention } from '../../layers/latent-attention.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { deepseekV3Rope } from '../deepseek_v3/index.js';

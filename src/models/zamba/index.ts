@@ -1,9 +1,9 @@
-import { PositionFreeAttention } from '../../layers/attention-orders.js';
+import { PositionFreeAttention } from '../../layers/attention/attention-orders.js';
 import { SingleStepLayer } from '../../layers/decoder-layers.js';
-import { HeadedMambaMixer } from '../../layers/headed-mamba.js';
-import { HybridLayer, wideAttention } from '../../layers/hybrid-layer.js';
 import { BaseMLP } from '../../layers/mlp.js';
 import { BaseRMSNorm } from '../../layers/norms.js';
+import { HeadedMambaMixer } from '../../layers/recurrent/headed-mamba.js';
+import { HybridLayer, wideAttention } from '../../layers/recurrent/hybrid-layer.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';

@@ -1,8 +1,8 @@
-import { AdaptedAttention, AdaptedMLP } from '../../layers/adapted-steps.js';
+import { AdaptedAttention, AdaptedMLP } from '../../layers/attention/adapted-steps.js';
 import { SingleStepLayer } from '../../layers/decoder-layers.js';
-import { HybridLayer, wideAttention } from '../../layers/hybrid-layer.js';
-import { Mamba2Mixer } from '../../layers/mamba2.js';
 import { BaseRMSNorm } from '../../layers/norms.js';
+import { HybridLayer, wideAttention } from '../../layers/recurrent/hybrid-layer.js';
+import { Mamba2Mixer } from '../../layers/recurrent/mamba2.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';

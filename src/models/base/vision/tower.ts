@@ -1,8 +1,8 @@
 import { CommonOpBuilderManager } from '../../../common-op-builders/index.js';
 import { type AtbGraph, BaseOperation, dim } from '../../../graph/atb-graph.js';
 import type { GraphKind } from '../../../graph/graph-kind.js';
-import { RotaryAttention } from '../../../layers/attention-orders.js';
-import { encoderAttention } from '../../../layers/base-attention.js';
+import { RotaryAttention } from '../../../layers/attention/attention-orders.js';
+import { encoderAttention } from '../../../layers/attention-config.js';
 import { BaseLayer } from '../../../layers/base-layer.js';
 import { type LayerStep, PreNormLayer } from '../../../layers/decoder-layers.js';
 import { gatherRows, sumOfRows } from '../../../layers/gather-rows.js';

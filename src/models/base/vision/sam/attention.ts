@@ -1,7 +1,8 @@
 import { CommonOpBuilderManager } from '../../../../common-op-builders/index.js';
 import { type AtbGraph, BaseOperation, dim } from '../../../../graph/atb-graph.js';
 import type { GraphKind } from '../../../../graph/graph-kind.js';
-import { BaseAttention, encoderAttention } from '../../../../layers/base-attention.js';
+import { BaseAttention } from '../../../../layers/attention/base-attention.js';
+import { encoderAttention } from '../../../../layers/attention-config.js';
 import { gatherRows } from '../../../../layers/gather-rows.js';
 import { placesAlong, squarePlaces, WINDOW_LENS, WINDOWED } from '../../../../step-inputs/index.js';
 import { constantWeight } from '../../../../weights/weight-changes.js';

@@ -1,0 +1,160 @@
+import { CommonOpBuilderManager } from '../../common-op-builders/index.js';
+import type { FloatDType } from '../../dtype.js';
+import { type AtbGraph, BaseOperation, dim } from '../../graph/atb-graph.js';
+import type { RopeConfig } from '../../step-inputs/index.js';
+import { Linear } from '../../weights/linear.js';
+import { inF32 } from '../../weights/weight-changes.js';
+import type { TensorRef, Weights } from '../../weights/weights.js';
+import { type CacheRef, keyRows } from '../cache-ref.js';
+import { buildLinear, buildWideLinear } from '../linear-steps.js';
+import { Module } from '../module.js';
+import { BaseLayerNorm } from '../norms.js';
+import { rotaryOrder } from '../projections.js';
+import { addSplit } from '../split.js';
+import { ROTARY_ROWS } from './rotary-rows.js';
+
+/** What an indexer is told by the configuration. */
+export interface IndexerConfig {
+  readonly hiddenSize: number;
+  /** Numbers of the vector that queries are made of. */
+  readonly qLoraRank: number;
+  /** Of the indexer's own queries, which meet one key of each token. */
+  readonly indexHeads: number;
+  /** Of a head and of a key, of which the first `headDim` numbers turn, or the last ones. */
+  readonly indexHeadDim: number;
+  readonly indexTurnsLast?: boolean;
+  /** Of the norm of keys; 1e-6 when absent. */
+  readonly indexNormEps?: number;
+  readonly headDim: number;
+  /** How many keys a query of attention attends to. */
+  readonly indexTopK: number;
+  /** The rotary embedding of attention; `indexInterleaved` says how its numbers lie here. */
+  readonly rope: RopeConfig;
+  readonly indexInterleaved: boolean;
+}
+
+/** Of the norm of keys where a family does not say it (transformers 5.24, DeepseekV32Indexer). */
+const EPSILON = 1e-6;
+
+/** What a layer's graph calls the positions that its queries attend to. */
+export const CHOSEN_KEYS = 'chosen_keys';
+
+/**
+ * Chooses the keys that each query of attention attends to (DeepSeek Sparse Attention, arXiv:2512.02556, section
+ * 2.1). It has a small key of each token in a cache of its own, written like others. Scores are multiplied by
+ * nothing: positive factors that the published code has, the same for all heads, change no choice.
+ */
+export class Indexer extends Module {
+  readonly queries: Linear;
+  readonly keys: Linear;
+  readonly keyNorm: BaseLayerNorm;
+  readonly headWeights: TensorRef;
+  private readonly cache: CacheRef;
+  private readonly dtype: FloatDType;
+
+  /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED, WEIGHT_QUANT_*. */
+  constructor(
+    layerId: number,
+    private readonly config: IndexerConfig,
+    weights: Weights,
+  ) {
+    super();
+    const { hiddenSize, qLoraRank, indexHeads: heads, indexHeadDim: size } = config;
+    const { indexNormEps = EPSILON } = config;
+    const part = (name: string, count: number) => ({
+      name,
+      outFeatures: count * size,
+      rowOrder: splitHeads(count, config),
+      hasBias: false,
+    });
+    this.queries = Linear.load(weights, { parts: [part('wq_b', heads)], inFeatures: qLoraRank });
+    this.keys = Linear.load(weights, { parts: [part('wk', 1)], inFeatures: hiddenSize });
+    const rowOrder = splitHeads(1, config);
+    this.keyNorm = new BaseLayerNorm(weights.at('k_norm'), size, indexNormEps, { rowOrder });
+    this.headWeights = inF32(weights.get('weights_proj.weight', [heads, hiddenSize]));
+    this.cache = keyRows(layerId, 'index_cache', size);
+    this.dtype = weights.dtype ?? 'bf16';
+  }
+
+  override getWeights(): TensorRef[] {
+    return [...super.getWeights(), this.headWeights];
+  }
+
+  override caches(): CacheRef[] {
+    return [this.cache];
+  }
+
+  /**
+   * `input` [tokens, hidden], `queries` [tokens, qLoraRank] -> `chosen_keys` i32 [tokens, indexTopK]: positions in
+   * ascending order, and -1 behind them where there are fewer keys.
+   */
+  buildGraph(graph: AtbGraph, input: string, queries: string): string {
+    const { indexHeads: headNum, indexHeadDim, headDim, indexTopK: topK } = this.config;
+    const still = indexHeadDim - headDim;
+    const wide = { name: 'index_weights', weight: this.headWeights, dtype: this.dtype };
+    const weights = buildWideLinear(graph, wide, input, 'index_weights_out');
+    addSplit(graph, 'index_q_split', buildLinear(graph, this.queries, queries, 'index_q_out'), [
+      ['index_q_pe', headNum * headDim],
+      ['index_q_nope', headNum * still],
+    ]);
+    const key = this.keyNorm.buildGraph(graph, buildLinear(graph, this.keys, input, 'index_k_out'));
+    addSplit(graph, 'index_k_split', key, [
+      ['index_k_pe', headDim],
+      ['index_k_nope', still],
+    ]);
+    CommonOpBuilderManager.getBuilder({ category: 'ROPE', opName: 'index_rope', rotaryCoeff: 2 }).build(
+      graph,
+      {
+        q: 'index_q_pe',
+        k: 'index_k_pe',
+        cosEmbedding: ROTARY_ROWS.cos,
+        sinEmbedding: ROTARY_ROWS.sin,
+        seqLen: 'seq_len',
+        qOut: 'index_q_rope',
+        kOut: 'index_k_rope',
+      },
+    );
+    CommonOpBuilderManager.getBuilder({ category: 'INDEXER', opName: 'indexer', headNum, topK }).build(
+      graph,
+      {
+        q: this.joinHeads(graph, 'index_q', headNum),
+        weights,
+        k: this.joinHeads(graph, 'index_k', 1),
+        cache: { key: this.cache.key, slots: 'slots_mapping', blockTables: 'block_tables' },
+        seqLen: 'seq_len',
+        qLen: 'q_len',
+        chosenOut: CHOSEN_KEYS,
+      },
+    );
+    return CHOSEN_KEYS;
+  }
+
+  /** Both parts of each head side by side: -> `name` [tokens, heads, indexHeadDim]. */
+  private joinHeads(graph: AtbGraph, name: string, heads: number): string {
+    const { indexHeadDim, headDim } = this.config;
+    const [rope, nope] = [`${name}_rope_heads`, `${name}_nope_heads`];
+    graph.addReshape(`${name}_rope`, rope, [dim(0), heads, headDim]);
+    graph.addReshape(`${name}_nope`, nope, [dim(0), heads, indexHeadDim - headDim]);
+    graph.addOperation(new BaseOperation('Concat', { concatDim: 2 }, `${name}_concat`), [rope, nope], [name]);
+    return name;
+  }
+}
+
+/**
+ * The order of rows of heads that puts the turning numbers of all heads first, turned by halves, then those that
+ * stay.
+ */
+function splitHeads(
+  heads: number,
+  { indexHeadDim, headDim, rope, indexInterleaved, indexTurnsLast = false }: IndexerConfig,
+): Int32Array {
+  const turned = rotaryOrder(1, { ...rope, interleaved: indexInterleaved });
+  const still = indexHeadDim - headDim;
+  const [firstTurned, firstStill] = indexTurnsLast ? [still, 0] : [0, headDim];
+  return Int32Array.from({ length: heads * indexHeadDim }, (_, row) => {
+    const behind = row - heads * headDim;
+    if (behind >= 0) return Math.floor(behind / still) * indexHeadDim + firstStill + (behind % still);
+    const size = row % headDim;
+    return Math.floor(row / headDim) * indexHeadDim + firstTurned + (turned?.[size] ?? size);
+  });
+}

@@ -1,0 +1,37 @@
+import { int64 } from '../integers.js';
+import type { RopeConfig } from '../rotary/rope-config.js';
+import { ropeTable } from '../rotary/rope-table.js';
+import type { StepInput } from '../step-input.js';
+import { asTheyCome, ENCODER_ROTARY, MERGED_PATCHES } from './patches.js';
+
+/** `merged_patches` i64 [tokens, size]: the rows of each token of a sound; rows behind its last token become none. */
+export const groupedRows = (size: number): StepInput => ({
+  names: [MERGED_PATCHES],
+  describe: ({ rows }) => ({ [MERGED_PATCHES]: { dtype: 'i64', shape: [Math.ceil(rows / size), size] } }),
+  make({ encoderInputs = [] }) {
+    const wanted: number[] = [];
+    let first = 0;
+    for (const { rows, count } of encoderInputs) {
+      for (let row = 0; row < count * size; row++) wanted.push(first + row);
+      first += rows;
+    }
+    return { [MERGED_PATCHES]: { ...int64(Int32Array.from(wanted)), shape: [wanted.length / size, size] } };
+  },
+});
+
+/** `cos_embedding` and `sin_embedding` [rows, headDim] in the model's dtype: rows turn by their places. */
+export const soundRotary = (rope: RopeConfig): StepInput => {
+  const names = ENCODER_ROTARY;
+  return {
+    names: Object.values(names),
+    describe({ rows, dtype }) {
+      const desc = { dtype, shape: [rows, rope.headDim] };
+      return { [names.cos]: desc, [names.sin]: desc };
+    },
+    make({ encoderInputs = [] }, { dtype }) {
+      const places = Int32Array.from(encoderInputs.flatMap((input) => [...asTheyCome(input)]));
+      const { cos, sin } = ropeTable(rope, places, dtype);
+      return { [names.cos]: cos, [names.sin]: sin };
+    },
+  };
+};
