@@ -137,6 +137,8 @@ function ofGrammar(nativeCode: string, problem: string): AtbError | undefined {
 }
 
 function translate(error: unknown, explain: Explanation): unknown {
+  // That the addon is not there is said already.
+  if (error instanceof AtbError) return error;
   if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return error;
   if (!error.code.startsWith('NATIVE_')) return error;
   if (error.code === 'NATIVE_DISPOSED')

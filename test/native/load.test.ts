@@ -3,7 +3,14 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { AtbError } from '../../src/errors.js';
-import { addonCandidates, createEngine } from '../../src/native/index.js';
+import {
+  addonCandidates,
+  availableIsas,
+  createEngine,
+  kernelTables,
+  packedKey,
+  supportedOps,
+} from '../../src/native/index.js';
 import { expectNative, temporaryFolder } from './graphs.js';
 
 const SCRIPT = fileURLToPath(new URL('../../../scripts/build-native.mjs', import.meta.url));
@@ -37,6 +44,10 @@ describe('finding the native addon', () => {
     expect(() => createEngine({ threads: 1, nativePath }))
       .to.throw(AtbError, /correct nativePath \(the command line's ATB_MODELS_NATIVE\)/)
       .with.property('code', 'NATIVE_MISSING');
+    for (const ask of [availableIsas, kernelTables, supportedOps, packedKey.bind(undefined, 'a file')])
+      expect(() => ask(nativePath))
+        .to.throw(AtbError)
+        .with.property('code', 'NATIVE_MISSING');
   });
 
   it('says why a file cannot be loaded', () => {
