@@ -4,23 +4,15 @@
 #include <string>
 #include <vector>
 
-#include "attention_layer.h"
 #include "base/thread_pool.h"
+#include "shared_keys.h"
 
 namespace atb::test {
 namespace {
 
 constexpr DType kDTypes[] = {DType::kF32, DType::kF16, DType::kBF16};
-constexpr int64_t kBlockSize = 96;  // Groups of integers have 32 slots then.
-constexpr int64_t kBlocks = 9;
 
 using Numbers = std::vector<int32_t>;
-
-/// Queries of one sequence, the last of its first `context` keys, which are those of a prompt.
-struct Sequence {
-  int64_t context;
-  int64_t queries;
-};
 
 /// Keys and values in the layout of the engine, or row-major, and the operations over them. All sequences share them.
 class Caches {
@@ -39,8 +31,7 @@ class Caches {
 
   void Write(Array keys, Array values) {
     const int64_t n = keys.size() / (heads_.kv_heads * heads_.head_dim);
-    Numbers slots;
-    for (int64_t j = 0; j < n; ++j) slots.push_back(SlotOf(j));
+    Numbers slots = SlotsOf(n);
     const auto write = CreateOperation("ReshapeAndCache", {});
     Run(*write,
         {Floats(keys, {n, heads_.kv_heads, heads_.head_dim}), Floats(values, {n, heads_.kv_heads, heads_.value_dim()}),
@@ -49,8 +40,7 @@ class Caches {
   }
   void WriteKeys(Array keys) {
     const int64_t n = keys.size() / heads_.head_dim;
-    Numbers slots;
-    for (int64_t j = 0; j < n; ++j) slots.push_back(SlotOf(j));
+    Numbers slots = SlotsOf(n);
     const auto write = CreateOperation("ReshapeAndCache", {{"kvCacheCfg", "K_CACHE_V_BYPASS"}});
     Run(*write, {Floats(keys, {n, 1, heads_.head_dim}), keys_, Ints(slots)}, {keys_}, kernels_, pool_);
   }
@@ -76,7 +66,7 @@ class Caches {
     const int64_t tokens = q.size() / (heads * heads_.head_dim);
     Numbers chosen(static_cast<size_t>(tokens * heads * top), -7);
     std::vector<Tensor> in = {Floats(q, {tokens, heads, heads_.head_dim}), keys_};
-    AddSequences(in, sequences, width);
+    sequences_.AddTo(in, sequences, width);
     Run(*op, in, {Ints(chosen, {tokens, heads * top})}, kernels_, pool_);
     return chosen;
   }
@@ -95,10 +85,6 @@ class Caches {
   }
 
  private:
-  /// Blocks from the last one on.
-  static int32_t SlotOf(int64_t position) {
-    return static_cast<int32_t>((kBlocks - 1 - position / kBlockSize) * kBlockSize + position % kBlockSize);
-  }
   int64_t Tokens(const Array& q) const { return q.size() / (heads_.q_heads() * heads_.head_dim); }
   ParamObject Param() const {
     return {{"headNum", double(heads_.q_heads())},
@@ -111,26 +97,11 @@ class Caches {
     const int64_t tokens = Tokens(q), heads = heads_.q_heads();
     Array out(dtype_, tokens * heads * heads_.value_dim());
     std::vector<Tensor> in = {Floats(q, {tokens, heads, heads_.head_dim}), keys_, values_};
-    AddSequences(in, sequences, kBlocks);
+    sequences_.AddTo(in, sequences, kBlocks);
     in.insert(in.end(), more.begin(), more.end());
     Run(*op, in, {Floats(out, {tokens, heads, heads_.value_dim()})}, kernels_, pool_);
     return out;
   }
-  void AddSequences(std::vector<Tensor>& in, const std::vector<Sequence>& sequences, int64_t width) {
-    tables_.clear();
-    contexts_.clear();
-    queries_.clear();
-    for (const Sequence& s : sequences) {
-      for (int64_t j = 0; j < width; ++j)
-        tables_.push_back(static_cast<int32_t>(std::max<int64_t>(kBlocks - 1 - j, 0)));
-      contexts_.push_back(static_cast<int32_t>(s.context));
-      queries_.push_back(static_cast<int32_t>(s.queries));
-    }
-    in.push_back(Ints(tables_, {static_cast<int64_t>(sequences.size()), width}));
-    in.push_back(Ints(contexts_));
-    in.push_back(Ints(queries_));
-  }
-
   Heads heads_;
   DType dtype_;
   const KernelTable& kernels_;
@@ -138,7 +109,7 @@ class Caches {
   KvCache cache_;
   Array key_rows_{DType::kF32, 0}, value_rows_{DType::kF32, 0};
   Tensor keys_, values_;
-  Numbers tables_, contexts_, queries_;
+  SequenceInputs sequences_;
 };
 
 /// What each query sees of its sequence.
@@ -177,12 +148,6 @@ Numbers Definition(int64_t heads, int64_t head_dim, int64_t top, int64_t block, 
     }
   }
   return all;
-}
-
-Array Whole(Random& random, DType dtype, int64_t n, float most) {
-  Array a = Normal(random, dtype, n, most / 2);
-  for (int64_t i = 0; i < n; ++i) a.Set(i, std::clamp(std::round(a[i]), -most, most));
-  return a;
 }
 
 /// Small whole numbers have the same scores again and again: of these the first ones are chosen. Scores below zero

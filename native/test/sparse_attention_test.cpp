@@ -4,23 +4,15 @@
 #include <string>
 #include <vector>
 
-#include "attention_layer.h"
 #include "base/thread_pool.h"
+#include "shared_keys.h"
 
 namespace atb::test {
 namespace {
 
 constexpr DType kDTypes[] = {DType::kF32, DType::kF16, DType::kBF16};
-constexpr int64_t kBlockSize = 96;  // Groups of integers have 32 slots then.
-constexpr int64_t kBlocks = 9;
 
 using Positions = std::vector<int32_t>;
-
-/// Queries of one sequence, the last of its first `context` keys, which are those of a prompt.
-struct Sequence {
-  int64_t context;
-  int64_t queries;
-};
 
 /// A cache of one head of keys, and the two operations over it.
 class Cache {
@@ -38,8 +30,7 @@ class Cache {
 
   void Write(Array keys) {
     const int64_t n = keys.size() / head_dim_;
-    Positions slots;
-    for (int64_t j = 0; j < n; ++j) slots.push_back(SlotOf(j));
+    Positions slots = SlotsOf(n);
     const auto write = CreateOperation("ReshapeAndCache", {{"kvCacheCfg", "K_CACHE_V_BYPASS"}});
     Run(*write, {Floats(keys, {n, 1, head_dim_}), keys_, Ints(slots)}, {keys_}, kernels_, pool_);
   }
@@ -57,7 +48,7 @@ class Cache {
     const int64_t tokens = q.size() / (heads * head_dim_);
     Positions chosen(static_cast<size_t>(tokens * top), -7);
     std::vector<Tensor> in = {Floats(q, {tokens, heads, head_dim_}), Floats(weights, {tokens, heads}), keys_};
-    AddSequences(in, sequences, width);
+    sequences_.AddTo(in, sequences, width);
     Run(*op, in, {Ints(chosen, {tokens, top})}, kernels_, pool_);
     return chosen;
   }
@@ -73,7 +64,7 @@ class Cache {
     const int64_t tokens = q.size() / (h.group * head_dim_);
     Array out(dtype_, tokens * h.group * h.latent);
     std::vector<Tensor> in = {Floats(q, {tokens, h.group, head_dim_}), keys_};
-    AddSequences(in, sequences, kBlocks);
+    sequences_.AddTo(in, sequences, kBlocks);
     in.push_back(Ints(chosen, {tokens, static_cast<int64_t>(chosen.size()) / tokens}));
     if (has_sinks) in.push_back(Floats(sinks, {sinks.size()}));
     Run(*op, in, {Floats(out, {tokens, h.group, h.latent})}, kernels_, pool_);
@@ -91,31 +82,12 @@ class Cache {
     const int64_t tokens = q.size() / (h.group * head_dim_);
     Array out(dtype_, tokens * h.group * h.latent);
     std::vector<Tensor> in = {Floats(q, {tokens, h.group, head_dim_}), keys_};
-    AddSequences(in, sequences, kBlocks);
+    sequences_.AddTo(in, sequences, kBlocks);
     Run(*op, in, {Floats(out, {tokens, h.group, h.latent})}, kernels_, pool_);
     return out;
   }
 
  private:
-  /// Blocks from the last one on.
-  static int32_t SlotOf(int64_t position) {
-    return static_cast<int32_t>((kBlocks - 1 - position / kBlockSize) * kBlockSize + position % kBlockSize);
-  }
-  void AddSequences(std::vector<Tensor>& in, const std::vector<Sequence>& sequences, int64_t width) {
-    tables_.clear();
-    contexts_.clear();
-    queries_.clear();
-    for (const Sequence& s : sequences) {
-      for (int64_t j = 0; j < width; ++j)
-        tables_.push_back(static_cast<int32_t>(std::max<int64_t>(kBlocks - 1 - j, 0)));
-      contexts_.push_back(static_cast<int32_t>(s.context));
-      queries_.push_back(static_cast<int32_t>(s.queries));
-    }
-    in.push_back(Ints(tables_, {static_cast<int64_t>(sequences.size()), width}));
-    in.push_back(Ints(contexts_));
-    in.push_back(Ints(queries_));
-  }
-
   int64_t head_dim_;
   DType dtype_;
   const KernelTable& kernels_;
@@ -123,14 +95,8 @@ class Cache {
   KvCache cache_;
   Array rows_{DType::kF32, 0};
   Tensor keys_;
-  Positions tables_, contexts_, queries_;
+  SequenceInputs sequences_;
 };
-
-Array Whole(Random& random, DType dtype, int64_t n, float most, float step = 1) {
-  Array a = Normal(random, dtype, n, most / 2);
-  for (int64_t i = 0; i < n; ++i) a.Set(i, std::clamp(std::round(a[i] / step) * step, -most, most));
-  return a;
-}
 
 /// The definition, for numbers so small and whole that every sum of products is exact.
 Positions Definition(int64_t heads, int64_t head_dim, int64_t top, const Array& q, const Array& weights,
