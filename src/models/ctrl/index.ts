@@ -1,4 +1,3 @@
-import type { AtbGraph } from '../../graph/atb-graph.js';
 import { PositionFreeAttention } from '../../layers/attention/attention-orders.js';
 import {
   biases,
@@ -14,15 +13,13 @@ import {
   WIDTH,
 } from '../../layers/config/index.js';
 import { PreNormLayer } from '../../layers/decoder-layers.js';
-import { gatherRows } from '../../layers/gather-rows.js';
 import { UngatedMLP } from '../../layers/mlp.js';
 import { BaseLayerNorm } from '../../layers/norms.js';
-import { addResidual } from '../../layers/residual.js';
 import { type HeadNames, registerModel, routerOf } from '../../router/index.js';
-import { SINUSOIDS, type StepInput, sinusoids } from '../../step-inputs/index.js';
+import { type StepInput, sinusoids } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';
-import { BaseModelATB } from '../base/base-model-atb.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
+import { SinusoidalModelATB } from '../base/sinusoidal-model-atb.js';
 
 /** Defaults of transformers 5.24, CTRLConfig. */
 const CTRL_CONFIG = defineConfig({
@@ -45,19 +42,10 @@ const HEAD: HeadNames = { embedding: 'transformer.w', head: 'lm_head' };
 /** Of the norms in layers, whatever config.json says. */
 const LAYER_EPS = 1e-6;
 
-/** Scaled embeddings, to which sines and cosines of positions are added. */
-class CtrlModelATB extends BaseModelATB {
-  override buildWordEmbeddingGraph(graph: AtbGraph): string {
-    const hidden = super.buildWordEmbeddingGraph(graph);
-    const rows = gatherRows(graph, SINUSOIDS, 'position_ids', 'position_rows');
-    return addResidual(graph, hidden, rows, 'positioned_hidden_states');
-  }
-}
-
 /** CTRL (arXiv:1909.05858): norms before its steps, ReLU, and a head with a bias over tied weights. */
 export class FlashCtrlForCausalLMATB extends FlashForCausalLMATB<CtrlConfig> {
   readonly name = 'ctrl';
-  protected readonly model: CtrlModelATB;
+  protected readonly model: SinusoidalModelATB;
 
   constructor(config: CtrlConfig, weights: Weights) {
     super(config, weights, { names: HEAD, hasBias: true });
@@ -65,7 +53,7 @@ export class FlashCtrlForCausalLMATB extends FlashForCausalLMATB<CtrlConfig> {
     const norm = (at: Weights, eps = LAYER_EPS) => new BaseLayerNorm(at, hiddenSize, eps);
     const inner = weights.at('transformer');
     const names = { qkv: { q: 'Wq', k: 'Wk', v: 'Wv' }, dense: 'dense' };
-    this.model = new CtrlModelATB(config, inner, {
+    this.model = new SinusoidalModelATB(config, inner, {
       layer: (layerId, at) =>
         new PreNormLayer(layerId, at, {
           inputLayernorm: norm(at.at('layernorm1')),

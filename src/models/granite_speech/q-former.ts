@@ -1,6 +1,6 @@
-import { CommonOpBuilderManager } from '../../common-op-builders/index.js';
 import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
+import { attendWithQueries } from '../../layers/attention/query-attention.js';
 import { encoderAttention } from '../../layers/attention-config.js';
 import { BaseLayer } from '../../layers/base-layer.js';
 import type { LayerStep } from '../../layers/decoder-layers.js';
@@ -10,7 +10,7 @@ import { UngatedMLP } from '../../layers/mlp.js';
 import { Module } from '../../layers/module.js';
 import { BaseLayerNorm } from '../../layers/norms.js';
 import { addResidual } from '../../layers/residual.js';
-import { FULL_MASK, QUERIED_WINDOWS } from '../../step-inputs/index.js';
+import { QUERIED_WINDOWS } from '../../step-inputs/index.js';
 import { Linear } from '../../weights/linear.js';
 import { asTable, constantWeight } from '../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
@@ -50,24 +50,15 @@ class WindowAttention extends Module implements LayerStep {
 
   buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
     const { numHeads, hiddenSize } = this.config;
-    const headDim = hiddenSize / numHeads;
-    CommonOpBuilderManager.getBuilder({
-      category: 'ATTENTION',
-      opName: 'cross_attention',
-      attnType: 'PAGED_ATTENTION',
-      kind,
-      ...{ headNum: numHeads, kvHeadNum: numHeads, headDim, scale: 1 / Math.sqrt(headDim) },
-      isCausal: false,
-    }).build(graph, {
+    const heads = { headNum: numHeads, headDim: hiddenSize / numHeads };
+    const attended = attendWithQueries(graph, kind, 'cross_attention', heads, {
       q: buildLinear(graph, this.q, input, 'cross_q_out'),
       k: buildLinear(graph, this.k, SEEN_ROWS, 'cross_k_out'),
       v: buildLinear(graph, this.v, SEEN_ROWS, 'cross_v_out'),
       seqLen: QUERIED_WINDOWS.seen,
-      attentionMask: FULL_MASK,
-      qLen: 'q_len',
       attentionOut: 'cross_attn_out',
     });
-    return buildLinear(graph, this.dense, 'cross_attn_out', 'cross_dense_out');
+    return buildLinear(graph, this.dense, attended, 'cross_dense_out');
   }
 }
 

@@ -1,6 +1,7 @@
-import { type ActivationKind, CommonOpBuilderManager } from '../../common-op-builders/index.js';
+import type { ActivationKind } from '../../common-op-builders/index.js';
 import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
+import { attendWithQueries } from '../../layers/attention/query-attention.js';
 import { BaseLayer } from '../../layers/base-layer.js';
 import type { LayerStep } from '../../layers/decoder-layers.js';
 import { gatherRows } from '../../layers/gather-rows.js';
@@ -9,7 +10,7 @@ import { BaseMLP } from '../../layers/mlp.js';
 import { type BorrowedTensor, Module } from '../../layers/module.js';
 import { BaseRMSNorm } from '../../layers/norms.js';
 import { addResidual } from '../../layers/residual.js';
-import { FULL_MASK, PERCEIVING } from '../../step-inputs/index.js';
+import { PERCEIVING } from '../../step-inputs/index.js';
 import { Linear } from '../../weights/linear.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
 import type { Idefics2Config } from './config.js';
@@ -91,31 +92,16 @@ class PerceiverLayer extends BaseLayer {
     const concat = new BaseOperation('Concat', { concatDim: 0 }, 'patches_before_queries');
     graph.addOperation(concat, [context, queries], ['patches_before_queries']);
     const seen = gatherRows(graph, 'patches_before_queries', PERCEIVING.seen, 'seen');
-    CommonOpBuilderManager.getBuilder({
-      category: 'ATTENTION',
-      opName: 'attention',
-      attnType: 'PAGED_ATTENTION',
-      kind,
-      headNum: numHeads,
-      kvHeadNum: numKeyValueHeads,
-      headDim,
-      scale: 1 / Math.sqrt(headDim),
-      isCausal: false,
-    }).build(graph, {
+    const heads = { headNum: numHeads, kvHeadNum: numKeyValueHeads, headDim };
+    const found = attendWithQueries(graph, kind, 'attention', heads, {
       q: buildLinear(graph, this.q, queries, 'query_out'),
       k: buildLinear(graph, this.k, seen, 'key_out'),
       v: buildLinear(graph, this.v, seen, 'value_out'),
       seqLen: PERCEIVING.lens,
-      attentionMask: FULL_MASK,
-      qLen: 'q_len',
       attentionOut: 'attn_out',
     });
-    const attended = addResidual(
-      graph,
-      hidden,
-      buildLinear(graph, this.dense, 'attn_out', 'dense_out'),
-      'attn_residual',
-    );
+    const dense = buildLinear(graph, this.dense, found, 'dense_out');
+    const attended = addResidual(graph, hidden, dense, 'attn_residual');
     const mixed = this.mlp.buildGraph(graph, kind, this.mlpNorm.buildGraph(graph, attended));
     return addResidual(graph, attended, mixed, 'layer_out');
   }

@@ -1,12 +1,12 @@
-import { CommonOpBuilderManager } from '../../common-op-builders/index.js';
 import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
+import { attendWithQueries } from '../../layers/attention/query-attention.js';
 import { BaseLayer } from '../../layers/base-layer.js';
 import { gatherRows } from '../../layers/gather-rows.js';
 import { buildLinear } from '../../layers/linear-steps.js';
 import { BaseLayerNorm } from '../../layers/norms.js';
 import { addResidual } from '../../layers/residual.js';
-import { FULL_MASK, RESAMPLING } from '../../step-inputs/index.js';
+import { RESAMPLING } from '../../step-inputs/index.js';
 import { Linear } from '../../weights/linear.js';
 import { consecutiveRows } from '../../weights/row-orders.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
@@ -96,26 +96,15 @@ export class Resampler extends BaseLayer {
     const values = this.lnKv.buildGraph(graph, input);
     const keys = addResidual(graph, values, this.buildPlacesGraph(graph), 'placed_patches');
     const queries = buildLinear(graph, this.q, this.lnQ.buildGraph(graph, this.query.name), 'query_out');
-    CommonOpBuilderManager.getBuilder({
-      category: 'ATTENTION',
-      opName: 'attention',
-      attnType: 'PAGED_ATTENTION',
-      kind,
-      headNum: this.heads,
-      kvHeadNum: this.heads,
-      headDim: this.width / this.heads,
-      scale: 1 / Math.sqrt(this.width / this.heads),
-      isCausal: false,
-    }).build(graph, {
+    const heads = { headNum: this.heads, headDim: this.width / this.heads };
+    const found = attendWithQueries(graph, kind, 'attention', heads, {
       q: gatherRows(graph, queries, RESAMPLING.queries, 'q'),
       k: buildLinear(graph, this.k, keys, 'key_out'),
       v: buildLinear(graph, this.v, values, 'value_out'),
       seqLen: RESAMPLING.lens,
-      attentionMask: FULL_MASK,
-      qLen: 'q_len',
       attentionOut: 'attn_out',
     });
-    const attended = buildLinear(graph, this.dense, 'attn_out', 'dense_out');
+    const attended = buildLinear(graph, this.dense, found, 'dense_out');
     return buildLinear(graph, this.proj, this.lnPost.buildGraph(graph, attended), 'proj_out');
   }
 

@@ -1,4 +1,3 @@
-import type { AtbGraph } from '../../graph/atb-graph.js';
 import { PositionFreeAttention } from '../../layers/attention/attention-orders.js';
 import {
   activation,
@@ -17,15 +16,13 @@ import {
   WIDTH,
 } from '../../layers/config/index.js';
 import { PreNormLayer } from '../../layers/decoder-layers.js';
-import { gatherRows } from '../../layers/gather-rows.js';
 import { UngatedMLP } from '../../layers/mlp.js';
 import { BaseLayerNorm } from '../../layers/norms.js';
-import { addResidual } from '../../layers/residual.js';
 import { registerModel, routerOf } from '../../router/index.js';
-import { SINUSOIDS, type StepInput, sinusoids } from '../../step-inputs/index.js';
+import { type StepInput, sinusoids } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';
-import { BaseModelATB } from '../base/base-model-atb.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
+import { SinusoidalModelATB } from '../base/sinusoidal-model-atb.js';
 
 /** Defaults of transformers 5.24, XGLMConfig. */
 const XGLM_CONFIG = defineConfig({
@@ -50,24 +47,16 @@ const XGLM_CONFIG = defineConfig({
 type XglmConfig = ConfigOf<typeof XGLM_CONFIG>;
 
 /** OPT's layers behind scaled embeddings and sinusoids (arXiv:2112.10668). */
-class XglmModelATB extends BaseModelATB {
-  override buildWordEmbeddingGraph(graph: AtbGraph): string {
-    const hidden = super.buildWordEmbeddingGraph(graph);
-    const rows = gatherRows(graph, SINUSOIDS, 'position_ids', 'position_rows');
-    return addResidual(graph, hidden, rows, 'positioned_hidden_states');
-  }
-}
-
 export class FlashXglmForCausalLMATB extends FlashForCausalLMATB<XglmConfig> {
   readonly name = 'xglm';
-  protected readonly model: XglmModelATB;
+  protected readonly model: SinusoidalModelATB;
 
   constructor(config: XglmConfig, weights: Weights) {
     super(config, weights);
     const { hiddenSize, layerNormEps, scalesEmbedding } = config;
     const norm = (at: Weights) => new BaseLayerNorm(at, hiddenSize, layerNormEps);
     const inner = weights.at('model');
-    this.model = new XglmModelATB(config, inner, {
+    this.model = new SinusoidalModelATB(config, inner, {
       layer: (layerId, at) =>
         new PreNormLayer(layerId, at, {
           inputLayernorm: norm(at.at('self_attn_layer_norm')),

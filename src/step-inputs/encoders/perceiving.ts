@@ -1,5 +1,6 @@
-import { int32, int64 } from '../integers.js';
+import { int64 } from '../integers.js';
 import type { StepInput } from '../step-input.js';
+import { querySequences } from './query-sequences.js';
 import { RESAMPLING } from './resampling.js';
 
 /** What learned queries read that look at patches and at each other. */
@@ -31,11 +32,13 @@ export const perceiving = (queries: number): StepInput => ({
       first += count;
       return [...own, ...Array.from({ length: queries }, (_, row) => total + picture * queries + row)];
     });
-    const rows = patches.flatMap(() => Array.from({ length: queries }, (_, row) => row));
-    const lens = Int32Array.from([...patches.map(() => queries), ...patches.map((count) => count + queries)]);
+    const { rows, lens } = querySequences(
+      queries,
+      patches.map((count) => count + queries),
+    );
     return {
-      [PERCEIVING.queries]: int64(Int32Array.from(rows)),
-      [PERCEIVING.lens]: { ...int32(lens), shape: [2, patches.length] },
+      [PERCEIVING.queries]: rows,
+      [PERCEIVING.lens]: lens,
       [PERCEIVING.seen]: int64(Int32Array.from(seen)),
     };
   },

@@ -1,6 +1,7 @@
 import { toDType } from '../../dtype.js';
-import { int32, int64 } from '../integers.js';
+import { int64 } from '../integers.js';
 import type { StepInput } from '../step-input.js';
+import { querySequences } from './query-sequences.js';
 
 /** What a resampler reads beside patches. */
 export const RESAMPLING = {
@@ -28,7 +29,6 @@ export const resampling = (queries: number, width: number): StepInput => ({
     [RESAMPLING.table]: { dtype, shape: [rows, width / 2] },
   }),
   make({ encoderInputs = [] }, { dtype }) {
-    const pictures = encoderInputs.length;
     const total = encoderInputs.reduce((sum, { rows }) => sum + rows, 0);
     const [columns, rows] = [new Int32Array(total), new Int32Array(total)];
     let [at, places] = [0, 1];
@@ -40,11 +40,13 @@ export const resampling = (queries: number, width: number): StepInput => ({
       }
       places = Math.max(places, high, wide);
     }
-    const patches = encoderInputs.map(({ rows: count }) => count);
-    const lens = Int32Array.from([...patches.map(() => queries), ...patches]);
+    const asked = querySequences(
+      queries,
+      encoderInputs.map(({ rows: count }) => count),
+    );
     return {
-      [RESAMPLING.queries]: int64(Int32Array.from({ length: pictures * queries }, (_, row) => row % queries)),
-      [RESAMPLING.lens]: { ...int32(lens), shape: [2, pictures] },
+      [RESAMPLING.queries]: asked.rows,
+      [RESAMPLING.lens]: asked.lens,
       [RESAMPLING.columns]: int64(columns),
       [RESAMPLING.rows]: int64(rows),
       [RESAMPLING.table]: toDType(sincosTable(places, width / 2), [places, width / 2], dtype),

@@ -1,6 +1,7 @@
 import { toDType } from '../../dtype.js';
 import { int32, int64 } from '../integers.js';
 import type { StepInput } from '../step-input.js';
+import { querySequences } from './query-sequences.js';
 
 /** How rows of a sound see each other within blocks. */
 export const SOUND_BLOCKS = {
@@ -134,14 +135,12 @@ export const queriedWindows = (size: number, queries: number): StepInput => ({
       first += count;
     }
     const windows = places.length / size;
-    const lens = Int32Array.from({ length: 2 * windows }, (_, at) => (at < windows ? queries : size));
+    const asked = querySequences(queries, Array<number>(windows).fill(size));
     return {
       [QUERIED_WINDOWS.rows]: int64(Int32Array.from(places)),
-      [QUERIED_WINDOWS.queries]: int64(
-        Int32Array.from({ length: windows * queries }, (_, row) => row % queries),
-      ),
-      [QUERIED_WINDOWS.lens]: int32(lens.slice(0, windows)),
-      [QUERIED_WINDOWS.seen]: { ...int32(lens), shape: [2, windows] },
+      [QUERIED_WINDOWS.queries]: asked.rows,
+      [QUERIED_WINDOWS.lens]: int32(new Int32Array(windows).fill(queries)),
+      [QUERIED_WINDOWS.seen]: asked.lens,
     };
   },
 });
