@@ -1,4 +1,4 @@
-import { CommonOpBuilderManager } from '../../common-op-builders/index.js';
+import { CommonOpBuilderManager, writeKeys } from '../../common-op-builders/index.js';
 import { type AtbGraph, BaseOperation, dim } from '../../graph/atb-graph.js';
 import type { RopeConfig } from '../../step-inputs/index.js';
 import { Linear } from '../../weights/linear.js';
@@ -100,12 +100,7 @@ export class BlockIndexer extends Module {
     );
     graph.addReshape('index_k_rope', 'index_k_rows', [dim(0), 1, headDim]);
     const { key } = this.cache;
-    const write = { kvCacheCfg: 'K_CACHE_V_BYPASS' } as const;
-    graph.addOperation(
-      new BaseOperation('ReshapeAndCache', write, 'index_reshape_and_cache'),
-      ['index_k_rows', key, 'slots_mapping'],
-      [key],
-    );
+    writeKeys(graph, 'index', 'index_k_rows', { key, slots: 'slots_mapping' });
     graph.addOperation(
       new BaseOperation('LightningIndexer', { headNum, topK, blockSize, localBlocks }, 'indexer'),
       ['index_q_rope', key, 'block_tables', 'seq_len', 'q_len'],
