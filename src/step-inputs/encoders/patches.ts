@@ -2,13 +2,12 @@ import { toDType } from '../../dtype.js';
 import { type EncoderInput, patchOrder } from '../../media/index.js';
 import { int32, int64 } from '../integers.js';
 import type { StepInput } from '../step-input.js';
+import { encoderRotary } from './encoder-rotary.js';
 
 /** What an encoder of pictures reads. */
 export const PATCHES = 'pixel_patches';
 /** Which patches become one token. */
 export const MERGED_PATCHES = 'merged_patches';
-/** By what the rows of an encoder turn, in the names of its rotary attention. */
-export const ENCODER_ROTARY = { cos: 'cos_embedding', sin: 'sin_embedding' } as const;
 /** How many patches each window has. */
 export const WINDOW_LENS = 'window_len';
 
@@ -86,7 +85,6 @@ export function axialRotary(
   { theta, headDim, mergeSize, xShift = 0, takesTurns = false }: AxialRotary,
   places: PatchPlaces = asTheyCome,
 ): StepInput {
-  const names = ENCODER_ROTARY;
   const perAxis = headDim / 4;
   const inverseOf = (shift: number) =>
     Float32Array.from(
@@ -94,33 +92,21 @@ export function axialRotary(
       (_, i) => 1 / Math.fround(theta ** Math.fround((i + shift) / perAxis)),
     );
   const inverses = [inverseOf(0), inverseOf(xShift)] as const;
-  return {
-    names: Object.values(names),
-    describe({ rows, dtype }) {
-      const desc = { dtype, shape: [rows, headDim] };
-      return { [names.cos]: desc, [names.sin]: desc };
-    },
-    make({ encoderInputs = [] }, { dtype }) {
-      const total = rowsOf(encoderInputs);
-      const [cos, sin] = [new Float32Array(total * headDim), new Float32Array(total * headDim)];
-      let at = 0;
-      for (const input of encoderInputs) {
-        const [, rows, columns] = input.shape;
-        const within = [...patchOrder(rows, columns, mergeSize)];
-        for (const patch of places(input)) {
-          const { x, y } = within[patch % within.length] as { x: number; y: number };
-          for (let half = 0; half < 2; half++)
-            for (let pair = 0; pair < 2 * perAxis; pair++, at++) {
-              const isX = takesTurns ? pair % 2 === 0 : pair >= perAxis;
-              const i = takesTurns ? pair >> 1 : pair % perAxis;
-              const angle = Math.fround((isX ? x : y) * (inverses[isX ? 1 : 0][i] as number));
-              cos[at] = Math.cos(angle);
-              sin[at] = Math.sin(angle);
-            }
+  return encoderRotary(headDim, (inputs) => {
+    const angles = new Float32Array((rowsOf(inputs) * headDim) / 2);
+    let at = 0;
+    for (const input of inputs) {
+      const [, rows, columns] = input.shape;
+      const within = [...patchOrder(rows, columns, mergeSize)];
+      for (const patch of places(input)) {
+        const { x, y } = within[patch % within.length] as { x: number; y: number };
+        for (let pair = 0; pair < 2 * perAxis; pair++, at++) {
+          const isX = takesTurns ? pair % 2 === 0 : pair >= perAxis;
+          const i = takesTurns ? pair >> 1 : pair % perAxis;
+          angles[at] = (isX ? x : y) * (inverses[isX ? 1 : 0][i] as number);
         }
       }
-      const shape = [total, headDim];
-      return { [names.cos]: toDType(cos, shape, dtype), [names.sin]: toDType(sin, shape, dtype) };
-    },
-  };
+    }
+    return angles;
+  });
 }

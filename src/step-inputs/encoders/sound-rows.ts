@@ -2,7 +2,8 @@ import { int64 } from '../integers.js';
 import type { RopeConfig } from '../rotary/rope-config.js';
 import { ropeTable } from '../rotary/rope-table.js';
 import type { StepInput } from '../step-input.js';
-import { asTheyCome, ENCODER_ROTARY, MERGED_PATCHES } from './patches.js';
+import { ENCODER_ROTARY } from './encoder-rotary.js';
+import { asTheyCome, MERGED_PATCHES } from './patches.js';
 
 /** `merged_patches` i64 [tokens, size]: the rows of each token of a sound; rows behind its last token become none. */
 export const groupedRows = (size: number): StepInput => ({

@@ -2,7 +2,8 @@ import { type Tensor, toDType } from '../../dtype.js';
 import { patchOrder } from '../../media/index.js';
 import { int64 } from '../integers.js';
 import type { StepInput } from '../step-input.js';
-import { ENCODER_ROTARY, MERGED_PATCHES } from './patches.js';
+import { ENCODER_ROTARY } from './encoder-rotary.js';
+import { MERGED_PATCHES } from './patches.js';
 
 /** Rows of pictures of one size, before each of which stands one that is no patch. */
 export const SQUARE = { rows: 'picture_rows', positions: 'picture_positions', kept: 'kept_rows' } as const;
