@@ -10,7 +10,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const NATIVE = readdirSync(join(root, 'native/fuzz'))
   .filter((name) => name.endsWith('_fuzz.cpp'))
   .map((name) => name.slice(0, -'_fuzz.cpp'.length));
-const MUTATORS = ['headers', 'indexes', 'configs', 'templates', 'sampling', 'engine'];
+const MUTATORS = ['headers', 'gguf', 'indexes', 'configs', 'templates', 'sampling', 'engine'];
 const USAGE = `npm run fuzz -- [flags] [TARGET ...]
   --seconds N   for each target (60)
   --seed N      of the draws

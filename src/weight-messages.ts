@@ -47,6 +47,7 @@ export const WEIGHT_MESSAGES = {
     `${d.file} has bytes that belong to no tensor: its tensors end at byte ${d.expectedBytes}, the file has ${d.foundBytes}`,
   WEIGHT_FILE_HEADER_LENGTH: (d: { file: string; found: string; limitBytes: number; starts: string }) =>
     `${d.file} is not a safetensors file: its header must have 2 to ${d.limitBytes} bytes, found ${d.found} (the file starts with ${describeValue(d.starts)})`,
+  WEIGHT_FILE_GGUF: (d: { file: string; problem: string }) => `${d.file}: as a GGUF file, ${d.problem}`,
   WEIGHT_FILE_JSON: (d: { file: string; byte: number; expected: string; found: string }) =>
     `${d.file}: malformed JSON at byte ${d.byte}: expected ${d.expected}, found ${d.found}`,
   WEIGHT_FILE_UTF8: (d: { file: string; byte: number }) =>

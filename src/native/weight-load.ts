@@ -36,6 +36,16 @@ export interface CodedFloats {
   readonly scales: WeightPart;
 }
 
+/**
+ * How a GGUF file holds the numbers of a tensor: in blocks of `type`, as `Q4_K`. Read are the numbers, f32; or, of each 32 of
+ * them, integers of 8 bits (of Q4_0, of 4 bits) and the scale that they share, f32 [n, k / 32]: exactly, where a type has
+ * integers and a scale for 32, and to the nearest where it has not.
+ */
+export interface StoredBlocks {
+  readonly type: string;
+  readonly content: 'numbers' | 'integers' | 'scales';
+}
+
 /** A tensor of a file, or rows of it that follow one another. It may be changed while it is read. */
 export interface FilePart {
   readonly file: string;
@@ -50,6 +60,8 @@ export interface FilePart {
   readonly codes?: CodedFloats;
   /** The file has f64 at `offset`: the tensor of f32, which is meant by everything below, is made of them, rounded once. */
   readonly doubles?: boolean;
+  /** The file has such blocks at `offset`, of which the tensor, which is meant by everything below, is made. */
+  readonly blocks?: StoredBlocks;
   /**
    * The file holds a matrix [k, n], and its transpose [n, k] is wanted. Refused for 4-bit integers: a byte holds two
    * neighbours of a row.

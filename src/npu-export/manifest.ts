@@ -145,7 +145,7 @@ function manifestWeight(weight: TensorRef, run: FloatDType, directory: string): 
 function refusePacked({ name, quantized, values, parts }: TensorRef): void {
   const isShifted = quantized?.role === 'offset' && !quantized.isZero;
   const isPacked = parts.some(
-    (part) => part.file !== undefined && (part.words ?? part.codes ?? part.doubles),
+    (part) => part.file !== undefined && (part.words ?? part.codes ?? part.doubles ?? part.blocks),
   );
   if (values || isShifted || isPacked) throw new AtbError('WEIGHT_QUANT_EXPORT', { name });
 }
@@ -157,8 +157,8 @@ function manifestPart(part: WeightPart, directory: string): ManifestPart {
   const { file, offset, transposed, rowOrder, unitRows, times, plus } = part;
   const inside = relative(directory, file);
   return {
-    // A checkpoint in the Hugging Face cache consists of links to files elsewhere.
-    file: inside.startsWith('..') || isAbsolute(inside) ? file : inside,
+    // A checkpoint in the Hugging Face cache consists of links to files elsewhere, and a GGUF file is no folder.
+    file: inside === '' || inside.startsWith('..') || isAbsolute(inside) ? file : inside,
     offset,
     dtype,
     shape,

@@ -5,6 +5,7 @@ import { isObject } from '../is-object.js';
 import type { ConfigDict } from '../layers/config/index.js';
 import { readModelJson } from '../tokenizer/model-files.js';
 import { parsePythonJson } from '../tokenizer/python-json.js';
+import { isGgufPath } from '../weights/gguf/model-file.js';
 import { followAllowed, type LinkOptions, readExactly, readRegularFile } from '../weights/regular-file.js';
 import { describeNoConfig, describeNoFolder } from './model-folder.js';
 
@@ -20,6 +21,8 @@ export async function readConfigDict(modelPath: string, options: LinkOptions = {
   const fail = (problem: string, cause?: unknown, at = file): AtbError =>
     new AtbError('CONFIG_INVALID', { file: at, problems: [problem] }, { cause });
   const folder = await stat(modelPath).catch(() => undefined);
+  if (folder?.isFile() && isGgufPath(modelPath))
+    return (await readModelJson(modelPath, 'config.json')) as ConfigDict;
   if (!folder?.isDirectory()) throw fail(await describeNoFolder(modelPath), undefined, modelPath);
   if (!(await lstat(file).catch(() => undefined))) throw fail(await describeNoConfig(modelPath));
   let text: string;

@@ -1,11 +1,11 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { describeValue } from '../describe-value.js';
+import { isGgufPath } from '../weights/gguf/model-file.js';
 
 const WEIGHTS_FILE = /\.(safetensors|bin|pt|pth|ckpt|gguf)$/i;
 /** `owner/name` of Hugging Face, which might as well be a path. */
 const HUB_ID = /^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*$/;
-const GGUF = 'is a conversion for another engine (GGUF); give the folder of the Hugging Face checkpoint';
 
 /** Files that tell another kind of folder, and what to give instead. */
 const OTHER_FOLDERS: ReadonlyArray<readonly [pattern: RegExp, problem: string]> = [
@@ -14,7 +14,6 @@ const OTHER_FOLDERS: ReadonlyArray<readonly [pattern: RegExp, problem: string]> 
     "the folder holds a checkpoint in Meta's or Mistral's own format; give one in Hugging Face's format, or convert it with transformers",
   ],
   [/^model_index\.json$/, 'the folder holds a pipeline of diffusers; give the folder of its language model'],
-  [/\.gguf$/i, `${describeValue('….gguf')} ${GGUF} that it was made of`],
   [/\.nemo$/i, 'the folder holds a checkpoint of NeMo; export it in the format of Hugging Face'],
 ];
 
@@ -23,7 +22,6 @@ export async function describeNoFolder(path: string): Promise<string> {
   const found = await stat(path).catch(() => undefined);
   const shown = describeValue(path);
   if (found !== undefined) {
-    if (/\.gguf$/i.test(path)) return `${GGUF} that it was made of`;
     return WEIGHTS_FILE.test(path) || basename(path) === 'config.json'
       ? 'is a file; give the folder that holds it'
       : `${shown} is not a folder`;
@@ -38,6 +36,10 @@ export async function describeNoConfig(folder: string): Promise<string> {
   if (names.includes('adapter_config.json')) return `is missing: ${await adapterText(folder)}`;
   const snapshot = await snapshotOf(folder, names);
   if (snapshot !== undefined) return `does not exist: the folder is a Hugging Face cache; give ${snapshot}`;
+  // Of one that was cut, the first file stands for all.
+  const gguf = names.filter((name) => isGgufPath(name) && !/-(?!00001-of)\d{5}-of-\d{5}\.gguf$/i.test(name));
+  if (gguf.length > 0)
+    return `does not exist: the folder holds GGUF files; give one of them, as ${describeValue(join(folder, gguf[0] ?? ''))}`;
   for (const [pattern, problem] of OTHER_FOLDERS) {
     if (names.some((name) => pattern.test(name))) return `does not exist: ${problem}`;
   }

@@ -22,7 +22,7 @@ export interface PlanOptions extends QuantizeOptions, KvQuantOptions {
 }
 
 export interface OpenModelOptions extends PlanOptions, TextProcessingOptions, LinkOptions {
-  /** Directory of a Hugging Face checkpoint. */
+  /** Directory of a Hugging Face checkpoint, or a GGUF file. */
   readonly modelPath: string;
   /** Folders with model directories of the user's own, beside this package's. */
   readonly modelDirs?: readonly string[] | undefined;

@@ -9,6 +9,7 @@ import type { IntegerForm } from '../native/binding.js';
 import { createEngine, type NativeEngine } from '../native/index.js';
 import type { Checkpoint, CheckpointTensor } from '../weights/checkpoint.js';
 import { syncFolder, writeSynced, writing } from '../weights/durable-output.js';
+import { isGgufPath } from '../weights/gguf/model-file.js';
 import { FOUR_BIT_MODES, type QuantizeMode, type QuantizeOptions } from '../weights/quantization.js';
 import { readTensor } from '../weights/read-tensor.js';
 import { followAllowed, type LinkOptions, readExactly, readRegularFile } from '../weights/regular-file.js';
@@ -75,6 +76,11 @@ const COPY_BYTES = 8 * 2 ** 20;
  */
 export async function quantizeCheckpoint(options: QuantizeCheckpointOptions): Promise<QuantizedCheckpoint> {
   checkOptions(options, QUANTIZE_OPTIONS, 'QuantizeCheckpointOptions');
+  if (typeof options.input === 'string' && isGgufPath(options.input)) {
+    const expected =
+      'a folder of float weights; a GGUF file runs as it is, or with --quantize when it is loaded';
+    refuseRequest('MODEL', expected, options.input);
+  }
   const output = resolve(options.output);
   await requireFree(output);
   if (options.calibrate !== undefined && !FOUR_BIT_MODES.includes(options.quantize))

@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import { AtbError } from '../errors.js';
+import { isGgufPath } from '../weights/gguf/model-file.js';
 import { followAllowed, type LinkOptions, readExactly, readRegularFile } from '../weights/regular-file.js';
+import { readGgufFile } from './gguf-files.js';
 import { parsePythonJson } from './python-json.js';
 
 /** Gemma 3's tokenizer.json, the largest that we know, has 33 MB. */
@@ -18,6 +20,7 @@ export async function readModelBytes(
   links: LinkOptions = {},
   maxBytes = MAX_FILE_BYTES,
 ): Promise<Buffer | undefined> {
+  if (isGgufPath(dir)) return readGgufFile(dir, name);
   const file = join(dir, name);
   try {
     return await readRegularFile(await followAllowed(file, links), dir, async (handle, stamp) => {

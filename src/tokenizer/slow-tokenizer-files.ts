@@ -1,10 +1,12 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AtbError } from '../errors.js';
+import { isGgufPath } from '../weights/gguf/model-file.js';
 import type { LinkOptions } from '../weights/regular-file.js';
 import type { CharsmapSource } from './charsmap.js';
 import { addsNoMark } from './config-overrides.js';
 import type { EdgeToken, EdgeTokens } from './edge-tokens.js';
+import { GGUF_FILES } from './gguf-files.js';
 import { readModelBytes } from './model-files.js';
 import { sentencePieceJson } from './sentencepiece-json.js';
 import { type Piece, readSentencePieceModel, type SentencePieceModel } from './sentencepiece-model.js';
@@ -39,7 +41,7 @@ export async function readSlowTokenizer(
   specialTokensMap: Json,
   links: LinkOptions,
 ): Promise<ConvertedTokenizer | undefined> {
-  const listed = await readdir(dir).catch((): string[] => []);
+  const listed = isGgufPath(dir) ? GGUF_FILES : await readdir(dir).catch((): string[] => []);
   const name =
     NAMES.find((known) => listed.includes(known)) ?? listed.find((other) => other.endsWith('.tiktoken'));
   if (name === undefined) return undefined;

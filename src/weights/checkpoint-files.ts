@@ -25,7 +25,7 @@ const FOREIGN_FORMATS: ReadonlyArray<readonly [pattern: RegExp, remedy: string]>
     `rename it to ${SINGLE_FILE} if it is the whole model; of several files, ${INDEX_FILE} or some of the files are missing`,
   ],
   [/\.safetensors\.index\.json$/, `rename it to ${INDEX_FILE}, and fetch the files that it names`],
-  [/\.gguf$/i, 'it is a conversion for another engine; use the Hugging Face checkpoint that it was made of'],
+  [/\.gguf$/i, 'a GGUF file is a model by itself: give the file in place of its folder'],
   [/\.(bin|pt|pth|ckpt)$/i, `pickled files can run code and are not read; ${RESAVE}`],
   [/\.(h5|msgpack|onnx|onnx_data|npz)$/i, `this format is not read; ${RESAVE}`],
 ];

@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path';
 import { describeValue } from '../describe-value.js';
-import { type DType, type FloatDType, isFloat } from '../dtype.js';
+import { type FloatDType, isFloat } from '../dtype.js';
 import { AtbError } from '../errors.js';
 import {
   adapterFiles,
@@ -11,9 +11,12 @@ import {
   isOfMistral,
   SINGLE_FILE,
 } from './checkpoint-files.js';
+import { ENGINE_DTYPE } from './engine-dtypes.js';
 import { foreignMethod } from './formats/foreign.js';
 import type { CheckpointTensor, OpenFormat, StoredLinear } from './formats/format.js';
 import { openFormat, quantisationOf, refuseQuantizingAgain } from './formats/index.js';
+import { openGguf } from './gguf/checkpoint-file.js';
+import { isGgufPath } from './gguf/model-file.js';
 import { mergeTensors, type NamedFile, type RepeatedTensor } from './merge-tensors.js';
 import { remedyOf } from './missing-weight.js';
 import type { LinearQuant, LinearRole } from './quantization.js';
@@ -23,22 +26,6 @@ import { openSafetensors, type SafetensorsFile } from './safetensors-file.js';
 import { missingShard, readShardIndex, type ShardIndex } from './shard-index.js';
 import { StoredNames } from './stored-names.js';
 import { type RunNumbers, renamed, type TensorRef, type WeightSource, Weights } from './weights.js';
-
-/** The element types that the engine reads, by the names that the safetensors format gives them. */
-const ENGINE_DTYPE: ReadonlyMap<string, DType> = new Map<string, DType>([
-  ['BF16', 'bf16'],
-  ['F16', 'f16'],
-  ['F32', 'f32'],
-  // Read as what the engine has that is nearest.
-  ['F64', 'f32'],
-  ['I8', 'i8'],
-  ['U8', 'u8'],
-  ['BOOL', 'u8'],
-  ['I32', 'i32'],
-  ['I64', 'i64'],
-  ['F8_E4M3', 'e4m3'],
-  ['F8_E8M0', 'e8m0'],
-]);
 
 export type { CheckpointTensor } from './formats/format.js';
 
@@ -59,7 +46,7 @@ interface CheckpointParts {
 /**
  * The weights of a model directory in Hugging Face's form: one `model.safetensors`, or several files and their index,
  * which may be missing where their names tell; or one `consolidated.safetensors` whose names are Hugging Face's; and
- * an adapter. Only headers are read; the engine reads the data, once, from the places that `TensorRef.parts` name.
+ * an adapter; or a GGUF file. Only headers are read; the engine reads the data, once, from the places that `TensorRef.parts` name.
  */
 export class Checkpoint implements WeightSource {
   /** The model directory; the file itself for one opened with `openFile`. */
@@ -106,6 +93,8 @@ export class Checkpoint implements WeightSource {
       const path = await followAllowed(join(directory, name), options);
       return { name, file: await openSafetensors(path, directory) };
     };
+    if (isGgufPath(directory))
+      return new Checkpoint({ directory, files: await openGguf(directory), onWarning });
     const beside = await Promise.all((await adapterFiles(directory, options.config)).map(open));
     if (await exists(join(directory, SINGLE_FILE)))
       return new Checkpoint({ directory, files: [await open(SINGLE_FILE), ...beside], onWarning });

@@ -1,5 +1,6 @@
 import { DTYPE_BYTES, elementCount } from '../dtype.js';
-import type { CodedFloats, FilePart, WeightPart } from '../native/binding.js';
+import type { CodedFloats, FilePart, StoredBlocks, WeightPart } from '../native/binding.js';
+import { ggufTypeNamed } from './gguf/block-types.js';
 
 /** The shape of what a tensor of a file holds: of words, that of their integers. */
 const heldShape = ({ shape, words }: FilePart): readonly number[] =>
@@ -12,9 +13,18 @@ const sharesWords = ({ words, transposed = false }: FilePart): boolean =>
 /** Bytes of a code, of which two may share one. */
 const codeBytes = ({ table }: CodedFloats): number => (table.length === 16 ? 0.5 : 1);
 
-/** Bytes of one element in the file. */
-const storedBytes = ({ dtype, codes, doubles }: FilePart): number =>
-  codes ? codeBytes(codes) : doubles ? Float64Array.BYTES_PER_ELEMENT : DTYPE_BYTES[dtype];
+/** A row has whole blocks, so that a part of a byte never counts. */
+function blockBytes({ type, content }: StoredBlocks): number {
+  const { numbers = 1, bytes = 1 } = ggufTypeNamed(type) ?? {};
+  return (bytes / numbers) * (content === 'scales' ? 32 : 1);
+}
+
+/** Bytes of one element in the file, of blocks on average. */
+function storedBytes({ dtype, codes, doubles, blocks }: FilePart): number {
+  if (codes) return codeBytes(codes);
+  if (blocks) return blockBytes(blocks);
+  return doubles ? Float64Array.BYTES_PER_ELEMENT : DTYPE_BYTES[dtype];
+}
 
 /** How many rows a part gives to its weight. */
 export function partRows(part: WeightPart): number {

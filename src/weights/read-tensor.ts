@@ -43,7 +43,7 @@ function constantTensor({ value, shape }: ConstantPart, { dtype }: TensorRef): T
 
 async function readPart(part: FilePart, { name, dtype }: TensorRef): Promise<Tensor> {
   const { file, offset, shape } = part;
-  if (part.dtype !== dtype || part.words || part.codes || part.rowFactors)
+  if (part.dtype !== dtype || part.words || part.codes || part.blocks || part.rowFactors)
     throw new AtbError('WEIGHT_DTYPE_UNSUPPORTED', { name, file, found: part.dtype, supported: [dtype] });
   const size = part.doubles ? Float64Array.BYTES_PER_ELEMENT : DTYPE_BYTES[dtype];
   const read = new Uint8Array(elementCount(shape) * size);

@@ -8,8 +8,8 @@ export function contentKey({ parts, shape, values }: TensorRef): string | undefi
   const keys = parts.map((part) => {
     if (part.file === undefined) return `${part.value} [${part.shape}]`;
     const { file, offset, dtype, shape, transposed = false, rowOrder = '', times = 1, plus = 0 } = part;
-    const { unitRows = false, words, rowFactors } = part;
-    const held = words || rowFactors ? JSON.stringify([words, rowFactors]) : '';
+    const { unitRows = false, words, rowFactors, blocks } = part;
+    const held = words || rowFactors || blocks ? JSON.stringify([words, rowFactors, blocks]) : '';
     const { columnOrder = '', unpaired = false } = part;
     const changes = [transposed, unpaired, unitRows, times, plus, `[${rowOrder}]`, `[${columnOrder}]`];
     return [offset, dtype, `[${shape}]`, held, ...changes, file].join(' ');

@@ -10,6 +10,7 @@ import { QUANTIZE_MODES, quantizationPlan } from '../../src/weights/quantization
 import { declaredWeights } from '../../src/weights/weights.js';
 import { familyCases, familyConfig } from '../oracle/families.js';
 import { safetensorsBytes } from '../weights/safetensors-writer.js';
+import { gguf } from './gguf-target.js';
 import { mutate, nasty, type Random, spliced } from './mutate.js';
 
 /** One execution. Throws AtbErrors for what it refuses; anything else is a finding. */
@@ -386,6 +387,7 @@ function engineMethods(): Target {
 export async function targets(folder: string): Promise<ReadonlyMap<string, Target>> {
   return new Map([
     ['headers', headers(folder)],
+    ['gguf', gguf(folder)],
     ['indexes', indexes(folder)],
     ['configs', await configs()],
     ['templates', templates()],

@@ -148,7 +148,6 @@ describe('getModel', () => {
       mkdirSync(join(folder, name, '..'), { recursive: true });
       writeFileSync(join(folder, name), text);
     };
-    file('a.gguf');
     file('b/model.safetensors');
     file('lora/adapter_config.json', '{"base_model_name_or_path": "meta-llama/Llama-3.2-1B"}');
     file('plain-lora/adapter_config.json', '{}');
@@ -162,7 +161,6 @@ describe('getModel', () => {
     file('outer/inner/config.json', '{}');
     file('outer/README.md');
     const cases: [string, RegExp][] = [
-      ['a.gguf', /a\.gguf: is a conversion for another engine \(GGUF\); give the folder/],
       ['b/model.safetensors', /model\.safetensors: is a file; give the folder that holds it/],
       ['b', /config.json: does not exist beside the weights/],
       ['lora', /adapter of "meta-llama\/Llama-3\.2-1B", not a model; .*merge_and_unload/],
@@ -172,7 +170,7 @@ describe('getModel', () => {
       ['models--o--empty', /Hugging Face cache; .*download the model again/],
       ['meta', /Meta's or Mistral's own format/],
       ['mistral', /Meta's or Mistral's own format/],
-      ['converted', /GGUF/],
+      ['converted', /holds GGUF files; give one of them, as ".*model-Q4_K_M\.gguf"/],
       ['outer', /give ".*outer\/inner"/],
       ['nowhere', /is not a folder: there is nothing of this name/],
     ];

@@ -373,7 +373,7 @@ describe('a checkpoint', () => {
       ['weights.npz', 'safe_serialization=True'],
       ['weights.safetensors.index.json', 'rename it'],
       ['adapter_model.safetensors', 'base model'],
-      ['model-Q8_0.gguf', 'Hugging Face checkpoint'],
+      ['model-Q8_0.gguf', 'give the file in place of its folder'],
       ['tf_model.h5', 'safe_serialization=True'],
     ] as const) {
       it(file, async () => {

@@ -49,6 +49,17 @@ CodedFloats ReadCodes(const Napi::Value& value, const Where& where, int codes_wi
   return codes;
 }
 
+StoredBlocks ReadBlocks(const Napi::Value& value, const Where& where) {
+  const Napi::Object object = ReadObject(value, where);
+  const std::optional<BlockType> type = BlockTypeOf(ReadString(object.Get("type"), Where(where, "type")));
+  if (!type) FailArgument(Where(where, "type"), "a type of blocks", object.Get("type"));
+  const std::string content = ReadString(object.Get("content"), Where(where, "content"));
+  if (content == "numbers") return {*type, BlockContent::kNumbers};
+  if (content == "integers") return {*type, BlockContent::kIntegers};
+  if (content == "scales") return {*type, BlockContent::kScales};
+  FailArgument(Where(where, "content"), "numbers, integers or scales", object.Get("content"));
+}
+
 /// `codes_within`: how deeply codes may have scales that are codes.
 WeightPart ReadPart(const Napi::Value& value, const Where& where, int codes_within) {
   const Napi::Object object = ReadObject(value, where);
@@ -69,6 +80,8 @@ WeightPart ReadPart(const Napi::Value& value, const Where& where, int codes_with
   if (!codes.IsUndefined()) part.codes = ReadCodes(codes, Where(where, "codes"), codes_within - 1);
   const Napi::Value doubles = object.Get("doubles");
   if (!doubles.IsUndefined()) part.doubles = ReadBool(doubles, Where(where, "doubles"));
+  const Napi::Value blocks = object.Get("blocks");
+  if (!blocks.IsUndefined()) part.blocks = ReadBlocks(blocks, Where(where, "blocks"));
   const Napi::Value factors = object.Get("rowFactors");
   if (!factors.IsUndefined() && codes_within == 0) FailArgument(Where(where, "rowFactors"), "absent", factors);
   if (!factors.IsUndefined())

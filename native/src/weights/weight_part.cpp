@@ -73,6 +73,7 @@ void ReadDoubles(const PlannedPart& planned, int64_t element, int64_t count, std
 void ReadFile(const PlannedPart& planned, int64_t element, int64_t count, std::byte* to, ReadStaging& staging) {
   if (planned.part->codes) return ReadCodes(planned, element, count, to, staging.codes);
   if (planned.part->doubles) return ReadDoubles(planned, element, count, to, staging);
+  if (planned.part->blocks) return ReadBlocks(planned, element, count, to, staging.codes.codes);
   const auto size = static_cast<int64_t>(SizeOf(planned.part->dtype));
   const int64_t offset = planned.part->offset + element * size;
   planned.file->Read(static_cast<uint64_t>(offset), {to, static_cast<size_t>(count * size)});
@@ -319,6 +320,19 @@ void CheckWords(const WeightPart& part, const std::string& name) {
   }
 }
 
+void CheckBlocks(const WeightPart& part, const std::string& name) {
+  const auto fail = [&](const char* code, const std::string& what) {
+    throw Error(code, "weight \"" + name + "\": " + what);
+  };
+  const StoredBlocks& blocks = *part.blocks;
+  const DType made = blocks.content == BlockContent::kIntegers ? DType::kI8 : DType::kF32;
+  if (part.dtype != made || part.words || part.codes || part.doubles || part.transposed)
+    fail("NATIVE_ARGUMENT_INVALID", "blocks become f32 or, as integers, i8, and are no words, codes or doubles");
+  const int64_t row = part.shape.empty() ? 1 : part.shape.back();
+  if (row % ElementsOfBlock(blocks) != 0)
+    fail("NATIVE_SHAPE_MISMATCH", "rows must be of whole blocks, found " + ToString(part.dtype, part.shape));
+}
+
 }  // namespace
 
 int ShiftOf(const PackedWords& words, int64_t number) {
@@ -355,6 +369,7 @@ int64_t PlannedPart::FileBytes() const {
 
 int64_t StoredBytes(const WeightPart& part, int64_t count) {
   if (part.codes) return CodeBytes(*part.codes, count);
+  if (part.blocks) return BlockBytes(*part.blocks, count);
   return CheckedMul(count, static_cast<int64_t>(part.doubles ? sizeof(double) : SizeOf(part.dtype)));
 }
 
@@ -369,7 +384,7 @@ PlannedPart PlanPart(const WeightPart& part, const std::string& name, Files& fil
   if (part.words) CheckWords(part, name);
   const std::vector<int64_t> shape = HeldShape(part);
   const bool is_changed =
-      part.words || part.codes || part.doubles || part.transposed || part.row_order || part.HasArithmetic();
+      part.words || part.codes || part.doubles || part.blocks || part.transposed || part.row_order || part.HasArithmetic();
   if (part.value && is_changed) fail("NATIVE_ARGUMENT_INVALID", "a part of one value has nothing to change");
   if (!std::isfinite(part.times) || !std::isfinite(part.plus))
     fail("NATIVE_ARGUMENT_INVALID", "times and plus must be finite");
@@ -379,6 +394,7 @@ PlannedPart PlanPart(const WeightPart& part, const std::string& name, Files& fil
   }
   if (part.doubles && (part.dtype != DType::kF32 || part.words || part.codes))
     fail("NATIVE_ARGUMENT_INVALID", "doubles become f32, and are no words or codes");
+  if (part.blocks) CheckBlocks(part, name);
   if (part.transposed && part.shape.size() != 2) {
     fail("NATIVE_SHAPE_MISMATCH",
          "a tensor to transpose must be a matrix, found " + ToString(part.dtype, part.shape) + " in " + part.file);

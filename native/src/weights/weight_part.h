@@ -12,6 +12,7 @@
 #include "tensor/tensor.h"
 #include "weights/coded_floats.h"
 #include "weights/file.h"
+#include "weights/gguf_blocks.h"
 
 namespace atb {
 
@@ -60,6 +61,9 @@ struct WeightPart {
   /// The file has f64 at `offset`, of which the f32 of the tensor are made, rounded once, before all that is said
   /// above.
   bool doubles = false;
+  /// The file has blocks of a GGUF file at `offset`, of which the tensor, f32 or i8, is made before all that is said
+  /// above.
+  std::optional<StoredBlocks> blocks = std::nullopt;
   /// Of floats: a number for each row of the tensor, which all of the row is multiplied with, in f32.
   std::shared_ptr<const WeightPart> row_factors{};
 

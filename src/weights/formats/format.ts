@@ -1,5 +1,5 @@
 import type { FloatDType, Tensor } from '../../dtype.js';
-import type { CodedFloats } from '../../native/binding.js';
+import type { FilePart } from '../../native/binding.js';
 import type { LinearQuant, LinearRole } from '../quantization.js';
 import type { FileStamp, LinkOptions } from '../regular-file.js';
 import type { StoredTensor } from '../safetensors-file.js';
@@ -39,11 +39,10 @@ export interface StoredLinear {
   tensor(suffix: string): CheckpointTensor | undefined;
 }
 
-/** Floats that a tensor of the files holds as codes. */
-export interface CodedTensor {
+/** Floats of which a tensor of the files holds something else, or that it holds otherwise: their shape, and what is read. */
+export interface CodedTensor extends Pick<FilePart, 'codes' | 'blocks' | 'rowOrder' | 'plus'> {
   readonly dtype: FloatDType;
   readonly shape: readonly number[];
-  readonly codes: CodedFloats;
 }
 
 /** How the weights of one checkpoint are quantised. */
@@ -58,6 +57,8 @@ export interface OpenFormat {
   readonly notes?: readonly string[];
   /** How a linear is stored; undefined for floats. Throws WEIGHT_QUANT_* for what this engine does not read. */
   quantOf(linear: StoredLinear, role: LinearRole): LinearQuant | undefined;
+  /** A run may make integers of its own of the numbers that the files stand for, in place of theirs. */
+  readonly mayQuantize?: boolean;
   /** Tensors that are read in the place of others, by the names of those. */
   readonly otherNames?: ReadonlyMap<string, string>;
   /** What a tensor of the files stands for, where it becomes floats while it is read: by its name there. */

@@ -9,6 +9,7 @@ import { bitsandbytes } from './bitsandbytes.js';
 import { compressedTensors } from './compressed-tensors/index.js';
 import { type FormatSource, type OpenFormat, type QuantFormat, textLinear } from './format.js';
 import { fp8 } from './fp8.js';
+import { gguf } from './gguf.js';
 import { gptq } from './gptq.js';
 import { modelopt } from './modelopt.js';
 import { msmodelslim } from './msmodelslim.js';
@@ -16,6 +17,7 @@ import { mxfp4 } from './mxfp4.js';
 
 /** Every format that is read. A new one is a file beside this one, and a line here. */
 const FORMATS: readonly QuantFormat[] = [
+  gguf,
   msmodelslim,
   gptq,
   awq,
@@ -87,7 +89,7 @@ export async function declaredQuantization(
   return (name, role) => format.quantOf({ name, tensor: () => undefined }, role);
 }
 
-/** @throws WEIGHT_QUANT_AGAIN */
-export function refuseQuantizingAgain({ file, method }: OpenFormat): never {
-  throw new AtbError('WEIGHT_QUANT_AGAIN', { file, found: method });
+/** @throws WEIGHT_QUANT_AGAIN for a format whose integers cannot become others */
+export function refuseQuantizingAgain({ file, method, mayQuantize = false }: OpenFormat): void {
+  if (!mayQuantize) throw new AtbError('WEIGHT_QUANT_AGAIN', { file, found: method });
 }

@@ -1,0 +1,256 @@
+#include "weights/gguf_blocks.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <string>
+
+#include "base/checked.h"
+#include "base/error.h"
+#include "kernels/convert.h"
+#include "weights/staging.h"
+#include "weights/weight_part.h"
+
+namespace atb {
+namespace {
+
+/// Half of a group: what shares a scale in some types.
+constexpr int64_t kHalf = kBlockGroup / 2;
+constexpr int64_t kGroupsOfLongBlock = 8;
+
+struct TypeFacts {
+  std::string_view name;
+  int64_t groups;  ///< Of a block.
+  int64_t bytes;   ///< Of a block.
+  /// Whether the integers of a group share one scale and nothing is below them.
+  bool are_integers;
+};
+
+constexpr std::array<TypeFacts, 13> kTypes = {{
+    {"Q4_0", 1, 18, true},
+    {"Q4_1", 1, 20, false},
+    {"Q5_0", 1, 22, true},
+    {"Q5_1", 1, 24, false},
+    {"Q8_0", 1, 34, true},
+    {"Q2_K", kGroupsOfLongBlock, 84, false},
+    {"Q3_K", kGroupsOfLongBlock, 110, false},
+    {"Q4_K", kGroupsOfLongBlock, 144, false},
+    {"Q5_K", kGroupsOfLongBlock, 176, false},
+    {"Q6_K", kGroupsOfLongBlock, 210, false},
+    {"IQ4_NL", 1, 18, true},
+    {"IQ4_XS", kGroupsOfLongBlock, 136, true},
+    {"MXFP4", 1, 17, true},
+}};
+
+const TypeFacts& FactsOf(BlockType type) { return kTypes[static_cast<size_t>(type)]; }
+
+/// The numbers that codes of IQ4_NL and IQ4_XS stand for.
+constexpr std::array<int16_t, 16> kUnevenSteps = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                                  1,    13,   25,  38,  53,  69,  89,  113};
+/// Twice the numbers of e2m1.
+constexpr std::array<int16_t, 16> kTwiceE2M1 = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
+float HalfAt(const uint8_t* at) { return kernels::F16ToF32(static_cast<uint16_t>(at[0] | at[1] << 8)); }
+
+/// Integer i is of the low half of byte i, integer 16 + i of its high half.
+template <typename F>
+void FromHalves(const uint8_t* bytes, BlockGroup& group, F integer_of) {
+  for (int64_t i = 0; i < kHalf; ++i) {
+    group.integers[i] = integer_of(bytes[i] & 0xF, i);
+    group.integers[kHalf + i] = integer_of(bytes[i] >> 4, kHalf + i);
+  }
+}
+
+void SetScale(BlockGroup& group, float scale, float below = 0) {
+  group.scale = {scale, scale};
+  group.below = {below, below};
+}
+
+/// The 6-bit scale and minimum of group g, of the twelve bytes of Q4_K and Q5_K.
+std::array<int, 2> ScaleAndMinimum(const uint8_t* packed, int64_t g) {
+  if (g < 4) return {packed[g] & 0x3F, packed[g + 4] & 0x3F};
+  return {(packed[g + 4] & 0xF) | (packed[g - 4] >> 2 & 0x30), packed[g + 4] >> 4 | (packed[g] >> 2 & 0x30)};
+}
+
+/// The 6-bit scale of half group s, of the twelve bytes of Q3_K.
+int ScaleOfQ3(const uint8_t* packed, int64_t s) {
+  const int low = packed[s % 8] >> (s < 8 ? 0 : 4) & 0xF;
+  return (low | (packed[8 + s % 4] >> (2 * (s / 4)) & 3) << 4) - 32;
+}
+
+/// e8m0 / 2, whose two smallest are subnormal.
+float HalfOfExponent(uint8_t exponent) { return std::ldexp(1.0f, exponent - 128); }
+
+void DecodeShort(BlockType type, const uint8_t* block, BlockGroup& group) {
+  switch (type) {
+    case BlockType::kQ4_0:
+      SetScale(group, HalfAt(block));
+      return FromHalves(block + 2, group, [](int code, int64_t) { return static_cast<int16_t>(code - 8); });
+    case BlockType::kQ4_1:
+      SetScale(group, HalfAt(block), -HalfAt(block + 2));
+      return FromHalves(block + 4, group, [](int code, int64_t) { return static_cast<int16_t>(code); });
+    case BlockType::kQ5_0:
+    case BlockType::kQ5_1: {
+      const bool has_minimum = type == BlockType::kQ5_1;
+      const uint8_t* const high = block + (has_minimum ? 4 : 2);
+      const int minus = has_minimum ? 0 : 16;
+      SetScale(group, HalfAt(block), has_minimum ? -HalfAt(block + 2) : 0);
+      return FromHalves(high + 4, group, [=](int code, int64_t i) {
+        return static_cast<int16_t>((code | (high[i / 8] >> (i % 8) & 1) << 4) - minus);
+      });
+    }
+    case BlockType::kQ8_0:
+      SetScale(group, HalfAt(block));
+      for (int64_t i = 0; i < kBlockGroup; ++i) group.integers[i] = static_cast<int8_t>(block[2 + i]);
+      return;
+    case BlockType::kIQ4NL:
+      SetScale(group, HalfAt(block));
+      return FromHalves(block + 2, group, [](int code, int64_t) { return kUnevenSteps[code]; });
+    default:
+      SetScale(group, HalfOfExponent(block[0]));
+      return FromHalves(block + 1, group, [](int code, int64_t) { return kTwiceE2M1[code]; });
+  }
+}
+
+/// Of a block of 256 numbers. Two bits of each stand in 32 bytes for 128 of them, four in 32 bytes for 64.
+void DecodeLong(BlockType type, const uint8_t* block, int64_t g, BlockGroup& group) {
+  const int64_t half = g / 4, quarter = g % 4;
+  const auto set = [&](auto integer_of) {
+    for (int64_t i = 0; i < kBlockGroup; ++i) group.integers[i] = static_cast<int16_t>(integer_of(i));
+  };
+  const auto scales = [&](float unit, auto scale_of) {
+    for (int64_t h = 0; h < 2; ++h) group.scale[h] = unit * static_cast<float>(scale_of(2 * g + h));
+    group.below = {0, 0};
+  };
+  switch (type) {
+    case BlockType::kQ2K: {
+      const uint8_t* const codes = block + 16;
+      const float unit = HalfAt(codes + 64), minimum = HalfAt(codes + 66);
+      scales(unit, [&](int64_t s) { return block[s] & 0xF; });
+      for (int64_t h = 0; h < 2; ++h) group.below[h] = minimum * static_cast<float>(block[2 * g + h] >> 4);
+      return set([&](int64_t i) { return codes[half * 32 + i] >> (2 * quarter) & 3; });
+    }
+    case BlockType::kQ3K: {
+      const uint8_t* const codes = block + 32;
+      const uint8_t* const packed = codes + 64;
+      scales(HalfAt(packed + 12), [&](int64_t s) { return ScaleOfQ3(packed, s); });
+      return set([&](int64_t i) {
+        return (codes[half * 32 + i] >> (2 * quarter) & 3) - ((block[i] >> g & 1) != 0 ? 0 : 4);
+      });
+    }
+    case BlockType::kQ4K:
+    case BlockType::kQ5K: {
+      const bool has_high = type == BlockType::kQ5K;
+      const auto [scale, minimum] = ScaleAndMinimum(block + 4, g);
+      SetScale(group, HalfAt(block) * static_cast<float>(scale), HalfAt(block + 2) * static_cast<float>(minimum));
+      const uint8_t* const high = block + 16;
+      const uint8_t* const codes = (has_high ? high + 32 : high) + g / 2 * 32;
+      return set([&](int64_t i) {
+        return (codes[i] >> (g % 2 * 4) & 0xF) | (has_high ? (high[i] >> g & 1) << 4 : 0);
+      });
+    }
+    case BlockType::kQ6K: {
+      const uint8_t* const high = block + 128;
+      const uint8_t* const packed = high + 64;
+      scales(HalfAt(packed + 16), [&](int64_t s) { return static_cast<int8_t>(packed[s]); });
+      return set([&](int64_t i) {
+        const int low = block[half * 64 + quarter % 2 * 32 + i] >> (quarter / 2 * 4) & 0xF;
+        return (low | (high[half * 32 + i] >> (2 * quarter) & 3) << 4) - 32;
+      });
+    }
+    default: {
+      const int high = (block[2] | block[3] << 8) >> (2 * g) & 3;
+      const int low = block[4 + g / 2] >> (g % 2 * 4) & 0xF;
+      SetScale(group, HalfAt(block) * static_cast<float>((low | high << 4) - 32));
+      FromHalves(block + 8 + g * kHalf, group, [](int code, int64_t) { return kUnevenSteps[code]; });
+    }
+  }
+}
+
+using Numbers = std::array<float, kBlockGroup>;
+
+Numbers NumbersOf(const BlockGroup& group) {
+  Numbers numbers;
+  for (int64_t i = 0; i < kBlockGroup; ++i)
+    numbers[i] = group.scale[i / kHalf] * static_cast<float>(group.integers[i]) - group.below[i / kHalf];
+  return numbers;
+}
+
+/// The scale by which the largest number becomes 127.
+float ScaleOf(const Numbers& numbers) {
+  float largest = 0;
+  for (float number : numbers) largest = std::max(largest, std::abs(number));
+  return largest / 127;
+}
+
+void RequireFinite(const BlockGroup& group, const PlannedPart& planned) {
+  const auto is_finite = [](float x) { return std::isfinite(x); };
+  if (std::ranges::all_of(group.scale, is_finite) && std::ranges::all_of(group.below, is_finite)) return;
+  throw Error("NATIVE_VALUE_OUT_OF_RANGE", "weight \"" + std::string(planned.name) + "\": scales must be finite");
+}
+
+}  // namespace
+
+std::optional<BlockType> BlockTypeOf(std::string_view name) {
+  const auto found = std::ranges::find(kTypes, name, &TypeFacts::name);
+  if (found == kTypes.end()) return std::nullopt;
+  return static_cast<BlockType>(found - kTypes.begin());
+}
+
+int64_t ElementsOfBlock(const StoredBlocks& blocks) {
+  return FactsOf(blocks.type).groups * (blocks.content == BlockContent::kScales ? 1 : kBlockGroup);
+}
+
+int64_t BlockBytes(const StoredBlocks& blocks, int64_t elements) {
+  return CheckedMul(CeilDiv(elements, ElementsOfBlock(blocks)), FactsOf(blocks.type).bytes);
+}
+
+BlockGroup DecodeGroup(BlockType type, const std::byte* block, int64_t group) {
+  BlockGroup decoded;
+  const auto* const bytes = reinterpret_cast<const uint8_t*>(block);
+  if (FactsOf(type).groups == 1) {
+    DecodeShort(type, bytes, decoded);
+  } else {
+    DecodeLong(type, bytes, group, decoded);
+  }
+  return decoded;
+}
+
+void ReadBlocks(const PlannedPart& planned, int64_t begin, int64_t count, std::byte* to,
+                std::vector<std::byte>& staging) {
+  const auto [type, content] = *planned.part->blocks;
+  const TypeFacts& facts = FactsOf(type);
+  const int64_t per_group = content == BlockContent::kScales ? 1 : kBlockGroup;
+  const int64_t end = begin + count, first_group = begin / per_group, last_group = CeilDiv(end, per_group);
+  const int64_t first_block = first_group / facts.groups, blocks = CeilDiv(last_group, facts.groups) - first_block;
+  std::byte* const bytes = Grow(staging, blocks * facts.bytes);
+  planned.file->Read(static_cast<uint64_t>(planned.part->offset + first_block * facts.bytes),
+                     {bytes, static_cast<size_t>(blocks * facts.bytes)});
+  for (int64_t g = first_group; g < last_group; ++g) {
+    const BlockGroup group =
+        DecodeGroup(type, bytes + (g / facts.groups - first_block) * facts.bytes, g % facts.groups);
+    RequireFinite(group, planned);
+    // Elements [low, high) of the group are wanted.
+    const int64_t first = g * per_group;
+    const int64_t low = std::max(begin, first) - first, high = std::min(end, first + per_group) - first;
+    std::byte* const out = to + (first + low - begin) * (content == BlockContent::kIntegers ? 1 : sizeof(float));
+    if (content == BlockContent::kNumbers) {
+      const Numbers numbers = NumbersOf(group);
+      std::memcpy(out, numbers.data() + low, static_cast<size_t>(high - low) * sizeof(float));
+      continue;
+    }
+    const float scale = facts.are_integers ? group.scale[0] : ScaleOf(NumbersOf(group));
+    if (content == BlockContent::kScales) {
+      std::memcpy(out, &scale, sizeof scale);
+      continue;
+    }
+    const Numbers numbers = NumbersOf(group);
+    for (int64_t i = low; i < high; ++i) {
+      const float nearest = scale == 0 ? 0 : std::nearbyint(numbers[i] / scale);
+      const auto integer = static_cast<int8_t>(facts.are_integers ? group.integers[i] : nearest);
+      std::memcpy(out + (i - low), &integer, 1);
+    }
+  }
+}
+
+}  // namespace atb

@@ -1,0 +1,56 @@
+#pragma once
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+namespace atb {
+
+/// The types of quantised tensors in GGUF files that are read. Numbers lie in blocks of 32, or of 256 where the name has
+/// K or XS, along the rows of a tensor; each block holds its own scales.
+enum class BlockType : uint8_t { kQ4_0, kQ4_1, kQ5_0, kQ5_1, kQ8_0, kQ2K, kQ3K, kQ4K, kQ5K, kQ6K, kIQ4NL, kIQ4XS, kMXFP4 };
+
+/// By the name that GGUF gives it, "Q4_K"; nothing for any other.
+std::optional<BlockType> BlockTypeOf(std::string_view name);
+
+/// Numbers that are decoded together and, as integers, share a scale.
+constexpr int64_t kBlockGroup = 32;
+
+/// What is made of a tensor of blocks [n, k].
+enum class BlockContent : uint8_t {
+  kNumbers,   ///< f32 [n, k]: the numbers as ggml defines them, bit for bit.
+  kIntegers,  ///< i8 [n, k]: integers of which each 32 share a scale, exactly or, of other types, to the nearest.
+  kScales,    ///< f32 [n, k / 32]: these scales.
+};
+
+/// How a file holds the numbers of a part.
+struct StoredBlocks {
+  BlockType type = BlockType::kQ8_0;
+  BlockContent content = BlockContent::kNumbers;
+};
+
+/// Elements of the content that one block holds.
+int64_t ElementsOfBlock(const StoredBlocks& blocks);
+
+/// Bytes in the file of so many elements of the content: those of whole blocks.
+int64_t BlockBytes(const StoredBlocks& blocks, int64_t elements);
+
+/// 32 numbers, of which number i is scale[i / 16] * integers[i] - below[i / 16], each operation rounded to f32.
+struct BlockGroup {
+  std::array<int16_t, kBlockGroup> integers;
+  std::array<float, 2> scale;
+  std::array<float, 2> below;
+};
+
+/// Group `group` of numbers of a block that begins at `block`.
+BlockGroup DecodeGroup(BlockType type, const std::byte* block, int64_t group);
+
+struct PlannedPart;
+
+/// Writes elements [begin, begin + count) of the content of a part, f32 or i8. `staging` is one thread's memory. Throws
+/// NATIVE_FILE_ERROR, NATIVE_FILE_TRUNCATED, and NATIVE_VALUE_OUT_OF_RANGE for numbers that are not finite.
+void ReadBlocks(const PlannedPart& planned, int64_t begin, int64_t count, std::byte* to, std::vector<std::byte>& staging);
+
+}  // namespace atb
