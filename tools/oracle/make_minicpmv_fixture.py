@@ -19,10 +19,11 @@ import sys
 
 import torch
 import transformers
-from PIL import Image
 
-from make_media_fixtures import patches_of_slices, picture, slicer
-from make_media_model_fixture import record, recipe_of, save_reference
+from make_media_fixtures import patches_of_slices, slicer
+from media.base import Prompt, image
+from media.checkpoint import recipe_of
+from media.record import record, save_reference
 from minicpmv import MiniCpmV
 from seeded_weights import recipe_weights
 from tiny_checkpoint import write_recipe
@@ -69,7 +70,7 @@ def ids_of(text):
     return [i for part in parts for i in ([SPECIALS[part]] if part in SPECIALS else [3 + ord(c) % 90 for c in part])]
 
 
-class SlicedPrompt:
+class SlicedPrompt(Prompt):
     """What is shown stands in the text as the published processor writes it."""
 
     def __init__(self, parts):
@@ -92,8 +93,7 @@ class SlicedPrompt:
 
     def sliced(self, width, height, seed, most):
         """The text of a picture, whose slices are kept."""
-        shown = Image.fromarray(picture(width, height, seed))
-        sizes, patches, (rows, columns) = patches_of_slices(slicer(RESOLUTION, most), shown)
+        sizes, patches, (rows, columns) = patches_of_slices(slicer(RESOLUTION, most), image(width, height, seed))
         self.slices += [(torch.tensor(p), *size) for p, size in zip(patches, sizes)]
         fill = "<unk>" * QUERIES
         line = f"<slice>{fill}</slice>" * columns
@@ -102,7 +102,6 @@ class SlicedPrompt:
     def inputs(self, more=()):
         return dict(input_ids=torch.tensor([self.ids + list(more)]), slices=self.slices, starts=self.starts)
 
-    @torch.no_grad()
     def encoded(self, model):
         return torch.cat([model.encode(*one) for one in self.slices]).float()
 
