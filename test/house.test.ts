@@ -221,6 +221,16 @@ describe('the house', () => {
     expect(large).to.deep.equal([]);
   });
 
+  it('has a recipe for every operation, without which the fuzzer of graphs does not start', () => {
+    const table = CPP.find(({ path }) => path === 'native/src/ops/op_table.cpp')?.text ?? '';
+    const types = [...table.matchAll(/\{"(\w+)", Create\w+\}/g)].map(([, type = '']) => type);
+    const recipes = sources('native/fuzz/recipes', /\.cpp$/).flatMap(({ text }) =>
+      [...text.matchAll(/(?:\{|\[)"(\w+)"[,\]]/g)].map(([, type]) => type),
+    );
+    expect(types.length).to.be.above(40);
+    expect(types.filter((type) => !recipes.includes(type))).to.deep.equal([]);
+  });
+
   it('names no folder and no file for having no better name', () => {
     const vague = /(^|[/_-])(utils?|helpers?|misc|common)([/._-]|$)/;
     const found = offenders([...TS, ...CPP], ({ path }) =>

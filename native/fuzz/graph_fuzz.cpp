@@ -66,7 +66,8 @@ struct World {
     uint64_t state = 1;
     for (int i = 0; i < kTries; ++i) {
       uint8_t data[160];
-      for (uint8_t& byte : data) byte = static_cast<uint8_t>((state = state * 6364136223846793005u + 1442695040888963407u) >> 56);
+      for (uint8_t& byte : data)
+        byte = static_cast<uint8_t>((state = state * 6364136223846793005u + 1442695040888963407u) >> 56);
       Bytes bytes(data, i == 0 ? 0 : sizeof data);
       Case made(bytes);
       recipe(made);
@@ -154,7 +155,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (int64_t i = 0; i < nodes; ++i) {
     const std::string& type = types[static_cast<size_t>(bytes.Int(0, static_cast<int64_t>(types.size()) - 1))];
     const Variants& variants = Recipes().at(type);
-    const auto& [variant, recipe] = variants[static_cast<size_t>(bytes.Int(0, static_cast<int64_t>(variants.size()) - 1))];
+    const auto& [variant, recipe] =
+        variants[static_cast<size_t>(bytes.Int(0, static_cast<int64_t>(variants.size()) - 1))];
     recipe(made);
     names.push_back(variant.empty() ? type : type + " " + variant);
   }

@@ -5,59 +5,29 @@
 #include <utility>
 #include <vector>
 
-#include "bytes.h"
-#include "engine/engine.h"
+#include "case.h"
 
 namespace atb::fuzz {
 
-/// What an input of a graph holds. Integers are drawn from [low, high], or are `exact` where these are given.
-struct Filling {
-  int64_t low = 0;
-  int64_t high = 7;
-  std::vector<int64_t> exact = {};
-};
-
-/// A graph that is being made, with the tensors it is given.
-class Case {
- public:
-  explicit Case(Bytes& drawn) : bytes(drawn) { request.spec.name = "fuzz"; }
-
-  /// A new input of the graph. Returns its name.
-  std::string Input(DType dtype, std::vector<int64_t> shape, Filling filling = {});
-  /// A tensor of the engine (see stored_tensors.h) as an input of the graph. Returns its name.
-  std::string Own(const std::string& name);
-  /// One operation. `outputs` new tensors, which the graph returns, come after those of `in_place`, which are names of
-  /// inputs.
-  void Node(const std::string& type, ParamObject param, std::vector<std::string> inputs, int outputs,
-            std::vector<std::string> in_place = {});
-  /// Makes one thing wrong, or other than the recipe made it: a param, a tensor, an input, a name; or places a view or
-  /// a sub-graph, which may be right.
-  void Spoil();
-  /// Gives an input another size along one axis.
-  void Resize();
-  /// Gives the inputs their bytes, new ones when it is called again.
-  void Allocate();
-
-  Bytes& bytes;
-  ForwardRequest request;
-  std::vector<std::string> types;
-
- private:
-  struct Given {
-    std::string name;
-    TensorDesc desc;
-    Filling filling;
-  };
-  void Fill(const Given& given, const Tensor& tensor);
-
-  std::vector<Given> given_;
-  int names_ = 0;
-};
-
 /// What adds an operation that is accepted to a case, with the name of what is special about it, which may be empty.
 using Variants = std::vector<std::pair<std::string, std::function<void(Case&)>>>;
-
 /// For each type of operation its variants: those that a type has by its params, and one for each form of a weight.
-const std::map<std::string, Variants>& Recipes();
+using RecipeTable = std::map<std::string, Variants>;
+
+/// Those of all operations that the engine has.
+const RecipeTable& Recipes();
+
+// Those of one kind, in recipes/.
+RecipeTable AttentionRecipes();
+RecipeTable CacheRecipes();
+RecipeTable ElementwiseRecipes();
+RecipeTable LinearRecipes();
+RecipeTable MoeRecipes();
+RecipeTable MovementRecipes();
+RecipeTable NormRecipes();
+RecipeTable RecurrentRecipes();
+RecipeTable ReductionRecipes();
+RecipeTable SparseAttentionRecipes();
+RecipeTable StreamsRecipes();
 
 }  // namespace atb::fuzz

@@ -13,9 +13,12 @@ using namespace atb;
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   fuzz::Bytes bytes(data, size);
   const auto& tables = kernels::Available();
-  const kernels::KernelTable& kernels = *tables[static_cast<size_t>(bytes.Int(0, static_cast<int64_t>(tables.size()) - 1))];
+  const kernels::KernelTable& kernels =
+      *tables[static_cast<size_t>(bytes.Int(0, static_cast<int64_t>(tables.size()) - 1))];
   SamplerScratch scratch{{kernels}};
-  const auto share = [&]() -> float { return bytes.Flag() ? bytes.Float() : static_cast<float>(bytes.Int(0, 255)) / 255; };
+  const auto share = [&]() -> float {
+    return bytes.Flag() ? bytes.Float() : static_cast<float>(bytes.Int(0, 255)) / 255;
+  };
   SamplerOptions options;
   if (bytes.Flag()) options.temperature = bytes.Float();
   if (bytes.Flag()) options.top_k = bytes.Int(-1, 300);
@@ -48,7 +51,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     rules.growth = static_cast<double>(bytes.Float());
     rules.not_first = tokens();
   }
-  for (int64_t i = bytes.Int(0, 3); i > 0; --i) options.prompt_tokens.push_back(static_cast<int32_t>(bytes.Int(-1, 400)));
+  for (int64_t i = bytes.Int(0, 3); i > 0; --i)
+    options.prompt_tokens.push_back(static_cast<int32_t>(bytes.Int(-1, 400)));
 
   std::vector<float> logits(static_cast<size_t>(bytes.Int(1, 400)));
   const bool ramp = bytes.OneIn(3);

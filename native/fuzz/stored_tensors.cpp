@@ -54,8 +54,8 @@ void WriteFile(const std::filesystem::path& path) {
   }
 }
 
-WeightLoad LoadOf(const std::string& file, const std::string& name, DType dtype, const Sizes& shape, WeightLayout layout,
-                  int64_t offset) {
+WeightLoad LoadOf(const std::string& file, const std::string& name, DType dtype, const Sizes& shape,
+                  WeightLayout layout, int64_t offset) {
   WeightPart part;
   part.file = file;
   part.offset = offset;
@@ -124,10 +124,12 @@ std::vector<WeightLoad> AllLoads(const std::string& file) {
   constexpr WeightLayout kLinear = WeightLayout::kLinear, kInterleaved = WeightLayout::kLinearInterleaved;
   std::vector<WeightLoad> loads;
   for (const auto& [prefix, shape, layout] :
-       {Shape{"linear_", {kRows, kChannels}, kLinear}, Shape{"interleaved_", {kInterleavedRows, kChannels}, kInterleaved},
+       {Shape{"linear_", {kRows, kChannels}, kLinear},
+        Shape{"interleaved_", {kInterleavedRows, kChannels}, kInterleaved},
         Shape{"experts_", {kExperts, kRows, kExpertWidth}, kLinear},
         Shape{"interleaved_experts_", {kExperts, kInterleavedRows, kChannels}, kInterleaved}}) {
-    for (DType dtype : kFloats) loads.push_back(LoadOf(file, std::string(prefix) + NameOf(dtype), dtype, shape, layout, 0));
+    for (DType dtype : kFloats)
+      loads.push_back(LoadOf(file, std::string(prefix) + NameOf(dtype), dtype, shape, layout, 0));
     for (const Form& form : Forms()) {
       for (WeightLoad& load : LoadsOf(file, prefix, shape, layout, form)) loads.push_back(std::move(load));
     }
@@ -176,11 +178,11 @@ void LoadTensors(Engine& engine) {
                                     std::pair{"bf16", DType::kBF16}, std::pair{"i8", DType::kI8}}) {
     const std::string keys = std::string("keys_") + name, values = std::string("values_") + name,
                       latent = std::string("latent_") + name;
-    const auto cache = std::make_shared<const KvCache>(
-        KvCacheOptions{kBlocks,
-                       kBlockSize,
-                       dtype,
-                       {{keys, values, kKvHeads, kHeadDim, kHeadDim}, {latent, std::nullopt, 1, kLatentKey, kHeadDim}}});
+    const auto cache = std::make_shared<const KvCache>(KvCacheOptions{
+        kBlocks,
+        kBlockSize,
+        dtype,
+        {{keys, values, kKvHeads, kHeadDim, kHeadDim}, {latent, std::nullopt, 1, kLatentKey, kHeadDim}}});
     engine.Put(keys, {cache->Keys(0), cache});
     engine.Put(values, {cache->Values(0), cache});
     engine.Put(latent, {cache->Keys(1), cache});

@@ -22,14 +22,15 @@ using namespace atb;
 
 namespace {
 
-constexpr DType kDTypes[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kI8, DType::kU8,
+constexpr DType kDTypes[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kI8,  DType::kU8,
                              DType::kI32, DType::kI64, DType::kE4M3, DType::kE8M0};
 constexpr DType kFloats[] = {DType::kF32, DType::kF16, DType::kBF16};
 constexpr int64_t kMaxSafe = (int64_t{1} << 53) - 1;
 
 /// Files of several sizes, and paths that are no files. They are gone when the program ends.
 struct FuzzFiles {
-  enum { kAnything, kCodes, kWhole };  ///< The first three: any bytes, codes none of which is e4m3's NaN, whole f32 numbers.
+  /// The first three files: any bytes, codes none of which is e4m3's NaN, whole f32 numbers.
+  enum { kAnything, kCodes, kWhole };
   std::filesystem::path folder = std::filesystem::temp_directory_path() / ("atb-fuzz-" + std::to_string(getpid()));
   std::vector<std::string> paths;
   FuzzFiles() {
@@ -89,7 +90,10 @@ DType StoredDType(const WeightLoad& load) {
 WeightPart Part(fuzz::Bytes& bytes, const WeightLoad& load, int64_t rows, const FuzzFiles& files) {
   WeightPart part;
   const bool is_stored = load.quantize && (HoldsFloats(load) ? !bytes.OneIn(12) : bytes.Flag());
-  part.dtype = is_stored ? StoredDType(load) : bytes.OneIn(8) ? bytes.Of(kDTypes) : bytes.OneIn(3) ? bytes.Of(kFloats) : load.dtype;
+  part.dtype = is_stored        ? StoredDType(load)
+               : bytes.OneIn(8) ? bytes.Of(kDTypes)
+               : bytes.OneIn(3) ? bytes.Of(kFloats)
+                                : load.dtype;
   part.shape = load.shape;
   if (!part.shape.empty()) part.shape[0] = rows;
   // Constants need no file, so that nothing but memory bounds their size: large ones would only fill it.
@@ -140,7 +144,8 @@ WeightPart Part(fuzz::Bytes& bytes, const WeightLoad& load, int64_t rows, const 
   if (bytes.OneIn(12)) part.shape = {Dim(bytes), Dim(bytes)};
   const bool usual = !bytes.OneIn(12);
   const auto usual_file = static_cast<size_t>(is_stored ? FuzzFiles::kCodes : FuzzFiles::kAnything);
-  part.file = files.paths[usual ? usual_file : static_cast<size_t>(bytes.Int(0, static_cast<int64_t>(files.paths.size()) - 1))];
+  part.file =
+      files.paths[usual ? usual_file : static_cast<size_t>(bytes.Int(0, static_cast<int64_t>(files.paths.size()) - 1))];
   part.offset = bytes.OneIn(20) ? bytes.Raw<int64_t>() & kMaxSafe : bytes.Int(0, 300);
   if (bytes.OneIn(6)) AddCodes(bytes, part, elements, 0);
   return part;
@@ -209,9 +214,12 @@ struct Accepted {
   }
   void Add(const WeightLoad& load) {
     if (load.parts.empty()) return;
-    std::string name = load.layout == WeightLayout::kPlain ? "plain" : load.shape.size() == 3 ? "stack of " : "matrix of ";
+    std::string name = load.layout == WeightLayout::kPlain ? "plain"
+                       : load.shape.size() == 3            ? "stack of "
+                                                           : "matrix of ";
     if (load.layout != WeightLayout::kPlain) {
-      const bool stored = load.quantize && SizeOf(load.parts.front().dtype) != 2 && load.parts.front().dtype != DType::kF32;
+      const bool stored =
+          load.quantize && SizeOf(load.parts.front().dtype) != 2 && load.parts.front().dtype != DType::kF32;
       if (!load.quantize) name += "floats";
       if (load.quantize) {
         name += HoldsFloats(load) ? "float" : stored ? "stored int" : "rounded int";
@@ -237,7 +245,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     // Stored integers need their scales beside them.
     const WeightLoad& weight = loads.back();
     if (!weight.quantize || weight.shape.size() < 2 || weight.shape.size() > 3 || bytes.OneIn(4)) continue;
-    if (std::ranges::any_of(weight.shape, [](int64_t size) { return size > 4096; }) || weight.quantize->bits < 1) continue;
+    if (std::ranges::any_of(weight.shape, [](int64_t size) { return size > 4096; }) || weight.quantize->bits < 1)
+      continue;
     std::vector<WeightLoad> beside = {NumbersFor(bytes, weight, weight.quantize->scale_name, files)};
     if (const std::string& name = weight.quantize->offset_name; !name.empty())
       beside.push_back(NumbersFor(bytes, weight, name, files));
