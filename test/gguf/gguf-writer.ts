@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 
-export type MetadataValue = string | number | boolean | readonly string[] | readonly number[];
+export type MetadataValue = string | number | boolean | readonly string[] | readonly number[] | Int32Array;
 
 export interface WrittenTensor {
   readonly name: string;
@@ -12,7 +12,7 @@ export interface WrittenTensor {
 }
 
 const ALIGNMENT = 32;
-const [U32, F32, BOOL, TEXT, LIST] = [4, 6, 7, 8, 9];
+const [U32, I32, F32, BOOL, TEXT, LIST] = [4, 5, 6, 7, 8, 9];
 
 const u32 = (value: number): Buffer => {
   const bytes = Buffer.alloc(4);
@@ -42,6 +42,8 @@ function encoded(value: MetadataValue): Buffer {
     const [type, bytes] = typed(value);
     return Buffer.concat([u32(type), bytes]);
   }
+  if (value instanceof Int32Array)
+    return Buffer.concat([u32(LIST), u32(I32), u64(value.length), Buffer.from(value.buffer)]);
   const isText = typeof value[0] === 'string';
   const items = value.map((item) => (typeof item === 'string' ? text(item) : f32(item)));
   return Buffer.concat([u32(LIST), u32(isText ? TEXT : F32), u64(value.length), ...items]);

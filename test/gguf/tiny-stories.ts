@@ -14,7 +14,12 @@ const NAMES: ReadonlyArray<readonly [pattern: RegExp, name: string]> = [
   [/^model\.layers\.(\d+)\.self_attn\.([qkv])_proj/, 'blk.$1.attn_$2'],
   [/^model\.layers\.(\d+)\.mlp\.(gate|up|down)_proj/, 'blk.$1.ffn_$2'],
 ];
-const BF16 = 30;
+const [F32, BF16] = [0, 30];
+
+const widened = (data: Uint8Array): Uint8Array => {
+  const words = new Uint16Array(new Uint8Array(data).buffer);
+  return new Uint8Array(Uint32Array.from(words, (word) => word * 2 ** 16).buffer);
+};
 
 /** Rows as llama.cpp turns them: neighbours in place of halves of heads. */
 function turned(bytes: Uint8Array, rows: number, heads: number): Uint8Array {
@@ -33,6 +38,8 @@ async function tensors(): Promise<WrittenTensor[]> {
   return [...checkpoint.tensors].map(([name, { file, offset, bytes, shape }]) => {
     const data = readFileSync(file).subarray(offset, offset + bytes);
     const renamed = NAMES.reduce((left, [pattern, to]) => left.replace(pattern, to), name);
+    // llama.cpp wants what is added or multiplied in f32.
+    if (shape.length === 1) return { name: renamed, shape, type: F32, data: widened(data) };
     const heads = HEADS[/(q_proj|k_proj)\.weight$/.exec(name)?.[1] ?? ''];
     return {
       name: renamed,
@@ -64,7 +71,7 @@ export function tinyStoriesMetadata(): Record<string, MetadataValue> {
     'tokenizer.ggml.model': 'gpt2',
     'tokenizer.ggml.pre': 'gpt-2',
     'tokenizer.ggml.tokens': tokens,
-    'tokenizer.ggml.token_type': tokens.map((_, id) => (special.has(id) ? 3 : 1)),
+    'tokenizer.ggml.token_type': Int32Array.from(tokens, (_, id) => (special.has(id) ? 3 : 1)),
     'tokenizer.ggml.merges': model.merges.map((merge: string | string[]) =>
       typeof merge === 'string' ? merge : merge.join(' '),
     ),

@@ -25,7 +25,7 @@ const NAMES_TOGETHER = [
  * IQ4_NL, IQ4_XS, MXFP4), and to the nearest where its groups have minimums or are smaller (K quants, Q4_1, Q5_1).
  * Everything else becomes floats.
  */
-export const gguf: QuantFormat = { methods: [], open };
+export const gguf: QuantFormat = { methods: ['gguf'], open };
 
 async function open({ config, directory }: FormatSource): Promise<OpenFormat | undefined> {
   if (config?.quant_method !== 'gguf' || !isGgufPath(directory)) return undefined;
