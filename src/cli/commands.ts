@@ -76,7 +76,7 @@ export const COMMANDS: Readonly<Record<string, CommandRow>> = {
     load: async () => (await import('./new.js')).newCommand,
   },
   pull: {
-    usage: 'pull <model>',
+    usage: 'pull <model> [file]',
     describe: 'fetch a model by name into the Hugging Face cache',
     load: async () => (await import('./pull.js')).pullCommand,
   },

@@ -29,15 +29,16 @@ export async function modelFolder(given: string, options: HubOptions = {}): Prom
   throw new AtbError('MODEL_NOT_CACHED', { given, folder: resolve(given), cacheDir });
 }
 
-/** The folder of a revision in the cache; undefined when it is not there as a whole. */
+/** The folder of a revision in the cache, by the file that it must have; undefined when it is not there as a whole. */
 export async function findSnapshot(
   { name, revision }: ModelName,
   cacheDir: string,
+  file = 'config.json',
 ): Promise<string | undefined> {
   const folder = repoFolder(cacheDir, name);
   const commit = await readFile(join(folder, 'refs', revision), 'utf8').catch(() => revision);
   const snapshot = join(folder, 'snapshots', commit.trim());
-  return (await isThere(join(snapshot, 'config.json'))) ? snapshot : undefined;
+  return (await isThere(join(snapshot, ...file.split('/')))) ? snapshot : undefined;
 }
 
 /** The models of the cache by name. */

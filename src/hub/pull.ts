@@ -1,16 +1,20 @@
 import { rename, rm, stat, symlink } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { HubApiError, listFiles, modelInfo } from '@huggingface/hub';
+import { describeValue } from '../describe-value.js';
 import { AtbError } from '../errors.js';
 import { makeFolder } from '../make-folder.js';
 import { writeSynced, writing } from '../weights/durable-output.js';
+import { isGgufPath } from '../weights/gguf/model-file.js';
 import { findSnapshot, repoFolder } from './cache.js';
 import { type DownloadSource, download, type RemoteFile } from './download.js';
 import { cacheDirOf, DEFAULT_ENDPOINT, type HubOptions } from './hub-options.js';
 import { parseModelName } from './model-name.js';
-import { wantedFiles } from './wanted-files.js';
+import { ggufFiles, wantedFiles } from './wanted-files.js';
 
 export interface PullOptions extends HubOptions {
+  /** A GGUF file of the repository, by its path there: it and nothing else is fetched. */
+  readonly file?: string | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Called as bytes arrive; what the cache holds already counts as arrived. */
   readonly onProgress?: ((doneBytes: number, totalBytes: number) => void) | undefined;
@@ -19,6 +23,8 @@ export interface PullOptions extends HubOptions {
 export interface Pulled {
   /** The snapshot: a folder that every `--model_path` takes. */
   readonly folder: string;
+  /** What `--model_path` takes: the folder, or the GGUF file that was asked for. */
+  readonly path: string;
   readonly commit: string;
   readonly files: number;
   readonly bytes: number;
@@ -31,10 +37,12 @@ const PARALLEL = 4;
 /** Tries of a file, each of which goes on where the one before it ended. */
 const TRIES = 4;
 const FIRST_WAIT_MS = 500;
+/** GGUF files that a message names. */
+const SHOWN_FILES = 8;
 
 /**
  * Fetches what is needed to run a model into the Hugging Face cache: settings, tokenizer and safetensors, each checked by
- * size and hash. Goes on where an earlier call was stopped.
+ * size and hash; or the one GGUF file that is asked for. Goes on where an earlier call was stopped.
  *
  * @param given `org/name` or `org/name@revision`.
  * @throws HUB_OFFLINE, HUB_NOT_FOUND, HUB_REFUSED, HUB_UNREACHABLE, HUB_FILE_DAMAGED, OUTPUT_UNWRITABLE, OUTPUT_ABORTED
@@ -43,9 +51,10 @@ export async function pullModel(given: string, options: PullOptions = {}): Promi
   const model = parseModelName(given);
   const cacheDir = cacheDirOf(options);
   if (options.isOffline) {
-    const folder = await findSnapshot(model, cacheDir);
+    const folder = await findSnapshot(model, cacheDir, options.file);
     if (folder === undefined) throw new AtbError('HUB_OFFLINE', { model: given, cacheDir });
-    return { folder, commit: folder.split(/[\\/]/).at(-1) ?? '', files: 0, bytes: 0, fetchedBytes: 0 };
+    const commit = folder.split(/[\\/]/).at(-1) ?? '';
+    return { folder, path: pathIn(folder, options.file), commit, files: 0, bytes: 0, fetchedBytes: 0 };
   }
   const puller = new Puller(given, model.name, cacheDir, options);
   return puller.pull(model.revision);
@@ -90,7 +99,8 @@ class Puller {
       waiting.length = 0;
     }
     if (revision !== commit) await this.#writeRef(revision, commit);
-    return { folder, commit, files: files.length, bytes: this.#total, fetchedBytes: this.#fetched };
+    const path = pathIn(folder, this.#options.file);
+    return { folder, path, commit, files: files.length, bytes: this.#total, fetchedBytes: this.#fetched };
   }
 
   async #list(revision: string): Promise<{ commit: string; files: RemoteFile[] }> {
@@ -110,10 +120,20 @@ class Puller {
       if (type === 'file' && isInside(path) && /^[0-9a-f]+$/.test(hash.hex))
         found.set(path, { path, size, hash });
     }
-    const wanted = wantedFiles([...found.keys()]);
-    if (!wanted.some((path) => path.endsWith('.safetensors')))
-      throw new AtbError('HUB_NOT_FOUND', { model: this.#given, what: 'safetensors in it' });
+    const wanted = this.#wanted([...found.keys()]);
     return { commit: sha, files: wanted.map((path) => found.get(path) as RemoteFile) };
+  }
+
+  /** @throws HUB_NOT_FOUND naming what there is instead */
+  #wanted(paths: readonly string[]): string[] {
+    const { file } = this.#options;
+    const wanted = file === undefined ? wantedFiles(paths) : ggufFiles(paths, file);
+    if (wanted.some((path) => path.endsWith('.safetensors') || isGgufPath(path))) return wanted;
+    const others = paths.filter(isGgufPath).slice(0, SHOWN_FILES);
+    const beside =
+      others.length > 0 ? `, but GGUF files, one of which may be named behind it: ${others.join(', ')}` : '';
+    const what = `${file === undefined ? 'safetensors' : describeValue(file)} in it${beside}`;
+    throw new AtbError('HUB_NOT_FOUND', { model: this.#given, what });
   }
 
   async #fetchFile(file: RemoteFile, commit: string, folder: string): Promise<void> {
@@ -204,6 +224,9 @@ async function link(blob: string, pointer: string): Promise<void> {
     await rename(blob, pointer);
   }
 }
+
+const pathIn = (folder: string, file: string | undefined): string =>
+  file === undefined ? folder : join(folder, ...file.split('/'));
 
 /** Paths come from the hub, and become paths here. */
 const isInside = (path: string): boolean =>

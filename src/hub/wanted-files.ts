@@ -23,3 +23,10 @@ export function wantedFiles(paths: readonly string[]): string[] {
     !(usual.length > 0 && isConsolidated(path));
   return [...paths.filter(isSetting), ...chosen];
 }
+
+/** A GGUF file of a repository, and the others of a model that was cut into several; none where it is not there. */
+export function ggufFiles(paths: readonly string[], file: string): string[] {
+  const [, stem, total] = /^(.*)-\d{5}-of-(\d{5})\.gguf$/i.exec(file) ?? [];
+  if (stem === undefined) return paths.filter((path) => path === file);
+  return paths.filter((path) => path.startsWith(`${stem}-`) && path.endsWith(`-of-${total}.gguf`));
+}

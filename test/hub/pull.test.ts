@@ -165,6 +165,28 @@ describe('models by name', () => {
       expect(() => parseModelName(name), name).to.throw(AtbError);
   });
 
+  it('may be one GGUF file, which is named', async () => {
+    for (const name of ['m-Q4_0.gguf', 'big-00001-of-00002.gguf', 'big-00002-of-00002.gguf'])
+      hub.files.set(name, Buffer.from(`GGUF ${name}`));
+    const pulled = await pullModel('org/model', { ...options, file: 'm-Q4_0.gguf' });
+    expect(readFileSync(pulled.path, 'utf8')).to.equal('GGUF m-Q4_0.gguf');
+    expect(readdirSync(pulled.folder)).to.deep.equal(['m-Q4_0.gguf']);
+    const offline = { ...options, isOffline: true, file: 'm-Q4_0.gguf' };
+    expect((await pullModel('org/model', offline)).path).to.equal(pulled.path);
+    await pullModel('org/model', { ...options, file: 'big-00001-of-00002.gguf' });
+    expect(readdirSync(pulled.folder)).to.have.members([
+      ...['m-Q4_0.gguf', 'big-00001-of-00002.gguf', 'big-00002-of-00002.gguf'],
+    ]);
+    hub.files.delete('model.safetensors');
+    for (const [file, says] of [
+      [undefined, /no safetensors in it, but GGUF files, .*: m-Q4_0\.gguf, big-00001-of-00002\.gguf/],
+      ['x.gguf', /no "x\.gguf" in it, but GGUF files/],
+    ] as const) {
+      const error: unknown = await pullModel('org/model', { ...options, file }).catch((thrown) => thrown);
+      expect(error).to.have.property('message').match(says);
+    }
+  });
+
   it('are folders where there is one', async () => {
     await mkdir(join(cacheDir, 'org/model'), { recursive: true });
     expect(await modelFolder(join(cacheDir, 'org/model'), options)).to.equal(join(cacheDir, 'org/model'));
