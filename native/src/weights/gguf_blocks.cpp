@@ -1,9 +1,11 @@
 #include "weights/gguf_blocks.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <string>
+#include <type_traits>
 
 #include "base/checked.h"
 #include "base/error.h"
@@ -128,14 +130,14 @@ void DecodeLong(BlockType type, const uint8_t* block, int64_t g, BlockGroup& gro
       const float unit = HalfAt(codes + 64), minimum = HalfAt(codes + 66);
       scales(unit, [&](int64_t s) { return block[s] & 0xF; });
       for (int64_t h = 0; h < 2; ++h) group.below[h] = minimum * static_cast<float>(block[2 * g + h] >> 4);
-      return set([&](int64_t i) { return codes[half * 32 + i] >> (2 * quarter) & 3; });
+      return set([from = codes + half * 32, shift = 2 * quarter](int64_t i) { return from[i] >> shift & 3; });
     }
     case BlockType::kQ3K: {
       const uint8_t* const codes = block + 32;
       const uint8_t* const packed = codes + 64;
       scales(HalfAt(packed + 12), [&](int64_t s) { return ScaleOfQ3(packed, s); });
-      return set([&](int64_t i) {
-        return (codes[half * 32 + i] >> (2 * quarter) & 3) - ((block[i] >> g & 1) != 0 ? 0 : 4);
+      return set([=, from = codes + half * 32, shift = 2 * quarter](int64_t i) {
+        return (from[i] >> shift & 3) - 4 + (block[i] >> g & 1) * 4;
       });
     }
     case BlockType::kQ4K:
@@ -145,17 +147,17 @@ void DecodeLong(BlockType type, const uint8_t* block, int64_t g, BlockGroup& gro
       SetScale(group, HalfAt(block) * static_cast<float>(scale), HalfAt(block + 2) * static_cast<float>(minimum));
       const uint8_t* const high = block + 16;
       const uint8_t* const codes = (has_high ? high + 32 : high) + g / 2 * 32;
-      return set([&](int64_t i) {
-        return (codes[i] >> (g % 2 * 4) & 0xF) | (has_high ? (high[i] >> g & 1) << 4 : 0);
-      });
+      const int shift = static_cast<int>(g % 2 * 4);
+      if (!has_high) return set([=](int64_t i) { return codes[i] >> shift & 0xF; });
+      return set([=](int64_t i) { return (codes[i] >> shift & 0xF) | (high[i] >> g & 1) << 4; });
     }
     case BlockType::kQ6K: {
       const uint8_t* const high = block + 128;
       const uint8_t* const packed = high + 64;
       scales(HalfAt(packed + 16), [&](int64_t s) { return static_cast<int8_t>(packed[s]); });
-      return set([&](int64_t i) {
-        const int low = block[half * 64 + quarter % 2 * 32 + i] >> (quarter / 2 * 4) & 0xF;
-        return (low | (high[half * 32 + i] >> (2 * quarter) & 3) << 4) - 32;
+      const uint8_t* const low_from = block + half * 64 + quarter % 2 * 32;
+      return set([=, high_from = high + half * 32, low_shift = quarter / 2 * 4, high_shift = 2 * quarter](int64_t i) {
+        return ((low_from[i] >> low_shift & 0xF) | (high_from[i] >> high_shift & 3) << 4) - 32;
       });
     }
     default: {
@@ -171,16 +173,43 @@ using Numbers = std::array<float, kBlockGroup>;
 
 Numbers NumbersOf(const BlockGroup& group) {
   Numbers numbers;
-  for (int64_t i = 0; i < kBlockGroup; ++i)
-    numbers[i] = group.scale[i / kHalf] * static_cast<float>(group.integers[i]) - group.below[i / kHalf];
+  for (int64_t half = 0; half < 2; ++half) {
+    const float scale = group.scale[half], below = group.below[half];
+    const int16_t* const integers = group.integers.data() + half * kHalf;
+    float* const to = numbers.data() + half * kHalf;
+    for (int64_t i = 0; i < kHalf; ++i) to[i] = scale * static_cast<float>(integers[i]) - below;
+  }
   return numbers;
 }
 
-/// The scale by which the largest number becomes 127.
+/// The scale by which the largest number becomes 127. Sizes of numbers are ordered as their bits are, of which a loop
+/// takes many at once.
 float ScaleOf(const Numbers& numbers) {
-  float largest = 0;
-  for (float number : numbers) largest = std::max(largest, std::abs(number));
-  return largest / 127;
+  uint32_t largest = 0;
+  for (float number : numbers) largest = std::max(largest, std::bit_cast<uint32_t>(number) & 0x7FFFFFFFu);
+  return std::bit_cast<float>(largest) / 127;
+}
+
+using Integers = std::array<int8_t, kBlockGroup>;
+
+/// Numbers as integers of the scale. Adding and taking away 1.5 * 2^23 rounds to the nearest, ties to even.
+Integers RoundedTo(float scale, const Numbers& numbers) {
+  constexpr float kRounds = 12582912.0f;
+  const float inverse = scale == 0 ? 0 : 1 / scale;
+  Integers integers;
+  for (int64_t i = 0; i < kBlockGroup; ++i)
+    integers[i] = static_cast<int8_t>(static_cast<int32_t>(numbers[i] * inverse + kRounds - kRounds));
+  return integers;
+}
+
+Integers IntegersOf(const BlockGroup& group, bool are_exact) {
+  if (!are_exact) {
+    const Numbers numbers = NumbersOf(group);
+    return RoundedTo(ScaleOf(numbers), numbers);
+  }
+  Integers integers;
+  std::ranges::transform(group.integers, integers.begin(), [](int16_t integer) { return static_cast<int8_t>(integer); });
+  return integers;
 }
 
 void RequireFinite(const BlockGroup& group, const PlannedPart& planned) {
@@ -233,22 +262,17 @@ void ReadBlocks(const PlannedPart& planned, int64_t begin, int64_t count, std::b
     // Elements [low, high) of the group are wanted.
     const int64_t first = g * per_group;
     const int64_t low = std::max(begin, first) - first, high = std::min(end, first + per_group) - first;
-    std::byte* const out = to + (first + low - begin) * (content == BlockContent::kIntegers ? 1 : sizeof(float));
+    const auto put = [&](const auto& elements) {
+      using Element = std::remove_cvref_t<decltype(elements[0])>;
+      std::memcpy(to + (first + low - begin) * static_cast<int64_t>(sizeof(Element)), elements.data() + low,
+                  static_cast<size_t>(high - low) * sizeof(Element));
+    };
     if (content == BlockContent::kNumbers) {
-      const Numbers numbers = NumbersOf(group);
-      std::memcpy(out, numbers.data() + low, static_cast<size_t>(high - low) * sizeof(float));
-      continue;
-    }
-    const float scale = facts.are_integers ? group.scale[0] : ScaleOf(NumbersOf(group));
-    if (content == BlockContent::kScales) {
-      std::memcpy(out, &scale, sizeof scale);
-      continue;
-    }
-    const Numbers numbers = NumbersOf(group);
-    for (int64_t i = low; i < high; ++i) {
-      const float nearest = scale == 0 ? 0 : std::nearbyint(numbers[i] / scale);
-      const auto integer = static_cast<int8_t>(facts.are_integers ? group.integers[i] : nearest);
-      std::memcpy(out + (i - low), &integer, 1);
+      put(NumbersOf(group));
+    } else if (content == BlockContent::kIntegers) {
+      put(IntegersOf(group, facts.are_integers));
+    } else {
+      put(std::array{facts.are_integers ? group.scale[0] : ScaleOf(NumbersOf(group))});
     }
   }
 }
