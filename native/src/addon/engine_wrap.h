@@ -20,9 +20,6 @@
 
 namespace atb::addon {
 
-/// Of one engine.
-constexpr int64_t kMaxThreads = 1024;
-
 /// The class `Engine` of src/native/binding.ts. Arguments are read and copied here, on JavaScript's thread; the work is
 /// posted to the engine's thread, whose results come back through the mailbox.
 class EngineWrap : public Napi::ObjectWrap<EngineWrap> {

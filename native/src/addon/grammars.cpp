@@ -44,7 +44,8 @@ guided::GrammarSpec ReadGrammar(const Napi::Value& value) {
   const Where where("grammar");
   const Napi::Object object = ReadObject(value, where);
   guided::GrammarSpec spec;
-  spec.nodes = static_cast<int32_t>(ReadInteger(object.Get("nodes"), Where(where, "nodes"), 0, guided::kMaxGrammarSize));
+  spec.nodes =
+      static_cast<int32_t>(ReadInteger(object.Get("nodes"), Where(where, "nodes"), 0, guided::kMaxGrammarSize));
   ReadRows(object, "rules", where, 2, [&](const int32_t* n) { spec.rules.push_back({n[0], n[1]}); });
   ReadRows(object, "bytes", where, 4, [&](const int32_t* n) {
     spec.bytes.push_back({n[0], n[1], ReadByte(n[2]), ReadByte(n[3])});

@@ -85,7 +85,7 @@ class Reader {
   static ViewDim Dim(const Napi::Value& value, const Where& where) {
     ViewDim dim;
     if (value.IsNumber()) {
-      dim.constant = ReadInteger(value, where, 0, (int64_t{1} << 53) - 1);
+      dim.constant = ReadInteger(value, where, 0, kMaxSafeInteger);
       return dim;
     }
     const Where axes_where(where, "axes");

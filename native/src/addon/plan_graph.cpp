@@ -5,7 +5,6 @@
 #include <string_view>
 #include <vector>
 
-#include "addon/engine_wrap.h"
 #include "addon/graph_reader.h"
 #include "addon/guard.h"
 #include "graph/graph.h"
@@ -19,8 +18,8 @@ struct LayoutRow {
   Layout layout;
 };
 constexpr LayoutRow kLayouts[] = {
-    {"plain", Layout::kRowMajor},   {"linear", Layout::kPackedLinear}, {"scales", Layout::kPackedScales},
-    {"keys", Layout::kKeyCache}, {"values", Layout::kValueCache},
+    {"plain", Layout::kRowMajor}, {"linear", Layout::kPackedLinear}, {"scales", Layout::kPackedScales},
+    {"keys", Layout::kKeyCache},  {"values", Layout::kValueCache},
 };
 
 }  // namespace
@@ -48,10 +47,12 @@ Napi::Value PlanGraph(const Napi::CallbackInfo& info) {
     Graph graph(ReadGraph(info[0], "spec"));
     const Napi::Object given = ReadObject(info[1], "inputs");
     const Napi::Object options = ReadObject(info[2], "options");
-    const auto threads = static_cast<int>(ReadInteger(options.Get("threads"), "options.threads", 1, kMaxThreads));
+    const auto threads =
+        static_cast<int>(ReadInteger(options.Get("threads"), "options.threads", 1, ThreadPool::kMaxThreads));
     const Napi::Value isa = options.Get("isa");
     std::vector<TensorDesc> inputs;
-    for (const std::string& name : graph.Inputs()) inputs.push_back(ReadPlannedInput(given.Get(name), Where("inputs", name)));
+    for (const std::string& name : graph.Inputs())
+      inputs.push_back(ReadPlannedInput(given.Get(name), Where("inputs", name)));
     const kernels::KernelTable& table = kernels::Select(isa.IsUndefined() ? "" : ReadString(isa, "options.isa"));
     return Napi::Number::New(env, static_cast<double>(graph.PlannedBytes(inputs, table, threads)));
   });

@@ -3,8 +3,8 @@
 
 #include <vector>
 
-#include "cache/kv_cache.h"
 #include "addon/grammars.h"
+#include "cache/kv_cache.h"
 #include "engine/engine.h"
 #include "weights/packed_file.h"
 

@@ -8,24 +8,21 @@
 namespace atb::addon {
 namespace {
 
-/// The largest integer up to which all of JavaScript's numbers are exact.
-constexpr int64_t kMaxDim = (int64_t{1} << 53) - 1;
 /// A larger typed array is refused, because V8 ends the process when it cannot allocate a buffer.
 constexpr size_t kMaxArrayBytes = size_t{1} << 32;
 
 struct DTypeRow {
   DType dtype;
-  const char* name;
   napi_typedarray_type array;
   const char* array_name;
 };
 
 constexpr DTypeRow kDTypes[] = {
-    {DType::kF32, "f32", napi_float32_array, "Float32Array"},   {DType::kF16, "f16", napi_uint16_array, "Uint16Array"},
-    {DType::kBF16, "bf16", napi_uint16_array, "Uint16Array"},   {DType::kI8, "i8", napi_int8_array, "Int8Array"},
-    {DType::kU8, "u8", napi_uint8_array, "Uint8Array"},         {DType::kI32, "i32", napi_int32_array, "Int32Array"},
-    {DType::kI64, "i64", napi_bigint64_array, "BigInt64Array"}, {DType::kE4M3, "e4m3", napi_uint8_array, "Uint8Array"},
-    {DType::kE8M0, "e8m0", napi_uint8_array, "Uint8Array"},
+    {DType::kF32, napi_float32_array, "Float32Array"},   {DType::kF16, napi_uint16_array, "Uint16Array"},
+    {DType::kBF16, napi_uint16_array, "Uint16Array"},    {DType::kI8, napi_int8_array, "Int8Array"},
+    {DType::kU8, napi_uint8_array, "Uint8Array"},        {DType::kI32, napi_int32_array, "Int32Array"},
+    {DType::kI64, napi_bigint64_array, "BigInt64Array"}, {DType::kE4M3, napi_uint8_array, "Uint8Array"},
+    {DType::kE8M0, napi_uint8_array, "Uint8Array"},
 };
 
 const DTypeRow& RowOf(DType dtype) {
@@ -168,7 +165,7 @@ std::vector<std::string> ReadStrings(const Napi::Value& value, const Where& wher
 DType ReadDType(const Napi::Value& value, const Where& where) {
   const std::string name = value.IsString() ? ReadString(value, where) : "";
   for (const DTypeRow& row : kDTypes)
-    if (name == row.name) return row.dtype;
+    if (name == ToString(row.dtype)) return row.dtype;
   FailArgument(where, "a dtype (f32, f16, bf16, i8, u8, i32, i64)", value);
 }
 
@@ -176,7 +173,7 @@ std::vector<int64_t> ReadShape(const Napi::Value& value, const Where& where) {
   const Napi::Array array = ReadArray(value, where, kMaxRank);
   const uint32_t rank = array.Length();
   std::vector<int64_t> shape;
-  for (uint32_t i = 0; i < rank; ++i) shape.push_back(ReadInteger(array.Get(i), Where(where, i), 0, kMaxDim));
+  for (uint32_t i = 0; i < rank; ++i) shape.push_back(ReadInteger(array.Get(i), Where(where, i), 0, kMaxSafeInteger));
   return shape;
 }
 
@@ -208,7 +205,8 @@ JsTensor ReadTensor(const Napi::Value& value, const Where& where) {
   ArrayView view;
   if (!Look(data, view) || view.type != row.array) {
     throw Error("NATIVE_DTYPE_MISMATCH",
-                where.Text() + ".data must be a " + row.array_name + " for " + row.name + ", found " + Describe(data));
+                where.Text() + ".data must be a " + row.array_name + " for " + ToString(dtype) + ", found " +
+                    Describe(data));
   }
   if (static_cast<uint64_t>(elements) != view.length) {
     throw Error("NATIVE_SHAPE_MISMATCH", where.Text() + ".data must have " + std::to_string(elements) +
@@ -263,8 +261,6 @@ Napi::Value MakeError(Napi::Env env, const std::exception_ptr& failure) {
   }
 }
 
-const char* DTypeName(DType dtype) { return RowOf(dtype).name; }
-
 Napi::Value MakeTensor(Napi::Env env, const Tensor& tensor) {
   const size_t bytes = tensor.desc.Bytes();
   if (bytes > kMaxArrayBytes)
@@ -279,7 +275,7 @@ Napi::Value MakeTensor(Napi::Env env, const Tensor& tensor) {
   for (uint32_t i = 0; i < tensor.desc.rank; ++i)
     shape.Set(i, Napi::Number::New(env, static_cast<double>(tensor.desc.dims[i])));
   Napi::Object object = Napi::Object::New(env);
-  object.Set("dtype", DTypeName(tensor.desc.dtype));
+  object.Set("dtype", ToString(tensor.desc.dtype));
   object.Set("shape", shape);
   object.Set("data", Napi::Value(env, data));
   return object;

@@ -13,6 +13,8 @@
 
 namespace atb::addon {
 
+/// The largest integer up to which all of JavaScript's numbers are exact.
+constexpr int64_t kMaxSafeInteger = (int64_t{1} << 53) - 1;
 /// Of a graph, and of what one call is given.
 constexpr uint32_t kMaxTensors = 1 << 16;
 
@@ -73,7 +75,6 @@ TensorBundle ReadTensors(const Napi::Value& value, const Where& where);
 /// An Error with `code`: that of an atb::Error, NATIVE_OUT_OF_MEMORY, or NATIVE_INTERNAL for what nobody expected.
 /// Takes no memory but JavaScript's.
 Napi::Value MakeError(Napi::Env env, const std::exception_ptr& failure);
-const char* DTypeName(DType dtype);
 /// A copy of a row-major tensor, {dtype, shape, data}.
 Napi::Value MakeTensor(Napi::Env env, const Tensor& tensor);
 Napi::Value MakeTensors(Napi::Env env, const TensorBundle& tensors);
