@@ -98,7 +98,7 @@ void CheckShape(const Shape& s, const KernelTable& table) {
   std::vector<std::byte> row(static_cast<size_t>(s.k * s.element()) + 1, std::byte{0xEE});
   for (int64_t r = 0; r < s.n; ++r) {
     const std::byte* source = rows + r * stride * s.element();
-    if (IsInteger(s.format)) {
+    if (AreIntegers(s.format)) {
       UnpackIntegers(weight, r, reinterpret_cast<int8_t*>(row.data()));
     } else {
       UnpackRow(weight, r, DTypeOf(s.format), row.data());

@@ -6,17 +6,18 @@
 
 namespace atb::kernels {
 
-/// Whether a format is of integers, or of numbers that are integers twice: such are multiplied with digits
-/// (DigitMatrix).
-constexpr bool IsInteger(WeightFormat format) {
-  return format == WeightFormat::kI8 || format == WeightFormat::kI4 || format == WeightFormat::kE2M1;
+/// Whether a format holds integers, and not floats of as few bits.
+constexpr bool AreIntegers(WeightFormat format) { return format == WeightFormat::kI8 || format == WeightFormat::kI4; }
+/// Whether a weight is multiplied with digits (DigitMatrix): its numbers are integers, or are twice.
+constexpr bool TakesDigits(const PackedWeight& weight) {
+  return AreIntegers(weight.format) || (weight.format == WeightFormat::kE2M1 && !IsWidened(weight));
 }
-/// Whether a weight is multiplied with digits.
-constexpr bool TakesDigits(const PackedWeight& weight) { return IsInteger(weight.format) && !IsWidened(weight); }
 /// Whether a format holds two numbers in a byte.
 constexpr bool HoldsPairs(WeightFormat format) { return format == WeightFormat::kI4 || format == WeightFormat::kE2M1; }
 /// Whether a format holds bytes or halves of them, with scales.
-constexpr bool HasScales(WeightFormat format) { return IsInteger(format) || format == WeightFormat::kE4M3; }
+constexpr bool HasScales(WeightFormat format) {
+  return AreIntegers(format) || format == WeightFormat::kE2M1 || format == WeightFormat::kE4M3;
+}
 
 /// What the bytes of a weight with scales are.
 enum class WeightNumbers : uint8_t {

@@ -10,7 +10,9 @@ namespace atb {
 constexpr uint64_t InBytes(int number) { return uint64_t{0x0101010101010101} * static_cast<uint64_t>(number); }
 
 /// Takes `minus` from eight numbers below 128, one in each byte: byte by byte, since each is made 128 too large before.
-inline uint64_t Subtract(uint64_t numbers, int minus) { return ((numbers | InBytes(0x80)) - InBytes(minus)) ^ InBytes(0x80); }
+inline uint64_t Subtract(uint64_t numbers, int minus) {
+  return ((numbers | InBytes(0x80)) - InBytes(minus)) ^ InBytes(0x80);
+}
 
 /// The eight integers of 4 bits of a word, in the bytes of the result.
 inline uint64_t SpreadInt4(uint32_t word) {

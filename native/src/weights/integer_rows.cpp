@@ -39,7 +39,8 @@ void QuantizeRows(const IntegerTarget& target, const kernels::KernelTable& kerne
       for (int64_t g = 0; g < groups; ++g) own_scales[g] = scale * static_cast<float>(multipliers[g]);
       if (target.multipliers == nullptr) continue;
       // As they are found when the scales come out of a file: so both ways give the same bits.
-      kernels::FindMultipliers(own_scales, groups, kernels::MostMultiplier(weight.format), &target.scales[row + r], multipliers);
+      kernels::FindMultipliers(own_scales, groups, kernels::MostMultiplier(weight.format), &target.scales[row + r],
+                               multipliers);
       kernels::PutMultipliers(target.order, row + r, multipliers, target.multipliers);
       continue;
     }

@@ -29,7 +29,8 @@ struct Plan {
   int64_t elements = 0;
   int64_t bytes = 0;  ///< Of the loaded weight in memory.
   TensorDesc desc;
-  int64_t experts = 1;  ///< Matrices of a stack, which are packed one behind the other; what follows is the first one's.
+  /// Matrices of a stack, which are packed one behind the other; what follows is the first one's.
+  int64_t experts = 1;
   std::optional<kernels::PackedWeight> packed;
   StoredTensor* target = nullptr;
   // For a weight of integers: whether its scales are made with it, and where they go. For groups of scales, also those
@@ -38,8 +39,8 @@ struct Plan {
   std::optional<kernels::PackedScales> order;
   /// They are scales of groups of 4-bit numbers, which ShrinkScales looks at: of this format.
   std::optional<kernels::WeightFormat> shrinks_for;
-  bool are_scales = false;    ///< They belong to stored integers, and must be finite.
-  int most_offset = 0;        ///< They are offsets, of at most this magnitude; 0: they are not.
+  bool are_scales = false;  ///< They belong to stored integers, and must be finite.
+  int most_offset = 0;      ///< They are offsets, of at most this magnitude; 0: they are not.
   StoredTensor* scale_target = nullptr;
 
   int64_t Columns() const { return load->shape.back(); }  ///< Of a matrix of parts: two int4 are one column.
@@ -176,7 +177,8 @@ void PlanIntegers(Plan& plan) {
   if (k % per_byte != 0)
     throw Error("NATIVE_SHAPE_MISMATCH", "weight \"" + load.name + "\" has an odd number of input channels for int4");
   const bool interleaved = load.layout == WeightLayout::kLinearInterleaved;
-  plan.packed = kernels::PackedGeometry(kernels::FormatOf(quantize.bits, quantize.numbers), plan.Rows(), k, interleaved);
+  plan.packed =
+      kernels::PackedGeometry(kernels::FormatOf(quantize.bits, quantize.numbers), plan.Rows(), k, interleaved);
   plan.packed->group = group;
   plan.desc.dtype = DType::kI8;
   plan.desc.dims[plan.desc.rank - 1u] = k / per_byte;
@@ -286,7 +288,8 @@ Plan PlanWeight(const WeightLoad& load, Files& files) {
 }
 
 void AddPieces(const Plan& plan, std::vector<Piece>& pieces) {
-  if (plan.packed && std::ranges::all_of(plan.parts, [&](const auto& part) { return HoldsChannels(part, *plan.packed); })) {
+  const auto holds_channels = [&](const PlannedPart& part) { return HoldsChannels(part, *plan.packed); };
+  if (plan.packed && std::ranges::all_of(plan.parts, holds_channels)) {
     for (const PlannedPart& part : plan.parts)
       for (const WordBlock& block : WordBlocks(part)) pieces.push_back({&plan, 0, 0, &part, block});
     return;
@@ -368,8 +371,9 @@ int64_t LoadPiece(const Piece& piece, Staging& staging, const kernels::KernelTab
   } else if (plan.makes_scales) {
     QuantizeRows(TargetOf(plan, expert), kernels, rows, plan.dtype, begin, count, staging.integers);
   } else {
-    if (plan.packed->format == kernels::WeightFormat::kE4M3) RequireNumbers(plan.load->name, rows, piece.end - piece.begin);
-    if (plan.IsUnpaired()) RequireInt4(plan.load->name, rows, piece.end - piece.begin);
+    const int64_t bytes_read = piece.end - piece.begin;
+    if (plan.packed->format == kernels::WeightFormat::kE4M3) RequireNumbers(plan.load->name, rows, bytes_read);
+    if (plan.IsUnpaired()) RequireInt4(plan.load->name, rows, bytes_read);
     PackIntegerRows(TargetOf(plan, expert), kernels, rows, begin, count, plan.IsOfPairs(), staging.integers);
   }
   return bytes;

@@ -46,8 +46,8 @@ struct WeightQuantize {
 /// A weight to make: its parts, changed as they say, one below the other, converted to `dtype`, laid out. Floats
 /// convert into each other, and integers into floats; other dtypes must be the parts' own. With `quantize`, `shape` is
 /// that of the parts together (parts of words are [n, k] whatever their bits), and the result int8 [n, k] or [n, k / 2]
-/// whatever `dtype` says. A part's arithmetic is done in f32 and
-/// rounded once: to `dtype`, or to integers. Int4 cannot be transposed, because a byte holds two of a row.
+/// whatever `dtype` says. A part's arithmetic is done in f32 and rounded once: to `dtype`, or to integers. Int4 cannot
+/// be transposed, because a byte holds two of a row.
 struct WeightLoad {
   std::string name;
   DType dtype = DType::kF32;

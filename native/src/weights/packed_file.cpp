@@ -21,7 +21,7 @@
 namespace atb {
 namespace {
 
-// The file: a PackedHeader; the index, which is the key, padded to whole words, then an PackedEntry for each tensor,
+// The file: a PackedHeader; the index, which is the key, padded to whole words, then a PackedEntry for each tensor,
 // then the sum of each piece of each tensor; at the next page the tensors' bytes, each from a cache line on. All
 // numbers are little-endian.
 
@@ -100,7 +100,8 @@ PackedHeader ReadIndex(const File& file, std::vector<std::byte>& index) {
                               : most + 1;
   if (header.key_bytes > kMaxKeyBytes || header.file_bytes != file.size() || tables > most ||
       static_cast<uint64_t>(KeyBytes(header.key_bytes)) > most - tables)
-    Unusable(file.path(), "it is damaged: it has " + std::to_string(file.size()) + " bytes, and its header says otherwise");
+    Unusable(file.path(),
+             "it is damaged: it has " + std::to_string(file.size()) + " bytes, and its header says otherwise");
   index.resize(static_cast<size_t>(KeyBytes(header.key_bytes)) + static_cast<size_t>(tables));
   file.Read(sizeof header, index);
   if (SumOf(header, index) != header.sum) Unusable(file.path(), "it is damaged: the sum of its index is wrong");
@@ -111,7 +112,8 @@ std::string KeyOf(const PackedHeader& header, std::span<const std::byte> index) 
   return {reinterpret_cast<const char*>(index.data()), static_cast<size_t>(header.key_bytes)};
 }
 
-void ReadTensors(const File& file, const std::string& key, std::span<const PackedTensor> tensors, const LoadContext& context) {
+void ReadTensors(const File& file, const std::string& key, std::span<const PackedTensor> tensors,
+                 const LoadContext& context) {
   std::vector<std::byte> index;
   const PackedHeader header = ReadIndex(file, index);
   if (KeyOf(header, index) != key)
@@ -230,7 +232,8 @@ void WritePackedFile(const PackedFile& packed, std::span<const LoadedWeight> wei
     at += sizeof sum;
     output.Write(piece.offset, bytes);
   }
-  PackedHeader header{{}, packed.key.size(), tensors.size(), layout.pieces.size(), static_cast<uint64_t>(layout.file_bytes), 0};
+  const auto file_bytes = static_cast<uint64_t>(layout.file_bytes);
+  PackedHeader header{{}, packed.key.size(), tensors.size(), layout.pieces.size(), file_bytes, 0};
   std::memcpy(header.magic, kMagic, sizeof kMagic);
   header.sum = SumOf(header, index);
   output.Write(sizeof header, index);

@@ -25,8 +25,8 @@ enum class ScaleForms : uint8_t {
 
 ScaleForm FormOf(const StoredTensor& stored);
 
-/// Gives scales [experts, n, groups] the room and the pointers of another form; their numbers
-/// are to be filled in. False for a form that they cannot have. Throws NATIVE_OUT_OF_MEMORY.
+/// Gives scales [experts, n, groups] the room and the pointers of another form; their numbers are to be filled in.
+/// False for a form that they cannot have. Throws NATIVE_OUT_OF_MEMORY.
 bool TakeForm(StoredTensor& stored, int64_t experts, ScaleForms forms, uint64_t form, std::atomic<int64_t>* meter);
 
 }  // namespace atb

@@ -309,8 +309,9 @@ void CheckWords(const WeightPart& part, const std::string& name) {
   // Numbers of 2 bits become integers of 8.
   const bool are_bytes = part.dtype != DType::kI32 && !words.is_signed && !part.transposed;
   const bool are_pairs = words.bits == 2 && words.axis == 0 && are_bytes;
-  if ((words.bits != 4 && words.bits != 8 && !are_pairs) || (words.awq && (words.bits != 4 || part.dtype != DType::kI32)) || words.minus < 0 || words.minus > 256 ||
-      (words.axis != 0 && words.axis != 1))
+  const bool fits_awq = words.bits == 4 && part.dtype == DType::kI32;
+  if ((words.bits != 4 && words.bits != 8 && !are_pairs) || (words.awq && !fits_awq) || words.minus < 0 ||
+      words.minus > 256 || (words.axis != 0 && words.axis != 1))
     fail("NATIVE_ARGUMENT_INVALID",
          "words must be of 4 or 8 bits, along axis 0 or 1, less 0 to 256, or bytes of 2 bits along axis 0");
   const int64_t held = part.shape[static_cast<size_t>(words.axis)];
@@ -331,6 +332,19 @@ void CheckBlocks(const WeightPart& part, const std::string& name) {
   const int64_t row = part.shape.empty() ? 1 : part.shape.back();
   if (row % ElementsOfBlock(blocks) != 0)
     fail("NATIVE_SHAPE_MISMATCH", "rows must be of whole blocks, found " + ToString(part.dtype, part.shape));
+}
+
+/// Multiplies rows of floats, of which the first is row `row` of the part, with their factors.
+void MultiplyRows(const PlannedPart& planned, int64_t row, int64_t rows, float* to, ReadStaging& staging,
+                  const kernels::KernelTable& kernels) {
+  const PlannedPart& factors = *planned.factors;
+  const int64_t count = factors.rows * factors.columns;
+  float* const own = Grow(staging.factors, count);
+  ReadPart(factors, 0, count, DType::kF32, reinterpret_cast<std::byte*>(own), staging, kernels);
+  for (int64_t r = 0; r < rows; ++r, to += planned.columns) {
+    const float factor = own[SourceRow(*planned.part, row + r)];
+    for (int64_t i = 0; i < planned.columns; ++i) to[i] *= factor;
+  }
 }
 
 }  // namespace
@@ -433,23 +447,6 @@ PlannedPart PlanPart(const WeightPart& part, const std::string& name, Files& fil
   return planned;
 }
 
-namespace {
-
-/// Multiplies rows of floats, of which the first is row `row` of the part, with their factors.
-void MultiplyRows(const PlannedPart& planned, int64_t row, int64_t rows, float* to, ReadStaging& staging,
-                  const kernels::KernelTable& kernels) {
-  const PlannedPart& factors = *planned.factors;
-  const int64_t count = factors.rows * factors.columns;
-  float* const own = Grow(staging.factors, count);
-  ReadPart(factors, 0, count, DType::kF32, reinterpret_cast<std::byte*>(own), staging, kernels);
-  for (int64_t r = 0; r < rows; ++r, to += planned.columns) {
-    const float factor = own[SourceRow(*planned.part, row + r)];
-    for (int64_t i = 0; i < planned.columns; ++i) to[i] *= factor;
-  }
-}
-
-}  // namespace
-
 std::vector<int64_t> ShapeOf(const PlannedPart& planned) {
   if (planned.part->transposed) return {planned.rows, planned.columns};
   std::vector<int64_t> shape = HeldShape(*planned.part);
@@ -472,7 +469,8 @@ int64_t ReadPart(const PlannedPart& planned, int64_t begin, int64_t end, DType d
   ReadUnconverted(planned, begin, end, read, staging);
   if (!as_it_is || part.HasArithmetic()) Convert(kernels, planned, read, to, dtype, count);
   if (planned.factors)
-    MultiplyRows(planned, begin / planned.columns, count / planned.columns, reinterpret_cast<float*>(to), staging, kernels);
+    MultiplyRows(planned, begin / planned.columns, count / planned.columns, reinterpret_cast<float*>(to), staging,
+                 kernels);
   return StoredBytes(part, count);
 }
 

@@ -183,9 +183,13 @@ const uint32_t* ReadBlock(const PlannedPart& planned, const WordBlock& block, Re
 
 bool HoldsChannels(const PlannedPart& planned, const kernels::PackedWeight& weight) {
   const WeightPart& part = *planned.part;
-  return part.words && part.transposed && part.words->bits == 4 && part.words->minus == 8 &&
-         !(part.column_order && part.words->axis == 1) && weight.format == kernels::WeightFormat::kI4 &&
-         weight.k % kLineChannels == 0 && kLeastShare * planned.rows >= StoredOutputs(part);
+  if (!part.words || !part.transposed || part.dtype != DType::kI32) return false;
+  const PackedWords& words = *part.words;
+  const bool along_channels = words.axis == 0;
+  const bool in_order = along_channels ? !words.awq : !part.column_order;
+  return words.bits == 4 && words.minus == 8 && !words.is_signed && in_order &&
+         weight.format == kernels::WeightFormat::kI4 && weight.k % kLineChannels == 0 &&
+         kLeastShare * planned.rows >= StoredOutputs(part);
 }
 
 std::vector<WordBlock> WordBlocks(const PlannedPart& planned) {

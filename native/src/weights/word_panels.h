@@ -23,7 +23,7 @@ struct WordBlock {
 };
 
 /// Whether the words of a part hold the channels of all outputs, row by row ([k / 8, n] or [k, n / 8], as GPTQ and AWQ
-/// have them). Then a word becomes int4 of panels without becoming numbers in between.
+/// have them, unsigned). Then a word becomes int4 of panels without becoming numbers in between.
 bool HoldsChannels(const PlannedPart& part, const kernels::PackedWeight& weight);
 
 /// The blocks of such a part. They are whole rows of the file, if its channels are in order; else all channels of some
