@@ -34,8 +34,7 @@ void RequireNewName(const std::string& name, std::set<std::string_view>& names) 
 void Check(const KvCacheOptions& options) {
   Require("numBlocks", options.num_blocks, 1, kMaxOption);
   Require("blockSize", options.block_size, kernels::kMinBlockSize, kMaxOption);
-  if (options.dtype != DType::kF32 && options.dtype != DType::kF16 && options.dtype != DType::kBF16 &&
-      options.dtype != DType::kI8) {
+  if (!IsFloat(options.dtype) && options.dtype != DType::kI8) {
     throw Error("NATIVE_PARAM_INVALID",
                 "KV cache: dtype must be f32, f16, bf16 or i8, found " + std::string(ToString(options.dtype)));
   }
@@ -63,8 +62,7 @@ Tensor Describe(const KvCacheOptions& options, const KvCacheDesc& cache, bool va
   const int64_t rows = cache.tokens_per_row == 1
                            ? options.block_size
                            : RoundUp(CeilDiv(options.block_size, cache.tokens_per_row), kernels::kMinBlockSize);
-  tensor.desc = TensorDesc(options.dtype, {blocks, rows, cache.heads,
-                                           values ? cache.value_size : cache.key_size});
+  tensor.desc = TensorDesc(options.dtype, {blocks, rows, cache.heads, values ? cache.value_size : cache.key_size});
   tensor.desc.layout = values ? Layout::kValueCache : Layout::kKeyCache;
   return tensor;
 }
@@ -83,9 +81,8 @@ int64_t StateBytes(const TensorDesc& desc) {
 
 /// Bytes of one block of one head.
 int64_t HeadBytes(const TensorDesc& desc) {
-  return kernels::KvStore{nullptr, desc.dtype,  desc.layout == Layout::kValueCache, 1,
-                          desc.dim(1), 1, desc.dim(3)}
-      .HeadBytes();
+  const bool values = desc.layout == Layout::kValueCache;
+  return kernels::KvStore{nullptr, desc.dtype, values, 1, desc.dim(1), 1, desc.dim(3)}.HeadBytes();
 }
 
 /// Bytes of a cache tensor, up to a whole number of cache lines.
@@ -139,7 +136,8 @@ void KvCache::CopyBlock(int64_t from, int64_t to) const {
   }
   for (const Tensor& state : states_) {
     const int64_t size = state.desc.dim(1);
-    std::memmove(state.As<float>() + to * size, state.As<float>() + from * size, static_cast<size_t>(size) * sizeof(float));
+    const auto bytes = static_cast<size_t>(size) * sizeof(float);
+    std::memmove(state.As<float>() + to * size, state.As<float>() + from * size, bytes);
   }
 }
 

@@ -28,7 +28,7 @@ struct KvCacheDesc {
 /// What a layer keeps of a sequence beside keys and values, however long that is: each block has the state behind the
 /// last of its tokens that were computed.
 struct StateDesc {
-  std::string name;    ///< f32 [num_blocks, size], row-major.
+  std::string name;  ///< f32 [num_blocks, size], row-major.
   int64_t size = 0;
 };
 

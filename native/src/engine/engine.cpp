@@ -14,8 +14,7 @@ namespace {
 /// Checks that a graph's first output can be sampled.
 void CheckLogits(const Tensor& logits) {
   const TensorDesc& desc = logits.desc;
-  const bool is_float = desc.dtype == DType::kF32 || desc.dtype == DType::kF16 || desc.dtype == DType::kBF16;
-  if (is_float && desc.rank == 2 && desc.layout == Layout::kRowMajor && desc.dim(1) > 0) return;
+  if (IsFloat(desc.dtype) && desc.rank == 2 && desc.layout == Layout::kRowMajor && desc.dim(1) > 0) return;
   throw Error("NATIVE_SHAPE_MISMATCH",
               "the first output must be float logits [rows, vocabulary], found " + ToString(desc));
 }

@@ -31,8 +31,8 @@ struct StepRequest {
   /// For each row the token that the next row's logits take for granted, or kUnsampled. Then both rows have the same
   /// sampler, and the next is sampled only when this one gives that token. Empty: no row depends on another.
   std::vector<int32_t> drafts;
-  bool logits = false;            ///< Copy the first output, as f32.
-  bool profile = false;           ///< Time each operation.
+  bool logits = false;   ///< Copy the first output, as f32.
+  bool profile = false;  ///< Time each operation.
 };
 
 /// One operation of a profiled step.

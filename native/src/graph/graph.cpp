@@ -12,6 +12,7 @@ namespace {
 
 /// The most bytes that a tensor may have, so that the sum over all tensors cannot overflow.
 constexpr int64_t kMaxTensorBytes = int64_t{1} << 46;
+
 uint64_t NowNs() {
   return static_cast<uint64_t>(
       std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
@@ -303,7 +304,7 @@ void Graph::Execute(const Context& ctx) {
 }
 
 void Graph::Run(std::span<const BoundTensor> inputs, std::span<const BoundTensor> destinations,
-                      std::span<const std::string> keep, const kernels::KernelTable& kernels, ThreadPool& pool) {
+                std::span<const std::string> keep, const kernels::KernelTable& kernels, ThreadPool& pool) {
   outputs_valid_ = false;
   timings_.clear();
   const bool changed = TakeInputs(inputs);

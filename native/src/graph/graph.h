@@ -30,7 +30,7 @@ struct GraphCounters {
   uint64_t runs = 0;
   uint64_t plans = 0;            ///< Memory plans made so far. A decode step whose sizes were seen before makes none.
   std::string last_plan_reason;  ///< Why the latest plan was made ("input_ids grew from i32[8] to i32[9]").
-  uint64_t arena_bytes = 0;  ///< Of the arena, for its largest plan so far.
+  uint64_t arena_bytes = 0;      ///< Of the arena, for its largest plan so far.
 };
 
 /// One operation's time in one run, when profiling.

@@ -1,9 +1,10 @@
-#include "base/align.h"
 #include "graph/memory_planner.h"
 
 #include <algorithm>
 #include <functional>
 #include <numeric>
+
+#include "base/align.h"
 
 namespace atb {
 namespace {

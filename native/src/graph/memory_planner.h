@@ -3,8 +3,6 @@
 #include <span>
 #include <vector>
 
-#include "base/align.h"
-
 namespace atb {
 
 /// An intermediate tensor. It lives from the node that writes it to the last node that reads it, both included.

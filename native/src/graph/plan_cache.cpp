@@ -50,7 +50,7 @@ Growth GrowthOf(std::span<const TensorDesc> before, std::span<const TensorDesc> 
 }  // namespace
 
 const BucketPlan& PlanCache::Fit(std::span<const Lifetime> tensors, size_t workspace_bytes,
-                           std::span<const TensorDesc> inputs, std::span<const std::string> names) {
+                                 std::span<const TensorDesc> inputs, std::span<const std::string> names) {
   if (!plans_.empty() && Fits(plans_[current_], tensors, workspace_bytes)) return plans_[current_];
   for (size_t i = 0; i < plans_.size(); ++i)
     if (Fits(plans_[i], tensors, workspace_bytes)) return plans_[current_ = i];
@@ -69,7 +69,7 @@ const BucketPlan& PlanCache::Fit(std::span<const Lifetime> tensors, size_t works
 }
 
 BucketPlan PlanCache::Make(std::span<const Lifetime> tensors, size_t workspace_bytes,
-                     std::span<const TensorDesc> inputs) const {
+                           std::span<const TensorDesc> inputs) const {
   const BucketPlan* before = plans_.empty() ? nullptr : &plans_.back();
   const Growth grown = before ? GrowthOf(before->inputs, inputs) : Growth{};
   BucketPlan plan;

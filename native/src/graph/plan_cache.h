@@ -32,7 +32,7 @@ class PlanCache {
   /// A plan with room for these tensors (in the same order each time) and this workspace. `inputs` and `names` are the
   /// graph's inputs, from which all sizes follow.
   const BucketPlan& Fit(std::span<const Lifetime> tensors, size_t workspace_bytes, std::span<const TensorDesc> inputs,
-                  std::span<const std::string> names);
+                        std::span<const std::string> names);
 
   uint64_t made() const { return made_; }
   /// Why the latest plan was made.

@@ -14,8 +14,6 @@ void FailValue(const char* op, int input, const std::string& expected, const std
   throw InputError("NATIVE_VALUE_OUT_OF_RANGE", op, input, expected, found);
 }
 
-bool IsFloat(DType dtype) { return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16; }
-
 void RequireDense(const char* op, int input, const TensorDesc& desc) {
   if (desc.layout != Layout::kRowMajor)
     throw InputError("NATIVE_LAYOUT_MISMATCH", op, input, "a row-major tensor", ToString(desc));

@@ -23,8 +23,6 @@ class InputError : public Error {
 [[noreturn]] void FailDType(const char* op, int input, const std::string& expected, const TensorDesc& found);
 [[noreturn]] void FailValue(const char* op, int input, const std::string& expected, const std::string& found);
 
-bool IsFloat(DType dtype);
-
 // Each of these functions throws unless an input is as it says. None allocates unless it throws.
 
 /// Row-major. Throws NATIVE_LAYOUT_MISMATCH.

@@ -11,7 +11,7 @@ struct Entry {
   std::unique_ptr<Operation> (*create)(const ParamObject& param);
 };
 
-/// Every operation that the engine executes, sorted by type.
+/// Every operation that the engine executes.
 constexpr Entry kOperations[] = {
     {"Activation", CreateActivation},
     {"BlockAttention", CreateBlockAttention},
@@ -63,6 +63,7 @@ constexpr Entry kOperations[] = {
     {"Where", CreateWhere},
     {"WindowPool", CreateWindowPool},
 };
+static_assert(std::ranges::is_sorted(kOperations, {}, &Entry::type));
 
 }  // namespace
 
@@ -77,7 +78,6 @@ std::unique_ptr<Operation> CreateOperation(std::string_view type, const ParamObj
 std::vector<std::string> SupportedOperations() {
   std::vector<std::string> types;
   for (const Entry& e : kOperations) types.emplace_back(e.type);
-  std::ranges::sort(types);
   return types;
 }
 

@@ -1,4 +1,6 @@
 #pragma once
+#include <array>
+#include <cassert>
 #include <cstddef>
 #include <memory>
 #include <span>
@@ -18,6 +20,20 @@ struct Context {
   const kernels::KernelTable& kernels;
   ThreadPool& pool;
   std::byte* workspace = nullptr;  ///< At least WorkspaceBytes() long, 64-byte aligned; contents undefined.
+};
+
+/// The descriptions of an operation's inputs, copied without an allocation.
+class InputDescs {
+ public:
+  explicit InputDescs(std::span<const Tensor> in) : count_(in.size()) {
+    assert(count_ <= descs_.size());
+    for (size_t i = 0; i < count_; ++i) descs_[i] = in[i].desc;
+  }
+  operator std::span<const TensorDesc>() const { return std::span(descs_).first(count_); }  // NOLINT
+
+ private:
+  std::array<TensorDesc, 16> descs_;
+  size_t count_;
 };
 
 /// One ATB operation. Its params are parsed when it is made. InferShape checks shapes, and Validate checks data that

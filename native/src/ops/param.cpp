@@ -21,6 +21,10 @@ std::string NumberText(double number) {
   return text;
 }
 
+std::string RangeText(int64_t min, int64_t max) {
+  return "an integer from " + std::to_string(min) + " to " + std::to_string(max);
+}
+
 const ParamObject kEmpty;
 
 }  // namespace
@@ -71,11 +75,17 @@ double ParamReader::Number(std::string_view key, double fallback) {
 }
 
 int64_t ParamReader::Int(std::string_view key, int64_t fallback, int64_t min, int64_t max) {
+  if (object_.contains(key)) return RequiredInt(key, min, max);
+  read_.emplace_back(key);
+  return fallback;
+}
+
+int64_t ParamReader::RequiredInt(std::string_view key, int64_t min, int64_t max) {
   const Param* param = Find(key);
-  if (!param) return fallback;
+  if (!param) Fail(key, RangeText(min, max));
   if (const double* value = std::get_if<double>(&param->value()); value && IsInteger(*value))
     if (const auto integer = static_cast<int64_t>(*value); integer >= min && integer <= max) return integer;
-  Fail(key, "an integer from " + std::to_string(min) + " to " + std::to_string(max));
+  Fail(key, RangeText(min, max));
 }
 
 std::vector<double> ParamReader::Numbers(std::string_view key) {

@@ -31,6 +31,9 @@ class Param {
   Value value_;
 };
 
+/// The most heads that a param may name.
+constexpr int64_t kMostHeads = 1 << 16;
+
 /// The text of a value in messages: `0.5`, `"ACL_BF16"`, `[1,2]`.
 std::string ToString(const Param& param);
 
@@ -46,6 +49,8 @@ class ParamReader {
   /// A number that is finite and fits f32.
   double Number(std::string_view key, double fallback);
   int64_t Int(std::string_view key, int64_t fallback, int64_t min, int64_t max);
+  /// Of a key that must be there.
+  int64_t RequiredInt(std::string_view key, int64_t min, int64_t max);
   /// The result is empty when the key is absent.
   std::vector<int64_t> Ints(std::string_view key);
   std::vector<double> Numbers(std::string_view key);

@@ -68,8 +68,8 @@ void Sampler::Append(int32_t token) {
 }
 
 void Sampler::Retract(int32_t token) {
-  Require(generated_ > 0 && !guide_ && (!penalizes_ || Find(token).generated > 0), "token", "generated, without a grammar",
-          token);
+  const bool may = generated_ > 0 && !guide_ && (!penalizes_ || Find(token).generated > 0);
+  Require(may, "token", "generated, without a grammar", token);
   if (penalizes_) --Find(token).generated;
   if (has_rules_ && options_.rules.NeedsHistory()) history_.pop_back();
   --generated_;

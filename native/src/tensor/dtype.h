@@ -11,6 +11,9 @@ enum class DType : uint8_t {
   kE8M0,  ///< A power of two, 2^(byte - 127); 255 is NaN. From OCP's "Microscaling formats".
 };
 
+/// Whether operations compute with it: f32, f16 or bf16.
+constexpr bool IsFloat(DType dtype) { return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16; }
+
 constexpr size_t SizeOf(DType t) {
   switch (t) {
     case DType::kI64:

@@ -71,4 +71,10 @@ struct Tensor {
   }
 };
 
+/// Number `index` of an operation's tensors, or of their descriptions.
+template <typename T>
+const T& At(std::span<const T> tensors, int index) {
+  return tensors[static_cast<size_t>(index)];
+}
+
 }  // namespace atb

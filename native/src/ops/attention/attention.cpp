@@ -311,11 +311,9 @@ kernels::KvStore PackedStore(DType dtype, bool values, int64_t blocks, int64_t k
 }  // namespace
 
 AttentionParam AttentionParam::Read(ParamReader& reader) {
-  constexpr int64_t kMaxHeads = 1 << 16;
   AttentionParam p;
-  p.heads = reader.Int("headNum", 0, 1, kMaxHeads);
-  if (p.heads == 0) reader.Fail("headNum", "given");
-  p.kv_heads = reader.Int("kvHeadNum", 0, 0, kMaxHeads);
+  p.heads = reader.RequiredInt("headNum", 1, kMostHeads);
+  p.kv_heads = reader.Int("kvHeadNum", 0, 0, kMostHeads);
   if (p.kv_heads == 0) p.kv_heads = p.heads;
   if (p.heads % p.kv_heads != 0) reader.Fail("kvHeadNum", "a divisor of headNum " + std::to_string(p.heads));
   p.scale = static_cast<float>(reader.Number("qkScale", 1));
@@ -432,7 +430,8 @@ int64_t RequireQuery(const char* op, int input, const TensorDesc& desc, int64_t 
   if ((split ? desc.dim(1) != heads : desc.dim(1) % heads != 0) || head_dim < 8 || head_dim % 8 != 0 ||
       head_dim > kernels::kMaxHeadDim) {
     const std::string n = std::to_string(heads);
-    FailShape(op, input, "[tokens," + n + ",D] or [tokens," + n + "*D], D a multiple of 8 up to 576", desc);
+    const std::string most = std::to_string(kernels::kMaxHeadDim);
+    FailShape(op, input, "[tokens," + n + ",D] or [tokens," + n + "*D], D a multiple of 8 up to " + most, desc);
   }
   return head_dim;
 }

@@ -76,7 +76,6 @@ struct AttentionWork {
   void* out = nullptr;  ///< [tokens, heads, value_dim]
   DType dtype{};
   DType cache_dtype{};  ///< dtype or i8.
-  int64_t tokens = 0;
   int64_t head_dim = 0;   ///< Of queries and keys.
   int64_t value_dim = 0;  ///< Of values and of what comes out.
   int64_t blocks = 0;     ///< Of the caches.

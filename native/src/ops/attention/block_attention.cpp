@@ -43,20 +43,13 @@ class BlockAttention : public Operation {
     const int64_t head_dim = RequireQuery(kOp, kQuery, q, param_.heads);
     RequireKvCache(kOp, kKeys, keys, false, q);
     RequireKvCache(kOp, kValues, values, true, q);
-    const std::string heads = std::to_string(param_.kv_heads);
-    if (keys.dim(2) != param_.kv_heads || keys.dim(3) != head_dim)
-      FailShape(kOp, kKeys, "[blocks,block_size," + heads + "," + std::to_string(head_dim) + "]", keys);
-    TensorDesc alike = keys;
-    alike.dims[3] = values.dim(3);
-    const int64_t size = values.dim(3);
-    if (!values.SameShape(alike) || values.dtype != keys.dtype || size % 8 != 0 || size > kernels::kMaxHeadDim ||
-        (values.layout == Layout::kRowMajor) != (keys.layout == Layout::kRowMajor))
-      FailShape(kOp, kValues, "of the kind, blocks and heads of the key cache " + ToString(keys), values);
+    RequireHeads(kOp, kKeys, keys, param_.kv_heads, head_dim);
+    RequireValuesLike(kOp, kValues, values, keys);
     if (block_ % SlotsOf(keys) != 0)
       FailShape(kOp, kKeys, "one whose groups of slots make blocks of " + std::to_string(block_), keys);
     kPaged.Check(in, in[kKeys], kQuery);
     Choice().Check(in, q.dim(0));
-    out[0] = AttentionResult(kOp, kQuery, param_, q, head_dim, size);
+    out[0] = AttentionResult(kOp, kQuery, param_, q, head_dim, values.dim(3));
   }
 
   size_t WorkspaceBytes(std::span<const TensorDesc> in, int threads,
@@ -76,8 +69,7 @@ class BlockAttention : public Operation {
   }
 
   void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
-    TensorDesc descs[kChosen + 1];
-    for (size_t i = 0; i < in.size(); ++i) descs[i] = in[i].desc;
+    const InputDescs descs(in);
     const Space s(*this, descs);
     const int64_t batch = kPaged.Batch(in);
     auto* sequences = reinterpret_cast<AttentionSequence*>(ctx.workspace);
@@ -94,7 +86,6 @@ class BlockAttention : public Operation {
     work.out = out[0].data;
     work.dtype = in[kQuery].desc.dtype;
     work.cache_dtype = in[kKeys].desc.dtype;
-    work.tokens = in[kQuery].desc.dim(0);
     work.head_dim = s.whole.head_dim;
     work.value_dim = s.whole.value_dim;
     work.sequences = sequences;
@@ -176,7 +167,6 @@ class BlockAttention : public Operation {
     work.out = all.out;
     work.dtype = all.dtype;
     work.cache_dtype = all.cache_dtype;
-    work.tokens = all.tokens * param_.kv_heads;
     work.head_dim = all.head_dim;
     work.value_dim = all.value_dim;
     work.block_size = SlotsOf(in[kKeys].desc);
@@ -228,14 +218,13 @@ class BlockAttention : public Operation {
 std::unique_ptr<Operation> CreateBlockAttention(const ParamObject& param) {
   ParamReader reader(BlockAttention::kOp, param);
   AttentionParam own;
-  own.heads = reader.Int("headNum", 0, 1, 1 << 16);
-  if (own.heads == 0) reader.Fail("headNum", "given");
-  own.kv_heads = reader.Int("kvHeadNum", own.heads, 1, 1 << 16);
-  if (own.heads % own.kv_heads != 0) reader.Fail("kvHeadNum", "a divisor of headNum");
+  own.heads = reader.RequiredInt("headNum", 1, kMostHeads);
+  own.kv_heads = reader.Int("kvHeadNum", own.heads, 1, kMostHeads);
+  if (own.heads % own.kv_heads != 0) reader.Fail("kvHeadNum", "a divisor of headNum " + std::to_string(own.heads));
   own.causal = true;
   own.scale = static_cast<float>(reader.Number("qkScale", 1));
-  const int64_t block = reader.Int("blockSize", 0, 1, 1 << 20);
-  if (block == 0 || block % kernels::kMinBlockSize != 0) reader.Fail("blockSize", "a multiple of 32");
+  const int64_t block = reader.RequiredInt("blockSize", 1, 1 << 20);
+  if (block % kernels::kMinBlockSize != 0) reader.Fail("blockSize", "a multiple of 32");
   reader.Done();
   return std::make_unique<BlockAttention>(own, block);
 }

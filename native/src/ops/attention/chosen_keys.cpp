@@ -8,8 +8,7 @@
 namespace atb {
 
 void ChosenKeys::Check(std::span<const TensorDesc> in, int64_t tokens) const {
-  const TensorDesc& chosen = in[static_cast<size_t>(input)];
-  RequireDense(op, input, chosen);
+  const TensorDesc& chosen = At(in, input);
   RequireDType(op, input, chosen, DType::kI32);
   if (chosen.rank != 2 || chosen.dim(0) != tokens || chosen.dim(1) % choosers != 0) {
     const std::string each = choosers == 1 ? "" : std::to_string(choosers) + "*";

@@ -18,9 +18,9 @@ struct ChosenKeys {
   /// Checks a row's numbers, which are below `end` and are called `what`. Throws NATIVE_VALUE_OUT_OF_RANGE.
   void Validate(std::span<const Tensor> in, int64_t row, int64_t end, const char* what) const;
 
-  int64_t Most(std::span<const Tensor> in) const { return in[static_cast<size_t>(input)].desc.dim(1) / choosers; }
+  int64_t Most(std::span<const Tensor> in) const { return At(in, input).desc.dim(1) / choosers; }
   const int32_t* Of(std::span<const Tensor> in, int64_t row) const {
-    return in[static_cast<size_t>(input)].As<const int32_t>() + row * Most(in);
+    return At(in, input).As<const int32_t>() + row * Most(in);
   }
   int64_t Count(std::span<const Tensor> in, int64_t row) const;
 };

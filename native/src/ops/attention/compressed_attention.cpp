@@ -5,6 +5,7 @@
 #include "base/align.h"
 #include "ops/attention/attention.h"
 #include "ops/attention/chosen_keys.h"
+#include "ops/attention/gathered_keys.h"
 #include "ops/attention/kv_tensor.h"
 #include "ops/attention/paged_keys.h"
 #include "ops/attention/paged_sequences.h"
@@ -38,10 +39,9 @@ class CompressedAttention : public Operation {
     const int64_t head_dim = RequireQuery(kOp, kQuery, in[kQuery], param_.heads);
     for (const int cache : {kKeys, kEntries}) {
       if (cache == kEntries && rate_ == 0) continue;
-      const TensorDesc& desc = in[static_cast<size_t>(cache)];
+      const TensorDesc& desc = At(in, cache);
       RequireKvCache(kOp, cache, desc, false, in[kQuery]);
-      if (desc.dim(2) != 1 || desc.dim(3) != head_dim)
-        FailShape(kOp, cache, "[blocks,block_size,1," + std::to_string(head_dim) + "]", desc);
+      RequireHeads(kOp, cache, desc, 1, head_dim);
     }
     if (rate_ > 0 && (in[kEntries].dim(0) != in[kKeys].dim(0) ||
                       in[kEntries].dim(1) < CeilDiv(in[kKeys].dim(1), rate_) ||
@@ -71,8 +71,7 @@ class CompressedAttention : public Operation {
   }
 
   void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
-    TensorDesc descs[kChosen + 1];
-    for (size_t i = 0; i < in.size(); ++i) descs[i] = in[i].desc;
+    const InputDescs descs(in);
     const Space s(*this, descs);
     AttentionParam own = param_;
     own.latent = s.gathered.head_dim;
@@ -81,19 +80,17 @@ class CompressedAttention : public Operation {
     work.out = out[0].data;
     work.dtype = in[kQuery].desc.dtype;
     work.cache_dtype = in[kKeys].desc.dtype;
-    work.tokens = in[kQuery].desc.dim(0);
     work.head_dim = work.value_dim = s.gathered.head_dim;
     work.sequences = reinterpret_cast<AttentionSequence*>(ctx.workspace);
-    work.block_size = KvPacker::kBlock;
-    work.blocks = s.rows * s.row_blocks;
     work.sinks = in[kSinks].As<const float>();
     auto* seen = reinterpret_cast<Seen*>(ctx.workspace + s.seen_at);
     int64_t rows = 0, token = 0;
     for (int64_t i = 0; i < kPaged.Batch(in); ++i) {
       for (int64_t query = 0; query < kPaged.Queries(in, i); ++query, ++token) {
         const int64_t keys = kPaged.SeenBy(in, i, query);
-        seen[rows++] = {token, kPaged.Table(in, i), keys, std::min(keys, window_), EntriesOf(in, token, keys)};
-        if (rows == s.rows) AttendGathered(in, s, work, seen, std::exchange(rows, 0), ctx);
+        const int64_t window = std::min(keys, window_);
+        seen[rows++] = {token, kPaged.Table(in, i), keys, window, window + EntriesOf(in, token, keys)};
+        if (rows == s.keys.rows) AttendGathered(in, s, work, seen, std::exchange(rows, 0), ctx);
       }
     }
     AttendGathered(in, s, work, seen, rows, ctx);
@@ -106,37 +103,30 @@ class CompressedAttention : public Operation {
     const int32_t* table;
     int64_t keys;    ///< Up to its own.
     int64_t window;  ///< Of these, the last ones that it attends to.
-    int64_t entries;
-
-    int64_t count() const { return window + entries; }
+    int64_t count;   ///< Those, and entries behind them.
   };
 
   /// Where things lie in the workspace.
   struct Space {
+    int64_t most;  ///< Keys and entries of one query.
+    GatheredKeys keys;
     AttentionExtents gathered;
-    int64_t row_blocks;  ///< Blocks of the gathered keys of one query.
-    int64_t rows;        ///< Queries whose keys are gathered at a time.
     size_t seen_at, gathered_at, attend_at;
 
-    Space(const CompressedAttention& op, std::span<const TensorDesc> in) {
-      const int64_t tokens = in[kQuery].dim(0), head_dim = in[kKeys].dim(3);
-      const int64_t context = in[kTables].dim(1) * in[kKeys].dim(1);
-      const DType dtype = in[kKeys].dtype;
-      const int64_t entries = op.rate_ == 0 ? 0 : context / op.rate_;
-      const int64_t chosen = op.has_chosen_ ? std::min(entries, in[kChosen].dim(1)) : entries;
-      const int64_t most = std::min(op.window_, context) + chosen;
-      row_blocks = std::max<int64_t>(1, CeilDiv(most, KvPacker::kBlock));
-      const int64_t row_bytes = row_blocks * StoreFor(dtype, head_dim, 1).HeadBytes();
-      rows = std::min(std::max<int64_t>(tokens, 1), std::max<int64_t>(1, kGatheredBytes / row_bytes));
-      gathered = {rows, rows, head_dim, head_dim, dtype, most, 0, false, true};
+    Space(const CompressedAttention& op, std::span<const TensorDesc> in)
+        : most(op.Most(in)), keys(in[kKeys].dtype, in[kKeys].dim(3), most, in[kQuery].dim(0)) {
+      const int64_t head_dim = in[kKeys].dim(3), rows = keys.rows;
+      gathered = {rows, rows, head_dim, head_dim, in[kKeys].dtype, most, 0, false, true};
       seen_at = Align(static_cast<size_t>(rows) * sizeof(AttentionSequence));
       gathered_at = seen_at + Align(static_cast<size_t>(rows) * sizeof(Seen));
-      attend_at = gathered_at + Align(static_cast<size_t>(rows * row_bytes));
+      attend_at = gathered_at + Align(static_cast<size_t>(keys.bytes));
     }
   };
 
-  static kernels::KvStore StoreFor(DType dtype, int64_t head_dim, int64_t blocks) {
-    return {nullptr, dtype, false, blocks, KvPacker::kBlock, 1, head_dim};
+  int64_t Most(std::span<const TensorDesc> in) const {
+    const int64_t context = in[kTables].dim(1) * in[kKeys].dim(1);
+    const int64_t entries = rate_ == 0 ? 0 : context / rate_;
+    return std::min(window_, context) + (has_chosen_ ? std::min(entries, in[kChosen].dim(1)) : entries);
   }
   int64_t EntriesOf(std::span<const Tensor> in, int64_t token, int64_t keys) const {
     if (!has_chosen_) return rate_ == 0 ? 0 : keys / rate_;
@@ -158,23 +148,12 @@ class CompressedAttention : public Operation {
     keys.Gather(positions, count, to, block, entries, row.window - begin);
   }
 
-  void AttendGathered(std::span<const Tensor> in, const Space& s, AttentionWork& work, const Seen* seen, int64_t rows,
-                      const Context& ctx) const {
-    if (rows == 0) return;
-    kernels::KvStore store = StoreFor(work.cache_dtype, work.head_dim, work.blocks);
-    store.data = ctx.workspace + s.gathered_at;
-    ctx.pool.ParallelFor(rows * s.row_blocks, [&](int64_t block, int) {
-      const Seen& row = seen[block / s.row_blocks];
-      const int64_t begin = block % s.row_blocks * KvPacker::kBlock;
-      const int64_t count = std::min(KvPacker::kBlock, row.count() - begin);
-      if (count > 0) Gather(in, row, begin, count, store, block);
-    });
-    for (int64_t i = 0; i < rows; ++i) {
-      const void* keys = static_cast<std::byte*>(store.data) + i * s.row_blocks * store.HeadBytes();
-      work.sequences[i] = {seen[i].token, 1, seen[i].count(), nullptr, keys, nullptr, 0, 0};
-    }
-    work.count = rows;
-    Attend(work, s.gathered, ctx, ctx.workspace + s.attend_at);
+  void AttendGathered(std::span<const Tensor> in, const Space& s, const AttentionWork& work, const Seen* seen,
+                      int64_t rows, const Context& ctx) const {
+    s.keys.Attend(work, s.gathered, seen, rows, ctx.workspace + s.gathered_at, ctx.workspace + s.attend_at, ctx,
+                  [&](const Seen& row, int64_t begin, int64_t count, const kernels::KvStore& to, int64_t block) {
+                    Gather(in, row, begin, count, to, block);
+                  });
   }
 
   AttentionParam param_;
@@ -188,14 +167,12 @@ class CompressedAttention : public Operation {
 std::unique_ptr<Operation> CreateCompressedAttention(const ParamObject& param) {
   ParamReader reader(CompressedAttention::kOp, param);
   AttentionParam own;
-  own.heads = reader.Int("headNum", 0, 1, 1 << 16);
-  if (own.heads == 0) reader.Fail("headNum", "given");
+  own.heads = reader.RequiredInt("headNum", 1, kMostHeads);
   own.kv_heads = 1;
   own.causal = true;
   own.has_sinks = true;
   own.scale = static_cast<float>(reader.Number("qkScale", 1));
-  const int64_t window = reader.Int("windowSize", 0, 1, int64_t{1} << 30);
-  if (window == 0) reader.Fail("windowSize", "given");
+  const int64_t window = reader.RequiredInt("windowSize", 1, int64_t{1} << 30);
   const int64_t rate = reader.Int("tokensPerEntry", 0, 0, 1 << 20);
   const bool has_chosen = reader.Bool("hasChosen", false);
   if (has_chosen && rate == 0) reader.Fail("hasChosen", "false without tokensPerEntry");

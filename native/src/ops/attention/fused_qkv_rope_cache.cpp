@@ -45,7 +45,7 @@ class QkvRopeCache : public Operation {
     RequireRank(kOp, kQkv, qkv, 2, 2);
     if (qkv.dim(1) != Width()) FailShape(kOp, kQkv, "[tokens," + std::to_string(Width()) + "]", qkv);
     for (int i = kCos; i < GammaOf(param_); ++i) {
-      const TensorDesc& table = in[static_cast<size_t>(i)];
+      const TensorDesc& table = At(in, i);
       RequireFloat(kOp, i, table);
       RequireRank(kOp, i, table, 2, 2);
       if (table.dim(0) != qkv.dim(0) || table.dim(1) != param_.head_dim) {
@@ -54,17 +54,14 @@ class QkvRopeCache : public Operation {
       }
     }
     for (int i = kKeyCache; i <= kValueCache; ++i) {
-      const TensorDesc& cache = in[static_cast<size_t>(i)];
+      const TensorDesc& cache = At(in, i);
       RequireKvCache(kOp, i, cache, i == kValueCache, qkv);
-      if (cache.dim(2) != param_.kv_heads || cache.dim(3) != param_.head_dim) {
-        const std::string heads = std::to_string(param_.kv_heads) + "," + std::to_string(param_.head_dim);
-        FailShape(kOp, i, "[blocks,block_size," + heads + "]", cache);
-      }
+      RequireHeads(kOp, i, cache, param_.kv_heads, param_.head_dim);
       out[static_cast<size_t>(i - kKeyCache + 1)] = cache;
     }
     RequireVector(kOp, kSlots, in[kSlots], DType::kI32, qkv.dim(0));
     for (int i = GammaOf(param_); i < NumInputs(); ++i)
-      RequireVector(kOp, i, in[static_cast<size_t>(i)], qkv.dtype, param_.head_dim);
+      RequireVector(kOp, i, At(in, i), qkv.dtype, param_.head_dim);
     out[0] = qkv;
     out[0].dims[1] = param_.heads * param_.head_dim;
   }
@@ -75,12 +72,7 @@ class QkvRopeCache : public Operation {
   }
 
   void Validate(std::span<const Tensor> in) const override {
-    const int32_t* slots = in[kSlots].As<int32_t>();
-    const int64_t total = std::min(Slots(in[kKeyCache].desc), Slots(in[kValueCache].desc));
-    for (int64_t t = 0; t < in[kQkv].desc.dim(0); ++t) {
-      if (slots[t] >= total)
-        FailValue(kOp, kSlots, "slots below " + std::to_string(total), std::to_string(slots[t]));
-    }
+    ValidateSlots(kOp, kSlots, in[kSlots], in[kKeyCache].desc, in[kValueCache].desc);
   }
 
   void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
@@ -124,7 +116,6 @@ class QkvRopeCache : public Operation {
   }
   /// Room for the queries of a token, or for a run of keys of one head.
   int64_t BufferFloats() const { return std::max(param_.heads, kRun) * param_.head_dim; }
-  static int64_t Slots(const TensorDesc& cache) { return cache.dim(0) * cache.dim(1); }
 
   class Work {
    public:
@@ -138,7 +129,7 @@ class QkvRopeCache : public Operation {
           slot_buffers_(ctx.workspace + op.SlotBuffersAt(ctx.pool.threads())) {
       const RowBuffers gammas(ctx.workspace, 1, p_.head_dim);
       for (int i = 0; p_.norm && i < 2; ++i)
-        gamma_[i] = LoadGamma(kernels_, in[static_cast<size_t>(GammaOf(p_) + i)], p_.head_dim, p_.plus_one,
+        gamma_[i] = LoadGamma(kernels_, At(in, GammaOf(p_) + i), p_.head_dim, p_.plus_one,
                               gammas(i, 0));
     }
 
@@ -240,15 +231,12 @@ class QkvRopeCache : public Operation {
 }  // namespace
 
 std::unique_ptr<Operation> CreateQkvRopeCache(const ParamObject& object) {
-  constexpr int64_t kMaxHeads = 1 << 16;
   ParamReader reader(QkvRopeCache::kOp, object);
   QkvRopeCacheParam param{};
-  param.heads = reader.Int("headNum", 0, 0, kMaxHeads);
-  param.kv_heads = reader.Int("kvHeadNum", 0, 0, kMaxHeads);
-  param.head_dim = reader.Int("headDim", 0, 0, kMaxHeads);
-  if (param.heads < 1) reader.Fail("headNum", "at least 1");
-  if (param.kv_heads < 1) reader.Fail("kvHeadNum", "at least 1");
-  if (param.head_dim < 2 || param.head_dim % 2 != 0) reader.Fail("headDim", "even and at least 2");
+  param.heads = reader.RequiredInt("headNum", 1, kMostHeads);
+  param.kv_heads = reader.RequiredInt("kvHeadNum", 1, kMostHeads);
+  param.head_dim = reader.RequiredInt("headDim", 2, 1 << 16);
+  if (param.head_dim % 2 != 0) reader.Fail("headDim", "even");
   const int64_t rotary = reader.Int("rotaryCoeff", 2, 0, 2);
   if (rotary == 1) reader.Fail("rotaryCoeff", "0 or 2");
   param.rotate = rotary == 2;

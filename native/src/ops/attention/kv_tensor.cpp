@@ -31,6 +31,27 @@ void RequireKvCache(const char* op, int input, const TensorDesc& desc, bool valu
     FailShape(op, input, "of blocks of a multiple of 32 slots", desc);
 }
 
+void RequireHeads(const char* op, int input, const TensorDesc& cache, int64_t heads, int64_t head_dim) {
+  if (cache.dim(2) == heads && cache.dim(3) == head_dim) return;
+  FailShape(op, input, "[blocks,block_size," + std::to_string(heads) + "," + std::to_string(head_dim) + "]", cache);
+}
+
+void RequireValuesLike(const char* op, int input, const TensorDesc& values, const TensorDesc& keys) {
+  const int64_t size = values.dim(3);
+  TensorDesc alike = keys;
+  alike.dims[3] = size;
+  if (!values.SameShape(alike) || values.dtype != keys.dtype || size < 8 || size % 8 != 0 ||
+      size > kernels::kMaxHeadDim || (values.layout == Layout::kRowMajor) != (keys.layout == Layout::kRowMajor))
+    FailShape(op, input, "of the kind, blocks and heads of the key cache " + ToString(keys), values);
+}
+
+void ValidateSlots(const char* op, int input, const Tensor& slots, const TensorDesc& keys, const TensorDesc& values) {
+  const int64_t total = std::min(keys.dim(0) * keys.dim(1), values.dim(0) * values.dim(1));
+  const auto* own = slots.As<const int32_t>();
+  for (int64_t t = 0; t < slots.desc.Elements(); ++t)
+    if (own[t] >= total) FailValue(op, input, "slots below " + std::to_string(total), std::to_string(own[t]));
+}
+
 kernels::KvStore StoreOf(const Tensor& cache) {
   const TensorDesc& d = cache.desc;
   return {cache.data, d.dtype, d.layout == Layout::kValueCache, d.dim(0), d.dim(1), d.dim(2), d.dim(3)};

@@ -9,6 +9,14 @@ namespace atb {
 /// kernels/kv_layout.h. It has the dtype of `rows`, or in that layout it may have integers. Throws
 /// NATIVE_SHAPE_MISMATCH, NATIVE_DTYPE_MISMATCH, NATIVE_LAYOUT_MISMATCH.
 void RequireKvCache(const char* op, int input, const TensorDesc& desc, bool values, const TensorDesc& rows);
+/// Throws NATIVE_SHAPE_MISMATCH unless a cache has so many heads of so many numbers.
+void RequireHeads(const char* op, int input, const TensorDesc& cache, int64_t heads, int64_t head_dim);
+/// Values beside a cache of keys: of its dtype, blocks and heads, in our layout or row-major as it is, with heads of a
+/// size of their own, a multiple of 8 up to kMaxHeadDim. Throws as RequireKvCache does, which both have passed.
+void RequireValuesLike(const char* op, int input, const TensorDesc& values, const TensorDesc& keys);
+/// Throws NATIVE_VALUE_OUT_OF_RANGE for slots, i32 [tokens], that one of two caches does not have. Those below 0 are
+/// passed over.
+void ValidateSlots(const char* op, int input, const Tensor& slots, const TensorDesc& keys, const TensorDesc& values);
 /// The store of a cache in our layout.
 kernels::KvStore StoreOf(const Tensor& cache);
 /// Bytes of a cache in our layout, or of a row-major one.

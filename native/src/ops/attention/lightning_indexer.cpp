@@ -94,8 +94,7 @@ class LightningIndexer : public Operation {
     if (choice_.block == 0) CheckWeights(in[kWeights], tokens);
     const TensorDesc& keys = Keys(in);
     RequireKvCache(kOp, keys_, keys, false, in[kQuery]);
-    if (keys.dim(2) != 1 || keys.dim(3) != head_dim)
-      FailShape(kOp, keys_, "[blocks,block_size,1," + std::to_string(head_dim) + "]", keys);
+    RequireHeads(kOp, keys_, keys, 1, head_dim);
     paged_.Check(in, keys, kQuery);
     if (choice_.stride > 1) RequireVector(kOp, block_tokens_, in.back(), DType::kI32, 1);
     out[0] = TensorDesc(DType::kI32, {tokens, Choosers() * choice_.top});
@@ -115,9 +114,8 @@ class LightningIndexer : public Operation {
   }
 
   void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
-    TensorDesc descs[kMostInputs];
-    for (size_t i = 0; i < in.size(); ++i) descs[i] = in[i].desc;
-    const Space space(*this, {descs, in.size()}, ctx.pool.threads());
+    const InputDescs descs(in);
+    const Space space(*this, descs, ctx.pool.threads());
     auto* tiles = reinterpret_cast<Tile*>(ctx.workspace + space.tiles_at);
     int64_t sequence = 0, query = 0, token = 0;
     while (token < in[kQuery].desc.dim(0)) {
@@ -174,7 +172,7 @@ class LightningIndexer : public Operation {
     Space(const LightningIndexer& op, std::span<const TensorDesc> in, int threads) {
       const TensorDesc& cache = op.Keys(in);
       const int64_t tokens = in[kQuery].dim(0), head_dim = cache.dim(3);
-      stride = RoundUp(in[static_cast<size_t>(op.paged_.tables)].dim(1) * cache.dim(1), kWidened);
+      stride = RoundUp(At(in, op.paged_.tables).dim(1) * cache.dim(1), kWidened);
       const int64_t row_bytes = op.Choosers() * std::max<int64_t>(stride, 1) * static_cast<int64_t>(sizeof(float));
       const int64_t score_bytes = std::min(tokens * row_bytes, std::max(kScoreBytes, kTileTokens * row_bytes));
       rows = score_bytes / row_bytes;
@@ -192,14 +190,11 @@ class LightningIndexer : public Operation {
     }
   };
 
-  static constexpr size_t kMostInputs = 7;
-
   template <class T>
   const T& Keys(std::span<const T> in) const {
-    return in[static_cast<size_t>(keys_)];
+    return At(in, keys_);
   }
   void CheckWeights(const TensorDesc& weights, int64_t tokens) const {
-    RequireDense(kOp, kWeights, weights);
     RequireDType(kOp, kWeights, weights, DType::kF32);
     if (weights.rank != 2 || weights.dim(0) != tokens || weights.dim(1) != heads_)
       FailShape(kOp, kWeights, "[" + std::to_string(tokens) + "," + std::to_string(heads_) + "]", weights);
@@ -276,10 +271,8 @@ class LightningIndexer : public Operation {
 
 std::unique_ptr<Operation> CreateLightningIndexer(const ParamObject& param) {
   ParamReader reader(LightningIndexer::kOp, param);
-  const int64_t heads = reader.Int("headNum", 0, 1, 1 << 16);
-  if (heads == 0) reader.Fail("headNum", "given");
-  const int64_t top = reader.Int("topK", 0, 1, 1 << 20);
-  if (top == 0) reader.Fail("topK", "given");
+  const int64_t heads = reader.RequiredInt("headNum", 1, kMostHeads);
+  const int64_t top = reader.RequiredInt("topK", 1, 1 << 20);
   const int64_t stride = reader.Int("tokensPerKey", 1, 1, 1 << 20);
   const int64_t block = reader.Int("blockSize", 0, 0, 1 << 20);
   if (block > 0 && stride > 1) reader.Fail("blockSize", "0 with tokensPerKey");

@@ -28,28 +28,17 @@ class PagedAttention : public Operation {
   void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
     const TensorDesc& q = in[kQuery];
     const int64_t head_dim = RequireQuery(kOp, kQuery, q, param_.heads);
-    for (int i = kKeys; i < Tables(); ++i) {
-      const TensorDesc& cache = in[static_cast<size_t>(i)];
-      RequireKvCache(kOp, i, cache, i == kValues, q);
-      const int64_t size = cache.dim(3);
-      const bool fits = i == kKeys ? size == head_dim : size % 8 == 0 && size >= 8 && size <= kernels::kMaxHeadDim;
-      if (cache.dim(2) != param_.kv_heads || !fits)
-        FailShape(kOp, i,
-                  "[blocks,block_size," + std::to_string(param_.kv_heads) + "," + std::to_string(head_dim) + "]",
-                  cache);
-    }
     const TensorDesc& keys = in[kKeys];
-    const TensorDesc& values = in[static_cast<size_t>(LastCache())];
-    TensorDesc alike = keys;
-    alike.dims[3] = values.dim(3);
-    if (!values.SameShape(alike) || values.dtype != keys.dtype ||
-        (values.layout == Layout::kRowMajor) != (keys.layout == Layout::kRowMajor))
-      FailShape(kOp, LastCache(), "of the kind, blocks and heads of the key cache " + ToString(keys), values);
-
+    RequireKvCache(kOp, kKeys, keys, false, q);
+    RequireHeads(kOp, kKeys, keys, param_.kv_heads, head_dim);
+    if (param_.latent == 0) {
+      RequireKvCache(kOp, kValues, in[kValues], true, q);
+      RequireValuesLike(kOp, kValues, in[kValues], keys);
+    }
     Paged().Check(in, keys, kQuery);
-    const int64_t batch = in[static_cast<size_t>(Tables())].dim(0);
-    if (mask_ != MaskType::kNone) CheckMask(in[static_cast<size_t>(FirstOptional())], q, batch);
-    if (param_.has_seen) RequireVector(kOp, Seen(), in[static_cast<size_t>(Seen())], DType::kI32, q.dim(0));
+    const int64_t batch = At(in, Tables()).dim(0);
+    if (mask_ != MaskType::kNone) CheckMask(At(in, FirstOptional()), q, batch);
+    if (param_.has_seen) RequireVector(kOp, Seen(), At(in, Seen()), DType::kI32, q.dim(0));
     if (param_.has_sinks) RequireVector(kOp, NumInputs() - 1, in.back(), DType::kF32, param_.heads);
     out[0] = AttentionResult(kOp, kQuery, param_, q, head_dim, ValueDim(in));
   }
@@ -64,21 +53,20 @@ class PagedAttention : public Operation {
     const PagedSequences paged = Paged();
     paged.Validate(in, in[kKeys].desc, kQuery);
     for (int64_t i = 0; i < paged.Batch(in) && mask_ != MaskType::kNone; ++i) {
-      const TensorDesc& mask = in[static_cast<size_t>(FirstOptional())].desc;
+      const TensorDesc& mask = At(in, FirstOptional()).desc;
       if (paged.Context(in, i) > mask.dim(-1)) {
         FailValue(kOp, Contexts(), "lengths within the mask " + ToString(mask), std::to_string(paged.Context(in, i)));
       }
     }
     if (!param_.has_seen) return;
-    const int32_t* seen = in[static_cast<size_t>(Seen())].As<int32_t>();
+    const int32_t* seen = At(in, Seen()).As<int32_t>();
     for (int64_t i = 0; i < paged.Batch(in); seen += paged.Queries(in, i++))
       CheckSeen(kOp, Seen(), seen, paged.Queries(in, i), paged.Context(in, i));
   }
 
   void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
-    TensorDesc descs[kMostInputs];
-    for (size_t i = 0; i < in.size(); ++i) descs[i] = in[i].desc;
-    const Space s(*this, {descs, in.size()});
+    const InputDescs descs(in);
+    const Space s(*this, descs);
     const PagedSequences paged = Paged();
     const int64_t batch = paged.Batch(in);
     const bool packs = in[kKeys].desc.layout == Layout::kRowMajor;
@@ -109,13 +97,13 @@ class PagedAttention : public Operation {
     work.value_dim = s.extents.value_dim;
     work.block_size = packs ? KvPacker::kBlock : block_size;
     if (mask_ != MaskType::kNone) {
-      const Tensor& mask = in[static_cast<size_t>(FirstOptional())];
+      const Tensor& mask = At(in, FirstOptional());
       // Unlike SelfAttention, ATB adds this mask as it is in every dtype (paged_attention_decoder_nd_common.cce).
       const float factor = param_.latent > 0 && mask_ != MaskType::kAlibi ? MaskFactor(work.dtype) : 1;
       work.mask = {mask.data, mask.desc.dim(-1), factor, mask_ == MaskType::kAlibi};
     }
     work.sinks = param_.has_sinks ? in.back().As<const float>() : nullptr;
-    work.seen = param_.has_seen ? in[static_cast<size_t>(Seen())].As<const int32_t>() : nullptr;
+    work.seen = param_.has_seen ? At(in, Seen()).As<const int32_t>() : nullptr;
     work.sequences = sequences;
     work.count = batch;
     Attend(work, s.extents, ctx, ctx.workspace + s.attend_at);
@@ -130,8 +118,8 @@ class PagedAttention : public Operation {
     Space(const PagedAttention& op, std::span<const TensorDesc> in) {
       const TensorDesc& q = in[kQuery];
       const TensorDesc& keys = in[kKeys];
-      const int64_t batch = in[static_cast<size_t>(op.Tables())].dim(0);
-      const int64_t max_context = in[static_cast<size_t>(op.Tables())].dim(1) * keys.dim(1);
+      const int64_t batch = At(in, op.Tables()).dim(0);
+      const int64_t max_context = At(in, op.Tables()).dim(1) * keys.dim(1);
       const bool converts = op.mask_ != MaskType::kNone && q.dtype != DType::kF32;
       extents = {q.dim(0),
                  batch,
@@ -139,7 +127,7 @@ class PagedAttention : public Operation {
                  op.ValueDim(in),
                  keys.dtype,
                  max_context,
-                 converts ? in[static_cast<size_t>(op.FirstOptional())].dim(-1) : 0,
+                 converts ? At(in, op.FirstOptional()).dim(-1) : 0,
                  op.mask_ == MaskType::kAlibi,
                  !op.spec_};
       const bool packs = keys.layout == Layout::kRowMajor;
@@ -152,13 +140,10 @@ class PagedAttention : public Operation {
     }
   };
 
-  static constexpr size_t kMostInputs = 9;
-
   int64_t ValueDim(std::span<const TensorDesc> in) const {
     return param_.latent > 0 ? param_.latent : in[kValues].dim(3);
   }
-  int LastCache() const { return param_.latent > 0 ? kKeys : kValues; }
-  int Tables() const { return LastCache() + 1; }
+  int Tables() const { return param_.latent > 0 ? kValues : kValues + 1; }
   int Contexts() const { return Tables() + 1; }
   int FirstOptional() const { return Contexts() + 1; }
   int QueryLengths() const { return FirstOptional() + (mask_ != MaskType::kNone); }
@@ -169,7 +154,7 @@ class PagedAttention : public Operation {
   int64_t MaskRow(std::span<const Tensor> in, int64_t sequence, int64_t token, int64_t position) const {
     if (mask_ == MaskType::kNone) return 0;
     if (mask_ == MaskType::kSpec) return token;
-    const TensorDesc& mask = in[static_cast<size_t>(FirstOptional())].desc;
+    const TensorDesc& mask = At(in, FirstOptional()).desc;
     if (mask_ == MaskType::kAlibi) return mask.rank == 4 && mask.dim(0) > 1 ? sequence * param_.heads : 0;
     const int64_t own = mask.rank == 3 && mask.dim(0) > 1 ? sequence * mask.dim(1) : 0;
     // Padding has no context and reads no mask.

@@ -7,9 +7,6 @@
 
 namespace atb {
 
-/// Gathered keys take no more memory than this, unless those of one query do.
-constexpr int64_t kGatheredBytes = int64_t{64} << 20;
-
 /// The keys of one sequence, one head of them, in a paged cache: in the layout of kernels/kv_layout.h, or row-major.
 class PagedKeys {
  public:

@@ -16,16 +16,16 @@ struct PagedSequences {
   int lengths;  ///< Below 0: each sequence brings one query.
 
   int contexts() const { return tables + 1; }
-  int64_t Batch(std::span<const Tensor> in) const { return in[static_cast<size_t>(tables)].desc.dim(0); }
+  int64_t Batch(std::span<const Tensor> in) const { return At(in, tables).desc.dim(0); }
   const int32_t* Table(std::span<const Tensor> in, int64_t sequence) const {
-    const Tensor& all = in[static_cast<size_t>(tables)];
+    const Tensor& all = At(in, tables);
     return all.As<int32_t>() + sequence * all.desc.dim(1);
   }
   int64_t Context(std::span<const Tensor> in, int64_t sequence) const {
-    return in[static_cast<size_t>(contexts())].As<int32_t>()[sequence];
+    return At(in, contexts()).As<int32_t>()[sequence];
   }
   int64_t Queries(std::span<const Tensor> in, int64_t sequence) const {
-    return lengths < 0 ? 1 : in[static_cast<size_t>(lengths)].As<int32_t>()[sequence];
+    return lengths < 0 ? 1 : At(in, lengths).As<int32_t>()[sequence];
   }
   /// Keys up to the own one of a sequence's query.
   int64_t SeenBy(std::span<const Tensor> in, int64_t sequence, int64_t query) const {

@@ -26,8 +26,8 @@ class ReshapeAndCache : public Operation {
 
   void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
     for (int i = 0; i < caches_; ++i) {
-      const TensorDesc& rows = in[static_cast<size_t>(i)];
-      const TensorDesc& cache = in[static_cast<size_t>(caches_ + i)];
+      const TensorDesc& rows = At(in, i);
+      const TensorDesc& cache = At(in, caches_ + i);
       RequireFloat(kOp, i, rows);
       RequireRank(kOp, i, rows, 3, 3);
       RequireKvCache(kOp, caches_ + i, cache, i == 1, rows);
@@ -44,11 +44,7 @@ class ReshapeAndCache : public Operation {
   }
 
   void Validate(std::span<const Tensor> in) const override {
-    const int32_t* slots = in.back().As<int32_t>();
-    const int64_t total = std::min(Slots(in[Cache(0)].desc), Slots(in[LastCache()].desc));
-    for (int64_t t = 0; t < in[0].desc.dim(0); ++t) {
-      if (slots[t] >= total) FailValue(kOp, 2 * caches_, "slots below " + std::to_string(total), std::to_string(slots[t]));
-    }
+    ValidateSlots(kOp, 2 * caches_, in.back(), in[Cache(0)].desc, in[LastCache()].desc);
   }
 
   void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
@@ -75,7 +71,6 @@ class ReshapeAndCache : public Operation {
   /// The input that is cache i.
   size_t Cache(size_t i) const { return static_cast<size_t>(caches_) + i; }
   size_t LastCache() const { return Cache(static_cast<size_t>(caches_) - 1); }
-  static int64_t Slots(const TensorDesc& cache) { return cache.dim(0) * cache.dim(1); }
 
   static size_t BufferBytes(const TensorDesc& keys, const TensorDesc& values) {
     return std::max(SlotBufferBytes(keys), SlotBufferBytes(values));

@@ -28,7 +28,7 @@ class Rope : public Operation {
       FailShape(kOp, 2, "of a width that rotaryCoeff " + std::to_string(coefficient_) + " divides into even groups",
                 cos);
     for (int i = 0; i < 2; ++i) {
-      const TensorDesc& x = in[static_cast<size_t>(i)];
+      const TensorDesc& x = At(in, i);
       RequireFloat(kOp, i, x);
       if (x.rank != 2 && x.rank != 4) FailShape(kOp, i, "of rank 2 or 4", x);
       if (Tokens(x) != cos.dim(0))

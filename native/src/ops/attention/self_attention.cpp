@@ -27,20 +27,21 @@ class SelfAttention : public Operation {
 
   void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
     const int64_t head_dim = RequireQuery(kOp, 0, in[0], param_.heads);
-    const TensorDesc& lengths = in[static_cast<size_t>(Lengths())];
+    const TensorDesc& lengths = At(in, Lengths());
     for (int i = 1; i < Mask(); ++i) {
-      const TensorDesc& rows = in[static_cast<size_t>(i)];
+      const TensorDesc& rows = At(in, i);
       const int64_t found = RequireQuery(kOp, i, rows, param_.kv_heads);
       if (rows.dtype != in[0].dtype) FailDType(kOp, i, "of in0's dtype " + ToString(in[0]), rows);
       const TensorDesc& as_long = lengths.rank == 2 ? in[1] : in[0];
       if (rows.dim(0) != as_long.dim(0) || (i == 1 && found != head_dim))
-        FailShape(kOp, i, "of the tokens of " + ToString(as_long) + " and the head size of in0 " + ToString(in[0]), rows);
+        FailShape(kOp, i, "of the tokens of " + ToString(as_long) + " and the head size of in0 " + ToString(in[0]),
+                  rows);
     }
     if (Masked()) CheckMask(MaskOf(in), in[0], lengths);
     RequireDType(kOp, Lengths(), lengths, DType::kI32);
     RequireRank(kOp, Lengths(), lengths, 1, Masked() || param_.causal ? 1 : 2);
     if (lengths.rank == 2 && lengths.dim(0) != 2) FailShape(kOp, Lengths(), "[batch] or [2,batch]", lengths);
-    if (param_.has_seen) RequireVector(kOp, Seen(), in[static_cast<size_t>(Seen())], DType::kI32, in[0].dim(0));
+    if (param_.has_seen) RequireVector(kOp, Seen(), At(in, Seen()), DType::kI32, in[0].dim(0));
     if (param_.has_sinks) RequireVector(kOp, NumInputs() - 1, in.back(), DType::kF32, param_.heads);
     out[0] = AttentionResult(kOp, 0, param_, in[0], head_dim, ValueDim(in));
   }
@@ -52,7 +53,7 @@ class SelfAttention : public Operation {
   }
 
   void Validate(std::span<const Tensor> in) const override {
-    const Tensor& lengths = in[static_cast<size_t>(Lengths())];
+    const Tensor& lengths = At(in, Lengths());
     const int32_t* begin = lengths.As<int32_t>();
     const int64_t batch = lengths.desc.dim(-1);
     const int64_t longest = CheckLengths(begin, batch, in[0].desc.dim(0));
@@ -60,15 +61,14 @@ class SelfAttention : public Operation {
     if (Masked() && !triangle_ && longest > MaskOf(in).desc.dim(-1))
       FailValue(kOp, Lengths(), "lengths within the mask " + ToString(MaskOf(in).desc), std::to_string(longest));
     if (!param_.has_seen) return;
-    const int32_t* seen = in[static_cast<size_t>(Seen())].As<int32_t>();
+    const int32_t* seen = At(in, Seen()).As<int32_t>();
     for (int64_t i = 0; i < batch; seen += begin[i++]) CheckSeen(kOp, Seen(), seen, begin[i], begin[i]);
   }
 
   void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
-    TensorDesc descs[kMostInputs];
-    for (size_t i = 0; i < in.size(); ++i) descs[i] = in[i].desc;
-    const Space s(*this, {descs, in.size()});
-    const Tensor& lengths = in[static_cast<size_t>(Lengths())];
+    const InputDescs descs(in);
+    const Space s(*this, descs);
+    const Tensor& lengths = At(in, Lengths());
     auto* sequences = reinterpret_cast<AttentionSequence*>(ctx.workspace);
     auto* rows = reinterpret_cast<KvRows*>(ctx.workspace + s.rows_at);
     const int64_t batch = lengths.desc.dim(-1);
@@ -101,7 +101,7 @@ class SelfAttention : public Operation {
                    mask_ == MaskType::kAlibi ? mask.desc.dim(-2) : 0};
     }
     work.sinks = param_.has_sinks ? in.back().As<const float>() : nullptr;
-    work.seen = param_.has_seen ? in[static_cast<size_t>(Seen())].As<const int32_t>() : nullptr;
+    work.seen = param_.has_seen ? At(in, Seen()).As<const int32_t>() : nullptr;
     work.sequences = sequences;
     work.count = batch;
     Attend(work, s.extents, ctx, ctx.workspace + s.attend_at);
@@ -115,7 +115,7 @@ class SelfAttention : public Operation {
 
     Space(const SelfAttention& op, std::span<const TensorDesc> in) {
       const TensorDesc& q = in[0];
-      const int64_t batch = in[static_cast<size_t>(op.Lengths())].dim(-1);
+      const int64_t batch = At(in, op.Lengths()).dim(-1);
       const int64_t keys = in[1].dim(0);
       const bool converts = op.Masked() && !op.triangle_ && (q.dtype != DType::kF32 || op.Factor(q.dtype) != 1);
       extents = {q.dim(0),
@@ -133,8 +133,6 @@ class SelfAttention : public Operation {
     }
   };
 
-  static constexpr size_t kMostInputs = 7;
-
   static int64_t SizeOfHeads(const TensorDesc& rows, int64_t heads) {
     return rows.rank == 3 ? rows.dim(2) : rows.dim(1) / heads;
   }
@@ -147,7 +145,7 @@ class SelfAttention : public Operation {
   int Seen() const { return Lengths() + 1; }
   template <typename T>
   const T& MaskOf(std::span<const T> in) const {
-    return in[static_cast<size_t>(Mask())];
+    return At(in, Mask());
   }
   /// Masks of ALiBi are added as they are.
   float Factor(DType dtype) const { return mask_ == MaskType::kNorm ? MaskFactor(dtype, high_precision_) : 1; }

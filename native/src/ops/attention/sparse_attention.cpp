@@ -5,6 +5,7 @@
 #include "base/align.h"
 #include "ops/attention/attention.h"
 #include "ops/attention/chosen_keys.h"
+#include "ops/attention/gathered_keys.h"
 #include "ops/attention/kv_tensor.h"
 #include "ops/attention/paged_keys.h"
 #include "ops/attention/paged_sequences.h"
@@ -37,8 +38,7 @@ class SparseAttention : public Operation {
   void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
     const int64_t head_dim = RequireQuery(kOp, kQuery, in[kQuery], param_.heads);
     RequireKvCache(kOp, kKeys, in[kKeys], false, in[kQuery]);
-    if (in[kKeys].dim(2) != 1 || in[kKeys].dim(3) != head_dim)
-      FailShape(kOp, kKeys, "[blocks,block_size,1," + std::to_string(head_dim) + "]", in[kKeys]);
+    RequireHeads(kOp, kKeys, in[kKeys], 1, head_dim);
     kPaged.Check(in, in[kKeys], kQuery);
     kChoice.Check(in, in[kQuery].dim(0));
     if (param_.has_sinks) RequireVector(kOp, kSinks, in[kSinks], DType::kF32, param_.heads);
@@ -61,8 +61,7 @@ class SparseAttention : public Operation {
   }
 
   void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
-    TensorDesc descs[kSinks + 1];
-    for (size_t i = 0; i < in.size(); ++i) descs[i] = in[i].desc;
+    const InputDescs descs(in);
     const Space s(descs, param_.latent);
     AttentionWork work{param_};
     work.q = in[kQuery].data;
@@ -70,21 +69,19 @@ class SparseAttention : public Operation {
     work.sinks = param_.has_sinks ? in[kSinks].As<const float>() : nullptr;
     work.dtype = in[kQuery].desc.dtype;
     work.cache_dtype = in[kKeys].desc.dtype;
-    work.tokens = in[kQuery].desc.dim(0);
     work.head_dim = s.whole.head_dim;
     work.value_dim = param_.latent;
     work.sequences = reinterpret_cast<AttentionSequence*>(ctx.workspace);
     AttendWhole(in, s, work, ctx);
 
     auto* chosen = reinterpret_cast<Chosen*>(ctx.workspace + s.chosen_at);
-    work.block_size = KvPacker::kBlock;
-    work.blocks = s.rows * s.row_blocks;
     int64_t rows = 0, token = 0;
     for (int64_t i = 0; i < kPaged.Batch(in); ++i) {
       const int64_t queries = kPaged.Queries(in, i), whole = WholeQueries(in, i, token);
       for (int64_t query = whole; query < queries; ++query) {
-        chosen[rows++] = {token + query, kChoice.Of(in, token + query), kChoice.Count(in, token + query), kPaged.Table(in, i)};
-        if (rows == s.rows) AttendGathered(in, s, work, chosen, std::exchange(rows, 0), ctx);
+        const int64_t own = token + query;
+        chosen[rows++] = {own, kChoice.Of(in, own), kChoice.Count(in, own), kPaged.Table(in, i)};
+        if (rows == s.keys.rows) AttendGathered(in, s, work, chosen, std::exchange(rows, 0), ctx);
       }
       token += queries;
     }
@@ -102,30 +99,24 @@ class SparseAttention : public Operation {
 
   /// Where things lie in the workspace.
   struct Space {
+    GatheredKeys keys;
     AttentionExtents whole, gathered;
-    int64_t row_blocks;  ///< Blocks of the gathered keys of one query.
-    int64_t rows;        ///< Queries whose keys are gathered at a time.
     size_t chosen_at, gathered_at, attend_at;
 
-    Space(std::span<const TensorDesc> in, int64_t latent) {
+    Space(std::span<const TensorDesc> in, int64_t latent)
+        : keys(in[kKeys].dtype, in[kKeys].dim(3), in[kChosen].dim(1), in[kQuery].dim(0)) {
       const int64_t tokens = in[kQuery].dim(0), batch = in[kTables].dim(0), most = in[kChosen].dim(1);
-      const int64_t head_dim = in[kKeys].dim(3);
+      const int64_t head_dim = in[kKeys].dim(3), rows = keys.rows;
       const DType dtype = in[kKeys].dtype;
-      row_blocks = std::max<int64_t>(1, CeilDiv(most, KvPacker::kBlock));
-      const int64_t row_bytes = row_blocks * StoreFor(dtype, head_dim, 1).HeadBytes();
-      rows = std::min(std::max<int64_t>(tokens, 1), std::max<int64_t>(1, kGatheredBytes / row_bytes));
       const int64_t longest = std::min(most, in[kTables].dim(1) * in[kKeys].dim(1));
       whole = {tokens, batch, head_dim, latent, dtype, longest, 0, false, false};
       gathered = {rows, rows, head_dim, latent, dtype, most, 0, false, true};
       chosen_at = Align(static_cast<size_t>(std::max(batch, rows)) * sizeof(AttentionSequence));
       gathered_at = chosen_at + Align(static_cast<size_t>(rows) * sizeof(Chosen));
-      attend_at = gathered_at + Align(static_cast<size_t>(rows * row_bytes));
+      attend_at = gathered_at + Align(static_cast<size_t>(keys.bytes));
     }
   };
 
-  static kernels::KvStore StoreFor(DType dtype, int64_t head_dim, int64_t blocks) {
-    return {nullptr, dtype, false, blocks, KvPacker::kBlock, 1, head_dim};
-  }
   /// How many of a sequence's first queries attend to all that they see; `token` is the first one. A row-major cache is
   /// gathered in any case.
   static int64_t WholeQueries(std::span<const Tensor> in, int64_t sequence, int64_t token) {
@@ -152,23 +143,12 @@ class SparseAttention : public Operation {
     Attend(work, s.whole, ctx, ctx.workspace + s.attend_at);
   }
 
-  void AttendGathered(std::span<const Tensor> in, const Space& s, AttentionWork& work, const Chosen* chosen,
+  void AttendGathered(std::span<const Tensor> in, const Space& s, const AttentionWork& work, const Chosen* chosen,
                       int64_t rows, const Context& ctx) const {
-    if (rows == 0) return;
-    kernels::KvStore store = StoreFor(work.cache_dtype, work.head_dim, work.blocks);
-    store.data = ctx.workspace + s.gathered_at;
-    ctx.pool.ParallelFor(rows * s.row_blocks, [&](int64_t block, int) {
-      const Chosen& row = chosen[block / s.row_blocks];
-      const int64_t begin = block % s.row_blocks * KvPacker::kBlock;
-      const int64_t count = std::min(KvPacker::kBlock, row.count - begin);
-      if (count > 0) PagedKeys(in[kKeys], row.table).Gather(row.positions + begin, count, store, block);
-    });
-    for (int64_t i = 0; i < rows; ++i) {
-      const void* keys = static_cast<std::byte*>(store.data) + i * s.row_blocks * store.HeadBytes();
-      work.sequences[i] = {chosen[i].token, 1, chosen[i].count, nullptr, keys, nullptr, 0, 0};
-    }
-    work.count = rows;
-    Attend(work, s.gathered, ctx, ctx.workspace + s.attend_at);
+    s.keys.Attend(work, s.gathered, chosen, rows, ctx.workspace + s.gathered_at, ctx.workspace + s.attend_at, ctx,
+                  [&](const Chosen& row, int64_t begin, int64_t count, const kernels::KvStore& to, int64_t block) {
+                    PagedKeys(in[kKeys], row.table).Gather(row.positions + begin, count, to, block);
+                  });
   }
 
   AttentionParam param_;
@@ -179,13 +159,12 @@ class SparseAttention : public Operation {
 std::unique_ptr<Operation> CreateSparseAttention(const ParamObject& param) {
   ParamReader reader(SparseAttention::kOp, param);
   AttentionParam own;
-  own.heads = reader.Int("headNum", 0, 1, 1 << 16);
-  if (own.heads == 0) reader.Fail("headNum", "given");
+  own.heads = reader.RequiredInt("headNum", 1, kMostHeads);
   own.kv_heads = 1;
   own.causal = true;
   own.scale = static_cast<float>(reader.Number("qkScale", 1));
-  own.latent = reader.Int("mlaVHeadSize", 0, 8, kernels::kMaxHeadDim);
-  if (own.latent == 0 || own.latent % 8 != 0) reader.Fail("mlaVHeadSize", "a multiple of 8");
+  own.latent = reader.RequiredInt("mlaVHeadSize", 8, kernels::kMaxHeadDim);
+  if (own.latent % 8 != 0) reader.Fail("mlaVHeadSize", "a multiple of 8");
   own.has_sinks = reader.Bool("hasSinks", false);
   reader.Done();
   return std::make_unique<SparseAttention>(std::move(own));

@@ -64,16 +64,16 @@ void CastBlock(const kernels::KernelTable& kernels, const Tensor& in, const Tens
   });
 }
 
-constexpr const char* kCastOp = "Cast";
-
 class Cast : public Operation {
  public:
+  static constexpr const char* kOp = "Cast";
+
   explicit Cast(DType dtype) : dtype_(dtype) {}
   int NumInputs() const override { return 1; }
   int NumOutputs() const override { return 1; }
 
   void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
-    RequireDense(kCastOp, 0, in[0]);
+    RequireDense(kOp, 0, in[0]);
     out[0] = in[0];
     out[0].dtype = dtype_;
   }
@@ -121,7 +121,7 @@ void CastTensor(const Tensor& in, const Tensor& out, const Context& ctx) {
 }
 
 std::unique_ptr<Operation> CreateCast(const ParamObject& param) {
-  ParamReader reader(kCastOp, param);
+  ParamReader reader(Cast::kOp, param);
   const std::optional<DType> dtype = ReadDType(reader, "dtype");
   if (!dtype) reader.Fail("dtype", "an aclDataType other than ACL_DT_UNDEFINED");
   reader.Done();

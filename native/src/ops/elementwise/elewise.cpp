@@ -47,8 +47,8 @@ class ElewiseCast : public Operation {
     const DType to = dtype_.value_or(from == DType::kF32 ? DType::kF16 : DType::kF32);
     const bool integers = (from == DType::kI32 && to == DType::kI64) || (from == DType::kI64 && to == DType::kI32);
     if (!integers && !(IsFloat(from) && IsFloat(to)))
-      FailDType(kElewiseOp, 0, std::string("a type that casts to ") + ToString(to) + " (float to float, or i32 and i64)",
-                in[0]);
+      FailDType(kElewiseOp, 0,
+                std::string("a type that casts to ") + ToString(to) + " (float to float, or i32 and i64)", in[0]);
     out[0] = in[0];
     out[0].dtype = to;
   }
@@ -90,7 +90,7 @@ class ElewiseBinary : public Operation {
   bool InPlace(int, int) const override { return !IsCompare(op_); }
 
   void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
-    for (int i = 0; i < 2; ++i) RequireDense(kElewiseOp, i, in[static_cast<size_t>(i)]);
+    for (int i = 0; i < 2; ++i) RequireDense(kElewiseOp, i, At(in, i));
     const DType dtype = in[0].dtype;
     const bool integer = dtype == DType::kI32 || dtype == DType::kI64;
     if (IsLogical(op_)) {
@@ -102,14 +102,13 @@ class ElewiseBinary : public Operation {
     out[0].layout = Layout::kRowMajor;
     out[0].dtype = IsCompare(op_) ? DType::kI8 : dtype;
     if (out_dtype_ && *out_dtype_ != out[0].dtype)
-      throw Error("NATIVE_DTYPE_MISMATCH", std::string(kElewiseOp) + ": outTensorType must be " + ToString(out[0].dtype) +
-                                               " here, found " + ToString(*out_dtype_));
+      throw Error("NATIVE_DTYPE_MISMATCH", std::string(kElewiseOp) + ": outTensorType must be " +
+                                               ToString(out[0].dtype) + " here, found " + ToString(*out_dtype_));
     Broadcast(kElewiseOp, in).SetShape(out[0]);
   }
 
   void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
-    const TensorDesc descs[] = {in[0].desc, in[1].desc};
-    const Broadcast shape(kElewiseOp, descs);
+    const Broadcast shape(kElewiseOp, InputDescs(in));
     ForRows(ctx.pool, shape.rows(), shape.row_size(), [&](int64_t row, int) {
       const Operand a{in[0], shape.Offset(0, row), shape.Step(0)};
       const Operand b{in[1], shape.Offset(1, row), shape.Step(1)};
@@ -195,8 +194,9 @@ std::unique_ptr<Operation> CreateElewise(const ParamObject& param) {
   const int type = reader.Enum(
       "elewiseType",
       {"ELEWISE_UNDEFINED", "ELEWISE_CAST", "ELEWISE_MULS", "ELEWISE_COS", "ELEWISE_SIN", "ELEWISE_NEG", "ELEWISE_TANH",
-       "ELEWISE_LOGICAL_NOT", "ELEWISE_QUANT_PER_CHANNEL", "ELEWISE_ADD", "ELEWISE_SUB", "ELEWISE_MUL", "ELEWISE_REALDIV",
-       "ELEWISE_LOGICAL_AND", "ELEWISE_LOGICAL_OR", "ELEWISE_LESS", "ELEWISE_GREATER", "ELEWISE_EQUAL"},
+       "ELEWISE_LOGICAL_NOT", "ELEWISE_QUANT_PER_CHANNEL", "ELEWISE_ADD", "ELEWISE_SUB", "ELEWISE_MUL",
+       "ELEWISE_REALDIV", "ELEWISE_LOGICAL_AND", "ELEWISE_LOGICAL_OR", "ELEWISE_LESS", "ELEWISE_GREATER",
+       "ELEWISE_EQUAL"},
       kUndefined);
   if (type == kUndefined) reader.Fail("elewiseType", "an operation");
   // The blocks of keys that belong to other types of Elewise may be present, with their defaults.

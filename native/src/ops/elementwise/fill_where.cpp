@@ -46,8 +46,7 @@ class Where : public Operation {
   }
 
   void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
-    const TensorDesc descs[] = {in[0].desc, in[1].desc, in[2].desc};
-    const Broadcast shape(kOp, descs);
+    const Broadcast shape(kOp, InputDescs(in));
     WithWidth(in[1].desc.dtype, [&]<typename T>(T*) {
       ForRows(ctx.pool, shape.rows(), shape.row_size(), [&](int64_t row, int) {
         const uint8_t* condition = in[0].As<uint8_t>() + shape.Offset(0, row);
@@ -85,8 +84,7 @@ class MaskedFill : public Operation {
   }
 
   void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
-    const TensorDesc descs[] = {in[0].desc, in[1].desc};
-    const Broadcast shape(kOp, descs);
+    const Broadcast shape(kOp, InputDescs(in));
     std::byte pattern[sizeof(float)];
     if (in[0].desc.dtype == DType::kI32) {
       const auto integer = static_cast<int32_t>(value_);

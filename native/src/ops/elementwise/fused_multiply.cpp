@@ -27,7 +27,7 @@ class FusedMultiply : public Operation {
     const DType dtype = in[0].dtype;
     if (sums_ || (dtype != DType::kI32 && dtype != DType::kI64)) RequireFloat(kOp, 0, in[0]);
     for (int i = 0; i < NumInputs(); ++i) {
-      const TensorDesc& x = in[static_cast<size_t>(i)];
+      const TensorDesc& x = At(in, i);
       RequireDense(kOp, i, x);
       if (x.dtype != dtype) FailDType(kOp, i, std::string("of in0's type ") + ToString(dtype), x);
     }
@@ -41,9 +41,7 @@ class FusedMultiply : public Operation {
   }
 
   void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
-    TensorDesc descs[3];
-    for (size_t i = 0; i < in.size(); ++i) descs[i] = in[i].desc;
-    const Broadcast shape(kOp, {descs, in.size()});
+    const Broadcast shape(kOp, InputDescs(in));
     const int64_t size = shape.row_size();
     // Rows of the result; of products, so many become one, `step` apart.
     const int64_t rows = Extent(out[0].desc, 0, out[0].desc.rank - 1);
@@ -84,7 +82,7 @@ class FusedMultiply : public Operation {
     const int64_t first = row * shape.row_size() + start;
     float* target = FloatTarget(out, first, sums);
     const auto load = [&](int input, int64_t of_row) {
-      const Tensor& tensor = in[static_cast<size_t>(input)];
+      const Tensor& tensor = At(in, input);
       return LoadRow(kernels, tensor, shape.Offset(input, of_row), shape.Step(input), start, n, buffers[input]);
     };
     if (joined.count == 0) std::fill_n(target, n, 0.0f);
@@ -120,7 +118,7 @@ class FusedMultiply : public Operation {
     using U = std::make_unsigned_t<T>;
     const auto at = [&](int input, int64_t i) {
       const int64_t offset = shape.Offset(input, row) + (start + i) * shape.Step(input);
-      return static_cast<U>(in[static_cast<size_t>(input)].As<T>()[offset]);
+      return static_cast<U>(At(in, input).As<T>()[offset]);
     };
     T* to = out.As<T>() + row * shape.row_size() + start;
     for (int64_t i = 0; i < n; ++i) to[i] = static_cast<T>(at(0, i) * at(1, i) + at(2, i));

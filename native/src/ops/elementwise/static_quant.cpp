@@ -29,7 +29,7 @@ void StaticQuant::InferShape(std::span<const TensorDesc> in, std::span<TensorDes
   if (in[kOffset].dtype != DType::kI8) RequireFloat(kQuantOp, kOffset, in[kOffset]);
   const int64_t k = in[kX].dim(-1);
   for (const int i : {kScale, kOffset}) {
-    const TensorDesc& numbers = in[static_cast<size_t>(i)];
+    const TensorDesc& numbers = At(in, i);
     RequireDense(kQuantOp, i, numbers);
     if (numbers.Elements() != 1 && numbers.Elements() != k)
       FailShape(kQuantOp, i, "one number or " + std::to_string(k) + ", as in0 has channels", numbers);

@@ -48,8 +48,7 @@ class DynamicQuant : public Operation {
 
  private:
   static size_t RowBytes(int64_t k) {
-    const int64_t tiles = CeilDiv(k, kernels::kIntegerTileK);
-    return static_cast<size_t>(tiles * kernels::kIntegerTileK);
+    return static_cast<size_t>(RoundUp(k, kernels::kIntegerTileK));
   }
 };
 

@@ -7,6 +7,7 @@
 #include "ops/factories.h"
 #include "ops/linear/gemm.h"
 #include "ops/linear/integer_weight.h"
+#include "ops/linear/pack_panels.h"
 #include "ops/norm/norm.h"
 #include "ops/rows.h"
 
@@ -46,8 +47,7 @@ struct FusedLinearParam {
 /// x [.., m, k], gamma [k] with normEpsilon, beta [k] with normType "layer", w [n, k], bias [n] with hasBias, residual
 /// like out with hasResidual. out: [.., m, n], or n / 2 columns where they are gated. With weightBits w is integers and
 /// its scales follow it, and with hasOffset its offsets, packed with it, as in W8A16MatMul and W4A16MatMul, and
-/// weightNumbers says what they hold; with int8Activations rows become
-/// int8 before, as DynamicQuant makes them.
+/// weightNumbers says what they hold; with int8Activations rows become int8 before, as DynamicQuant makes them.
 class FusedLinear : public Operation {
  public:
   static constexpr const char* kOp = "FusedLinear";
@@ -101,7 +101,7 @@ class FusedLinear : public Operation {
   }
 
   void Validate(std::span<const Tensor> in) const override {
-    const Tensor& weight = in[static_cast<size_t>(Weight())];
+    const Tensor& weight = At(in, Weight());
     if (param_.weight_bits) integers_.Validate(in);
     if (!param_.gated || weight.desc.layout != Layout::kPackedLinear) return;
     if (!weight.As<const PackedWeight>()->interleaved) {
@@ -112,10 +112,9 @@ class FusedLinear : public Operation {
 
   void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
     if (out[0].desc.Elements() == 0) return;
-    TensorDesc descs[kMaxInputs];
-    for (size_t i = 0; i < in.size(); ++i) descs[i] = in[i].desc;
-    const Space space(*this, {descs, in.size()}, ctx.pool.threads(), ctx.kernels);
-    const Tensor& matrix = in[static_cast<size_t>(Weight())];
+    const InputDescs descs(in);
+    const Space space(*this, descs, ctx.pool.threads(), ctx.kernels);
+    const Tensor& matrix = At(in, Weight());
     PackedWeight weight{};
     if (param_.weight_bits) {
       weight = integers_.Resolve(in, ctx, ctx.workspace + space.panels_at);
@@ -124,7 +123,8 @@ class FusedLinear : public Operation {
     } else {
       weight = Geometry(matrix.desc);
       weight.data = ctx.workspace + space.panels_at;
-      Pack(matrix, weight, ctx.workspace + space.panels_at, ctx);
+      // Models have packed weights; others are packed for each call, as in Linear.
+      PackPanels(weight, ctx.workspace + space.panels_at, {matrix.data, matrix.desc.dtype, weight.k}, ctx);
     }
 
     const int64_t columns = out[0].desc.dim(-1);
@@ -133,11 +133,11 @@ class FusedLinear : public Operation {
         .x = in[0].data,
         .m = space.m,
         .x_stride = space.k,
-        .bias = param_.has_bias ? in[static_cast<size_t>(Bias())].data : nullptr,
-        .bias_dtype = param_.has_bias ? in[static_cast<size_t>(Bias())].desc.dtype : DType::kF32,
+        .bias = param_.has_bias ? At(in, Bias()).data : nullptr,
+        .bias_dtype = param_.has_bias ? At(in, Bias()).desc.dtype : DType::kF32,
         .activation = param_.activation,
         .gated = param_.gated,
-        .residual = param_.has_residual ? in[static_cast<size_t>(Residual())].data : nullptr,
+        .residual = param_.has_residual ? At(in, Residual()).data : nullptr,
         .out = out[0].data,
         .out_dtype = out[0].desc.dtype,
         .out_stride = columns,
@@ -153,32 +153,20 @@ class FusedLinear : public Operation {
       return Multiply(call, ctx.kernels, ctx.pool, ctx.workspace);
     }
     std::fill_n(norm.ready, ctx.pool.threads(), false);
-    const auto rows_of = [](const void* context, int worker) { return static_cast<const Norm*>(context)->RowsOf(worker); };
+    const auto rows_of = [](const void* context, int worker) {
+      return static_cast<const Norm*>(context)->RowsOf(worker);
+    };
     Multiply(call, ctx.kernels, ctx.pool, ctx.workspace, {rows_of, &norm});
   }
 
  private:
-  static constexpr int kMaxInputs = 8;
-
   int Weight() const { return 1 + param_.NormInputs(); }
   int Bias() const { return Weight() + 1 + (param_.weight_bits != 0) + param_.has_offset; }
   int Residual() const { return Bias() + param_.has_bias; }
 
-  static const TensorDesc& At(std::span<const TensorDesc> in, int index) { return in[static_cast<size_t>(index)]; }
   int Planes(const TensorDesc& x) const { return param_.int8_activations ? 1 : PlanesOf(x.dtype); }
   PackedWeight Geometry(const TensorDesc& weight) const {
     return kernels::PackedGeometry(kernels::FormatOf(weight.dtype), weight.dim(0), weight.dim(1), param_.gated);
-  }
-
-  /// A row-major weight is packed for each call, as in Linear. Models have packed weights.
-  static void Pack(const Tensor& source, const PackedWeight& weight, std::byte* panels, const Context& ctx) {
-    const DType dtype = source.desc.dtype;
-    const int64_t row_bytes = weight.k * static_cast<int64_t>(SizeOf(dtype));
-    ctx.pool.ParallelFor(weight.panels, [&](int64_t panel, int) {
-      const int64_t row = kernels::PanelRow(weight, panel);
-      kernels::PackRows(weight, panels, row, row + kernels::PanelWidth(weight, panel),
-                        {source.As<std::byte>() + row * row_bytes, dtype, weight.k}, ctx.kernels);
-    });
   }
 
   /// Where things lie in the workspace, after what Multiply needs.
@@ -193,7 +181,8 @@ class FusedLinear : public Operation {
       rows_bytes = Align(static_cast<size_t>(std::min(m, kRowsOfEach)) * row);
       const bool integers = op.param_.weight_bits != 0;
       const bool widens = op.param_.group == kernels::kWidenedGroup;
-      gamma_at = integers ? MultiplyBytes(threads, kernels, m, k, op.Planes(in[0]), widens) : MultiplyBytes(threads, kernels);
+      gamma_at = integers ? MultiplyBytes(threads, kernels, m, k, op.Planes(in[0]), widens)
+                          : MultiplyBytes(threads, kernels);
       buffers_at = rows_at = ready_at = panels_at = gamma_at;
       if (op.param_.norm != RowNorm::kNone) {
         buffers_at = gamma_at + RowBuffers::Bytes(1, 2, k);

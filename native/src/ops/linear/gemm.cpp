@@ -86,7 +86,7 @@ void MultiplyBatches(const BatchedCall& call, const kernels::KernelTable& kernel
   const int64_t wanted = CeilDiv(kPiecesPerThread * pool.threads(), call.batches * row_pieces);
   const int64_t step = std::max(streams, panels / wanted / streams * streams);
   const int64_t panel_pieces = CeilDiv(panels, step);
-  const size_t scratch = Align(static_cast<size_t>(kernels.gemm_scratch_bytes));
+  const size_t scratch = ScratchBytes(kernels);
   const auto element = static_cast<int64_t>(SizeOf(kernels::DTypeOf(first.format)));
   const auto out_element = static_cast<int64_t>(SizeOf(call.out_dtype));
   pool.ParallelFor(call.batches * row_pieces * panel_pieces, [&](int64_t index, int worker) {

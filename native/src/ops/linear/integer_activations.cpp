@@ -41,7 +41,7 @@ size_t IntegerActivations::Bytes(int threads, int64_t m, int64_t k, int planes) 
 }
 
 IntegerActivations::IntegerActivations(const MultiplyCall& call, const kernels::KernelTable& kernels, ThreadPool& pool,
-                         std::byte* workspace, const RowSource& source)
+                                       std::byte* workspace, const RowSource& source)
     : call_(call),
       kernels_(kernels),
       workspace_(workspace),
@@ -111,9 +111,9 @@ void SumDigits(const MultiplyCall& call, const kernels::KernelTable& kernels, in
   const int64_t block_rows = kBlockRows[call.planes], first_row = row / block_rows * block_rows;
   const int64_t plane_stride = std::min(block_rows, call.m - first_row) * kIntegerTileK;
   const int64_t step = plane_stride * call.planes;
-  const auto* digits =
-      reinterpret_cast<const int8_t*>(blocks + first_row * DigitBytes(call.weight->k, call.planes)) + (row - first_row) * kIntegerTileK;
   const int64_t k = call.weight->k, channels = call.weight->group ? call.weight->group : k;
+  const std::byte* const block = blocks + first_row * DigitBytes(k, call.planes);
+  const auto* digits = reinterpret_cast<const int8_t*>(block) + (row - first_row) * kIntegerTileK;
   for (int64_t first = 0; first < k; first += channels, ++sums) {
     int64_t sum = 0;
     // Groups end between halves of tiles, and behind the last channel there are zeros.

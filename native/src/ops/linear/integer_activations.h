@@ -35,7 +35,7 @@ class IntegerActivations {
 
   /// Makes the digits where all threads share them.
   IntegerActivations(const MultiplyCall& call, const kernels::KernelTable& kernels, ThreadPool& pool,
-              std::byte* workspace, const RowSource& source);
+                     std::byte* workspace, const RowSource& source);
 
   /// The digits of all rows for a worker, which makes them now if each thread has its own.
   kernels::DigitMatrix Of(int worker) const;

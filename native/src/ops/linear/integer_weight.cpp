@@ -24,8 +24,6 @@ const char* NameOf(WeightFormat format) {
   return format == WeightFormat::kE4M3 ? "e4m3" : "e2m1";
 }
 
-const Tensor& At(std::span<const Tensor> in, int input) { return in[static_cast<size_t>(input)]; }
-
 }  // namespace
 
 int64_t IntegerWeight::ReadGroup(ParamReader& reader, int bits, WeightNumbers numbers) {
@@ -58,7 +56,7 @@ IntegerWeight::Sizes IntegerWeight::SizesOf(const TensorDesc& weight) const {
 }
 
 IntegerWeight::Sizes IntegerWeight::Check(std::span<const TensorDesc> in, std::optional<int64_t> k) const {
-  const TensorDesc& weight = in[static_cast<size_t>(weight_input)];
+  const TensorDesc& weight = At(in, weight_input);
   if (weight.layout != Layout::kPackedLinear) RequireDense(op, weight_input, weight);
   if (weight.dtype != DType::kI8) FailDType(op, weight_input, "i8", weight);
   RequireRank(op, weight_input, weight, 2, 2);
@@ -68,7 +66,7 @@ IntegerWeight::Sizes IntegerWeight::Check(std::span<const TensorDesc> in, std::o
   if (sizes.k < 1 || sizes.n < 1 || sizes.k > kernels::kMaxIntegerChannels) {
     FailShape(op, weight_input, "of 1 to " + std::to_string(kernels::kMaxIntegerChannels) + " input channels", weight);
   }
-  const TensorDesc& scales = in[static_cast<size_t>(scale_input)];
+  const TensorDesc& scales = At(in, scale_input);
   if (scales.layout == Layout::kPackedScales) {
     if (group == 0 || !IsPacked(weight))
       throw InputError("NATIVE_LAYOUT_MISMATCH", op, scale_input,
@@ -78,9 +76,8 @@ IntegerWeight::Sizes IntegerWeight::Check(std::span<const TensorDesc> in, std::o
   }
   CheckLikeScales(scale_input, scales, sizes);
   if (offset_input == 0) return sizes;
-  const TensorDesc& offsets = in[static_cast<size_t>(offset_input)];
-  const bool are_integers = Format() == kernels::WeightFormat::kI8 || Format() == kernels::WeightFormat::kI4;
-  if (offsets.layout != Layout::kPackedScales || !IsPacked(weight) || !are_integers)
+  const TensorDesc& offsets = At(in, offset_input);
+  if (offsets.layout != Layout::kPackedScales || !IsPacked(weight) || !kernels::AreIntegers(Format()))
     throw InputError("NATIVE_LAYOUT_MISMATCH", op, offset_input, "offsets packed with their weight of integers",
                      ToString(offsets));
   CheckLikeScales(offset_input, offsets, sizes);
@@ -106,10 +103,9 @@ void IntegerWeight::Validate(std::span<const Tensor> in) const {
   const Sizes sizes = SizesOf(weight.desc);
   const auto& packed = *weight.As<const PackedWeight>();
   if (packed.format != Format() || packed.n != sizes.n || packed.k != sizes.k) {
-    throw InputError(
-        "NATIVE_LAYOUT_MISMATCH", op, weight_input,
-        std::string("packed as ") + NameOf(Format()) + " [" + std::to_string(sizes.n) + "," + std::to_string(sizes.k) + "]",
-        "another packed weight for " + ToString(weight.desc));
+    const std::string shape = " [" + std::to_string(sizes.n) + "," + std::to_string(sizes.k) + "]";
+    throw InputError("NATIVE_LAYOUT_MISMATCH", op, weight_input, std::string("packed as ") + NameOf(Format()) + shape,
+                     "another packed weight for " + ToString(weight.desc));
   }
   const auto require_order = [&](int input, bool are_offsets) {
     const Tensor& tensor = At(in, input);
@@ -140,7 +136,7 @@ PackedWeight IntegerWeight::Geometry(const Sizes& sizes) const {
 }
 
 int64_t IntegerWeight::Bytes(std::span<const TensorDesc> in, int threads) const {
-  const TensorDesc& weight = in[static_cast<size_t>(weight_input)];
+  const TensorDesc& weight = At(in, weight_input);
   const Sizes sizes = SizesOf(weight);
   // There is room for scales in either order. Interleaving adds at most two panels.
   const int64_t rows = CheckedAdd(sizes.n, 3 * kernels::kPanelColumns);

@@ -7,6 +7,7 @@
 #include "ops/factories.h"
 #include "ops/linear/gemm.h"
 #include "ops/linear/int8_linear.h"
+#include "ops/linear/pack_panels.h"
 #include "ops/rows.h"
 
 namespace atb {
@@ -81,7 +82,7 @@ class Linear : public Operation {
   }
 
   void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
-    const TensorDesc descs[] = {in[0].desc, in[1].desc};
+    const InputDescs descs(in);
     const Sizes s = SizesOf(descs);
     if (out[0].desc.Elements() == 0) return;
     std::byte* workspace = ctx.workspace + MultiplyBytes(ctx.pool.threads(), ctx.kernels);
@@ -189,19 +190,12 @@ class Linear : public Operation {
     return kernels::PackedGeometry(kernels::FormatOf(in[1].dtype), s.n, s.k);
   }
 
-  /// A row-major weight is packed for each call, for models have packed weights, but for small ones of batches.
+  /// Models have packed weights, but for small ones of batches; others are packed for each call.
   static void Pack(const Tensor& source, const Sizes& s, int64_t batch, const PackedWeight& weight, std::byte* panels,
                    const Context& ctx) {
-    const DType dtype = source.desc.dtype;
-    const int64_t row_stride = s.rows_are_outputs ? s.k : 1;
-    const int64_t column_stride = s.rows_are_outputs ? 1 : s.n;
-    ctx.pool.ParallelFor(weight.panels, [&](int64_t panel, int) {
-      const int64_t row = kernels::PanelRow(weight, panel);
-      const int64_t first = batch * s.n * s.k + row * row_stride;
-      const std::byte* data = source.As<std::byte>() + first * static_cast<int64_t>(SizeOf(dtype));
-      kernels::PackRows(weight, panels, row, row + kernels::PanelWidth(weight, panel),
-                        {data, dtype, row_stride, column_stride}, ctx.kernels);
-    });
+    const int64_t row_stride = s.rows_are_outputs ? s.k : 1, column_stride = s.rows_are_outputs ? 1 : s.n;
+    PackPanels(weight, panels,
+               {ElementAt(source, batch * s.n * s.k), source.desc.dtype, row_stride, column_stride}, ctx);
   }
 
   /// [b, k, m] to [b, m, k].

@@ -41,13 +41,13 @@ class W8A8MatMul : public Operation {
     const IntegerWeight::Sizes sizes = weight_.Check(in, x.dim(-1));
     const int64_t m = Extent(x, 0, x.rank - 1);
     if (param_.row_scale != 0) {
-      const TensorDesc& scales = in[static_cast<size_t>(param_.row_scale)];
+      const TensorDesc& scales = At(in, param_.row_scale);
       RequireDType(weight_.op, param_.row_scale, scales, DType::kF32);
       if (scales.Elements() != m)
         FailShape(weight_.op, param_.row_scale, std::to_string(m) + " numbers, one per row of in0", scales);
     }
     if (param_.bias != 0) {
-      const TensorDesc& bias = in[static_cast<size_t>(param_.bias)];
+      const TensorDesc& bias = At(in, param_.bias);
       const bool integers = bias.dtype == DType::kI32 && param_.row_scale == 0;
       const DType wanted = integers || bias.dtype == DType::kF32 ? bias.dtype : param_.out;
       RequireVector(weight_.op, param_.bias, bias, wanted, sizes.n);
@@ -80,15 +80,15 @@ class W8A8MatMul : public Operation {
         .x = in[kX].data,
         .m = m,
         .x_stride = k,
-        .bias = param_.bias ? in[static_cast<size_t>(param_.bias)].data : nullptr,
-        .bias_dtype = param_.bias ? in[static_cast<size_t>(param_.bias)].desc.dtype : DType::kF32,
+        .bias = param_.bias ? At(in, param_.bias).data : nullptr,
+        .bias_dtype = param_.bias ? At(in, param_.bias).desc.dtype : DType::kF32,
         .residual = nullptr,
         .out = out[0].data,
         .out_dtype = out[0].desc.dtype,
         .out_stride = n,
         .x_dtype = DType::kI8,
         .planes = 1,
-        .x_scales = param_.row_scale ? in[static_cast<size_t>(param_.row_scale)].As<float>() : nullptr,
+        .x_scales = param_.row_scale ? At(in, param_.row_scale).As<float>() : nullptr,
     };
     if (call.bias_dtype == DType::kI32) {
       const auto* integers = static_cast<const int32_t*>(call.bias);

@@ -35,7 +35,8 @@ void RunKernel(const kernels::GemmCall& call, int64_t begin, int64_t end, const 
                std::byte* scratch, std::byte* memory) {
   const PackedWeight& weight = *call.weight;
   if (!kernels::IsWidened(weight)) return kernels.gemm(call, begin, end, scratch);
-  PackedWeight floats = kernels::PackedGeometry(kernels::FormatOf(call.x_dtype), weight.n, weight.k, weight.interleaved);
+  PackedWeight floats =
+      kernels::PackedGeometry(kernels::FormatOf(call.x_dtype), weight.n, weight.k, weight.interleaved);
   kernels::GemmCall own = call;
   own.weight = &floats;
   const int64_t scales = kernels::GroupsOf(weight.k, weight.group) * kernels::kPanelColumns;

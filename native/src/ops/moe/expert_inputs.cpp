@@ -7,8 +7,6 @@
 namespace atb {
 namespace {
 
-const TensorDesc& At(std::span<const TensorDesc> in, int input) { return in[static_cast<size_t>(input)]; }
-
 void RequireIntegers(const char* op, int input, const TensorDesc& desc, int64_t experts, int64_t columns) {
   RequireDType(op, input, desc, DType::kI32);
   if (desc.rank == 2 && desc.dim(0) == experts && desc.dim(1) == columns) return;
@@ -35,7 +33,7 @@ void ExpertInputPlaces::Check(std::span<const TensorDesc> in, const ExpertWeight
 }
 
 ExpertInputs ExpertInputPlaces::Resolve(std::span<const Tensor> in) const {
-  const auto at = [&](int input) { return input == 0 ? nullptr : &in[static_cast<size_t>(input)]; };
+  const auto at = [&](int input) { return input == 0 ? nullptr : &At(in, input); };
   const auto integers = [&](int input) { return input == 0 ? nullptr : at(input)->As<const int32_t>(); };
   return {integers(channels), at(scale), scale == 0 ? nullptr : at(scale + 1), integers(sum_bias)};
 }

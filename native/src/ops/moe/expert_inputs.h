@@ -9,7 +9,8 @@ namespace atb {
 struct ExpertInputPlaces {
   const char* op;
   int channels = 0;  ///< i32 [experts, k].
-  int scale = 0;     ///< Floats, one for each expert, behind the weight's scales; then an offset for each, int8 or floats.
+  /// Floats, one for each expert, behind the weight's scales; then an offset for each, int8 or floats.
+  int scale = 0;
   int sum_bias = 0;  ///< i32 [experts, n].
 
   /// Throws what InferShape throws.

@@ -27,12 +27,12 @@ ExpertWeight::Sizes ExpertWeight::SizesOf(const TensorDesc& weight) const {
 
 bool ExpertWeight::MayWiden(std::span<const TensorDesc> in) const {
   if (bits != 4) return false;
-  const int64_t k = SizesOf(in[static_cast<size_t>(input)]).k;
-  return in[static_cast<size_t>(scale_input)].dim(2) == kernels::GroupsOf(k, kernels::kWidenedGroup);
+  const int64_t k = SizesOf(At(in, input)).k;
+  return At(in, scale_input).dim(2) == kernels::GroupsOf(k, kernels::kWidenedGroup);
 }
 
 ExpertWeight::Sizes ExpertWeight::Check(std::span<const TensorDesc> in, DType x, int64_t k) const {
-  const TensorDesc& weight = in[static_cast<size_t>(input)];
+  const TensorDesc& weight = At(in, input);
   if (weight.layout != Layout::kPackedLinear)
     throw InputError("NATIVE_LAYOUT_MISMATCH", op, input, "a packed weight", ToString(weight));
   const DType dtype = bits ? DType::kI8 : x;
@@ -44,7 +44,7 @@ ExpertWeight::Sizes ExpertWeight::Check(std::span<const TensorDesc> in, DType x,
     FailShape(op, input, rows + std::to_string(k) + " input channels]", weight);
   }
   if (bits == 0) return sizes;
-  const TensorDesc& scales = in[static_cast<size_t>(scale_input)];
+  const TensorDesc& scales = At(in, scale_input);
   RequireRank(op, scale_input, scales, 3, 3);
   if (scales.layout != Layout::kPackedScales) RequireDense(op, scale_input, scales);
   if (scales.dtype != DType::kF32) FailDType(op, scale_input, "f32", scales);
@@ -53,7 +53,7 @@ ExpertWeight::Sizes ExpertWeight::Check(std::span<const TensorDesc> in, DType x,
     FailShape(op, scale_input, "[" + std::to_string(sizes.experts) + "," + std::to_string(sizes.n) + ",groups]",
               scales);
   }
-  if (offset_input != 0) CheckOffsets(in[static_cast<size_t>(offset_input)], sizes);
+  if (offset_input != 0) CheckOffsets(At(in, offset_input), sizes);
   return sizes;
 }
 
@@ -62,18 +62,19 @@ void ExpertWeight::CheckOffsets(const TensorDesc& offsets, const Sizes& sizes) c
     throw InputError("NATIVE_LAYOUT_MISMATCH", op, offset_input, "offsets packed with their weight", ToString(offsets));
   RequireRank(op, offset_input, offsets, 3, 3);
   if (offsets.dim(0) == sizes.experts && offsets.dim(1) == sizes.n) return;
-  FailShape(op, offset_input, "[" + std::to_string(sizes.experts) + "," + std::to_string(sizes.n) + ",groups]", offsets);
+  FailShape(op, offset_input, "[" + std::to_string(sizes.experts) + "," + std::to_string(sizes.n) + ",groups]",
+            offsets);
 }
 
 void ExpertWeight::CheckBias(std::span<const TensorDesc> in, int bias, const Sizes& sizes) const {
-  const TensorDesc& desc = in[static_cast<size_t>(bias)];
+  const TensorDesc& desc = At(in, bias);
   RequireFloat(op, bias, desc);
   if (desc.rank != 2 || desc.dim(0) != sizes.experts || desc.dim(1) != sizes.n)
     FailShape(op, bias, "[" + std::to_string(sizes.experts) + "," + std::to_string(sizes.n) + "]", desc);
 }
 
 void ExpertWeight::Validate(std::span<const Tensor> in) const {
-  const Tensor& tensor = in[static_cast<size_t>(input)];
+  const Tensor& tensor = At(in, input);
   const auto& packed = *tensor.As<const PackedWeight>();
   const Sizes sizes = SizesOf(tensor.desc);
   // Floats of 8 and 4 bits are multiplied like integers of as many.
@@ -85,10 +86,11 @@ void ExpertWeight::Validate(std::span<const Tensor> in) const {
                      "another packed weight for " + ToString(tensor.desc));
   }
   if (bits == 0) return;
-  const bool are_integers = packed.format == kernels::WeightFormat::kI8 || packed.format == kernels::WeightFormat::kI4;
+  const bool are_integers = kernels::AreIntegers(packed.format);
   if (int8_rows && !are_integers)
-    throw InputError("NATIVE_LAYOUT_MISMATCH", op, input, "packed as integers, as the rows are", "floats of as many bits");
-  const Tensor& scales = in[static_cast<size_t>(scale_input)];
+    throw InputError("NATIVE_LAYOUT_MISMATCH", op, input, "packed as integers, as the rows are",
+                     "floats of as many bits");
+  const Tensor& scales = At(in, scale_input);
   const bool are_packed = scales.desc.layout == Layout::kPackedScales;
   const int64_t groups = kernels::GroupsOf(packed.k, packed.group);
   const auto lies_alike = [&](const PackedScales& own) {
@@ -102,7 +104,7 @@ void ExpertWeight::Validate(std::span<const Tensor> in) const {
                      "others for " + ToString(scales.desc));
   }
   if (offset_input == 0) return;
-  const Tensor& offsets = in[static_cast<size_t>(offset_input)];
+  const Tensor& offsets = At(in, offset_input);
   const auto& whole = *offsets.As<const PackedScales>();
   if (are_integers && whole.offsets && lies_alike(whole)) return;
   throw InputError("NATIVE_LAYOUT_MISMATCH", op, offset_input, "offsets of the weight's groups",
@@ -110,9 +112,9 @@ void ExpertWeight::Validate(std::span<const Tensor> in) const {
 }
 
 Experts ExpertWeight::Resolve(std::span<const Tensor> in) const {
-  Experts experts{*in[static_cast<size_t>(input)].As<const PackedWeight>()};
+  Experts experts{*At(in, input).As<const PackedWeight>()};
   if (bits == 0) return experts;
-  const Tensor& scales = in[static_cast<size_t>(scale_input)];
+  const Tensor& scales = At(in, scale_input);
   if (scales.desc.layout == Layout::kPackedScales) {
     const auto& packed = *scales.As<const PackedScales>();
     experts.first.scales = packed.data;
@@ -124,7 +126,7 @@ Experts ExpertWeight::Resolve(std::span<const Tensor> in) const {
     experts.scales_stride = experts.first.n * static_cast<int64_t>(sizeof(float));
   }
   if (offset_input != 0) {
-    const auto& packed = *in[static_cast<size_t>(offset_input)].As<const PackedScales>();
+    const auto& packed = *At(in, offset_input).As<const PackedScales>();
     experts.first.offsets = packed.offsets;
     experts.offsets_stride = kernels::ScalesStride(packed) / static_cast<int64_t>(sizeof(int16_t));
   }

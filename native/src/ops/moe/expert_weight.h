@@ -24,7 +24,8 @@ struct ExpertWeight {
   int scale_input = 0;       ///< f32 [experts, n, groups].
   bool interleaved = false;  ///< Rows [0, n / 2) and [n / 2, n) are gate and up: their panels alternate.
   bool int8_rows = false;    ///< They are multiplied with rows of int8, so that they must be integers.
-  int offset_input = 0;      ///< Of integers that are not symmetric: offsets [experts, n, groups], packed with them; 0: none.
+  /// Of integers that are not symmetric: offsets [experts, n, groups], packed with them; 0: there are none.
+  int offset_input = 0;
 
   struct Sizes {
     int64_t experts, n, k;

@@ -56,7 +56,7 @@ class FusedExperts : public Operation {
     const ExpertWeight::Sizes gate_up = gate_up_.Check(in, x.dtype, x.dim(1));
     const ExpertWeight::Sizes down = down_.Check(in, x.dtype, gate_up.n / 2);
     if (down.experts != gate_up.experts)
-      FailShape(kOp, Down(), "of " + std::to_string(gate_up.experts) + " experts", in[static_cast<size_t>(Down())]);
+      FailShape(kOp, Down(), "of " + std::to_string(gate_up.experts) + " experts", At(in, Down()));
     gate_up_rows_.Check(in, gate_up);
     down_rows_.Check(in, down);
     if (HasFloatBias()) {
@@ -80,9 +80,8 @@ class FusedExperts : public Operation {
 
   void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
     if (out[0].desc.Elements() == 0) return;
-    TensorDesc descs[kMaxInputs];
-    for (size_t i = 0; i < in.size(); ++i) descs[i] = in[i].desc;
-    const Space space(*this, {descs, in.size()}, ctx.pool.threads(), ctx.kernels);
+    const InputDescs descs(in);
+    const Space space(*this, descs, ctx.pool.threads(), ctx.kernels);
     const DType dtype = in[kX].desc.dtype;
     const Routing routing = Routing::Sort(in[kChosen], space.gate_up.experts, ctx.workspace);
     const auto multiply = [&](const ExpertWeight& weight, const ExpertWeight::Sizes& sizes, int bias,
@@ -93,8 +92,8 @@ class FusedExperts : public Operation {
       call.each.x_dtype = dtype;
       call.each.planes = Planes(weight.bits, dtype);
       if (HasFloatBias()) {
-        call.each.bias = in[static_cast<size_t>(bias)].data;
-        call.each.bias_dtype = in[static_cast<size_t>(bias)].desc.dtype;
+        call.each.bias = At(in, bias).data;
+        call.each.bias_dtype = At(in, bias).desc.dtype;
       }
       call.experts = &experts;
       call.groups = routing.groups;
@@ -142,8 +141,6 @@ class FusedExperts : public Operation {
   }
 
  private:
-  static constexpr int kMaxInputs = 14;
-
   /// Of gate and up (0), or of down (1): a matrix, its scales, its offsets, the scales and offsets of its inputs, the
   /// order of their channels, its bias.
   int InputsOf(size_t matrix) const {
@@ -172,7 +169,7 @@ class FusedExperts : public Operation {
 
     Space(const FusedExperts& op, std::span<const TensorDesc> in, int threads, const kernels::KernelTable& kernels)
         : gate_up(op.gate_up_.SizesOf(in[kGateUp])),
-          down(op.down_.SizesOf(in[static_cast<size_t>(op.Down())])),
+          down(op.down_.SizesOf(At(in, op.Down()))),
           rows(in[kChosen].Elements()),
           mixed_at(Routing::Bytes(in[kX].dim(0), in[kChosen].dim(1), gate_up.experts)) {
       const DType dtype = in[kX].dtype;

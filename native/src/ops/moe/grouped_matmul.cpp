@@ -63,7 +63,7 @@ class GroupedMatmul : public Operation {
     } else if (HasOffsets() && weight.offset_input == 0) {
       RequireFloat(kOp, Extra(), in[extra]);
     }
-    RequireVector(kOp, Ends(), in[static_cast<size_t>(Ends())], DType::kI64, sizes.experts);
+    RequireVector(kOp, Ends(), At(in, Ends()), DType::kI64, sizes.experts);
     out[0] = TensorDesc(param_.out, {x.dim(0), sizes.n});
   }
 
@@ -71,13 +71,14 @@ class GroupedMatmul : public Operation {
                         const kernels::KernelTable& kernels) const override {
     const ExpertWeight::Sizes sizes = weight_.SizesOf(in[1]);
     const DType x = in[0].dtype;
+    const bool has_sum_bias = rows_.sum_bias != 0, widens = weight_.MayWiden(in);
     return GroupsBytes(sizes.experts) +
-           GroupedBytes(threads, kernels, {in[0].dim(0), sizes, Planes(x), SizeOf(x), rows_.sum_bias != 0, weight_.MayWiden(in)});
+           GroupedBytes(threads, kernels, {in[0].dim(0), sizes, Planes(x), SizeOf(x), has_sum_bias, widens});
   }
 
   void Validate(std::span<const Tensor> in) const override {
     WeightOf(in).Validate(in);
-    const Tensor& ends = in[static_cast<size_t>(Ends())];
+    const Tensor& ends = At(in, Ends());
     int64_t last = 0;
     for (int64_t e = 0; e < ends.desc.dim(0); ++e) {
       const int64_t end = ends.As<const int64_t>()[e];
@@ -88,7 +89,7 @@ class GroupedMatmul : public Operation {
     if (last != in[0].desc.dim(0))
       FailValue(kOp, Ends(), "ending with " + std::to_string(in[0].desc.dim(0)), std::to_string(last));
     if (!HasOffsets() || WeightOf(in).offset_input != 0) return;
-    const Tensor& offset = in[static_cast<size_t>(Extra())];
+    const Tensor& offset = At(in, Extra());
     for (int64_t i = 0; i < offset.desc.Elements(); ++i) {
       if (kernels::LoadFloat(offset.data, offset.desc.dtype, i) != 0)
         FailValue(kOp, Extra(), "all zeros, or packed with their weight", "other offsets");
@@ -98,7 +99,7 @@ class GroupedMatmul : public Operation {
   void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
     const ExpertWeight::Sizes sizes = weight_.SizesOf(in[1].desc);
     auto* const groups = reinterpret_cast<ExpertRows*>(ctx.workspace);
-    const auto* ends = in[static_cast<size_t>(Ends())].As<const int64_t>();
+    const auto* ends = At(in, Ends()).As<const int64_t>();
     size_t count = 0;
     for (int64_t e = 0; e < sizes.experts; ++e) {
       const int64_t first = e == 0 ? 0 : ends[e - 1];
@@ -121,7 +122,7 @@ class GroupedMatmul : public Operation {
                 .out_stride = sizes.n,
                 .x_dtype = in[0].desc.dtype,
                 .planes = Planes(in[0].desc.dtype),
-                .x_scales = param_.quant == kW8A8Token ? in[static_cast<size_t>(Extra())].As<float>() : nullptr,
+                .x_scales = param_.quant == kW8A8Token ? At(in, Extra()).As<float>() : nullptr,
             },
         .experts = &experts,
         .groups = {groups, count},
@@ -138,7 +139,7 @@ class GroupedMatmul : public Operation {
   template <class Input>
   ExpertWeight WeightOf(std::span<const Input> in) const {
     ExpertWeight weight = weight_;
-    if (HasOffsets() && DescOf(in[static_cast<size_t>(Extra())]).layout == Layout::kPackedScales)
+    if (HasOffsets() && DescOf(At(in, Extra())).layout == Layout::kPackedScales)
       weight.offset_input = Extra();
     return weight;
   }

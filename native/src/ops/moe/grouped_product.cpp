@@ -27,6 +27,8 @@ struct Cut {
   Piece piece;
 };
 
+constexpr auto kFloat = static_cast<int64_t>(sizeof(float));
+
 /// A row of k channels in another order, and as int8.
 int64_t ChangedBytes(int64_t k, size_t size) {
   return CheckedAdd(Align(CheckedMul(k, static_cast<int64_t>(size))), Align(k));
@@ -54,9 +56,9 @@ class Groups {
         cuts_(reinterpret_cast<Cut*>(workspace + MultiplyBytes(threads, kernels))),
         rows_(reinterpret_cast<std::byte*>(cuts_) + Align(call.groups.size() * sizeof(Cut))),
         scales_(reinterpret_cast<float*>(rows_ + Align(call.each.m * row_bytes_))),
-        sums_(scales_ + Align(call.each.m * static_cast<int64_t>(sizeof(float))) / static_cast<int64_t>(sizeof(float))),
+        sums_(scales_ + Align(call.each.m * kFloat) / kFloat),
         sums_of_row_(kernels::WantsSums(weight_) ? kernels::GroupsOf(weight_.k, weight_.group) : 0),
-        changed_(reinterpret_cast<std::byte*>(sums_) + Align(call.each.m * sums_of_row_ * static_cast<int64_t>(sizeof(float)))),
+        changed_(reinterpret_cast<std::byte*>(sums_) + Align(call.each.m * sums_of_row_ * kFloat)),
         widened_(changed_ + threads * ChangedBytes(weight_.k, size_)),
         biases_(reinterpret_cast<float*>(widened_ + threads * WidenedOf(weight_))) {}
 
@@ -207,7 +209,7 @@ class Groups {
       product.bias = static_cast<const std::byte*>(product.bias) + group.expert * weight.n * bytes_of(own.bias_dtype);
     product.out = static_cast<std::byte*>(product.out) + group.first * own.out_stride * bytes_of(own.out_dtype);
     const int64_t stride = is_integer_ ? row_bytes_ : product.x_stride * static_cast<int64_t>(size_);
-    std::byte* const scratch = scratch_ + static_cast<size_t>(worker) * (MultiplyBytes(1, kernels_));
+    std::byte* const scratch = scratch_ + static_cast<size_t>(worker) * MultiplyBytes(1, kernels_);
     while (begin < end) {
       const int64_t block = begin / cut.panel_pieces;
       const int64_t stop = std::min(end, (block + 1) * cut.panel_pieces);
@@ -249,9 +251,9 @@ size_t GroupedBytes(int threads, const kernels::KernelTable& kernels, const Grou
   const int64_t cuts = Align(CheckedMul(most, static_cast<int64_t>(sizeof(Cut))));
   // For each row its numbers, a scale, and sums.
   const int64_t floats = planes ? CheckedAdd(1, MostGroups(weight.k)) : 1;
-  const int64_t scales = Align(CheckedMul(m, static_cast<int64_t>(sizeof(float))));
+  const int64_t scales = Align(CheckedMul(m, kFloat));
   const int64_t rows = CheckedAdd(Align(CheckedMul(m, row_bytes)), CheckedMul(floats, scales));
-  const int64_t biases = has_sum_bias ? CheckedMul(CheckedMul(most, weight.n), static_cast<int64_t>(sizeof(float))) : 0;
+  const int64_t biases = has_sum_bias ? CheckedMul(CheckedMul(most, weight.n), kFloat) : 0;
   const int64_t widened = widens ? static_cast<int64_t>(WidenedBytes(weight.k)) : 0;
   const int64_t of_thread = CheckedAdd(ChangedBytes(weight.k, element), widened);
   const int64_t changed = CheckedAdd(CheckedMul(threads, of_thread), biases);

@@ -4,6 +4,7 @@
 #include "kernels/pack.h"
 #include "ops/check.h"
 #include "ops/factories.h"
+#include "ops/movement/indices.h"
 #include "ops/rows.h"
 
 namespace atb {
@@ -11,16 +12,12 @@ namespace {
 
 using kernels::PackedWeight;
 
-constexpr const char* kOp = "Gather";
-
-int64_t IndexAt(const Tensor& indices, int64_t i) {
-  return indices.desc.dtype == DType::kI64 ? indices.As<int64_t>()[i] : indices.As<int32_t>()[i];
-}
-
 /// x[.., n, ..], indices -> x with the axis replaced by the indices' axes. With one batch axis, row b of the indices
 /// gathers from x[b]. x may be a packed weight [n, k] along axis 0: a tied embedding is stored once.
 class Gather : public Operation {
  public:
+  static constexpr const char* kOp = "Gather";
+
   Gather(int64_t axis, int batch_dims) : axis_(axis), batch_dims_(batch_dims) {}
   int NumInputs() const override { return 2; }
   int NumOutputs() const override { return 1; }
@@ -60,14 +57,7 @@ class Gather : public Operation {
                          ToString(x.desc) + " with panels of [" + std::to_string(weight.n) + "," +
                              std::to_string(weight.k) + "]");
     }
-    const int64_t n = x.desc.dim(RequireAxis(kOp, axis_, x.desc));
-    const int64_t count = in[1].desc.Elements();
-    for (int64_t i = 0; i < count; ++i) {
-      const int64_t index = IndexAt(in[1], i);
-      if (index < 0 || index >= n)
-        FailValue(kOp, 1, "indices from 0 to " + std::to_string(n - 1),
-                  std::to_string(index) + " at " + std::to_string(i));
-    }
+    ValidateIndices(kOp, 1, in[1], x.desc.dim(RequireAxis(kOp, axis_, x.desc)));
   }
 
   void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
@@ -107,7 +97,7 @@ class Gather : public Operation {
   template <typename T>
   static void GatherNumbers(std::span<const Tensor> in, const Tensor& out, const Numbers& numbers, ThreadPool& pool) {
     constexpr int64_t kPiece = 4096;
-    const int64_t pieces = (numbers.count + kPiece - 1) / kPiece;
+    const int64_t pieces = CeilDiv(numbers.count, kPiece);
     ForRows(pool, numbers.rows * pieces, kPiece, [&](int64_t piece, int) {
       const int64_t row = piece / pieces;
       const int64_t begin = piece % pieces * kPiece;
@@ -126,7 +116,7 @@ class Gather : public Operation {
 }  // namespace
 
 std::unique_ptr<Operation> CreateGather(const ParamObject& param) {
-  ParamReader reader(kOp, param);
+  ParamReader reader(Gather::kOp, param);
   const int64_t axis = reader.Int("axis", 0, -kMaxRank, kMaxRank - 1);
   const auto batch_dims = static_cast<int>(reader.Int("batchDims", 0, 0, 1));
   reader.Done();

@@ -5,26 +5,27 @@
 #include "ops/elementwise/cast.h"
 #include "ops/factories.h"
 #include "ops/linear/integer_weight.h"
+#include "ops/movement/indices.h"
 #include "ops/rows.h"
 
 namespace atb {
 namespace {
 
-constexpr const char* kGatherDequantOp = "GatherDequant";
-enum Input { kWeight, kIndices, kScale };
-
 /// Our extension: rows of a weight [n, k] of integers as floats, integer * scale, for an embedding that is the
 /// lm_head's weight. Inputs: weight, indices i32 or i64 [..], scales as W8A16MatMul takes them. out: [.., k].
 class GatherDequant : public Operation {
  public:
+  static constexpr const char* kOp = "GatherDequant";
+  enum Input { kWeight, kIndices, kScale };
+
   GatherDequant(const IntegerWeight& weight, DType out) : weight_(weight), out_(out) {}
   int NumInputs() const override { return 3; }
   int NumOutputs() const override { return 1; }
 
   void InferShape(std::span<const TensorDesc> in, std::span<TensorDesc> out) const override {
     const IntegerWeight::Sizes sizes = weight_.Check(in, std::nullopt);
-    RequireIndex(kGatherDequantOp, kIndices, in[kIndices]);
-    RequireRank(kGatherDequantOp, kIndices, in[kIndices], 0, kMaxRank - 1);
+    RequireIndex(kOp, kIndices, in[kIndices]);
+    RequireRank(kOp, kIndices, in[kIndices], 0, kMaxRank - 1);
     out[0] = in[kIndices];
     out[0].dtype = out_;
     out[0].dims[out[0].rank++] = sizes.k;
@@ -36,13 +37,7 @@ class GatherDequant : public Operation {
 
   void Validate(std::span<const Tensor> in) const override {
     weight_.Validate(in);
-    const int64_t n = weight_.SizesOf(in[kWeight].desc).n;
-    for (int64_t i = 0; i < in[kIndices].desc.Elements(); ++i) {
-      const int64_t index = IndexAt(in[kIndices], i);
-      if (index < 0 || index >= n)
-        FailValue(kGatherDequantOp, kIndices, "indices from 0 to " + std::to_string(n - 1),
-                  std::to_string(index) + " at " + std::to_string(i));
-    }
+    ValidateIndices(kOp, kIndices, in[kIndices], weight_.SizesOf(in[kWeight].desc).n);
   }
 
   void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
@@ -64,9 +59,6 @@ class GatherDequant : public Operation {
   }
 
  private:
-  static int64_t IndexAt(const Tensor& indices, int64_t i) {
-    return indices.desc.dtype == DType::kI64 ? indices.As<int64_t>()[i] : indices.As<int32_t>()[i];
-  }
   static size_t RowBytes(int64_t k) {
     return static_cast<size_t>(Align(k) + Align(k * static_cast<int64_t>(sizeof(float))));
   }
@@ -78,12 +70,12 @@ class GatherDequant : public Operation {
 }  // namespace
 
 std::unique_ptr<Operation> CreateGatherDequant(const ParamObject& object) {
-  ParamReader reader(kGatherDequantOp, object);
+  ParamReader reader(GatherDequant::kOp, object);
   const auto bits = static_cast<int>(reader.Int("weightBits", 8, 4, 8));
   if (bits != 4 && bits != 8) reader.Fail("weightBits", "4 or 8");
   const kernels::WeightNumbers numbers = IntegerWeight::ReadNumbers(reader);
   const int64_t group = IntegerWeight::ReadGroup(reader, bits, numbers);
-  IntegerWeight weight{kGatherDequantOp, bits, true, group, kWeight, kScale};
+  IntegerWeight weight{GatherDequant::kOp, bits, true, group, GatherDequant::kWeight, GatherDequant::kScale};
   weight.numbers = numbers;
   const std::optional<DType> out = ReadDType(reader, "outDataType");
   if (!out || !IsFloat(*out)) reader.Fail("outDataType", "ACL_FLOAT, ACL_FLOAT16 or ACL_BF16");

@@ -63,7 +63,7 @@ class LayerNorm : public Operation {
 
   static void RequireWeight(int input, std::span<const TensorDesc> in, int axis) {
     const TensorDesc& x = in[0];
-    const TensorDesc& weight = in[static_cast<size_t>(input)];
+    const TensorDesc& weight = At(in, input);
     TensorDesc trailing = x;
     trailing.rank = static_cast<uint8_t>(x.rank - axis);
     for (int i = axis; i < x.rank; ++i) trailing.dims[static_cast<size_t>(i - axis)] = x.dim(i);

@@ -23,7 +23,7 @@ class RmsNorm : public Operation {
   static constexpr const char* kOp = "RmsNorm";
 
   explicit RmsNorm(const RmsNormParam& param) : param_(param) {}
-  int NumInputs() const override { return 2 + param_.has_bias + (param_.form != NormForm::kNorm || param_.adds_residual); }
+  int NumInputs() const override { return 2 + param_.has_bias + HasResidual(); }
   int NumOutputs() const override { return param_.form == NormForm::kPreNorm ? 2 : 1; }
   /// In place is allowed, because a row of x and of the residual is read as a whole before anything is written.
   bool InPlace(int input, int) const override {
@@ -36,8 +36,8 @@ class RmsNorm : public Operation {
     RequireRank(kOp, 0, x, 1, kMaxRank);
     if (x.dim(-1) == 0) FailShape(kOp, 0, "of at least one element along its last axis", x);
     if (param_.has_bias) RequireVector(kOp, 1, in[1], x.dtype, x.dim(-1));
-    if (param_.form != NormForm::kNorm || param_.adds_residual) RequireSame(kOp, Residual(), in[static_cast<size_t>(Residual())], x);
-    RequireVector(kOp, Gamma(), in[static_cast<size_t>(Gamma())], x.dtype, x.dim(-1));
+    if (HasResidual()) RequireSame(kOp, Residual(), At(in, Residual()), x);
+    RequireVector(kOp, Gamma(), At(in, Gamma()), x.dtype, x.dim(-1));
     for (TensorDesc& desc : out) desc = x;
   }
 
@@ -49,19 +49,20 @@ class RmsNorm : public Operation {
     const kernels::KernelTable& kernels = ctx.kernels;
     const TensorDesc& x = in[0].desc;
     const int64_t size = x.dim(-1);
-    const float* weight = LoadGamma(kernels, in[static_cast<size_t>(Gamma())], size, param_.gemma,
+    const float* weight = LoadGamma(kernels, At(in, Gamma()), size, param_.gemma,
                                     reinterpret_cast<float*>(ctx.workspace));
     const NormSum sum{.x = &in[0],
                       .bias = param_.has_bias ? &in[1] : nullptr,
-                      .residual = param_.form == NormForm::kNorm ? nullptr : &in[static_cast<size_t>(Residual())],
+                      .residual = param_.form == NormForm::kNorm ? nullptr : &At(in, Residual()),
                       .scale = 1.0f};
     NormRows(
         sum, size, out, ctx, ctx.workspace + RowBuffers::Bytes(1, 1, size),
         [&](const float* s, float* y) { kernels.rms_norm(s, weight, y, size, param_.epsilon); },
-        param_.adds_residual ? &in[static_cast<size_t>(Residual())] : nullptr);
+        param_.adds_residual ? &At(in, Residual()) : nullptr);
   }
 
  private:
+  bool HasResidual() const { return param_.form != NormForm::kNorm || param_.adds_residual; }
   int Residual() const { return param_.form == NormForm::kNorm ? 2 : 1 + param_.has_bias; }
   int Gamma() const { return param_.form == NormForm::kNorm ? 1 : NumInputs() - 1; }
 
@@ -105,7 +106,8 @@ std::unique_ptr<Operation> CreateRmsNorm(const ParamObject& param) {
     }
   }
   p.adds_residual = reader.Bool("hasResidual", false);
-  if (p.adds_residual && p.form != NormForm::kNorm) reader.Fail("hasResidual", "false unless layerType is RMS_NORM_NORM");
+  if (p.adds_residual && p.form != NormForm::kNorm)
+    reader.Fail("hasResidual", "false unless layerType is RMS_NORM_NORM");
   reader.Done();
   return std::make_unique<RmsNorm>(p);
 }

@@ -31,13 +31,12 @@ class CausalConv1d : public Operation {
     RequireRank(kOp, 0, x, 2, 2);
     RequireRank(kOp, 1, weight, 2, 2);
     RequireDType(kOp, 1, weight, DType::kF32);
-    RequireDense(kOp, 1, weight);
     if (weight.dim(0) < 2 || weight.dim(0) > kTokens || weight.dim(1) > x.dim(1))
       FailShape(kOp, 1, "[2 to 64 taps, channels up to " + std::to_string(x.dim(1)) + "]", weight);
     if (has_bias_) RequireVector(kOp, 2, in[2], DType::kF32, weight.dim(1));
     state_.Check(in, x.dim(0), (weight.dim(0) - 1) * weight.dim(1));
     out[0] = TensorDesc(x.dtype, {x.dim(0), weight.dim(1)});
-    out[1] = in[static_cast<size_t>(state_.state)];
+    out[1] = At(in, state_.state);
   }
 
   size_t WorkspaceBytes(std::span<const TensorDesc> in, int threads, const kernels::KernelTable&) const override {
@@ -47,7 +46,7 @@ class CausalConv1d : public Operation {
   void Validate(std::span<const Tensor> in) const override { state_.Validate(in); }
 
   void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
-    KeepState(in[static_cast<size_t>(state_.state)], out[1]);
+    KeepState(At(in, state_.state), out[1]);
     const int64_t channels = in[1].desc.dim(1);
     const int64_t blocks = CeilDiv(channels, kColumns);
     const RowBuffers buffers(ctx.workspace, 1, Rows(in[1].desc.dim(0)) * kColumns);

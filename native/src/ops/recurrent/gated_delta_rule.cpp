@@ -17,8 +17,8 @@ constexpr float kLengthEpsilon = 1e-6f;
 /// queries by sqrt(keySize), too; each serves valueHeads / keyHeads neighbouring heads. Sigmoids of betas are
 /// multiplied by mostBeta. With decaysByKey (arXiv:2510.26692) steps are [tokens, valueHeads * keySize] and so are
 /// their biases: each row of a state has a decay of its own. With lowerBound, below 0, the logarithm of a decay is
-/// lowerBound * sigmoid(exp(log decay)
-/// * biased step), and not -exp(log decay) * softplus(biased step): no decay is below exp(lowerBound) then.
+/// lowerBound * sigmoid(exp(log decay) * biased step), and not -exp(log decay) * softplus(biased step): no decay is
+/// below exp(lowerBound) then.
 class GatedDeltaRule : public Operation {
  public:
   static constexpr const char* kOp = "GatedDeltaRule";
@@ -148,9 +148,10 @@ class GatedDeltaRule : public Operation {
 
 std::unique_ptr<Operation> CreateGatedDeltaRule(const ParamObject& param) {
   ParamReader reader(GatedDeltaRule::kOp, param);
-  const int64_t key_heads = RequiredSize(reader, "keyHeads", kMostHeads);
-  const HeadSizes sizes{RequiredSize(reader, "valueHeads", kMostHeads), RequiredSize(reader, "keySize", kMostHeadSize),
-                        RequiredSize(reader, "valueSize", kMostHeadSize)};
+  const int64_t key_heads = reader.RequiredInt("keyHeads", 1, kMostHeads);
+  const HeadSizes sizes{reader.RequiredInt("valueHeads", 1, kMostHeads),
+                        reader.RequiredInt("keySize", 1, kMostHeadSize),
+                        reader.RequiredInt("valueSize", 1, kMostHeadSize)};
   if (sizes.heads % key_heads != 0) reader.Fail("valueHeads", "a multiple of keyHeads");
   const auto most_beta = static_cast<float>(reader.Number("mostBeta", 1));
   const bool decays_by_key = reader.Bool("decaysByKey", false);

@@ -33,7 +33,7 @@ class RealGatedLru : public Operation {
     if (rows.dim(1) != sizes_.state()) FailShape(kOp, kRows, "[tokens," + std::to_string(sizes_.state()) + "]", rows);
     RequireRows(kOp, kGates, in[kGates], rows.dim(0), 2 * sizes_.state());
     for (int i : {kInputBias, kDecayBias}) {
-      const TensorDesc& bias = in[static_cast<size_t>(i)];
+      const TensorDesc& bias = At(in, i);
       RequireDType(kOp, i, bias, DType::kF32);
       RequireRows(kOp, i, bias, sizes_.heads, sizes_.value_size);
     }
@@ -108,7 +108,7 @@ class RealGatedLru : public Operation {
 
 std::unique_ptr<Operation> CreateRealGatedLru(const ParamObject& param) {
   ParamReader reader(RealGatedLru::kOp, param);
-  const HeadSizes sizes{RequiredSize(reader, "heads", kMostHeads), 1, RequiredSize(reader, "headSize", kMostHeads)};
+  const HeadSizes sizes{reader.RequiredInt("heads", 1, kMostHeads), 1, reader.RequiredInt("headSize", 1, kMostHeads)};
   reader.Done();
   return std::make_unique<RealGatedLru>(sizes);
 }

@@ -10,7 +10,6 @@
 
 namespace atb {
 
-constexpr int64_t kMostHeads = 1 << 16;
 constexpr int64_t kMostHeadSize = 1 << 12;
 
 /// Sizes of an operation whose heads each have a matrix [key_size, value_size] for a state.
@@ -57,10 +56,10 @@ class RecurrentHeads {
   /// `begin(piece)` fills what all of a sequence's pieces share, its rates; `make(piece)` fills a piece, and
   /// `finish(piece)` may change what comes out of it. out [tokens, heads * value_size].
   template <typename Begin, typename Make, typename Finish>
-  void Run(const StateInputs& inputs, std::span<const Tensor> in, const Tensor& out, const Tensor& states, bool has_beta,
-           const Context& ctx, Begin&& begin, Make&& make, Finish&& finish) const {
+  void Run(const StateInputs& inputs, std::span<const Tensor> in, const Tensor& out, const Tensor& states,
+           bool has_beta, const Context& ctx, Begin&& begin, Make&& make, Finish&& finish) const {
     const RowBuffers buffers(ctx.workspace, 1, Floats());
-    const int64_t sequences = in[static_cast<size_t>(inputs.lengths())].desc.dim(-1);
+    const int64_t sequences = At(in, inputs.lengths()).desc.dim(-1);
     // Where there is enough for all threads, tasks are larger: what is made of a token for a head is made for more of
     // its columns, or kernels are called for more at a time.
     const int64_t wide = 2 * kColumns, many = 2 * ctx.pool.threads(), heads = sequences * sizes_.heads;
@@ -151,7 +150,7 @@ class RecurrentHeads {
   void SetColumns(HeadPiece& piece, int64_t column, int64_t most) const {
     piece.column = column;
     piece.wanted = std::min(most, sizes_.value_size - column);
-    piece.columns = CeilDiv(piece.wanted, 16) * 16;
+    piece.columns = RoundUp(piece.wanted, 16);
     if (piece.wanted == piece.columns) return;
     std::memset(piece.v, 0, static_cast<size_t>(kTokens * piece.columns) * sizeof(float));
     if (decays_ == Decays::kByRate)
@@ -205,17 +204,10 @@ inline void RequireRows(const char* op, int input, const TensorDesc& desc, int64
     FailShape(op, input, "[" + std::to_string(rows) + "," + std::to_string(columns) + "]", desc);
 }
 
-/// A size that a param must have. Throws NATIVE_PARAM_INVALID.
-inline int64_t RequiredSize(ParamReader& reader, const char* key, int64_t most) {
-  const int64_t size = reader.Int(key, 0, 1, most);
-  if (size == 0) reader.Fail(key, "an integer from 1 to " + std::to_string(most));
-  return size;
-}
-
 /// Fills a list of n numbers up to whole vectors, and returns how many these are: so a kernel treats each number alike,
 /// however many are beside it.
 inline int64_t FillUp(float* list, int64_t n) {
-  const int64_t whole = CeilDiv(n, 16) * 16;
+  const int64_t whole = RoundUp(n, 16);
   std::fill(list + n, list + whole, 0.0f);
   return whole;
 }

@@ -56,7 +56,7 @@ class SelectiveScan : public Operation {
       RequireVector(kOp, kLogDecay, in[kLogDecay], DType::kF32, param_.sizes.heads);
     }
     for (int i : {kStepBias, kSkip})
-      RequireVector(kOp, i, in[static_cast<size_t>(i)], DType::kF32, param_.steps());
+      RequireVector(kOp, i, At(in, i), DType::kF32, param_.steps());
     state_.Check(in, rows.dim(0), param_.sizes.state());
     out[0] = TensorDesc(rows.dtype, {rows.dim(0), param_.values()});
     out[1] = in[kState];
@@ -156,8 +156,8 @@ class SelectiveScan : public Operation {
 std::unique_ptr<Operation> CreateSelectiveScan(const ParamObject& param) {
   ParamReader reader(SelectiveScan::kOp, param);
   SelectiveScanParam p;
-  p.sizes = {RequiredSize(reader, "heads", kMostHeads), RequiredSize(reader, "stateSize", kMostHeadSize),
-             RequiredSize(reader, "headSize", kMostHeads)};
+  p.sizes = {reader.RequiredInt("heads", 1, kMostHeads), reader.RequiredInt("stateSize", 1, kMostHeadSize),
+             reader.RequiredInt("headSize", 1, kMostHeads)};
   p.groups = reader.Int("groups", 1, 1, kMostHeads);
   if (p.sizes.heads % p.groups != 0) reader.Fail("heads", "a multiple of groups");
   p.least_step = static_cast<float>(reader.Number("leastStep", 0));

@@ -8,8 +8,6 @@
 namespace atb {
 namespace {
 
-const Tensor& At(std::span<const Tensor> in, int input) { return in[static_cast<size_t>(input)]; }
-
 void RequireBlocks(const char* op, int input, const Tensor& blocks, int64_t count) {
   const int32_t* data = blocks.As<int32_t>();
   for (int64_t i = 0; i < blocks.desc.dim(0); ++i)
@@ -20,16 +18,15 @@ void RequireBlocks(const char* op, int input, const Tensor& blocks, int64_t coun
 }  // namespace
 
 void StateInputs::Check(std::span<const TensorDesc> in, int64_t tokens, int64_t numbers) const {
-  const TensorDesc& blocks = in[static_cast<size_t>(state)];
+  const TensorDesc& blocks = At(in, state);
   RequireDType(op, state, blocks, DType::kF32);
   RequireRank(op, state, blocks, 2, 2);
-  RequireDense(op, state, blocks);
   if (blocks.dim(1) != numbers) FailShape(op, state, "[blocks," + std::to_string(numbers) + "]", blocks);
-  const TensorDesc& begins = in[static_cast<size_t>(from())];
+  const TensorDesc& begins = At(in, from());
   RequireRank(op, from(), begins, 1, 1);
   RequireVector(op, from(), begins, DType::kI32, begins.dim(0));
-  RequireVector(op, to(), in[static_cast<size_t>(to())], DType::kI32, tokens);
-  RequireVector(op, lengths(), in[static_cast<size_t>(lengths())], DType::kI32, begins.dim(0));
+  RequireVector(op, to(), At(in, to()), DType::kI32, tokens);
+  RequireVector(op, lengths(), At(in, lengths()), DType::kI32, begins.dim(0));
 }
 
 void StateInputs::Validate(std::span<const Tensor> in) const {

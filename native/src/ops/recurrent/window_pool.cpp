@@ -41,7 +41,7 @@ class WindowPool : public Operation {
     RequireDType(kOp, kBias, in[kBias], DType::kF32);
     RequireRows(kOp, kBias, in[kBias], series_ * channels, rate_);
     state_.Check(in, rows.dim(0), 3 * series_ * channels);
-    RequireVector(kOp, kContexts, in[kContexts], DType::kI32, in[static_cast<size_t>(state_.from())].dim(0));
+    RequireVector(kOp, kContexts, in[kContexts], DType::kI32, At(in, state_.from()).dim(0));
     out[0] = TensorDesc(rows.dtype, {rows.dim(0), channels});
     out[1] = in[kState];
   }
@@ -52,7 +52,7 @@ class WindowPool : public Operation {
 
   void Validate(std::span<const Tensor> in) const override {
     state_.Validate(in);
-    const int32_t* lengths = in[static_cast<size_t>(state_.lengths())].As<int32_t>();
+    const int32_t* lengths = At(in, state_.lengths()).As<int32_t>();
     for (int64_t i = 0; i < in[kContexts].desc.dim(-1); ++i) {
       const int64_t context = in[kContexts].As<int32_t>()[i];
       // A sequence without context is padding.
@@ -161,7 +161,7 @@ class WindowPool : public Operation {
 
 std::unique_ptr<Operation> CreateWindowPool(const ParamObject& param) {
   ParamReader reader(WindowPool::kOp, param);
-  const int64_t rate = RequiredSize(reader, "tokensPerEntry", 1 << 20);
+  const int64_t rate = reader.RequiredInt("tokensPerEntry", 1, 1 << 20);
   const bool overlaps = reader.Bool("overlaps", false);
   reader.Done();
   return std::make_unique<WindowPool>(rate, overlaps);

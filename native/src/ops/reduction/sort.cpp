@@ -8,12 +8,12 @@
 namespace atb {
 namespace {
 
-constexpr const char* kOp = "Sort";
-
 /// x [.., n] -> the largest `num` of each row in descending order, and their i32 indices. Equal values keep their
 /// order; NaN counts as larger than all.
 class Sort : public Operation {
  public:
+  static constexpr const char* kOp = "Sort";
+
   explicit Sort(int64_t num) : num_(num) {}
   int NumInputs() const override { return 1; }
   int NumOutputs() const override { return 2; }
@@ -63,7 +63,7 @@ class Sort : public Operation {
 }  // namespace
 
 std::unique_ptr<Operation> CreateSort(const ParamObject& param) {
-  ParamReader reader(kOp, param);
+  ParamReader reader(Sort::kOp, param);
   const std::vector<int64_t> num = reader.Ints("num");
   reader.Done();
   if (num.size() != 1 || num[0] < 1 || num[0] > INT32_MAX) reader.Fail("num", "a list of one count of at least 1");

@@ -60,7 +60,8 @@ class HyperWeights : public Operation {
   static float Sigmoid(float x) { return 1 / (1 + std::exp(-x)); }
 
   /// Of n numbers from `first` on. Sixteen sums side by side, which one instruction may add to.
-  static float MeanSquare(const Tensor& x, int64_t first, int64_t n, float* buffer, const kernels::KernelTable& kernels) {
+  static float MeanSquare(const Tensor& x, int64_t first, int64_t n, float* buffer,
+                          const kernels::KernelTable& kernels) {
     constexpr int64_t kLanes = 16;
     float sums[kLanes] = {};
     ForBlocks(n, [&](int64_t start, int64_t count) {

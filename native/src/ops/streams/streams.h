@@ -19,7 +19,6 @@ inline int64_t RequireStreams(const char* op, const TensorDesc& streams) {
 /// Input 1 must be f32 of so many rows and columns.
 inline void RequireWeights(const char* op, const TensorDesc& desc, int64_t tokens, int64_t columns) {
   RequireDType(op, 1, desc, DType::kF32);
-  RequireDense(op, 1, desc);
   if (desc.rank != 2 || desc.dim(0) != tokens || desc.dim(1) != columns)
     FailShape(op, 1, "[" + std::to_string(tokens) + "," + std::to_string(columns) + "]", desc);
 }
