@@ -12,7 +12,7 @@ const ARCH = 'arm64';
 /** The programs that compare every kernel table with the reference, quick ones first. */
 const KERNEL_TESTS = [
   ...['kernels_test', 'pack_test', 'recurrent_test', 'gemm_test', 'e4m3_gemm_test', 'attention_test'],
-  ...['entries_test', 'sparse_attention_test', 'integer_gemm_test'],
+  ...['entries_test', 'sparse_attention_test', 'integer_gemm_test', 'integer_packing_test'],
 ];
 /** Runs again on CPUs without dot products (Cortex-A53), and with them but without what came later (Neoverse N1). */
 const OLDER_CPUS = [

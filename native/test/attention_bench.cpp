@@ -115,10 +115,10 @@ int Main(int argc, char** argv) {
   };
   const Tensor tables{TensorDesc(DType::kI32, {1, blocks}), table.data()};
   ParamObject param = {{"headNum", double(kv_heads * group)},
-                             {"kvHeadNum", double(kv_heads)},
-                             {"qkScale", 0.125},
-                             {"mlaVHeadSize", latent ? double(value_dim) : 0},
-                             {"causal", true}};
+                       {"kvHeadNum", double(kv_heads)},
+                       {"qkScale", 0.125},
+                       {"mlaVHeadSize", latent ? double(value_dim) : 0},
+                       {"causal", true}};
   if (bent == "softcap") param["softcap"] = 50;
   if (bent == "slopes") param["slopes"] = std::vector<double>(static_cast<size_t>(kv_heads * group), 0.01);
   ParamObject several = param;
@@ -157,9 +157,10 @@ int Main(int argc, char** argv) {
   std::printf("%d threads, read %.1f GB/s\n", threads, Median(read) / 1e9);
   for (size_t i = 0; i < tested.size(); ++i) {
     for (Bench& b : benches) {
-      std::printf("%-7s %-4s decode at %d: %.1f GB/s, %.0f%% of reading; prefill %d: %.0f GFLOP/s, %.0f%% of products\n",
-                  tested[i]->isa, b.name, int(depth), Median(b.decode[i]) / 1e9, Median(b.share[i]) * 100, int(prompt),
-                  Median(b.prefill[i]) / 1e9, Median(b.prefill_share[i]) * 100);
+      std::printf(
+          "%-7s %-4s decode at %d: %.1f GB/s, %.0f%% of reading; prefill %d: %.0f GFLOP/s, %.0f%% of products\n",
+          tested[i]->isa, b.name, int(depth), Median(b.decode[i]) / 1e9, Median(b.share[i]) * 100, int(prompt),
+          Median(b.prefill[i]) / 1e9, Median(b.prefill_share[i]) * 100);
     }
   }
   return 0;

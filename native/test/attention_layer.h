@@ -1,48 +1,19 @@
 #pragma once
 // Attention operations run as an engine runs them, for their tests.
 #include <algorithm>
-#include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "attention_fixture.h"
-#include "base/error.h"
 #include "caches.h"
 #include "check.h"
-#include "ops/operation.h"
+#include "run_operation.h"
+#include "throws.h"
 
 namespace atb::test {
 
 using kernels::KernelTable;
-
-/// Runs one operation as an engine does, on a workspace full of NaN.
-inline void Run(const Operation& op, std::vector<Tensor> in, std::vector<Tensor> out, const KernelTable& kernels,
-                ThreadPool& pool) {
-  std::vector<TensorDesc> descs, results(out.size());
-  for (const Tensor& t : in) descs.push_back(t.desc);
-  CHECK(op.NumInputs() == static_cast<int>(in.size()) && op.NumOutputs() == static_cast<int>(out.size()));
-  op.InferShape(descs, results);
-  for (size_t i = 0; i < out.size(); ++i) {
-    CHECK(results[i].SameShape(out[i].desc) && results[i].dtype == out[i].desc.dtype);
-    CHECK(results[i].layout == out[i].desc.layout);
-  }
-  const size_t bytes = op.WorkspaceBytes(descs, pool.threads(), kernels);
-  std::vector<std::byte> workspace(bytes + 128, std::byte{0xFF});
-  std::byte* aligned = workspace.data() + (64 - reinterpret_cast<uintptr_t>(workspace.data()) % 64) % 64;
-  std::fill_n(aligned + bytes, 64, std::byte{0xA5});
-  op.Validate(in);
-  op.Execute(in, out, {kernels, pool, aligned});
-  for (size_t i = 0; i < 64; ++i) CHECK(aligned[bytes + i] == std::byte{0xA5});  // It stayed inside its workspace.
-}
-
-inline std::string CodeOf(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.code();
-  }
-  return "nothing thrown";
-}
 
 inline Tensor Floats(Array& a, std::initializer_list<int64_t> shape) { return {TensorDesc(a.dtype, shape), a.data()}; }
 inline Tensor Ints(std::vector<int32_t>& v, std::initializer_list<int64_t> shape) {
@@ -72,12 +43,10 @@ inline KvCache CacheOf(const Heads& h, DType dtype, int64_t blocks, int64_t bloc
 
 /// The keys of what a sight says beside `causal`.
 inline ParamObject KeysOf(const Sight& sight) {
-  return {{"windowSize", double(sight.window)},
-          {"chunkSize", double(sight.chunk)},
-          {"softcap", double(sight.softcap)},
-          {"slopes", std::vector<double>(sight.slopes.begin(), sight.slopes.end())},
-          {"hasSinks", !sight.sinks.empty()},
-          {"hasSeen", !sight.seen.empty()}};
+  return {
+      {"windowSize", double(sight.window)}, {"chunkSize", double(sight.chunk)},
+      {"softcap", double(sight.softcap)},   {"slopes", std::vector<double>(sight.slopes.begin(), sight.slopes.end())},
+      {"hasSinks", !sight.sinks.empty()},   {"hasSeen", !sight.seen.empty()}};
 }
 
 /// A model's attention layer: a cache, and the two phases over it.
@@ -109,8 +78,7 @@ class Layer {
     ParamObject prefill = param;
     prefill["calcType"] = "PA_ENCODER";
     prefill_ = CreateOperation("SelfAttention", prefill);
-    write_ = CreateOperation("ReshapeAndCache",
-                             {{"kvCacheCfg", HasValues() ? "K_CACHE_V_CACHE" : "K_CACHE_V_BYPASS"}});
+    write_ = CreateOperation("ReshapeAndCache", {{"kvCacheCfg", HasValues() ? "K_CACHE_V_CACHE" : "K_CACHE_V_BYPASS"}});
   }
 
   static constexpr int64_t kBlockSize = 64;

@@ -4,6 +4,7 @@
 
 #include "attention_fixture.h"
 #include "check.h"
+#include "floats.h"
 #include "kernels/kernel_table.h"
 
 namespace atb::test {
@@ -16,16 +17,14 @@ using kernels::kAttendRows;
 using kernels::kAttendTile;
 using kernels::KernelTable;
 
-constexpr DType kDTypes[] = {DType::kF32, DType::kF16, DType::kBF16};
-
 /// Of queries and cache.
 struct Kind {
   DType dtype;
   DType cache;
 };
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
-constexpr Kind kKinds[] = {{DType::kF32, DType::kF32},   {DType::kF16, DType::kF16}, {DType::kBF16, DType::kBF16},
-                           {DType::kF32, DType::kI8},    {DType::kF16, DType::kI8},  {DType::kBF16, DType::kI8}};
+constexpr Kind kKinds[] = {{DType::kF32, DType::kF32}, {DType::kF16, DType::kF16}, {DType::kBF16, DType::kBF16},
+                           {DType::kF32, DType::kI8},  {DType::kF16, DType::kI8},  {DType::kBF16, DType::kI8}};
 
 /// One sequence in a cache.
 struct Problem {
@@ -145,7 +144,8 @@ void CheckClose(const char* isa, const Problem& p, const std::vector<float>& fou
   for (size_t i = 0; i < found.size(); ++i) {
     if (std::abs(found[i] - expected[i]) <= tol) continue;  // NaN fails.
     std::fprintf(stderr, "%s %s D=%d group=%d context=%d: [%zu] %g, expected %g\n", isa,
-                 p.integers() ? "i8" : Name(p.kind.dtype), int(p.heads.head_dim), int(p.heads.group), int(p.context), i, found[i], expected[i]);
+                 p.integers() ? "i8" : Name(p.kind.dtype), int(p.heads.head_dim), int(p.heads.group), int(p.context), i,
+                 found[i], expected[i]);
     CHECK(false);
   }
 }
@@ -319,9 +319,8 @@ void LargeScoresDoNotOverflow() {
 /// Bits of a row, whoever shares its call, wherever the call begins.
 void RowsDoNotDependOnTheirCompany() {
   for (Kind kind : kKinds) {
-    for (const Heads heads :
-         {Heads{2, 1, 64}, Heads{1, 3, 80}, Heads{1, 7, 128}, Heads{2, 4, 40}, Heads{1, 5, 288, 256},
-          Heads{2, 4, 192, 0, 128}}) {
+    for (const Heads heads : {Heads{2, 1, 64}, Heads{1, 3, 80}, Heads{1, 7, 128}, Heads{2, 4, 40},
+                              Heads{1, 5, 288, 256}, Heads{2, 4, 192, 0, 128}}) {
       Problem p(heads, kind, 530, 64);
       for (const Sight& sight : {Sight{.causal = true}, Sight{.causal = true, .window = 100},
                                  Sight{.causal = true, .softcap = 3, .slopes = Slopes(heads)}}) {
@@ -423,7 +422,7 @@ void NaNStaysInItsRow() {
 
 /// A value that is no number, at a position that a row does not see, although its tile holds it.
 void NaNBehindAQueryIsNotSeen() {
-  for (DType dtype : kDTypes) {
+  for (DType dtype : kFloats) {
     Problem p({1, 4, 64}, {dtype, DType::kI8}, 300, 64);
     const AttendCall call = p.Call(296, 4, 0, {.causal = true});
     for (const KernelTable* t : kernels::Available()) {
@@ -449,7 +448,7 @@ void NaNBehindAQueryIsNotSeen() {
 }
 
 void CacheLayoutsReadBackWhatWasWritten() {
-  for (DType dtype : kDTypes) {
+  for (DType dtype : kFloats) {
     for (int64_t head_dim : {8, 24, 64, 80}) {
       Random random(3);
       const Heads heads{3, 1, head_dim};

@@ -51,7 +51,8 @@ void GatherTakesManyNumbers() {
   for (DType dtype : kFloats) {
     const Value x(dtype, {3, 7}, Count(21));
     const auto y = RunOp("Gather", {{"axis", 1}}, {x, Value(DType::kI32, {kCount}, shared)}, Table());
-    const auto z = RunOp("Gather", {{"axis", 1}, {"batchDims", 1}}, {x, Value(DType::kI64, {3, kCount}, indices)}, Table());
+    const auto z =
+        RunOp("Gather", {{"axis", 1}, {"batchDims", 1}}, {x, Value(DType::kI64, {3, kCount}, indices)}, Table());
     CHECK(HasShape(y[0], {3, kCount}) && HasShape(z[0], {3, kCount}));
     for (int64_t i = 0; i < 3 * kCount; ++i) {
       const double first = static_cast<double>(i / kCount * 7);

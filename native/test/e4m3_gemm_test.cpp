@@ -8,6 +8,7 @@
 
 #include "aligned.h"
 #include "check.h"
+#include "floats.h"
 #include "kernels/convert.h"
 #include "kernels/dispatch.h"
 #include "kernels/pack.h"
@@ -16,8 +17,6 @@
 
 namespace atb::kernels {
 namespace {
-
-constexpr DType kFloats[] = {DType::kF32, DType::kF16, DType::kBF16};
 
 /// Random codes, among them every one but NaN, with scales of groups.
 struct Weight {
@@ -129,7 +128,8 @@ void CodesAreTheNumbersOfTheSpecification() {
   CHECK(E4M3ToF32(0x00) == 0 && E4M3ToF32(0x01) == 0x1p-9f && E4M3ToF32(0x07) == 7 * 0x1p-9f);
   CHECK(E4M3ToF32(0x08) == 0x1p-6f && E4M3ToF32(0x38) == 1 && E4M3ToF32(0x7E) == 448);
   for (int code = 0; code < 128; ++code) {
-    if (code > 0 && code < 127) CHECK(E4M3ToF32(static_cast<uint8_t>(code)) > E4M3ToF32(static_cast<uint8_t>(code - 1)));
+    if (code > 0 && code < 127)
+      CHECK(E4M3ToF32(static_cast<uint8_t>(code)) > E4M3ToF32(static_cast<uint8_t>(code - 1)));
     CHECK(E4M3ToF32(static_cast<uint8_t>(code | 128)) == -E4M3ToF32(static_cast<uint8_t>(code)));
   }
 }
@@ -164,8 +164,7 @@ void EveryCodeIsExactInEveryTable() {
       for (int64_t rows : {1, 2, 16}) {
         const std::vector<float> out = Product(x, w).Run(*table, rows);
         for (int64_t i = 0; i < k; ++i) {
-          for (int64_t j = 0; j < n; ++j)
-            CHECK(static_cast<double>(out[static_cast<size_t>(i * n + j)]) == w.At(j, i));
+          for (int64_t j = 0; j < n; ++j) CHECK(static_cast<double>(out[static_cast<size_t>(i * n + j)]) == w.At(j, i));
         }
       }
     }
@@ -193,7 +192,7 @@ void ProductsAreRightAtAllSizes() {
 
 /// Channels of several slices, rows of several blocks.
 void LargeProductsAreRight() {
-  const int64_t sizes[][4] = {{70, 40, 9000, 0},  {33, 17, 5000, 1024},  {1100, 20, 300, 128},
+  const int64_t sizes[][4] = {{70, 40, 9000, 0},   {33, 17, 5000, 1024},  {1100, 20, 300, 128},
                               {35, 50, 2304, 128}, {290, 560, 2500, 128}, {290, 560, 2500, 0}};
   for (const KernelTable* table : Available()) {
     if (std::string(table->isa) == "reference") continue;
@@ -255,7 +254,8 @@ void ScalesMayBeAsSmallOrLargeAsF32Allows() {
             sum += static_cast<double>(x.At(r, i)) * w.At(j, i);
             magnitude += std::fabs(static_cast<double>(x.At(r, i)) * w.At(j, i));
           }
-          CHECK(std::fabs(static_cast<double>(out[static_cast<size_t>(r * 20 + j)]) - sum) <= 0x1p-20 * magnitude + 1e-44);
+          CHECK(std::fabs(static_cast<double>(out[static_cast<size_t>(r * 20 + j)]) - sum) <=
+                0x1p-20 * magnitude + 1e-44);
         }
       }
     }

@@ -240,11 +240,11 @@ void LayersShareACacheThatIsGivenOnce() {
   spec.name = "two layers";
   spec.inputs = {"key", "value", "slots", "query_0", "query_1", "shared_k", "shared_v", "tables", "contexts"};
   spec.outputs = {"sum"};
-  spec.nodes = {Node("write", "ReshapeAndCache", {}, {"key", "value", "shared_k", "shared_v", "slots"},
-                     {"shared_k", "shared_v"}),
-                Node("layer_0", "PagedAttention", attention, reads("query_0"), {"out_0"}),
-                Node("layer_1", "PagedAttention", attention, reads("query_1"), {"out_1"}),
-                Node("add", "Elewise", {{"elewiseType", "ELEWISE_ADD"}}, {"out_0", "out_1"}, {"sum"})};
+  spec.nodes = {
+      Node("write", "ReshapeAndCache", {}, {"key", "value", "shared_k", "shared_v", "slots"}, {"shared_k", "shared_v"}),
+      Node("layer_0", "PagedAttention", attention, reads("query_0"), {"out_0"}),
+      Node("layer_1", "PagedAttention", attention, reads("query_1"), {"out_1"}),
+      Node("add", "Elewise", {{"elewiseType", "ELEWISE_ADD"}}, {"out_0", "out_1"}, {"sum"})};
   f.engine.AddGraph(2, std::make_shared<Graph>(spec));
   StepRequest request;
   request.graph = 2;
@@ -264,7 +264,8 @@ void LayersShareACacheThatIsGivenOnce() {
   forward.inputs = std::move(request.inputs);
   // A single key has all the weight, so that each layer sees its value.
   const ForwardResult result = f.engine.Forward(forward);
-  for (int i = 0; i < 16; ++i) CHECK(result.outputs.Find("sum")->tensor.As<float>()[i] == 2.0f * static_cast<float>(i + 1));
+  for (int i = 0; i < 16; ++i)
+    CHECK(result.outputs.Find("sum")->tensor.As<float>()[i] == 2.0f * static_cast<float>(i + 1));
 
   CheckThrows("NATIVE_LAYOUT_MISMATCH", [&] { f.engine.Export("shared_k"); });
   CheckThrows("NATIVE_LAYOUT_MISMATCH", [&] { f.engine.Export("latent"); });

@@ -125,7 +125,8 @@ void Measure(int64_t tokens, int threads, int rounds, Stack& gate_up, Stack& dow
   Choose(tokens, state, chosen.data());
   const TensorDesc choice(DType::kI32, {tokens, kChosen}), weights(DType::kF32, {tokens, kChosen});
   Step experts("FusedExperts", {{"activation", "swiglu"}, {"gateUpBits", 4}, {"downBits", 4}},
-               {x, {choice, chosen.data()}, {weights, probs.data()}, gate[0], gate[1], back[0], back[1]}, kernels, pool);
+               {x, {choice, chosen.data()}, {weights, probs.data()}, gate[0], gate[1], back[0], back[1]}, kernels,
+               pool);
   const ParamObject quant = {{"weightBits", 4}, {"quantGroupSize", double(kGroup)}};
   ParamObject gated = quant;
   gated["activation"] = "swiglu";

@@ -13,21 +13,15 @@ namespace {
 
 using kernels::KernelTable;
 using test::Distance;
-using test::ErrorOf;
+using test::ForEachTable;
 using test::Has;
 using test::HasShape;
-using test::kFloats;
 using test::Packed;
-using test::Uniform;
 using test::RunOp;
 using test::Tolerance;
+using test::Uniform;
 using test::Value;
 using test::Weight;
-
-template <typename F>
-void ForEachTable(F f) {
-  for (const KernelTable* table : kernels::Available()) f(*table);
-}
 
 /// How a weight's integers are multiplied.
 struct Form {
@@ -35,7 +29,8 @@ struct Form {
   int group;
   bool int8_activations;
 };
-constexpr Form kForms[] = {{8, 0, false}, {8, 0, true}, {8, 64, false}, {4, 32, false}, {4, 0, false}, {4, 32, true}, {4, 0, true}};
+constexpr Form kForms[] = {{8, 0, false}, {8, 0, true},  {8, 64, false}, {4, 32, false},
+                           {4, 0, false}, {4, 32, true}, {4, 0, true}};
 
 ParamObject FusedParam(const Form& form) {
   return {{"weightBits", form.bits}, {"quantGroupSize", form.group}, {"int8Activations", form.int8_activations}};
@@ -49,13 +44,17 @@ Value Product(const Form& form, const Value& x, const Value& weight, const Value
     const bool bf16 = x.desc.dtype == DType::kBF16;
     const auto rows = RunOp("DynamicQuant", {}, {x}, table);
     return RunOp("W8A8MatMul",
-                 {{"transposeB", true}, {"hasPerTokenScale", true}, {"isBF16", bf16},
+                 {{"transposeB", true},
+                  {"hasPerTokenScale", true},
+                  {"isBF16", bf16},
                   {"outDataType", x.desc.dtype == DType::kF32 ? "ACL_FLOAT" : out}},
                  {rows[0], weight, scales, rows[1]}, table)[0];
   }
   const char* op = form.bits == 8 ? "W8A16MatMul" : "W4A16MatMul";
   return RunOp(op,
-               {{"transposeB", true}, {"quantGroupSize", form.group}, {"outDataType", out},
+               {{"transposeB", true},
+                {"quantGroupSize", form.group},
+                {"outDataType", out},
                 {"int8Activations", form.int8_activations}},
                {x, weight, scales, Value(DType::kF32, {1}, {0})}, table)[0];
 }
@@ -70,8 +69,9 @@ void PlainProductsAndNormsAreThoseOfTheirOperations() {
           const Value x(dtype, {m, w.k}, Uniform(m * w.k, -1.0, 1.0, 3));
           const Value gamma(dtype, {w.k}, Uniform(w.k, -1.0, 1.0, 4));
           const Value plain = w.Plain(true), numbers = w.Numbers(w.scales, DType::kF32, true);
-          const Value normed = RunOp(
-              "RmsNorm", {{"layerType", "RMS_NORM_NORM"}, {"normParam", ParamObject{{"epsilon", 1e-5}}}}, {x, gamma}, table)[0];
+          const Value normed =
+              RunOp("RmsNorm", {{"layerType", "RMS_NORM_NORM"}, {"normParam", ParamObject{{"epsilon", 1e-5}}}},
+                    {x, gamma}, table)[0];
           ParamObject param = FusedParam(form), with_norm = FusedParam(form);
           with_norm["normEpsilon"] = 1e-5;
           const Value product = Product(form, x, plain, numbers, table, false);

@@ -12,6 +12,7 @@
 #include "aligned.h"
 #include "base/error.h"
 #include "check.h"
+#include "floats.h"
 #include "kernels/convert.h"
 #include "kernels/dispatch.h"
 #include "kernels/pack.h"
@@ -19,8 +20,6 @@
 
 namespace atb::kernels {
 namespace {
-
-constexpr DType kFloats[] = {DType::kF32, DType::kF16, DType::kBF16};
 
 /// A row-major matrix of floats of some dtype, filled with numbers that the dtype holds exactly.
 struct Matrix {

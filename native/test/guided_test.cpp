@@ -3,8 +3,8 @@
 #include <limits>
 #include <memory>
 #include <random>
-#include <span>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -265,7 +265,8 @@ void MasksAreWhatEachTokenSays() {
 /// However the logits lie, the text is whole when the tokens run out.
 void TextsAreWholeWithinTheirTokens() {
   std::vector<std::string> tokens = {"</s>"};
-  for (const char* token : {"(", ")", "+", "1", "((", "(1", "1)", "+1", "))", "12", "((((", "1+1"}) tokens.push_back(token);
+  for (const char* token : {"(", ")", "+", "1", "((", "(1", "1)", "+1", "))", "12", "((((", "1+1"})
+    tokens.push_back(token);
   const auto vocabulary = MakeVocabulary(tokens, {0});
   const auto masks = std::make_shared<TokenMasks>(std::make_shared<const Grammar>(Sums()), vocabulary);
   const RowWork work{kernels::Select()};

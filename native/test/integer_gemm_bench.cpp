@@ -34,9 +34,9 @@ struct Shape {
   int64_t n, k;
 };
 /// Of Llama-3.2-1B, then of Qwen2.5-0.5B.
-constexpr Shape kShapes[] = {{"l1.qkv", 3072, 2048},    {"l1.o", 2048, 2048},       {"l1.gate_up", 16384, 2048},
-                             {"l1.down", 2048, 8192},   {"l1.lm_head", 128256, 2048}, {"q05.qkv", 1152, 896},
-                             {"q05.o", 896, 896},       {"q05.gate_up", 9728, 896}, {"q05.down", 896, 4864},
+constexpr Shape kShapes[] = {{"l1.qkv", 3072, 2048},      {"l1.o", 2048, 2048},         {"l1.gate_up", 16384, 2048},
+                             {"l1.down", 2048, 8192},     {"l1.lm_head", 128256, 2048}, {"q05.qkv", 1152, 896},
+                             {"q05.o", 896, 896},         {"q05.gate_up", 9728, 896},   {"q05.down", 896, 4864},
                              {"q05.lm_head", 151936, 896}};
 
 struct Format {
@@ -44,8 +44,8 @@ struct Format {
   WeightFormat format;
   int64_t group;
   int planes;
-  bool products;           ///< Scales are products of an output's scale and multipliers.
-  bool offsets = false;    ///< Each group has an offset, as integers have that are not symmetric.
+  bool products;         ///< Scales are products of an output's scale and multipliers.
+  bool offsets = false;  ///< Each group has an offset, as integers have that are not symmetric.
   /// Scales are powers of two, of which the exponents are stored: one in so many is 6 smaller than the largest; 0:
   /// floats.
   int far = 0;
@@ -201,14 +201,15 @@ void Measure(Bench& bench, const KernelTable& table, const Format& format, const
              Result& result) {
   const double read = ReadSpeed(Bytes(bench.memory), bench.pool);
   // Tiles multiply bytes twice as fast as bf16.
-  const double tiles = ProductSpeed(Bytes(bench.memory), bench.pool, *kernels::Available().front()) *
-                       (format.planes == 1 ? 2 : 1);
+  const double tiles =
+      ProductSpeed(Bytes(bench.memory), bench.pool, *kernels::Available().front()) * (format.planes == 1 ? 2 : 1);
   const bool decode = m <= kDecodeRows;
   const int64_t runs = decode ? copies.count : 1;
   bench.Run(table, format, copies.At(runs - 1), m);
   const double seconds = Seconds([&] {
-    for (int64_t i = 0; i < runs; ++i) bench.Run(table, format, copies.At(i), m);
-  }) / static_cast<double>(runs);
+                           for (int64_t i = 0; i < runs; ++i) bench.Run(table, format, copies.At(i), m);
+                         }) /
+                         static_cast<double>(runs);
   const double bytes = static_cast<double>(copies.total);
   const double operations = 2.0 * static_cast<double>(m * copies.weight.n * copies.weight.k);
   result.speed.push_back((decode ? bytes : operations) / seconds);

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "check.h"
+#include "floats.h"
 #include "kernels/convert.h"
 #include "kernels/dispatch.h"
 #include "kernels/pack.h"
@@ -24,8 +25,6 @@ using kernels::LoadFloat;
 using kernels::StoreFloat;
 
 constexpr Activations kFloat = Activations::kFloat, kInt8 = Activations::kInt8;
-constexpr DType kFloats[] = {DType::kF32, DType::kF16, DType::kBF16};
-
 /// Numbers whose rows and groups have different sizes; one row and one group are all zeros.
 std::vector<std::byte> Numbers(DType dtype, int64_t n, int64_t k) {
   std::vector<std::byte> bytes(static_cast<size_t>(n * k) * SizeOf(dtype));
@@ -231,12 +230,14 @@ void SmallFloatsComeWithTheirScales() {
       const int64_t columns = bits == 8 ? k : k / 2, group = bits == 8 ? 64 : 32, groups = kernels::GroupsOf(k, group);
       std::vector<uint8_t> codes(static_cast<size_t>(n * columns)), exponents(static_cast<size_t>(n * groups));
       for (size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<uint8_t>(i * 37 % 126);
-      for (size_t i = 0; i < exponents.size(); ++i) exponents[i] = static_cast<uint8_t>(115 + static_cast<int>(i * 5) % spread);
+      for (size_t i = 0; i < exponents.size(); ++i)
+        exponents[i] = static_cast<uint8_t>(115 + static_cast<int>(i * 5) % spread);
       const std::string file = folder.Write("q", codes), scale_file = folder.Write("s", exponents);
       WeightQuantize quantize{bits, group, kFloat, "s"};
       quantize.numbers = kernels::WeightNumbers::kFloats;
       const DType dtype = bits == 8 ? DType::kE4M3 : DType::kU8;
-      const WeightLoad weight{"w", DType::kI8, {n, columns}, WeightLayout::kLinear, {{file, 0, dtype, {n, columns}}}, quantize};
+      const WeightLoad weight{
+          "w", DType::kI8, {n, columns}, WeightLayout::kLinear, {{file, 0, dtype, {n, columns}}}, quantize};
       const WeightLoad scales{
           "s", DType::kF32, {n, groups}, WeightLayout::kPlain, {{scale_file, 0, DType::kE8M0, {n, groups}}}, {}};
       const Tensors tensors = Load({weight, scales});
@@ -287,7 +288,8 @@ void OffsetsAreWholeNumbersThatFit() {
       return Load({weight, vector("s", scale_file), vector("o", offset_file)});
     };
     const Tensors tensors = load(most);
-    CHECK(kernels::ScaleOf(tensors.at("o")->scales, 5, 0) == most && kernels::ScaleOf(tensors.at("o")->scales, 6, 0) == -most);
+    CHECK(kernels::ScaleOf(tensors.at("o")->scales, 5, 0) == most &&
+          kernels::ScaleOf(tensors.at("o")->scales, 6, 0) == -most);
     for (float offset : {most + 1, -most - 1, 0.5f, std::nanf("")})
       CheckThrows("NATIVE_VALUE_OUT_OF_RANGE", [&] { load(offset); });
   }
@@ -304,7 +306,8 @@ void SmallFloatsAreWidened() {
     const auto* values = tensors.at("w")->tensor.As<const float>();
     for (int i = 0; i < 256; ++i) {
       const bool is_nan = dtype == DType::kE8M0 ? i == 255 : i % 128 == 127;
-      const float expected = dtype == DType::kE8M0 ? std::ldexp(1.0f, i - 127) : kernels::E4M3ToF32(static_cast<uint8_t>(i));
+      const float expected =
+          dtype == DType::kE8M0 ? std::ldexp(1.0f, i - 127) : kernels::E4M3ToF32(static_cast<uint8_t>(i));
       CHECK(is_nan ? std::isnan(values[i]) : values[i] == expected);
     }
   }

@@ -251,15 +251,14 @@ struct UnaryCase {
 // The vector exponential is within 1.5 units; a sum, a division and a product add half a unit each. The arguments of
 // the exponentials in the GELUs carry their own rounding: |argument| * half a unit, 40 units at -80.
 const UnaryCase kUnary[] = {
-    {UnaryOp::kRelu, -5, 5, 0, 0, 0},       {UnaryOp::kGeluTanh, -4, 12, 0, 24, 0},
-    {UnaryOp::kRelu2, -5, 5, 0, 0, 0},
-    {UnaryOp::kGeluErf, -5, 12, 0, 24, 0},  {UnaryOp::kFastGelu, -20, 20, 0, 24, 0},
-    {UnaryOp::kSwish, -80, 80, 1, 4, 0},    {UnaryOp::kSwish, -40, 40, 1.6f, 48, 0},
-    {UnaryOp::kSigmoid, -86, 86, 0, 4, 0},  {UnaryOp::kLog, 0.01f, 50, 0, 2, 0},
-    {UnaryOp::kMuls, -5, 5, 0.37f, 0, 0},   {UnaryOp::kCos, -100, 100, 0, 2, 1e-7},
-    {UnaryOp::kSin, -100, 100, 0, 2, 1e-7}, {UnaryOp::kNeg, -5, 5, 0, 0, 0},
-    {UnaryOp::kTanh, -9, 9, 0, 5, 0},
-    {UnaryOp::kExp, -80, 80, 0, 2, 0},      {UnaryOp::kSoftplus, -80, 80, 0, 5, 0},
+    {UnaryOp::kRelu, -5, 5, 0, 0, 0},        {UnaryOp::kGeluTanh, -4, 12, 0, 24, 0},
+    {UnaryOp::kRelu2, -5, 5, 0, 0, 0},       {UnaryOp::kGeluErf, -5, 12, 0, 24, 0},
+    {UnaryOp::kFastGelu, -20, 20, 0, 24, 0}, {UnaryOp::kSwish, -80, 80, 1, 4, 0},
+    {UnaryOp::kSwish, -40, 40, 1.6f, 48, 0}, {UnaryOp::kSigmoid, -86, 86, 0, 4, 0},
+    {UnaryOp::kLog, 0.01f, 50, 0, 2, 0},     {UnaryOp::kMuls, -5, 5, 0.37f, 0, 0},
+    {UnaryOp::kCos, -100, 100, 0, 2, 1e-7},  {UnaryOp::kSin, -100, 100, 0, 2, 1e-7},
+    {UnaryOp::kNeg, -5, 5, 0, 0, 0},         {UnaryOp::kTanh, -9, 9, 0, 5, 0},
+    {UnaryOp::kExp, -80, 80, 0, 2, 0},       {UnaryOp::kSoftplus, -80, 80, 0, 5, 0},
 };
 
 void UnaryAgrees() {
@@ -281,9 +280,9 @@ void UnaryKeepsSpecialValues() {
   const std::vector<float> x = {kNan, kInf, 0.0f, -0.0f, 100.0f, -100.0f, 1e30f, -1e30f, 88.8f, -88.8f, -103.0f};
   const auto n = static_cast<int64_t>(x.size());
   ForEachTable([&](const KernelTable& t) {
-    for (UnaryOp op : {UnaryOp::kRelu, UnaryOp::kRelu2, UnaryOp::kGeluTanh, UnaryOp::kGeluErf, UnaryOp::kFastGelu,
-                       UnaryOp::kSwish, UnaryOp::kSigmoid, UnaryOp::kNeg, UnaryOp::kTanh, UnaryOp::kExp,
-                       UnaryOp::kSoftplus}) {
+    for (UnaryOp op :
+         {UnaryOp::kRelu, UnaryOp::kRelu2, UnaryOp::kGeluTanh, UnaryOp::kGeluErf, UnaryOp::kFastGelu, UnaryOp::kSwish,
+          UnaryOp::kSigmoid, UnaryOp::kNeg, UnaryOp::kTanh, UnaryOp::kExp, UnaryOp::kSoftplus}) {
       Out got(n), expected(n);
       t.unary(op, x.data(), got.data(), n, 1.0f);
       Reference().unary(op, x.data(), expected.data(), n, 1.0f);
@@ -387,7 +386,8 @@ void BlockMaximaTellRowsThatAreNotFinite() {
           }
         }
       }
-      for (float low : maxima(std::vector<float>(static_cast<size_t>(n), -kInf))) CHECK(low == -kInf || low == 12345.0f);
+      for (float low : maxima(std::vector<float>(static_cast<size_t>(n), -kInf)))
+        CHECK(low == -kInf || low == 12345.0f);
     }
   });
 }

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "check.h"
+#include "floats.h"
 #include "kernels/convert.h"
 #include "kernels/dispatch.h"
 #include "kernels/pack.h"
@@ -23,8 +24,6 @@ namespace {
 using kernels::KernelTable;
 using kernels::LoadFloat;
 using kernels::StoreFloat;
-
-constexpr DType kFloats[] = {DType::kF32, DType::kF16, DType::kBF16};
 
 /// Memory of exactly a tensor's size, 64-byte aligned in front.
 struct Buffer {
@@ -269,7 +268,8 @@ void WrongParamsAreRefused() {
   for (const char* type : {"ACL_FLOAT16", "ACL_BF16"}) {
     CHECK(code({{"outDataType", type}}).empty());
     CHECK(code({{"outDataType", type}, {"transposeA", true}}) == "NATIVE_PARAM_INVALID");
-    CHECK(code({{"outDataType", type}, {"matmulType", "MATMUL_EIN_SUM"}, {"hasBias", false}}) == "NATIVE_PARAM_INVALID");
+    CHECK(code({{"outDataType", type}, {"matmulType", "MATMUL_EIN_SUM"}, {"hasBias", false}}) ==
+          "NATIVE_PARAM_INVALID");
   }
   CHECK(code({{"enAccum", true}}) == "NATIVE_PARAM_INVALID");  // hasBias is true by default.
   CHECK(code({{"transposeB", 1}}) == "NATIVE_PARAM_INVALID");

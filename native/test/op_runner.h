@@ -5,12 +5,11 @@
 #include <string>
 #include <vector>
 
-#include "base/error.h"
-#include "base/thread_pool.h"
 #include "check.h"
+#include "floats.h"
 #include "kernels/convert.h"
-#include "kernels/dispatch.h"
-#include "ops/operation.h"
+#include "run_operation.h"
+#include "throws.h"
 
 namespace atb::test {
 
@@ -95,10 +94,18 @@ inline double Tolerance(DType dtype) {
   return dtype == DType::kBF16 ? 1.0 / 256 : dtype == DType::kF16 ? 1.0 / 2048 : 4e-6;
 }
 
-constexpr DType kFloats[] = {DType::kF32, DType::kF16, DType::kBF16};
+/// Rounds the numbers to the dtype.
+inline std::vector<double> Rounded(const std::vector<double>& numbers, DType dtype) {
+  return Value(dtype, {static_cast<int64_t>(numbers.size())}, numbers).Numbers();
+}
 
-/// Runs one operation as the graph does. The workspace is exactly as large as asked for, between guards, and like the
-/// outputs full of NaN before.
+/// Calls f with each table that this machine runs.
+template <typename F>
+void ForEachTable(F&& f) {
+  for (const kernels::KernelTable* table : kernels::Available()) f(*table);
+}
+
+/// Runs one operation on outputs full of NaN, and gives these; of an operation in place what it made of its inputs.
 inline std::vector<Value> RunOp(std::string_view type, const ParamObject& param, std::vector<Value> inputs,
                                 const kernels::KernelTable& kernels, int threads = 2) {
   ThreadPool pool(threads);
@@ -107,34 +114,12 @@ inline std::vector<Value> RunOp(std::string_view type, const ParamObject& param,
   std::vector<TensorDesc> in_descs, out_descs(static_cast<size_t>(op->NumOutputs()));
   for (const Value& input : inputs) in_descs.push_back(input.desc);
   op->InferShape(in_descs, out_descs);
-  std::vector<Value> outputs;
-  for (const TensorDesc& desc : out_descs) outputs.emplace_back(desc);
+  std::vector<Value> outputs(out_descs.begin(), out_descs.end());
   std::vector<Tensor> in, out;
   for (Value& input : inputs) in.push_back(input.tensor());
   for (Value& output : outputs) out.push_back(output.tensor());
-  constexpr size_t kGuard = 64;
-  const size_t bytes = op->WorkspaceBytes(in_descs, threads, kernels);
-  std::vector<std::byte> memory(bytes + 3 * kGuard, std::byte{0xFF});
-  std::byte* workspace = memory.data() + kGuard;
-  while (reinterpret_cast<uintptr_t>(workspace) % kGuard != 0) ++workspace;
-  op->Validate(in);
-  op->Execute(in, out, {kernels, pool, workspace});
-  for (size_t i = 0; i < kGuard; ++i)
-    CHECK(workspace[-1 - static_cast<int64_t>(i)] == std::byte{0xFF} || workspace - 1 - i < memory.data());
-  for (std::byte* p = workspace + bytes; p < memory.data() + memory.size(); ++p) CHECK(*p == std::byte{0xFF});
-  if (outputs.empty()) return inputs;  // An operation in place: what it made of its inputs.
-  return outputs;
-}
-
-/// The error that f throws, as "CODE: message"; "nothing" when it throws none.
-template <typename F>
-std::string ErrorOf(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return std::string(e.code()) + ": " + e.what();
-  }
-  return "nothing";
+  Run(*op, in, out, kernels, pool);
+  return outputs.empty() ? inputs : outputs;
 }
 
 /// Whether the text contains all the parts.

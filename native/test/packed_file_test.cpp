@@ -36,7 +36,8 @@ struct Model {
   Model() {
     std::vector<float> floats(2 * 46 * 192);
     uint32_t seed = 7;
-    for (float& x : floats) x = static_cast<float>(static_cast<int32_t>(seed = seed * 1664525u + 1013904223u)) * 0x1p-31f;
+    for (float& x : floats)
+      x = static_cast<float>(static_cast<int32_t>(seed = seed * 1664525u + 1013904223u)) * 0x1p-31f;
     const std::string file = folder.Write("floats", floats);
     const auto add = [&](const char* name, std::vector<int64_t> shape, WeightLayout layout, DType dtype,
                          std::optional<WeightQuantize> quantize = {}) {
@@ -214,8 +215,8 @@ void AFormThatATensorCannotHaveIsRefused() {
 
 void WhatIsNoFileIsRefused() {
   const Model model;
-  for (const std::string path : {(model.folder.path / "absent").string(), model.folder.path.string(),
-                                 std::string("/dev/zero"), std::string()}) {
+  for (const std::string path :
+       {(model.folder.path / "absent").string(), model.folder.path.string(), std::string("/dev/zero"), std::string()}) {
     const PackedFile packed{path, "key"};
     CheckThrows("NATIVE_PACKED_UNUSABLE", [&] { Load(model.loads, &packed); });
     CheckThrows("NATIVE_PACKED_UNUSABLE", [&] { ReadPackedKey(path); });

@@ -15,15 +15,13 @@ namespace {
 
 using kernels::KernelTable;
 using test::Distance;
-using test::ErrorOf;
 using test::Has;
 using test::HasShape;
 using test::Integers;
-using test::kFloats;
 using test::Packed;
-using test::Uniform;
 using test::RunOp;
 using test::Tolerance;
+using test::Uniform;
 using test::Value;
 using test::Weight;
 
@@ -144,7 +142,8 @@ void PackedWeightsWithOffsetsAreRefused() {
   // Weights that are not packed are multiplied as floats then, which rows of int8 are not.
   const ParamObject int8{{"transposeB", true}, {"int8Activations", true}};
   CHECK(Has(ErrorOf([&] {
-              RunOp("W8A16MatMul", int8, {x, w.Plain(true), scales, Value(DType::kF32, {20}, offsets)}, kernels::Select());
+              RunOp("W8A16MatMul", int8, {x, w.Plain(true), scales, Value(DType::kF32, {20}, offsets)},
+                    kernels::Select());
             }),
             {"NATIVE_VALUE_OUT_OF_RANGE", "in3"}));
 }
@@ -176,7 +175,8 @@ void WeightsPackedForOtherOperationsAreRefused() {
   products.multipliers = reinterpret_cast<const int8_t*>(packed4.scale_numbers.data());
   CHECK(run("W4A16MatMul", 32, x4, packed4.weight_value, as(products)) == "nothing");
   CHECK(Has(run("W4A16MatMul", 32, x4, packed4.weight_value, as(powers)), {"NATIVE_LAYOUT_MISMATCH", "in2", "int4"}));
-  CHECK(Has(run("W8A16MatMul", 32, x4, packed8g.weight_value, as(products)), {"NATIVE_LAYOUT_MISMATCH", "in2", "int8"}));
+  CHECK(
+      Has(run("W8A16MatMul", 32, x4, packed8g.weight_value, as(products)), {"NATIVE_LAYOUT_MISMATCH", "in2", "int8"}));
 }
 
 void DynamicQuantRoundsEachRow() {
@@ -290,12 +290,14 @@ void Int8ActivationsAreThoseOfDynamicQuant() {
                   sum += rows[0].Get(static_cast<size_t>(r * w.k + i)) * w.At(j, i, DType::kF32);
                 expected.push_back(sum * rows[1].Get(static_cast<size_t>(r)));
               }
-            const ParamObject param{{"transposeB", true}, {"quantGroupSize", static_cast<int>(group)},
-                                    {"int8Activations", true}, {"outDataType", "ACL_FLOAT"}};
+            const ParamObject param{{"transposeB", true},
+                                    {"quantGroupSize", static_cast<int>(group)},
+                                    {"int8Activations", true},
+                                    {"outDataType", "ACL_FLOAT"}};
             const Value plain = RunOp(OpOf(bits), param, {x, w.Plain(true), scales, zero}, table)[0];
             CHECK(Distance(plain.Numbers(), expected) <= 1e-5);
-            const Value found = RunOp(
-                OpOf(bits), param, {x, packed.weight_value, group ? packed.scale_value : scales, zero}, table, 3)[0];
+            const Value found = RunOp(OpOf(bits), param,
+                                      {x, packed.weight_value, group ? packed.scale_value : scales, zero}, table, 3)[0];
             CHECK(found.bytes == plain.bytes);
           }
         }

@@ -14,15 +14,6 @@ namespace {
 using kernels::KernelTable;
 using Numbers = std::vector<double>;
 
-template <typename F>
-void ForEachTable(F f) {
-  for (const KernelTable* table : kernels::Available()) f(*table);
-}
-
-Numbers Rounded(const Numbers& numbers, DType dtype) {
-  return Value(dtype, {static_cast<int64_t>(numbers.size())}, numbers).Numbers();
-}
-
 /// An operation whose rows [tokens, width] each change a state of `numbers`.
 struct Recurrence {
   std::string type;
@@ -38,8 +29,8 @@ struct Recurrence {
 constexpr int64_t kBlock = 4;
 
 struct Sequence {
-  int64_t begin;                  ///< Of the tokens of the step, where its rows lie.
-  int64_t done;                   ///< Tokens before.
+  int64_t begin;  ///< Of the tokens of the step, where its rows lie.
+  int64_t done;   ///< Tokens before.
   int64_t tokens;
   std::vector<int64_t> blocks;
 };
@@ -56,7 +47,9 @@ std::vector<Value> RunStep(const Recurrence& op, const Step& step, const Value& 
   for (const Sequence& s : step.sequences) {
     tokens += s.tokens;
     lengths.push_back(static_cast<double>(s.tokens));
-    const auto block_of = [&](int64_t place) { return static_cast<double>(s.blocks[static_cast<size_t>(place / kBlock)]); };
+    const auto block_of = [&](int64_t place) {
+      return static_cast<double>(s.blocks[static_cast<size_t>(place / kBlock)]);
+    };
     from.push_back(s.done == 0 ? -1 : block_of(s.done - 1));
     for (int64_t place = s.done; place < s.done + s.tokens; ++place)
       to.push_back(place + 1 == s.done + s.tokens || (place + 1) % kBlock == 0 ? block_of(place) : -1);
@@ -90,7 +83,8 @@ void Agrees(const Recurrence& op, double tolerance_of_f32) {
       for (const Sequence& s : {first, second}) {
         Numbers state(static_cast<size_t>(op.numbers), 0);
         for (int64_t t = 0; t < s.tokens; ++t) {
-          const Numbers out = op.step(op, RowsOf(rows, op.width, s.begin + t, 1), RowsOf(gates, op.more, s.begin + t, 1), state);
+          const Numbers out =
+              op.step(op, RowsOf(rows, op.width, s.begin + t, 1), RowsOf(gates, op.more, s.begin + t, 1), state);
           expected.insert(expected.end(), out.begin(), out.end());
           std::copy(state.begin(), state.end(),
                     states.begin() + s.blocks[static_cast<size_t>(t / kBlock)] * op.numbers);
@@ -110,7 +104,8 @@ void Agrees(const Recurrence& op, double tolerance_of_f32) {
         for (int64_t count : {3, 1, 4, 3}) {
           const Sequence part{0, done, count, s.blocks};
           const std::vector<Value> found = RunStep(
-              op, {RowsOf(rows, op.width, s.begin + done, count), RowsOf(gates, op.more, s.begin + done, count), {part}},
+              op,
+              {RowsOf(rows, op.width, s.begin + done, count), RowsOf(gates, op.more, s.begin + done, count), {part}},
               kept, dtype, table);
           own.insert(own.end(), found[0].bytes.begin(), found[0].bytes.end());
           kept = found[1];
@@ -142,7 +137,8 @@ Recurrence Delta(int64_t key_heads, int64_t heads, int64_t key_size, int64_t val
                 heads + steps,
                 heads * value_size,
                 heads * key_size * value_size,
-                {Value(DType::kF32, {heads}, random.Normal<double>(heads, 1)), Value(DType::kF32, {steps}, random.Normal<double>(steps, 1))},
+                {Value(DType::kF32, {heads}, random.Normal<double>(heads, 1)),
+                 Value(DType::kF32, {steps}, random.Normal<double>(steps, 1))},
                 nullptr};
   op.step = [](const Recurrence& self, const Numbers& row, const Numbers& gates, Numbers& state) {
     const auto n = static_cast<int64_t>(self.weights[0].desc.Elements());
@@ -274,7 +270,8 @@ Recurrence ChannelScan(int64_t heads, int64_t head_size, int64_t state_size) {
       double result = self.weights[2].Get(at) * row[at];
       for (int64_t i = 0; i < size; ++i) {
         double& s = state[static_cast<size_t>((c / head * size + i) * head + c % head)];
-        s = s * std::exp(-std::exp(self.weights[0].Get(static_cast<size_t>(i * self.out + c))) * step) + step * row[at] * b[i];
+        s = s * std::exp(-std::exp(self.weights[0].Get(static_cast<size_t>(i * self.out + c))) * step) +
+            step * row[at] * b[i];
         result += s * b[size + i];
       }
       out.push_back(result);
@@ -364,11 +361,19 @@ void WhatDoesNotFitIsRefused() {
   CHECK(Has(run({-1, -1}, {-1, 1}, {3, -1}, states), {"in5", "3"}));
   CHECK(Has(run({-1}, {-1, 1}, {2}, Value(TensorDesc(DType::kF32, {2, 9}))), {"NATIVE_SHAPE_MISMATCH", "in2", "8"}));
   CHECK(Has(run({-1}, {-1, 1}, {2}, Value(TensorDesc(DType::kBF16, {2, 8}))), {"NATIVE_DTYPE_MISMATCH", "in2"}));
-  CHECK(Has(ErrorOf([] { CreateOperation("GatedDeltaRule", {{"keyHeads", 2}, {"valueHeads", 3}, {"keySize", 8}, {"valueSize", 8}}); }),
+  CHECK(Has(ErrorOf([] {
+              CreateOperation("GatedDeltaRule", {{"keyHeads", 2}, {"valueHeads", 3}, {"keySize", 8}, {"valueSize", 8}});
+            }),
             {"NATIVE_PARAM_INVALID", "valueHeads", "a multiple of keyHeads"}));
-  CHECK(Has(ErrorOf([] { CreateOperation("GatedDeltaRule", {{"keyHeads", 1}, {"valueHeads", 1}, {"keySize", 8}, {"valueSize", 8}, {"lowerBound", 1}}); }),
+  CHECK(Has(ErrorOf([] {
+              CreateOperation(
+                  "GatedDeltaRule",
+                  {{"keyHeads", 1}, {"valueHeads", 1}, {"keySize", 8}, {"valueSize", 8}, {"lowerBound", 1}});
+            }),
             {"NATIVE_PARAM_INVALID", "lowerBound", "a number below 0"}));
-  CHECK(Has(ErrorOf([] { CreateOperation("SelectiveScan", {{"heads", 3}, {"headSize", 8}, {"stateSize", 8}, {"groups", 2}}); }),
+  CHECK(Has(ErrorOf([] {
+              CreateOperation("SelectiveScan", {{"heads", 3}, {"headSize", 8}, {"stateSize", 8}, {"groups", 2}});
+            }),
             {"NATIVE_PARAM_INVALID", "heads", "a multiple of groups"}));
   CHECK(Has(ErrorOf([] { CreateOperation("GatedDeltaRule", {{"valueHeads", 3}, {"keySize", 8}, {"valueSize", 8}}); }),
             {"NATIVE_PARAM_INVALID", "keyHeads", "an integer from 1 to 65536"}));
@@ -379,9 +384,9 @@ void WhatDoesNotFitIsRefused() {
   const Recurrence gated = GatedLru(2, 4);
   CHECK(Has(ErrorOf([&] {
               RunOp(gated.type, gated.param,
-                    {Value(DType::kF32, {1, 8}, Numbers(8, 1)), Value(DType::kF32, {1, 8}, Numbers(8, 1)), gated.weights[0],
-                     gated.weights[1], gated.weights[2], states, Value(DType::kI32, {1}, {-1}), Value(DType::kI32, {1}, {0}),
-                     Value(DType::kI32, {1}, {1})},
+                    {Value(DType::kF32, {1, 8}, Numbers(8, 1)), Value(DType::kF32, {1, 8}, Numbers(8, 1)),
+                     gated.weights[0], gated.weights[1], gated.weights[2], states, Value(DType::kI32, {1}, {-1}),
+                     Value(DType::kI32, {1}, {0}), Value(DType::kI32, {1}, {1})},
                     kernels::Select("reference"));
             }),
             {"NATIVE_SHAPE_MISMATCH", "in1", "[1,16]"}));

@@ -54,8 +54,8 @@ void RangesCoverEveryChunkOnce() {
 void RangesGetShorter() {
   ThreadPool pool(4);
   std::vector<std::atomic<int64_t>> lengths(1000);
-  pool.ParallelRanges(
-      1000, 1000, [&](int64_t begin, int64_t end, int) { lengths[static_cast<size_t>(begin)] = end - begin; });
+  pool.ParallelRanges(1000, 1000,
+                      [&](int64_t begin, int64_t end, int) { lengths[static_cast<size_t>(begin)] = end - begin; });
   CHECK(lengths[0] == 250);
   CHECK(lengths[999] == 1);
   int64_t before = 1000;

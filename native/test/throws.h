@@ -21,4 +21,22 @@ void CheckThrows(const char* code, F&& f) {
   CHECK(!"thrown");
 }
 
+/// The error that f throws, as "CODE: message"; "nothing" when it throws none.
+template <typename F>
+std::string ErrorOf(F&& f) {
+  try {
+    f();
+  } catch (const Error& error) {
+    return std::string(error.code()) + ": " + error.what();
+  }
+  return "nothing";
+}
+
+/// Its code alone.
+template <typename F>
+std::string CodeOf(F&& f) {
+  const std::string error = ErrorOf(f);
+  return error.substr(0, error.find(':'));
+}
+
 }  // namespace atb

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "check.h"
+#include "floats.h"
 #include "kernels/convert.h"
 #include "kernels/dispatch.h"
 #include "kernels/pack_integers.h"
@@ -26,7 +27,6 @@ using kernels::LoadFloat;
 using kernels::StoreFloat;
 using Order = std::vector<int32_t>;
 
-constexpr DType kFloats[] = {DType::kF32, DType::kF16, DType::kBF16};
 constexpr WeightLayout kLayouts[] = {WeightLayout::kPlain, WeightLayout::kLinear, WeightLayout::kLinearInterleaved};
 
 std::vector<float> Random(int64_t count, uint32_t seed) {
@@ -138,17 +138,15 @@ void RowsMeetTheirFactors() {
   const std::vector<float> numbers = Random(rows * columns, 7), factors = Random(rows, 8);
   const Case reversed{rows, columns, false, Orders(rows)[0], 0.5f};
   for (DType from : kFloats) {
-    const auto own = std::make_shared<const WeightPart>(
-        WeightPart{folder.Write("f", Stored(factors, from, 5)), 5, from, {rows, 1}});
+    const auto own =
+        std::make_shared<const WeightPart>(WeightPart{folder.Write("f", Stored(factors, from, 5)), 5, from, {rows, 1}});
     WeightPart part = reversed.Part(folder.Write("w", Stored(numbers, from, 3)), from, 3);
     part.row_factors = own;
     std::vector<float> expected = reversed.Changed(Rounded(numbers, from));
     const std::vector<float> rounded = Rounded(factors, from);
     for (int64_t i = 0; i < rows * columns; ++i)
       expected[static_cast<size_t>(i)] *= rounded[static_cast<size_t>(rows - 1 - i / columns)];
-    const auto load = [&](DType to) {
-      return Load({{"w", to, {rows, columns}, WeightLayout::kPlain, {part}, {}}}, 2);
-    };
+    const auto load = [&](DType to) { return Load({{"w", to, {rows, columns}, WeightLayout::kPlain, {part}, {}}}, 2); };
     CHECK(load(DType::kF32).at("w") == Stored(expected, DType::kF32));
     CheckThrows("NATIVE_ARGUMENT_INVALID", [&] { load(DType::kF16); });
     part.plus = 1;

@@ -12,6 +12,7 @@
 #include "base/align.h"
 #include "base/error.h"
 #include "check.h"
+#include "floats.h"
 #include "kernels/convert.h"
 #include "kernels/dispatch.h"
 #include "kernels/pack.h"
@@ -60,8 +61,6 @@ Loaded Load(const std::vector<WeightLoad>& loads, int threads = 2, std::function
               }});
   return loaded;
 }
-
-constexpr DType kFloats[] = {DType::kF32, DType::kF16, DType::kBF16};
 
 void FloatsConvertIntoEachOther() {
   const TemporaryFolder folder;

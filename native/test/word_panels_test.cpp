@@ -47,19 +47,27 @@ bool HoldsAll(const std::vector<Part>& parts) {
   return std::ranges::all_of(parts, [](const Part& part) { return 4 * part.Rows() >= part.stored; });
 }
 
-enum class Method { kGptq, kAwq, kInOrder };
+enum class Method {
+  kGptq,
+  kSigned,  ///< The same in two's complement.
+  kAwq,
+  kInOrder,
+};
+
+bool AreAlongChannels(Method method) { return method == Method::kGptq || method == Method::kSigned; }
 
 std::vector<uint32_t> WordsOf(const Part& part, int64_t k, Method method) {
   constexpr int kAwq[] = {0, 2, 4, 6, 1, 3, 5, 7};  // As AutoAWQ orders them: place i has column kAwq[i].
-  const int64_t n = part.stored, words = method == Method::kGptq ? n : (n + 7) / 8;
-  std::vector<uint32_t> out(static_cast<size_t>(method == Method::kGptq ? k / 8 * n : k * words));
+  const int64_t n = part.stored, words = AreAlongChannels(method) ? n : (n + 7) / 8;
+  std::vector<uint32_t> out(static_cast<size_t>(AreAlongChannels(method) ? k / 8 * n : k * words));
+  const int offset = method == Method::kSigned ? 0 : 8;
   const auto number = [&](int64_t row, int64_t i) {
-    return row < n ? static_cast<uint32_t>(part.numbers[static_cast<size_t>(row * k + i)] + 8) : 0u;
+    return row < n ? static_cast<uint32_t>(part.numbers[static_cast<size_t>(row * k + i)] + offset) & 0xFu : 0u;
   };
   for (size_t w = 0; w < out.size(); ++w) {
     const int64_t r = static_cast<int64_t>(w) / words, c = static_cast<int64_t>(w) % words;
     for (int place = 0; place < 8; ++place) {
-      const uint32_t x = method == Method::kGptq  ? number(c, 8 * r + place)
+      const uint32_t x = AreAlongChannels(method) ? number(c, 8 * r + place)
                          : method == Method::kAwq ? number(8 * c + kAwq[place], r)
                                                   : number(8 * c + place, r);
       out[w] |= x << (4 * place);
@@ -89,19 +97,25 @@ void CheckParts(std::vector<Part> parts, int64_t k, Method method, WeightLayout 
   scale_shape.back() = groups;
   const WeightQuantize quantize{4, 32, Activations::kFloat, "s"};
   const WeightLoad scales{"s", DType::kF32, scale_shape, WeightLayout::kPlain, {{.value = 1.0f}}, {}};
-  WeightLoad in_words{"w", DType::kI8, shape, layout, {}, quantize}, in_pairs{"w", DType::kI8, pair_shape, layout, {}, quantize};
+  WeightLoad in_words{"w", DType::kI8, shape, layout, {}, quantize},
+      in_pairs{"w", DType::kI8, pair_shape, layout, {}, quantize};
   uint32_t seed = static_cast<uint32_t>(rows * 131 + k);
   for (size_t p = 0; p < parts.size(); ++p) {
     Part& part = parts[p];
     part.numbers.resize(static_cast<size_t>(part.stored * k));
     for (int8_t& x : part.numbers) x = static_cast<int8_t>((seed = seed * 1664525u + 1013904223u) >> 28) - 8;
     const std::vector<uint32_t> words = WordsOf(part, k, method);
-    const int64_t per_row = method == Method::kGptq ? k / 8 : k;
-    WeightPart of_words{folder.Write("words" + std::to_string(p), words), 0, DType::kI32,
+    const int64_t per_row = AreAlongChannels(method) ? k / 8 : k;
+    WeightPart of_words{folder.Write("words" + std::to_string(p), words),
+                        0,
+                        DType::kI32,
                         {per_row, static_cast<int64_t>(words.size()) / per_row}};
     of_words.transposed = true;
-    of_words.words = PackedWords{4, method == Method::kGptq ? 0 : 1, method == Method::kGptq ? k : part.stored, 8,
-                                 method == Method::kAwq};
+    of_words.words = PackedWords{.axis = AreAlongChannels(method) ? 0 : 1,
+                                 .count = AreAlongChannels(method) ? k : part.stored,
+                                 .minus = 8,
+                                 .awq = method == Method::kAwq,
+                                 .is_signed = method == Method::kSigned};
     if (!part.order.empty()) of_words.row_order = part.order;
     const std::vector<int32_t> channels = Shuffled(k, act_order ? 29 : 1);
     if (act_order) of_words.column_order = channels;
@@ -122,13 +136,14 @@ void CheckParts(std::vector<Part> parts, int64_t k, Method method, WeightLayout 
   uint64_t read = 0;
   const auto expected = Load({in_pairs, own}), found = Load({in_words, own}, &read);
   const StoredTensor &a = *expected[0].stored, &b = *found[0].stored;
-  if (HoldsAll(parts) && !(act_order && method == Method::kAwq)) CHECK(read == static_cast<uint64_t>(rows * k / 2));
+  const bool is_packed_in_words = method != Method::kSigned && !(act_order && method == Method::kAwq);
+  if (HoldsAll(parts) && is_packed_in_words) CHECK(read == static_cast<uint64_t>(rows * k / 2));
   CHECK(a.bytes.size() == b.bytes.size() && std::memcmp(a.bytes.data(), b.bytes.data(), a.bytes.size()) == 0);
 }
 
 void WordsBecomePanels() {
   constexpr auto kLinear = WeightLayout::kLinear, kInterleaved = WeightLayout::kLinearInterleaved;
-  for (Method method : {Method::kGptq, Method::kAwq, Method::kInOrder}) {
+  for (Method method : {Method::kGptq, Method::kSigned, Method::kAwq, Method::kInOrder}) {
     for (int64_t k : {8, 64, 72, 200}) {
       // Numbers of columns that fill words, panels and vectors, and that do not.
       for (int64_t n : {8, 16, 40, 48, 4, 21}) CheckParts({{n, {}}}, k, method, kLinear);
