@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,6 +6,7 @@ import { expect } from 'chai';
 import { ChatLoop, type ChatLoopOptions, type Interruption } from '../../src/cli/chat-loop.js';
 import { LLM } from '../../src/engine/llm.js';
 import { temporaryFolder } from '../weights/safetensors-writer.js';
+import { runAtbModels } from './in-process.js';
 
 const ROOT = join(import.meta.dirname, '../../..');
 const PROGRAM = join(ROOT, 'scripts/atb-models.mjs');
@@ -13,20 +14,16 @@ const MODEL = join(ROOT, 'examples/models/tiny-stories');
 const PLAIN = "{% for m in messages %}{{ m['content'] }} {% endfor %}";
 const ARGS = ['chat', '--model_path', MODEL, '--chat_template', PLAIN, '--threads', '2'];
 
-function chat(lines: readonly string[], ...args: string[]) {
-  return spawnSync(process.execPath, [PROGRAM, ...ARGS, '--max_tokens', '8', ...args], {
-    encoding: 'utf8',
-    input: lines.map((line) => `${line}\n`).join(''),
-  });
-}
+const chat = (lines: readonly string[], ...args: string[]) =>
+  runAtbModels([...ARGS, '--max_tokens', '8', ...args], lines.map((line) => `${line}\n`).join(''));
 
 describe('atb-models chat', function () {
   this.timeout(120_000);
   const path = temporaryFolder();
 
-  it('answers line by line, keeps what was said, and does what lines with / ask for', () => {
+  it('answers line by line, keeps what was said, and does what lines with / ask for', async () => {
     const [first, second] = [path('first.json'), path('second.json')];
-    const { status, stdout, stderr } = chat([
+    const { status, stdout, stderr } = await chat([
       'Once upon a time',
       ` /then`,
       `/save ${first}`,
@@ -49,8 +46,8 @@ describe('atb-models chat', function () {
     expect(stdout).to.contain(`${answer?.content}\n`);
   });
 
-  it('says what is wrong with a line, and goes on', () => {
-    const { status, stdout, stderr } = chat(['/sistem x', '/save', 'The dog'], '--json');
+  it('says what is wrong with a line, and goes on', async () => {
+    const { status, stdout, stderr } = await chat(['/sistem x', '/save', 'The dog'], '--json');
     expect(status).to.equal(1);
     expect(stderr).to.match(/there is no \/sistem; nearest: \/system; `\/help` lists all/);
     expect(stderr).to.match(/\/save must be followed by the name of a file/);
@@ -59,16 +56,13 @@ describe('atb-models chat', function () {
     expect(answer).to.deep.include({ reasoning: '', isStopped: false });
   });
 
-  it('names generate where a model has no chat template', () => {
+  it('names generate where a model has no chat template', async () => {
     const folder = path('plain');
     cpSync(MODEL, folder, { recursive: true });
     const file = join(folder, 'tokenizer_config.json');
     const { chat_template: _, ...config } = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
     writeFileSync(file, JSON.stringify(config));
-    const { status, stderr } = spawnSync(process.execPath, [PROGRAM, 'chat', '--model_path', folder], {
-      encoding: 'utf8',
-      input: 'Hello\n',
-    });
+    const { status, stderr } = await runAtbModels(['chat', '--model_path', folder], 'Hello\n');
     expect(status).to.equal(1);
     expect(stderr).to.match(/has no chat template.*atb-models generate.*--chat_template/);
   });

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { runAtbModels } from './in-process.js';
 
 const PROGRAM = join(import.meta.dirname, '../../../scripts/atb-models.mjs');
 
@@ -14,29 +15,44 @@ function atbModels(args: readonly string[], shell = '/bin/bash'): string {
   return stdout;
 }
 
-const offered = (...words: string[]): string[] =>
-  atbModels(['--get-yargs-completions', 'atb-models', ...words])
-    .trim()
-    .split('\n');
+async function offered(...words: string[]): Promise<string[]> {
+  const { status, stdout, stderr } = await runAtbModels(['--get-yargs-completions', 'atb-models', ...words]);
+  expect(status, stderr).to.equal(0);
+  return stdout.trim().split('\n');
+}
 
 describe('atb-models completion', function () {
   this.timeout(60_000);
-
-  it('knows every command that the help lists', () => {
-    const overview = atbModels(['--help']);
-    const commands = [...overview.matchAll(/^ {2}atb-models ([a-z-]+)/gm)].map(([, name = '']) => name);
-    expect(commands).to.include.members(['bench-serve', 'chat', 'completion', 'generate', 'serve']);
-    expect(offered('')).to.include.members(commands);
+  const { SHELL, ZSH_NAME } = process.env;
+  before(() => Object.assign(process.env, { SHELL: '/bin/bash', ZSH_NAME: '' }));
+  after(() => {
+    for (const [name, value] of Object.entries({ SHELL, ZSH_NAME }))
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
   });
 
-  it("knows a command's flags, and what a flag may be", () => {
-    expect(offered('inspect', '--')).to.include.members(['--model_path', '--context', '--batch', '--json']);
-    expect(offered('chat', '--')).to.include('--system').and.not.to.include('--rate');
-    expect(offered('chat', '--dtype', '')).to.deep.equal(['bf16', 'f16', 'f32']);
-    expect(offered('serve', '--policy', 's')).to.deep.equal(['sjf']);
+  it('knows every command that the help lists', async () => {
+    const { stdout: overview } = await runAtbModels(['--help']);
+    const commands = [...overview.matchAll(/^ {2}atb-models ([a-z-]+)/gm)].map(([, name = '']) => name);
+    expect(commands).to.include.members(['bench-serve', 'chat', 'completion', 'generate', 'serve']);
+    expect(await offered('')).to.include.members(commands);
+  });
+
+  it("knows a command's flags, and what a flag may be", async () => {
+    expect(await offered('inspect', '--')).to.include.members([
+      '--model_path',
+      '--context',
+      '--batch',
+      '--json',
+    ]);
+    expect(await offered('chat', '--'))
+      .to.include('--system')
+      .and.not.to.include('--rate');
+    expect(await offered('chat', '--dtype', '')).to.deep.equal(['bf16', 'f16', 'f32']);
+    expect(await offered('serve', '--policy', 's')).to.deep.equal(['sjf']);
     // Nothing, so that the shell offers files.
-    expect(offered('inspect', '--model_path', '')).to.deep.equal(['']);
-    expect(offered('inspect', '--json', '')).to.include('--context');
+    expect(await offered('inspect', '--model_path', '')).to.deep.equal(['']);
+    expect(await offered('inspect', '--json', '')).to.include('--context');
   });
 
   it('prints a script for zsh, which completes commands, flags, what they may be, and files', function () {

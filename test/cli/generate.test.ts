@@ -1,29 +1,23 @@
-import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { temporaryFolder } from '../weights/safetensors-writer.js';
+import { runAtbModels } from './in-process.js';
 
 const ROOT = join(import.meta.dirname, '../../..');
 const MODEL = join(ROOT, 'examples/models/tiny-stories');
 const PROMPT = 'Once upon a time';
 
-function generate(args: readonly string[], input = '') {
-  return spawnSync(
-    process.execPath,
+const generate = (args: readonly string[], input = '') =>
+  runAtbModels(
     [
-      join(ROOT, 'scripts/atb-models.mjs'),
       'generate',
       ...args,
-      '--model_path',
-      MODEL,
-      '--threads',
-      '2',
+      ...['--model_path', MODEL, '--threads', '2'],
       ...(args.includes('--max_tokens') ? [] : ['--max_tokens', '10']),
     ],
-    { encoding: 'utf8', input },
+    input,
   );
-}
 
 interface Answer {
   readonly index: number;
@@ -34,8 +28,8 @@ interface Answer {
   readonly seed?: number;
 }
 
-function answers(args: readonly string[], input = ''): Answer[] {
-  const { status, stdout, stderr } = generate([...args, '--json'], input);
+async function answers(args: readonly string[], input = ''): Promise<Answer[]> {
+  const { status, stdout, stderr } = await generate([...args, '--json'], input);
   expect(status, stderr).to.equal(0);
   return stdout
     .trim()
@@ -47,28 +41,28 @@ describe('atb-models generate', function () {
   this.timeout(120_000);
   const path = temporaryFolder();
 
-  it('goes on with one text, an argument or standard input, and prints nothing else', () => {
-    const { status, stdout, stderr } = generate([PROMPT]);
+  it('goes on with one text, an argument or standard input, and prints nothing else', async () => {
+    const { status, stdout, stderr } = await generate([PROMPT]);
     expect(status, stderr).to.equal(0);
     expect(stdout).to.match(/^[\w ,."'!?-]{20,}\n$/);
-    const [answer] = answers([], `${PROMPT}\n`);
+    const [answer] = await answers([], `${PROMPT}\n`);
     expect(`${answer?.text}\n`).to.equal(stdout);
     expect(answer).to.include({ index: 0, prompt: PROMPT, finishReason: 'length' });
     expect(answer?.tokens).to.have.length(10);
   });
 
-  it('gives n answers to each prompt, in their order, each with its own seed', () => {
+  it('gives n answers to each prompt, in their order, each with its own seed', async () => {
     const prompts = [PROMPT, 'The dog'];
-    const found = answers([...prompts, '--n', '2', '--temperature', '1.2', '--seed', '7']);
+    const found = await answers([...prompts, '--n', '2', '--temperature', '1.2', '--seed', '7']);
     expect(found.map(({ prompt, seed }) => [prompt, seed])).to.deep.equal([
       [PROMPT, 7],
       [PROMPT, 8],
       ['The dog', 9],
       ['The dog', 10],
     ]);
-    const [alone] = answers([PROMPT, '--temperature', '1.2', '--seed', '8']);
+    const [alone] = await answers([PROMPT, '--temperature', '1.2', '--seed', '8']);
     expect(alone?.text).to.equal(found[1]?.text);
-    const { stdout, stderr } = generate([...prompts, '--n', '2', '--temperature', '0']);
+    const { stdout, stderr } = await generate([...prompts, '--n', '2', '--temperature', '0']);
     expect(stderr).to.contain('all 2 answers to a prompt are the same');
     const [first, second] = ['Once upon a time\\n.+\\n', 'The dog\\n.+\\n'];
     expect(stdout).to.match(
@@ -76,7 +70,7 @@ describe('atb-models generate', function () {
     );
   });
 
-  it('keeps to a schema, an expression, a choice or a grammar', () => {
+  it('keeps to a schema, an expression, a choice or a grammar', async () => {
     const schema = path('schema.json');
     writeFileSync(
       schema,
@@ -86,31 +80,34 @@ describe('atb-models generate', function () {
       schema,
       '{"type":"object","properties":{"age":{"type":"integer"}},"required":["age"]}',
     ]) {
-      const [answer] = answers(['Tom is', '--json_schema', given, '--max_tokens', '40']);
+      const [answer] = await answers(['Tom is', '--json_schema', given, '--max_tokens', '40']);
       expect((JSON.parse(answer?.text ?? '') as { age: number }).age).to.be.a('number');
     }
-    expect(answers(['Tom is', '--regex', '[0-9]{3}'])[0]?.text).to.match(/^\d{3}$/);
-    expect(answers(['Tom is', '--choice', 'happy', 'sad'])[0]?.text).to.be.oneOf(['happy', 'sad']);
-    expect(answers(['Tom is', '--grammar', 'root ::= "a"+ "b"'])[0]?.text).to.match(/^a+b$/);
+    expect((await answers(['Tom is', '--regex', '[0-9]{3}']))[0]?.text).to.match(/^\d{3}$/);
+    expect((await answers(['Tom is', '--choice', 'happy', 'sad']))[0]?.text).to.be.oneOf(['happy', 'sad']);
+    expect((await answers(['Tom is', '--grammar', 'root ::= "a"+ "b"']))[0]?.text).to.match(/^a+b$/);
   });
 
-  it('refuses two guides, a schema that is no JSON, and a missing prompt', () => {
-    const refused = (args: readonly string[], expected: RegExp): void => {
-      const { status, stderr } = generate(args);
+  it('refuses two guides, a schema that is no JSON, and a missing prompt', async () => {
+    const refused = async (args: readonly string[], expected: RegExp): Promise<void> => {
+      const { status, stderr } = await generate(args);
       expect(status).to.equal(1);
       expect(stderr).to.match(expected);
     };
-    refused(['x', '--regex', 'a', '--choice', 'b'], /REQUEST_INVALID: --\w+ must be absent beside --\w+/);
-    refused(['x', '--json_schema', '{'], /--json_schema must be valid JSON/);
-    refused(['x', '--regex', '('], /GUIDE_INVALID/);
-    refused([], /the prompt must be an argument, or standard input/);
-    refused(['x', '--n', '0'], /--n must be an integer >= 1/);
+    await refused(
+      ['x', '--regex', 'a', '--choice', 'b'],
+      /REQUEST_INVALID: --\w+ must be absent beside --\w+/,
+    );
+    await refused(['x', '--json_schema', '{'], /--json_schema must be valid JSON/);
+    await refused(['x', '--regex', '('], /GUIDE_INVALID/);
+    await refused([], /the prompt must be an argument, or standard input/);
+    await refused(['x', '--n', '0'], /--n must be an integer >= 1/);
   });
 
-  it('sends a prompt through the chat template where it is asked to', () => {
+  it('sends a prompt through the chat template where it is asked to', async () => {
     const template = "{{ bos_token }}{% for m in messages %}{{ m['content'] }}{% endfor %}";
-    const [plain] = answers([PROMPT]);
-    const [said] = answers([PROMPT, '--is_chat_model', '--chat_template', template]);
+    const [plain] = await answers([PROMPT]);
+    const [said] = await answers([PROMPT, '--is_chat_model', '--chat_template', template]);
     expect(said?.text).to.equal(plain?.text);
   });
 });

@@ -1,29 +1,28 @@
-import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
 import { expect } from 'chai';
+import { COMMANDS } from '../../src/cli/commands.js';
+import { COMPLETION } from '../../src/cli/completion.js';
+import { runAtbModels } from './in-process.js';
 
-const ROOT = join(import.meta.dirname, '../../..');
-
-function atbModels(...args: string[]): { readonly status: number | null; readonly text: string } {
-  const program = join(ROOT, 'scripts/atb-models.mjs');
-  const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], { encoding: 'utf8' });
+async function atbModels(...args: string[]): Promise<{ readonly status: number; readonly text: string }> {
+  const { status, stdout, stderr } = await runAtbModels(args);
   return { status, text: `${stdout}${stderr}` };
 }
 
 describe('the help of atb-models', () => {
-  const overview = atbModels('--help').text;
-  const commands = [...overview.matchAll(/^ {2}atb-models ([a-z-]+)/gm)].map(([, name = '']) => name);
+  const commands = [...Object.keys(COMMANDS), COMPLETION];
 
-  it('lists its commands, and leads to run-pa', () => {
-    expect(commands).to.include.members(['check', 'compare', 'eval', 'graph', 'inspect', 'new', 'quantize']);
+  it('lists its commands, and leads to run-pa', async () => {
+    const overview = (await atbModels('--help')).text;
+    const listed = [...overview.matchAll(/^ {2}atb-models ([a-z-]+)/gm)].map(([, name = '']) => name);
+    expect([...new Set(listed)]).to.include.members(commands);
     expect(overview).to.contain('run-pa --model_path DIR');
-    expect(atbModels('-h').text).to.equal(overview);
-    expect(atbModels('--version').text).to.match(/^\d+\.\d+\.\d+\n$/);
+    expect((await atbModels('-h')).text).to.equal(overview);
+    expect((await atbModels('--version')).text).to.match(/^\d+\.\d+\.\d+\n$/);
   });
 
-  for (const command of new Set(commands)) {
-    it(`has an example of ${command}, on a screen`, () => {
-      const { status, text } = atbModels(command, '--help');
+  for (const command of commands) {
+    it(`has an example of ${command}, on a screen`, async () => {
+      const { status, text } = await atbModels(command, '--help');
       expect(status).to.equal(0);
       expect(text).to.match(new RegExp(`Examples:\n  atb-models ${command} [^\n]+\n`));
       expect(text.split('\n').length).to.be.at.most(50);
@@ -32,14 +31,14 @@ describe('the help of atb-models', () => {
     });
   }
 
-  it('names the nearest flag of one that does not exist', () => {
-    const { status, text } = atbModels('graph', '--model_paht', 'x', '--phase', 'decode');
+  it('names the nearest flag of one that does not exist', async () => {
+    const { status, text } = await atbModels('graph', '--model_paht', 'x', '--phase', 'decode');
     expect(status).to.equal(1);
     expect(text).to.match(/^OPTION_UNKNOWN: there is no --model_paht; nearest: --model_path;/);
   });
 
-  it('says of a checkpoint without its flag which flag names it', () => {
-    const { status, text } = atbModels('inspect', 'some/model');
+  it('says of a checkpoint without its flag which flag names it', async () => {
+    const { status, text } = await atbModels('inspect', 'some/model');
     expect(status).to.equal(1);
     expect(text).to.match(
       /`atb-models inspect --help` lists it \(--model_path names a checkpoint\), found "some\/model"/,

@@ -8,12 +8,12 @@ import { ENCODERS_DIR, encoderCases } from '../oracle/encoders.js';
 import { computedBy, familyCases } from '../oracle/families.js';
 import { oracleCases } from '../oracle/fixtures.js';
 import { VISION_DIR, visionCases } from '../oracle/vision.js';
+import { runAtbModels } from './in-process.js';
 
 const ROOT = join(import.meta.dirname, '../../..');
 
-function models(...args: string[]): string {
-  const program = join(ROOT, 'scripts/atb-models.mjs');
-  const { stdout, stderr } = spawnSync(process.execPath, [program, 'models', ...args], { encoding: 'utf8' });
+async function models(...args: string[]): Promise<string> {
+  const { stdout, stderr } = await runAtbModels(['models', ...args]);
   expect(stderr).to.equal('');
   return stdout;
 }
@@ -21,11 +21,11 @@ function models(...args: string[]): string {
 describe('atb-models models', function () {
   this.timeout(120_000);
   let known: KnownModel[] = [];
-  before(() => {
-    known = JSON.parse(models('--json'));
+  before(async () => {
+    known = JSON.parse(await models('--json'));
   });
 
-  it('lists each family with its other names, its class and what it is beside Llama', () => {
+  it('lists each family with its other names, its class and what it is beside Llama', async () => {
     const { aliases, ...llama } = known.find(({ modelType }) => modelType === 'llama') as KnownModel;
     expect(aliases).to.include('code_llama');
     expect(known.find(({ modelType }) => modelType === 'telechat')?.aliases).to.include('telechat2');
@@ -36,7 +36,7 @@ describe('atb-models models', function () {
       features: [],
       reference: 'transformers',
     });
-    const table = models();
+    const table = await models();
     for (const { modelType, modelClass, features } of known) {
       expect(table).to.contain(modelType).and.to.contain(modelClass);
       if (modelType !== 'llama') expect(features, modelType).to.not.have.length(0);
@@ -73,8 +73,8 @@ describe('atb-models models', function () {
     }
   });
 
-  it('writes the table of README.md', () => {
-    expect(readFileSync(join(ROOT, 'README.md'), 'utf8')).to.contain(`\n\n${models('--markdown')}\n`);
+  it('writes the table of README.md', async () => {
+    expect(readFileSync(join(ROOT, 'README.md'), 'utf8')).to.contain(`\n\n${await models('--markdown')}\n`);
   });
 
   it('says nothing of a family of the user that its parent said of itself', () => {
@@ -84,9 +84,12 @@ describe('atb-models models', function () {
       const source = `import { Olmo2Router, registerModel } from 'atb-models';
 registerModel('mine', class extends Olmo2Router {});`;
       writeFileSync(join(folder, 'mine/index.mjs'), source);
-      const mine = JSON.parse(models('--json', '--model_dirs', folder)).find(
-        ({ modelType }: KnownModel) => modelType === 'mine',
-      );
+      // A process of its own, since a family that was registered stays.
+      const program = join(ROOT, 'scripts/atb-models.mjs');
+      const args = [program, 'models', '--json', '--model_dirs', folder];
+      const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+      expect(stderr).to.equal('');
+      const mine = JSON.parse(stdout).find(({ modelType }: KnownModel) => modelType === 'mine');
       expect(mine).to.deep.equal({
         modelType: 'mine',
         aliases: [],

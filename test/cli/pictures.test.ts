@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { pictureFile } from '../media/pictures.js';
 import { seeingModel, special } from '../media/seeing-model.js';
+import { runAtbModels } from './in-process.js';
 
 const ROOT = join(import.meta.dirname, '../../..');
 
@@ -23,25 +24,29 @@ describe('pictures on the command line', function () {
     rmSync(folder, { recursive: true });
   });
 
-  const run = (script: string, args: readonly string[], input = '') =>
-    spawnSync(
-      process.execPath,
-      [join(ROOT, 'scripts', script), ...args, '--model_path', checkpoint.path, '--threads', '2'],
-      { encoding: 'utf8', input, cwd: folder },
-    );
+  const place = () => ['--model_path', checkpoint.path, '--threads', '2'];
+  const runPa = (...args: readonly string[]) =>
+    spawnSync(process.execPath, [join(ROOT, 'scripts/run-pa.mjs'), ...args, '--json', ...place()], {
+      encoding: 'utf8',
+      cwd: folder,
+    });
   const generate = (...args: readonly string[]) =>
-    run('atb-models.mjs', ['generate', 'What is this?', '--max_tokens', '4', '--json', ...args]);
+    runAtbModels(['generate', 'What is this?', '--max_tokens', '4', '--json', ...args, ...place()]);
+  const file = (name: string) => join(folder, name);
 
-  it('are what generate is asked about', () => {
-    const { status, stdout, stderr } = generate('--is_chat_model', '--image', 'a.png', 'b.jpeg');
+  it('are what generate is asked about', async () => {
+    const { status, stdout, stderr } = await generate(
+      ...['--is_chat_model', '--image', file('a.png'), file('b.jpeg')],
+    );
     expect(status, stderr).to.equal(0);
     const { promptTokens } = JSON.parse(stdout);
-    const { stdout: without } = generate('--is_chat_model');
+    const { stdout: without } = await generate('--is_chat_model');
     expect(promptTokens).to.be.greaterThan(JSON.parse(without).promptTokens + 10);
-    expect(generate('--is_chat_model', '--image', 'absent.png').stderr).to.contain('an existing file');
+    const absent = await generate('--is_chat_model', '--image', file('absent.png'));
+    expect(absent.stderr).to.contain('an existing file');
   });
 
-  it('lie beside the dialogues of run-pa that name them', () => {
+  it('lie beside the dialogues of run-pa that name them', async () => {
     const dialogue = (path: string) => [
       {
         role: 'user',
@@ -53,27 +58,27 @@ describe('pictures on the command line', function () {
     ];
     const ask = (path: string) => {
       writeFileSync(join(folder, 'dialogues.jsonl'), `${JSON.stringify(dialogue(path))}\n`);
-      return run('run-pa.mjs', ['--is_chat_model', '--input_file', 'dialogues.jsonl', '--json']);
+      return runPa('--is_chat_model', '--input_file', 'dialogues.jsonl');
     };
     const { status, stdout, stderr } = ask('a.png');
     expect(status, stderr).to.equal(0);
-    const generated = JSON.parse(generate('--is_chat_model', '--image', 'a.png').stdout);
+    const generated = JSON.parse((await generate('--is_chat_model', '--image', file('a.png'))).stdout);
     expect(JSON.parse(stdout).answers[0].promptTokens).to.equal(generated.promptTokens);
     expect(ask('/etc/hostname').stderr).to.contain('a file below');
   });
 
-  it('are shown in a chat, and saved with it', () => {
-    const lines = ['/image a.png', 'What is this?', '/save talk.json', '/image absent.png', '/exit'];
-    const { status, stdout, stderr } = run(
-      'atb-models.mjs',
-      ['chat', '--max_tokens', '3', '--json'],
+  it('are shown in a chat, and saved with it', async () => {
+    const [picture, talk, absent] = [file('a.png'), file('talk.json'), file('absent.png')];
+    const lines = [`/image ${picture}`, 'What is this?', `/save ${talk}`, `/image ${absent}`, '/exit'];
+    const { status, stdout, stderr } = await runAtbModels(
+      ['chat', '--max_tokens', '3', '--json', ...place()],
       lines.join('\n'),
     );
     // Something was reported.
     expect(status, stderr).to.equal(1);
     expect(JSON.parse(stdout)).to.have.property('isStopped', false);
     expect(stderr).to.contain('/image').and.to.contain('an existing file');
-    const again = run('run-pa.mjs', ['--is_chat_model', '--input_file', 'talk.json', '--json']);
+    const again = runPa('--is_chat_model', '--input_file', talk);
     expect(again.status, again.stderr).to.equal(0);
     expect(JSON.parse(again.stdout).answers[0].promptTokens).to.be.greaterThan(special('<|image_pad|>') / 10);
   });

@@ -4,13 +4,18 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { inFlags } from '../../src/cli/failure.js';
+import { parseRunPaArguments } from '../../src/cli/run-pa.js';
+import { PARunner } from '../../src/engine/pa-runner.js';
+import { runAtbModels } from '../cli/in-process.js';
+import { failure } from '../weights/safetensors-writer.js';
 
 const ROOT = join(import.meta.dirname, '../../..');
 const MODEL = join(ROOT, 'examples/models/tiny-stories');
 
-function run(script: 'atb-models' | 'run-pa', ...args: string[]) {
-  return spawnSync(process.execPath, [join(ROOT, `scripts/${script}.mjs`), ...args], { encoding: 'utf8' });
-}
+const runPa = (...args: string[]) =>
+  spawnSync(process.execPath, [join(ROOT, 'scripts/run-pa.mjs'), ...args], { encoding: 'utf8' });
+const atbModels = (...args: string[]) => runAtbModels(args);
 
 describe('quantising from the command line', function () {
   this.timeout(120_000);
@@ -21,15 +26,15 @@ describe('quantising from the command line', function () {
   after(() => rmSync(folder, { recursive: true }));
 
   const answer = (...args: string[]): string => {
-    const { status, stdout, stderr } = run('run-pa', '--json', '--max_output_length', '40', ...args);
+    const { status, stdout, stderr } = runPa('--json', '--max_output_length', '40', ...args);
     expect(status, stderr).to.equal(0);
     return JSON.parse(stdout).answers[0].text;
   };
 
-  it('at load and through a checkpoint tells the same story', () => {
+  it('at load and through a checkpoint tells the same story', async () => {
     const output = join(folder, 'tiny-w4a16');
     const quantize = ['--quantize', 'w4a16', '--quant-group-size', '32'];
-    const { status, stdout, stderr } = run('atb-models', 'quantize', MODEL, output, ...quantize);
+    const { status, stdout, stderr } = await atbModels('quantize', MODEL, output, ...quantize);
     expect([status, stdout], stderr).to.deep.equal([0, '']);
     expect(stderr).to.match(/^quantising: \d+ % of \d+\.\d MiB\n(.*\n)*quantising: 100 %/);
     expect(readdirSync(output)).to.include.members(['model.safetensors', 'quant_model_description.json']);
@@ -37,12 +42,12 @@ describe('quantising from the command line', function () {
     const story = answer('--model_path', output, ...prompt);
     expect(story).to.have.length.above(60);
     expect(answer('--model_path', MODEL, ...quantize, ...prompt)).to.equal(story);
-    const inspected = run('atb-models', 'inspect', '--model_path', output);
+    const inspected = await atbModels('inspect', '--model_path', output);
     expect(inspected.stdout).to.match(/quantised: "W4A16"/);
     expect(inspected.status).to.equal(0);
   });
 
-  it('is refused with one line that says why', () => {
+  it('is refused with one line that says why', async () => {
     const wrong: [RegExp, string[]][] = [
       [
         /quant_group_size must be used together with quantize w4a16 or w4a8_dynamic/,
@@ -52,9 +57,12 @@ describe('quantising from the command line', function () {
       [/--quant_group_size must be one of 32, 64, 128, found 48/, ['w4a16', '--quant_group_size', '48']],
     ];
     for (const [message, [mode = '', ...more]] of wrong) {
-      const { status, stderr } = run('run-pa', '--model_path', MODEL, '--quantize', mode, ...more);
-      expect(status).to.equal(1);
-      expect(stderr).to.match(message);
+      const args = ['node', 'run-pa', '--model_path', MODEL, '--quantize', mode, ...more];
+      const refused = await failure('REQUEST_INVALID', async () => {
+        const parsed = await parseRunPaArguments(args);
+        if (typeof parsed !== 'string') await PARunner.load(parsed.runner);
+      });
+      expect(inFlags(refused)).to.match(message);
     }
   });
 
@@ -93,18 +101,18 @@ describe('quantising from the command line', function () {
     expect(traces('too-large')).to.deep.equal([]);
   });
 
-  it('is measured by the perplexity of a text', () => {
+  it('is measured by the perplexity of a text', async () => {
     const text = ['--text', join(MODEL, 'README.md'), '--context', '128'];
     const args = ['eval', '--model_path', MODEL, ...text, '--quantize', 'w8a16'];
-    const asText = run('atb-models', ...args);
+    const asText = await atbModels(...args);
     expect(asText.status, asText.stderr).to.equal(0);
     expect(asText.stdout).to.match(
       /^perplexity [\d.]+ \([\d.]+ nats per token\), \d+ tokens scored in \d+ windows of 128/,
     );
-    const report = JSON.parse(run('atb-models', ...args, '--json').stdout);
+    const report = JSON.parse((await atbModels(...args, '--json')).stdout);
     expect(report).to.include({ contextLen: 128 });
     expect(Math.log(report.perplexity)).to.be.closeTo(report.meanNll, 1e-9);
-    const missing = run('atb-models', 'eval', '--model_path', MODEL, '--text', join(folder, 'absent'));
+    const missing = await atbModels('eval', '--model_path', MODEL, '--text', join(folder, 'absent'));
     expect([missing.status, missing.stderr.split('\n').length]).to.deep.equal([1, 2]);
   });
 });
