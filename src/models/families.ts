@@ -76,6 +76,7 @@ export * from './gpt_oss/index.js';
 export * from './gpt2/index.js';
 export * from './gptj/index.js';
 export * from './granite/index.js';
+export * from './granite4_vision/index.js';
 export * from './granite_docling/index.js';
 export * from './granite_speech/index.js';
 export * from './granite_swa/index.js';

@@ -33,6 +33,7 @@ export {
   windowLens,
 } from './encoders/patches.js';
 export { PERCEIVING, perceiving } from './encoders/perceiving.js';
+export { QUERY_BLOCKS, queryBlocks } from './encoders/query-blocks.js';
 export {
   DISTANCE_ROWS,
   KEY_PLACES,

@@ -190,6 +190,12 @@ const CLASSES: Readonly<Record<string, Dict>> = {
     text_config: { model_type: 'granite_docling_text', vocab_size: 133_800, hidden_size: 1024, intermediate_size: 2048, num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 4, hidden_act: 'silu', max_position_embeddings: 32_768, initializer_range: 0.02, rms_norm_eps: 1e-5, use_cache: true, pad_token_id: 100_256, bos_token_id: 100_257, eos_token_id: 100_257,
       tie_word_embeddings: true, attention_bias: false, attention_dropout: 0, mlp_bias: false, embedding_multiplier: 12, logits_scaling: 4, residual_multiplier: 0.263, attention_multiplier: 0.015625, rope_parameters: { rope_type: 'default', rope_theta: 10_000 } },
     vision_config: { model_type: 'granite_docling_vision', hidden_size: 768, intermediate_size: 3072, num_hidden_layers: 12, num_attention_heads: 12, num_channels: 3, image_size: 512, patch_size: 16, hidden_act: 'gelu_pytorch_tanh', layer_norm_eps: 1e-6, attention_dropout: 0, initializer_range: 0.02, out_hidden_size: 1024, scale_factor: 4, deepstack_visual_indexes: [3, 7, 10], use_fine_route: true } },
+  // granite-vision-4.1-4b, as a test of docling-mlx quotes its file; what that leaves out is the classes'.
+  granite4_vision: { model_type: 'granite4_vision', deepstack_layer_map: [[-19, 9], [-13, 6], [-7, 3], [-1, 0]], downsample_rate: '4/8', dtype: 'bfloat16', eos_token_id: 100_257, image_grid_pinpoints: [[384, 384], [384, 3840], [768, 1920], [1152, 1152], [1536, 768], [3840, 384]], image_seq_length: 576, image_token_index: 100_352,
+    projector_dropout: 0.1, spatial_target_layers: [12, 15, 18, 21], spatial_vision_layer: -1, tie_word_embeddings: false, use_image_newline_parameter: true, use_spatial_sampling: true, vision_feature_layer: -2, vision_feature_select_strategy: 'full',
+    text_config: { attention_bias: false, attention_multiplier: 0.015625, embedding_multiplier: 12, hidden_size: 2560, intermediate_size: 8192, logits_scaling: 10, mlp_bias: false, num_attention_heads: 40, num_hidden_layers: 40, num_key_value_heads: 8, residual_multiplier: 0.22, rms_norm_eps: 1e-5, rope_theta: 10_000_000, vocab_size: 100_353 },
+    qformer_config: { model_type: 'blip_2_qformer', vocab_size: 30_522, hidden_size: 1152, num_hidden_layers: 1, num_attention_heads: 18, intermediate_size: 3072, hidden_act: 'gelu', hidden_dropout_prob: 0.1, attention_probs_dropout_prob: 0.1, max_position_embeddings: 2048, initializer_range: 0.02, layer_norm_eps: 1e-12, pad_token_id: 0, cross_attention_frequency: 1, encoder_hidden_size: 1152, use_qformer_text_input: false },
+    vision_config: { model_type: 'siglip_vision_model', hidden_act: 'gelu_pytorch_tanh', hidden_size: 1152, image_size: 384, intermediate_size: 4304, layer_norm_eps: 1e-6, num_attention_heads: 16, num_channels: 3, num_hidden_layers: 27, patch_size: 16 } },
   // Sizes and the adapter are those of granite-speech-3.3-2b, as public readers of its files repeat them; the rest is the classes', of peft, too.
   granite_speech: { model_type: 'granite_speech', audio_token_index: 49_159, downsample_rate: 5, window_size: 15, has_lora_adapter: true, initializer_range: 0.02, tie_word_embeddings: true,
     text_config: { model_type: 'granite', vocab_size: 49_160, hidden_size: 2048, intermediate_size: 8192, num_hidden_layers: 40, num_attention_heads: 32, num_key_value_heads: 8, hidden_act: 'silu', max_position_embeddings: 2048, initializer_range: 0.02, rms_norm_eps: 1e-6, use_cache: true, pad_token_id: null, bos_token_id: 1, eos_token_id: 2,
@@ -326,6 +332,18 @@ describe('published sizes that classes of transformers have by default', functio
     within('granite_docling', { deepstack_visual_indexes: [3, 12] }, 'vision_config'),
     /deepstack_visual_indexes must be some of 12 layers, first ones first, found 3,12/,
   );
+  for (const [what, says, names] of [
+    ['queries that no blocks stand for', { downsample_rate: '3/8' }, /downsample_rate .* found "3\/8"/],
+    ['windows that do not fill a tile', { downsample_rate: '5/10' }, /that one 24 patches, found "5\/10"/],
+    ['corners of other blocks', { downsample_rate: '2/8' }, /downsample_rate must be a half where/],
+    [
+      'two vectors for one layer',
+      { spatial_target_layers: [9] },
+      /different ones of 40 layers .*found 0,3,6,9,9/,
+    ],
+    ['text of mixers, as of Granite 4.0', { text_config: { model_type: 'granitemoehybrid' } }, /model_type/],
+  ] as const)
+    itIsRefused(`Granite Vision 4.1 with ${what}`, { ...CLASSES.granite4_vision, ...says }, names);
   itIsRefused(
     'Granite Speech with blocks in which some distances have no vector',
     within('granite_speech', { context_size: 513 }, 'encoder_config'),

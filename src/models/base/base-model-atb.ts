@@ -75,13 +75,19 @@ export class BaseModelATB extends Module {
 
   /**
    * Adds the layers and the last norm: `input` [tokens, hidden] -> the normalised hidden states, the same shape.
-   * `deepLevels`: behind how many of the first layers vectors of an encoder are added.
+   * `deepLevels`: behind which layers vectors of an encoder are added, of each another one.
    */
-  buildLayersGraph(graph: AtbGraph, kind: GraphKind, input: string, deepLevels = 0): string {
+  buildLayersGraph(
+    graph: AtbGraph,
+    kind: GraphKind,
+    input: string,
+    deepLevels: readonly number[] = [],
+  ): string {
     let hidden = input;
-    for (const [level, layer] of this.layers.entries()) {
+    for (const layer of this.layers) {
       hidden = layer.buildGraph(graph, kind, hidden);
-      if (level < deepLevels) hidden = buildDeepGraph(graph, kind, hidden, level);
+      const level = deepLevels.indexOf(layer.layerId);
+      if (level >= 0) hidden = buildDeepGraph(graph, kind, hidden, level);
     }
     return this.norm.buildGraph(graph, hidden);
   }

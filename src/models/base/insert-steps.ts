@@ -72,7 +72,7 @@ export function buildGridAxesGraph(graph: AtbGraph, kind: GraphKind, sections: r
   });
 }
 
-/** Adds what an encoder has for the layer behind number `level`: `hidden` [tokens, hidden] -> the same shape. */
+/** Adds what an encoder has as its vectors number `level`: `hidden` [tokens, hidden] -> the same shape. */
 export function buildDeepGraph(graph: AtbGraph, kind: GraphKind, hidden: string, level: number): string {
   if (hasOneQuery(kind)) return hidden;
   const rows = `deep_${level}`;

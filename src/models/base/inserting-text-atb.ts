@@ -15,7 +15,7 @@ export class InsertingModelATB extends Module {
   /** `deepLevels`: see `BaseModelATB`. */
   constructor(
     readonly text: BaseModelATB,
-    private readonly deepLevels = 0,
+    private readonly deepLevels: readonly number[] = [],
   ) {
     super();
   }
@@ -27,9 +27,9 @@ export class InsertingModelATB extends Module {
   }
 }
 
-/** Layers of text behind which vectors of the encoder are added; 0 when absent. */
+/** Layers of text behind which vectors of the encoder are added; none when absent. */
 interface DeepLevels {
-  readonly deepLevels?: number;
+  readonly deepLevels?: readonly number[];
 }
 
 /** What a step brings of what encoders made. */
@@ -37,11 +37,11 @@ export const insertInputs = ({
   hiddenSize,
   seesInserts,
   slidingWindows,
-  deepLevels = 0,
+  deepLevels = [],
 }: Pick<DecoderConfig, 'hiddenSize' | 'seesInserts' | 'slidingWindows'> &
   DeepLevels): readonly StepInput[] => [
   insertedRows(hiddenSize),
-  ...(deepLevels > 0 ? [deepRows(hiddenSize, deepLevels)] : []),
+  ...(deepLevels.length > 0 ? [deepRows(hiddenSize, deepLevels.length)] : []),
   ...(seesInserts ? seenInserts(slidingWindows) : []),
 ];
 

@@ -62,6 +62,7 @@ export type TextKind = (typeof TEXT_KINDS)[number];
 /** What files of some models call a family, the first ones or those of a model with layers of its own between. */
 const OLDER_NAMES: Readonly<Record<string, TextKind>> = {
   exaone4_5_text: 'exaone4',
+  granite4_vision_text: 'granite',
   mllama_text_model: 'llama',
 };
 

@@ -62,13 +62,18 @@ export class FlashGraniteForCausalLMATB extends FlashForCausalLMATB<GraniteConfi
 
   constructor(config: GraniteConfig, weights: Weights) {
     super(config, weights, { scale: 1 / config.logitsScaling });
-    const { attentionMultiplier: scale, residualMultiplier: outputScale, embeddingMultiplier } = config;
+    const { attentionMultiplier: scale, residualMultiplier: outputScale } = config;
     const layer: MakeLayer = (layerId, at) => {
       const selfAttn = this.attention(layerId, at.at('self_attn'), { scale, outputScale });
       const mlp = new BaseMLP(config, at.at('mlp'), { outputScale });
       return new LlamaLayer(layerId, config, at, { selfAttn, mlp });
     };
-    this.model = new GraniteModelATB(config, weights.at('model'), layer, embeddingMultiplier);
+    this.model = this.scaledModel(weights.at('model'), layer);
+  }
+
+  /** The layers behind scaled embeddings; `weights` is the model's cursor. */
+  protected scaledModel(weights: Weights, layer: MakeLayer): LlamaModelATB {
+    return new GraniteModelATB(this.config, weights, layer, this.config.embeddingMultiplier);
   }
 
   /** A layer's attention; `weights` is its window. */

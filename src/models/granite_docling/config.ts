@@ -64,7 +64,9 @@ export const GRANITE_DOCLING_CONFIG = aroundText(
       imageTokenId: tokenField('image_token_id', 100_337),
       ...within('vision_config', {
         mergeSize: field('scale_factor', integer(1, 100), 4),
-        deepLevels: { read: (json: ConfigReader) => (json.value(INDEXES, indexes) ?? DEEP).length },
+        deepLevels: {
+          read: (json: ConfigReader) => (json.value(INDEXES, indexes) ?? DEEP).map((_, level) => level),
+        },
       }),
       vision: nested(
         'vision_config',

@@ -1,8 +1,6 @@
 import {
-  activation,
   type ConfigReader,
   defineConfig,
-  encoderHeads,
   type Field,
   field,
   flag,
@@ -17,6 +15,7 @@ import {
   tokenField,
   WIDTH,
 } from '../../layers/config/index.js';
+import { Q_FORMER, Q_FORMER_PASSED, Q_FORMER_SIZES } from '../base/q-former.js';
 import { aroundText, textWithin } from '../base/text-within.js';
 import { besideText, dtypeBesideText } from '../base/vision/index.js';
 
@@ -79,31 +78,7 @@ const AUDIO = nested(
 );
 export type SpeechConfig = ReturnType<(typeof AUDIO)['read']>;
 
-/** Defaults of transformers 5.24, Blip2QFormerConfig. */
-const PROJECTOR = nested(
-  'projector_config',
-  {
-    kind: field('model_type', only('blip_2_qformer'), 'blip_2_qformer'),
-    hiddenSize: field('hidden_size', WIDTH, 768),
-    numLayers: field('num_hidden_layers', COUNT, 12),
-    numHeads: encoderHeads('num_attention_heads', 12),
-    intermediateSize: field('intermediate_size', WIDTH, 3072),
-    hiddenAct: activation('hidden_act', 'gelu'),
-    layerNormEps: field('layer_norm_eps', positive(1), 1e-12),
-    seesEvery: field('cross_attention_frequency', COUNT, 2),
-    seenSize: field('encoder_hidden_size', WIDTH, 1408),
-    readsWords: field('use_qformer_text_input', only(false), false),
-    // Of queries nothing depends on positions; older files say what those of words would be.
-    placed: field('position_embedding_type', only('absolute'), 'absolute'),
-  },
-  [
-    'vocab_size',
-    'pad_token_id',
-    'max_position_embeddings',
-    'hidden_dropout_prob',
-    'attention_probs_dropout_prob',
-  ],
-);
+const PROJECTOR = nested('projector_config', { ...Q_FORMER_SIZES, ...Q_FORMER }, Q_FORMER_PASSED);
 export type ProjectorConfig = ReturnType<(typeof PROJECTOR)['read']>;
 
 /** Tokens that each window of the encoder's rows becomes. */

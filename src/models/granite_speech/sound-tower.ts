@@ -22,7 +22,7 @@ import type { Encoder } from '../base/flash-with-encoder-atb.js';
 import { takenOf } from '../base/vision/index.js';
 import { BlockAttention } from './block-attention.js';
 import type { GraniteSpeechConfig, SpeechConfig } from './config.js';
-import { QFormer } from './q-former.js';
+import { WindowProjector } from './window-projector.js';
 
 /** Of all norms of the encoder: the class leaves it to torch. */
 const EPSILON = 1e-5;
@@ -105,7 +105,7 @@ export class GraniteSpeechTower extends Module implements Encoder {
   readonly stepInputs: readonly StepInput[];
   readonly front: Linear;
   readonly steps: readonly BaseLayer[];
-  readonly projector: QFormer;
+  readonly projector: WindowProjector;
   /** Those of each layer. */
   private readonly layers: readonly (readonly BaseLayer[])[];
   private readonly takenLayers: readonly number[];
@@ -124,7 +124,7 @@ export class GraniteSpeechTower extends Module implements Encoder {
     });
     this.steps = this.layers.flat();
     this.takenLayers = audio.takenLayers;
-    this.projector = new QFormer(numLayers + 1, config.projector, projector, { queries, outSize });
+    this.projector = new WindowProjector(numLayers + 1, config.projector, projector, { queries, outSize });
     this.stepInputs = [
       patches(inSize, undefined, SOUND_FRAMES),
       soundBlocks({ span, heads: numHeads, middle: positions }),

@@ -15,13 +15,13 @@ export { Qwen3vlVisionTower } from './vision-tower.js';
 /** Qwen3 that sees pictures of any size. */
 export class FlashQwen3vlForCausalLMATB<
   C extends Qwen3vlConfig = Qwen3vlConfig,
-> extends FlashMropeForCausalLMATB<C & { readonly deepLevels: number }> {
+> extends FlashMropeForCausalLMATB<C & { readonly deepLevels: readonly number[] }> {
   readonly name: string = 'qwen3_vl';
   protected readonly encoderModule: Qwen3vlVisionTower;
 
   /** `names`: of the encoder's mergers, where they are others. */
   constructor(config: C, weights: Weights, parts: MropeParts = {}, names?: MergersNames) {
-    const deep = { ...config, deepLevels: config.vision.deepLayers.length };
+    const deep = { ...config, deepLevels: config.vision.deepLayers.map((_, level) => level) };
     const layer: MakeLayer = (layerId, at) => {
       const selfAttn = new Qwen3Attention(layerId, config, at.at('self_attn'));
       return new LlamaLayer(layerId, config, at, { selfAttn });

@@ -21,10 +21,12 @@ import { CLIP_CHANNELS, pixelFields, requireSide, squareSide } from '../vision/i
 import type { SquareLlava } from './encoder.js';
 
 /** A configuration with canvases: [height, width] each. */
-export interface AnyresLlava extends SquareLlava {
+export interface AnyresModel {
   readonly canvases: readonly PictureSize[];
   readonly imageTokenId: number | undefined;
+  readonly vision: { readonly kind: string; readonly imageSize: number; readonly patchSize: number };
 }
+export type AnyresLlava = SquareLlava & AnyresModel;
 
 const LENGTH = integer(1, 100_000);
 
@@ -80,7 +82,7 @@ export type AnyresPictures = ReturnType<ReturnType<typeof anyresPictures>['read'
 /** What the file says. @throws CONFIG_INVALID, REQUEST_INVALID for tiles or canvases that are not the encoder's */
 export async function readAnyresPictures(
   folder: ModelFolder,
-  { vision: { imageSize }, canvases }: AnyresLlava,
+  { vision: { imageSize }, canvases }: AnyresModel,
   side: number,
   crop?: number,
 ): Promise<AnyresPictures> {
@@ -102,17 +104,22 @@ export async function readAnyresPictures(
  * Pictures as one square and as tiles of the canvas that fits them best, line by line (LLaVA-NeXT, "dynamic high
  * resolution").
  */
-export class AnyresProcessor implements MediaProcessor {
+export class AnyresProcessor<C extends AnyresModel = AnyresLlava> implements MediaProcessor {
   readonly placeholders: MediaProcessor['placeholders'];
 
   constructor(
     protected readonly pictures: AnyresPictures,
-    protected readonly model: AnyresLlava,
+    protected readonly model: C,
   ) {
     this.placeholders = model.imageTokenId === undefined ? {} : { image: model.imageTokenId };
   }
 
-  /** Patches along a side of a tile. */
+  /** Patches along a side of a block, by which they come. */
+  protected get blockSide(): number {
+    return 1;
+  }
+
+  /** Rows that may become tokens along a side of a tile: its patches. */
   protected get tileSide(): number {
     const { imageSize, patchSize } = this.model.vision;
     return Math.floor(imageSize / patchSize);
@@ -139,14 +146,19 @@ export class AnyresProcessor implements MediaProcessor {
   ): RowShares {
     const side = this.tileSide;
     const packer = new RowPacker();
-    packer.addAll(0, side * side);
+    for (let at = 0; at < side * side; at++) packer.add(this.rowIn(Math.floor(at / side), at % side));
     const part = coveredPart(picture, { rows: grid.rows * side, columns: grid.columns * side });
     const at = (y: number, x: number): number => {
       const tile = Math.floor(y / side) * grid.columns + Math.floor(x / side);
-      return (1 + tile) * side * side + (y % side) * side + (x % side);
+      return (1 + tile) * side * side + this.rowIn(y % side, x % side);
     };
     packer.addWindow(at, part, this.sizeOf(part), true);
     return packer.finish();
+  }
+
+  /** Which of a tile's rows stands at a place: they come line by line. */
+  protected rowIn(y: number, x: number): number {
+    return y * this.tileSide + x;
   }
 
   /** To how many rows and columns a part of a canvas comes: as many as it has. */
@@ -162,7 +174,7 @@ export class AnyresProcessor implements MediaProcessor {
     values: PixelValues = this.pictures,
   ): Promise<EncoderInput> {
     const { kind, patchSize } = this.model.vision;
-    const sizes = { patchSize, temporalPatchSize: 1, mergeSize: 1 };
+    const sizes = { patchSize, temporalPatchSize: 1, mergeSize: this.blockSide };
     const [first, ...others] = squares as [Picture, ...Picture[]];
     const { data, grid } = await beside('patchesOf', [first, ...others], values, sizes);
     const [frames, rows, columns] = grid;

@@ -8,7 +8,13 @@ export interface Layered {
 }
 
 /** How many layers lie before what `given` names: 0 is what goes into the first, -1 the result of the last. */
-function layersBefore(json: ConfigReader, name: string, given: unknown, fallback: number, layers: number) {
+export function layersBefore(
+  json: ConfigReader,
+  name: string,
+  given: unknown,
+  fallback: number,
+  layers: number,
+) {
   const taken = json.check(name, given, integer(-1000, 1000)) ?? fallback;
   const computed = taken < 0 ? layers + 1 + taken : taken;
   if (computed >= 0 && computed <= layers) return computed;

@@ -17,8 +17,8 @@ export interface MropeConfig extends DecoderConfig {
   readonly isInterleaved?: boolean;
   /** By which axis each of headDim / 2 frequencies turns, where it is in another way. */
   readonly turns?: readonly number[];
-  /** Layers behind which vectors of the encoder are added; 0 when absent. */
-  readonly deepLevels?: number;
+  /** Layers behind which vectors of the encoder are added; none when absent. */
+  readonly deepLevels?: readonly number[];
 }
 
 /** Where a model's text differs from Llama's. */
@@ -80,7 +80,7 @@ export abstract class FlashMropeForCausalLMATB<C extends MropeConfig> extends Fl
   }
 
   protected override get decoderInputs(): readonly StepInput[] {
-    const { rope, hiddenSize, headDim, sections, isInterleaved, deepLevels = 0 } = this.config;
+    const { rope, hiddenSize, headDim, sections, isInterleaved, deepLevels = [] } = this.config;
     const inThrees = isInterleaved ? turnsInThrees(headDim, sections) : undefined;
     const [tokenIds, , ...others] = super.decoderInputs;
     return [
@@ -88,7 +88,7 @@ export abstract class FlashMropeForCausalLMATB<C extends MropeConfig> extends Fl
       mrope(rope, this.config.turns ?? inThrees),
       ...others,
       insertedRows(hiddenSize),
-      ...(deepLevels > 0 ? [deepRows(hiddenSize, deepLevels)] : []),
+      ...(deepLevels.length > 0 ? [deepRows(hiddenSize, deepLevels.length)] : []),
     ];
   }
 }

@@ -1,23 +1,85 @@
-import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
+import type { ActivationKind } from '../../common-op-builders/index.js';
+import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { attendWithQueries } from '../../layers/attention/query-attention.js';
 import { encoderAttention } from '../../layers/attention-config.js';
 import { BaseLayer } from '../../layers/base-layer.js';
+import {
+  activation,
+  encoderHeads,
+  field,
+  integer,
+  only,
+  positive,
+  WIDTH,
+} from '../../layers/config/index.js';
 import type { LayerStep } from '../../layers/decoder-layers.js';
-import { gatherRows } from '../../layers/gather-rows.js';
 import { buildLinear } from '../../layers/linear-steps.js';
 import { UngatedMLP } from '../../layers/mlp.js';
-import { Module } from '../../layers/module.js';
+import { type BorrowedTensor, Module } from '../../layers/module.js';
 import { BaseLayerNorm } from '../../layers/norms.js';
 import { addResidual } from '../../layers/residual.js';
 import { QUERIED_WINDOWS } from '../../step-inputs/index.js';
 import { Linear } from '../../weights/linear.js';
-import { asTable, constantWeight } from '../../weights/weight-changes.js';
-import type { TensorRef, Weights } from '../../weights/weights.js';
-import { BERT_LAYER, bertAttention } from '../base/bert-parts.js';
-import type { ProjectorConfig } from './config.js';
+import type { Weights } from '../../weights/weights.js';
+import { BERT_LAYER, bertAttention } from './bert-parts.js';
 
-/** What layers read of the encoder: rows of all windows. */
+const COUNT = integer(1, 10_000);
+
+/** What an object of config.json says of queries. Defaults of transformers 5.24, Blip2QFormerConfig. */
+export const Q_FORMER = {
+  kind: field('model_type', only('blip_2_qformer'), 'blip_2_qformer'),
+  numLayers: field('num_hidden_layers', COUNT, 12),
+  intermediateSize: field('intermediate_size', WIDTH, 3072),
+  hiddenAct: activation('hidden_act', 'gelu'),
+  layerNormEps: field('layer_norm_eps', positive(1), 1e-12),
+  seesEvery: field('cross_attention_frequency', COUNT, 2),
+  readsWords: field('use_qformer_text_input', only(false), false),
+  // Of queries nothing depends on positions; older files say what those of words would be.
+  placed: field('position_embedding_type', only('absolute'), 'absolute'),
+};
+
+/** How wide queries are and what they look at, where the file says it. */
+export const Q_FORMER_SIZES = {
+  hiddenSize: field('hidden_size', WIDTH, 768),
+  numHeads: encoderHeads('num_attention_heads', 12),
+  seenSize: field('encoder_hidden_size', WIDTH, 1408),
+};
+
+/** Keys that change nothing: of words, which queries do not read, and of training. */
+export const Q_FORMER_PASSED = [
+  'vocab_size',
+  'pad_token_id',
+  'max_position_embeddings',
+  'hidden_dropout_prob',
+  'attention_probs_dropout_prob',
+] as const;
+
+/** What a Q-Former is told. */
+export interface QFormerConfig {
+  readonly hiddenSize: number;
+  readonly numHeads: number;
+  /** Of the rows that queries look at. */
+  readonly seenSize: number;
+  readonly numLayers: number;
+  readonly intermediateSize: number;
+  readonly hiddenAct: ActivationKind;
+  readonly layerNormEps: number;
+  /** In the first of so many layers, and in every so manieth behind it, queries look at rows. */
+  readonly seesEvery: number;
+}
+
+/** Where a Q-Former stands in a model's graph. */
+export interface QFormerPlace {
+  /** Of its first layer. */
+  readonly firstId: number;
+  /** What its queries look at: a tensor of the model's graph, the rows of all windows. */
+  readonly seen: string;
+  /** Of its norm in the graph; `query_norm` when absent. */
+  readonly normName?: string;
+}
+
+/** What layers call the rows of all windows. */
 const SEEN_ROWS = 'window_hidden';
 
 /** The checkpoint's names in the attention of queries to each other. */
@@ -35,8 +97,9 @@ class WindowAttention extends Module implements LayerStep {
 
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED, WEIGHT_QUANT_*. */
   constructor(
-    private readonly config: ProjectorConfig,
+    private readonly config: QFormerConfig,
     weights: Weights,
+    private readonly seen: string,
   ) {
     super();
     const { hiddenSize: outFeatures, seenSize } = config;
@@ -46,6 +109,10 @@ class WindowAttention extends Module implements LayerStep {
     this.k = linear('attention.key', seenSize);
     this.v = linear('attention.value', seenSize);
     this.dense = linear('output.dense', outFeatures);
+  }
+
+  override borrowed(): BorrowedTensor[] {
+    return [[SEEN_ROWS, this.seen]];
   }
 
   buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
@@ -71,9 +138,9 @@ class QFormerLayer extends BaseLayer {
   readonly mlp: UngatedMLP;
   readonly mlpNorm: BaseLayerNorm;
 
-  /** `layerId`: behind those of the encoder. */
-  constructor(layerId: number, weights: Weights, config: ProjectorConfig, seesRows: boolean) {
-    super(layerId, weights, seesRows ? 'seeing' : 'queries');
+  /** `layerId`: behind those of the encoder. `seen`: what it looks at; undefined where queries see each other alone. */
+  constructor(layerId: number, weights: Weights, config: QFormerConfig, seen: string | undefined) {
+    super(layerId, weights, seen === undefined ? 'queries' : 'seeing');
     const { hiddenSize, numHeads, layerNormEps } = config;
     const attention = encoderAttention({
       hiddenSize,
@@ -89,8 +156,8 @@ class QFormerLayer extends BaseLayer {
     });
     this.selfNorm = norm('attention.output.LayerNorm', 'self_norm');
     const cross = weights.at('crossattention');
-    this.crossAttn = seesRows ? new WindowAttention(config, cross) : undefined;
-    this.crossNorm = seesRows ? norm('crossattention.output.LayerNorm', 'cross_norm') : undefined;
+    this.crossAttn = seen === undefined ? undefined : new WindowAttention(config, cross, seen);
+    this.crossNorm = this.crossAttn && norm('crossattention.output.LayerNorm', 'cross_norm');
     this.mlp = new UngatedMLP({ ...config, mlpBias: true }, weights, {
       names: { up: 'intermediate_query.dense', down: 'output_query.dense' },
     });
@@ -108,48 +175,31 @@ class QFormerLayer extends BaseLayer {
 }
 
 /**
- * BLIP-2's Q-Former (arXiv:2301.12597, section 3.1): some learned queries look at each window of an encoder's rows,
- * and become tokens: [rows, seen] -> [windows * queries, out].
+ * BLIP-2's Q-Former (arXiv:2301.12597, section 3.1): queries, as many for each window of an encoder's rows, look at them:
+ * [queries, hidden] -> the same shape. It reads what `queriedWindows` brings.
  */
 export class QFormer extends Module {
   readonly norm: BaseLayerNorm;
   readonly layers: readonly QFormerLayer[];
-  readonly linear: Linear;
-  private readonly query: TensorRef;
-  private readonly zeros: TensorRef;
 
-  /** `firstId`: of its first layer. Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
+  /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
   constructor(
-    firstId: number,
-    config: ProjectorConfig,
+    config: QFormerConfig,
     weights: Weights,
-    { queries, outSize }: { readonly queries: number; readonly outSize: number },
+    { firstId, seen, normName: name = 'query_norm' }: QFormerPlace,
   ) {
     super();
-    const { hiddenSize, numLayers, seesEvery, layerNormEps, seenSize } = config;
-    const inner = weights.at('qformer');
-    this.query = asTable(weights.get('query', [1, queries, hiddenSize]));
-    this.zeros = constantWeight(weights.path('row_behind'), [1, seenSize], 0);
-    this.norm = new BaseLayerNorm(inner.at('layernorm'), hiddenSize, layerNormEps, { name: 'query_norm' });
+    const { hiddenSize, numLayers, seesEvery, layerNormEps } = config;
+    this.norm = new BaseLayerNorm(weights.at('layernorm'), hiddenSize, layerNormEps, { name });
     this.layers = Array.from({ length: numLayers }, (_, index) => {
-      const at = inner.at('encoder.layer').at(index);
-      return new QFormerLayer(firstId + index, at, config, index % seesEvery === 0);
+      const at = weights.at('encoder.layer').at(index);
+      return new QFormerLayer(firstId + index, at, config, index % seesEvery === 0 ? seen : undefined);
     });
-    const parts = [{ name: 'linear', outFeatures: outSize }] as const;
-    this.linear = Linear.load(weights, { parts, inFeatures: hiddenSize, hasBias: true });
   }
 
-  override getWeights(): TensorRef[] {
-    return [...super.getWeights(), this.query, this.zeros];
-  }
-
-  buildGraph(graph: AtbGraph, kind: GraphKind, rows: string): string {
-    const concat = new BaseOperation('Concat', { concatDim: 0 }, 'padded_rows');
-    graph.addOperation(concat, [rows, this.zeros.name], ['padded_rows']);
-    gatherRows(graph, 'padded_rows', QUERIED_WINDOWS.rows, SEEN_ROWS);
-    const queries = this.norm.buildGraph(graph, this.query.name);
-    let hidden = gatherRows(graph, queries, QUERIED_WINDOWS.queries, 'window_states');
+  buildGraph(graph: AtbGraph, kind: GraphKind, queries: string): string {
+    let hidden = this.norm.buildGraph(graph, queries);
     for (const layer of this.layers) hidden = layer.buildGraph(graph, kind, hidden);
-    return buildLinear(graph, this.linear, hidden, 'projector_out');
+    return hidden;
   }
 }
