@@ -17,8 +17,6 @@ export interface MLPConfig {
   readonly mlpBias: boolean;
   /** Whether the last projection has one, where that differs from the others. */
   readonly downBias?: boolean;
-  /** Of its result, where that is not hiddenSize. */
-  readonly outSize?: number;
 }
 
 /** How a family's MLP differs from LLaMA's. */
@@ -37,6 +35,8 @@ export interface GatedMLPOptions extends MLPOptions<GatedMLPNames> {
   readonly gateScale?: number;
   /** How gates and what they gate are clamped, of silu alone; not at all when absent. */
   readonly clamp?: SwigluClamp | undefined;
+  /** Of its result; hiddenSize when absent. */
+  readonly outSize?: number;
 }
 
 /** The checkpoint's names of a gated MLP's projections, or of one that holds gate over up, or up over gate. */
@@ -53,14 +53,7 @@ export class BaseMLP extends Module {
   private readonly clamp: SwigluClamp | undefined;
 
   constructor(
-    {
-      hiddenSize,
-      intermediateSize,
-      hiddenAct,
-      mlpBias: hasBias,
-      downBias = hasBias,
-      outSize = hiddenSize,
-    }: MLPConfig,
+    { hiddenSize, intermediateSize, hiddenAct, mlpBias: hasBias, downBias = hasBias }: MLPConfig,
     weights: Weights,
     {
       names = { gate: 'gate_proj', up: 'up_proj', down: 'down_proj' },
@@ -68,6 +61,7 @@ export class BaseMLP extends Module {
       outputScale = 1,
       gateScale = 1,
       clamp,
+      outSize = hiddenSize,
     }: GatedMLPOptions = {},
   ) {
     super();

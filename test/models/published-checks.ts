@@ -1,6 +1,5 @@
 import { expect } from 'chai';
 import { AtbError } from '../../src/errors.js';
-import { DECODER_KINDS } from '../../src/graph/graph-kind.js';
 import { specProblems } from '../../src/graph/nested-legality.js';
 import { inputDescs } from '../../src/models/base/input-descs.js';
 import { getRouter, type Router } from '../../src/router/index.js';
@@ -40,7 +39,7 @@ export function itIsRead(name: string, dict: Dict): void {
     const router = routerOf(dict);
     const model = router.createModel(declaredWeights('bf16'));
     expect(router.config.unreadKeys).to.deep.equal([]);
-    for (const kind of DECODER_KINDS) {
+    for (const kind of model.graphKinds) {
       const descs = inputDescs(model, kind, 'bf16', { batch: 2, tokens: 300, blockSize: 64 });
       const problems = specProblems(model.buildGraph(kind), descs);
       expect(

@@ -29,11 +29,13 @@ export class GatedProjector extends BaseLayer {
     const sizes = {
       hiddenSize: vision.hiddenSize * mergeSize ** 2,
       intermediateSize: gatedSize / 2,
-      outSize,
       hiddenAct: 'silu',
       mlpBias: true,
     } as const;
-    this.mlp = new BaseMLP(sizes, weights, { names: { upGate: 'linear_1', down: 'linear_2' } });
+    this.mlp = new BaseMLP(sizes, weights, {
+      names: { upGate: 'linear_1', down: 'linear_2' },
+      outSize,
+    });
   }
 
   protected buildLayerGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {

@@ -27,8 +27,8 @@ class Projection extends BaseLayer {
     weights: Weights,
   ) {
     super(vision.numLayers, weights, 'projection');
-    const mlp = { hiddenSize: vision.hiddenSize, intermediateSize, hiddenAct, mlpBias: false, outSize };
-    this.mlp = new BaseMLP(mlp, weights);
+    const mlp = { hiddenSize: vision.hiddenSize, intermediateSize, hiddenAct, mlpBias: false };
+    this.mlp = new BaseMLP(mlp, weights, { outSize });
   }
 
   protected buildLayerGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
