@@ -91,6 +91,7 @@ export * from './hunyuan_vl/index.js';
 export * from './hy_v3/index.js';
 export * from './hy_v4/index.js';
 export * from './hyperclovax/index.js';
+export * from './hyperclovax_vision_v2/index.js';
 export * from './idefics2/index.js';
 export * from './idefics3/index.js';
 export * from './internlm/index.js';

@@ -25,6 +25,8 @@ export const MODEL_TYPE_ALIASES: ReadonlyMap<string, string> = new Map([
   ['granite_docling_text', 'granite'],
   // transformers' class is Granite Speech's, whose queries may see several layers of the encoder.
   ['granite_speech_plus', 'granite_speech'],
+  // What HyperCLOVAX-SEED-Think-32B was published as, with code of its own, which transformers maps to the other name.
+  ['vlm', 'hyperclovax_vision_v2'],
   // transformers maps it to GPT2Config.
   ['gpt-sw3', 'gpt2'],
   // As their folders and their graphs are called, whose names have no hyphen.

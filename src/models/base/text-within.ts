@@ -18,6 +18,7 @@ import '../gemma/index.js';
 import '../gemma2/index.js';
 import '../gemma3_text/index.js';
 import '../granite/index.js';
+import '../hyperclovax/index.js';
 import '../internlm2/index.js';
 import '../lfm2/index.js';
 import '../llama/index.js';
@@ -44,6 +45,7 @@ const TEXT_KINDS = [
   'gemma3_text',
   'granite',
   'granite_docling_text',
+  'hyperclovax',
   'internlm2',
   'kimi_k2',
   'lfm2',

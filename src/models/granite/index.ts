@@ -35,7 +35,7 @@ const GRANITE_CONFIG = defineConfig({ fields: GRANITE_FIELDS });
 export type GraniteConfig = ConfigOf<typeof GRANITE_CONFIG>;
 
 /** Llama whose embeddings are scaled, also those that no word has. */
-class GraniteModelATB extends LlamaModelATB {
+export class GraniteModelATB extends LlamaModelATB {
   constructor(
     config: GraniteConfig,
     weights: Weights,

@@ -6,8 +6,8 @@ import { registerModel, routerOf } from '../../router/index.js';
 import { times } from '../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
-import { GRANITE_FIELDS } from '../granite/index.js';
-import { LlamaAttention, LlamaModelATB } from '../llama/index.js';
+import { GRANITE_FIELDS, GraniteModelATB } from '../granite/index.js';
+import { LlamaAttention, type LlamaModelATB } from '../llama/index.js';
 
 /** Defaults of transformers 5.24, HyperCLOVAXConfig. */
 const HYPERCLOVAX_CONFIG = defineConfig({
@@ -46,7 +46,7 @@ export class FlashHyperClovaXForCausalLMATB extends FlashForCausalLMATB<HyperClo
     const after = (at: Weights) =>
       normsResults ? new ScaledRMSNorm(at, hiddenSize, rmsNormEps, residualMultiplier) : new NoNorm();
     const outputScale = normsResults ? 1 : residualMultiplier;
-    this.model = new LlamaModelATB(
+    this.model = new GraniteModelATB(
       config,
       weights.at('model'),
       (layerId, at) =>
