@@ -109,6 +109,7 @@ export * from './lfm2/index.js';
 export * from './lfm2_moe/index.js';
 export * from './lfm2_vl/index.js';
 export * from './lfm3/index.js';
+export * from './lfm3_vl/index.js';
 export * from './lighton_ocr/index.js';
 export * from './llama/index.js';
 export * from './llama4/index.js';

@@ -8,6 +8,7 @@ export {
   gridPositions,
 } from './encoders/bucketed-positions.js';
 export { FRAME_ROWS, FRAME_SHARES, FRAME_TABLE, frameMeans, frameTimes } from './encoders/frames.js';
+export { GRID_TAPS, gridTaps } from './encoders/grid-taps.js';
 export { CORNERS, interpolatedPositions, type RowShare } from './encoders/interpolated-positions.js';
 export {
   MEL_PLANES,

@@ -200,6 +200,10 @@ const CLASSES: Readonly<Record<string, Dict>> = {
   hyperclovax_vision_v2: { model_type: 'vlm', image_token_id: 128_060, video_token_id: 128_061, tie_word_embeddings: false,
     text_config: { model_type: 'hyperclovax', vocab_size: 128_256, hidden_size: 5120, intermediate_size: 24_192, num_hidden_layers: 72, num_attention_heads: 40, num_key_value_heads: 8, head_dim: 128, hidden_act: 'silu', max_position_embeddings: 131_072, rms_norm_eps: 1e-5, attention_multiplier: 0.08838834764831845, rope_theta: 50_000_000 },
     vision_config: { model_type: 'qwen2_5_vl', depth: 32, hidden_size: 1280, hidden_act: 'silu', intermediate_size: 3456, num_heads: 16, in_channels: 3, patch_size: 14, spatial_merge_size: 2, temporal_patch_size: 2, tokens_per_second: 4, window_size: 112, out_hidden_size: 5120, fullatt_block_indexes: [7, 15, 23, 31], initializer_range: 0.02 } },
+  lfm3_vl: { model_type: 'lfm3_vl', image_token_id: 125_030, video_token_id: 125_029, vision_start_token_id: 125_009, vision_end_token_id: 125_010, projector_hidden_act: 'gelu', projector_hidden_size: 4096, projector_bias: true, tie_word_embeddings: true,
+    text_config: { model_type: 'lfm3', vocab_size: 128_000, hidden_size: 2048, intermediate_size: 7680, num_hidden_layers: 24, num_attention_heads: 16, num_key_value_heads: 4, max_position_embeddings: 128_000, initializer_range: 0.02, norm_eps: 1e-5, use_cache: true, pad_token_id: 124_893, bos_token_id: 124_894, eos_token_id: 124_900, tie_word_embeddings: true,
+      conv_bias: false, conv_L_cache: 7, layer_types: null, head_dim: 128, sliding_window: 256, use_sandwich_norm: true, use_attention_gate: true, attention_bias: false, attention_dropout: 0 },
+    vision_config: { model_type: 'lfm3_vl_vision', hidden_size: 1024, intermediate_size: 2560, in_channels: 3, patch_size: 16, spatial_merge_size: 2, temporal_patch_size: 2, initializer_range: 0.02, rope_parameters: { rope_type: 'axial', rope_theta: 1_000_000 }, num_hidden_layers: 14, num_attention_heads: 16, num_key_value_heads: 8, layer_types: null, conv_kernel_size: 3, norm_eps: 1e-5 } },
   // Sizes and the adapter are those of granite-speech-3.3-2b, as public readers of its files repeat them; the rest is the classes', of peft, too.
   granite_speech: { model_type: 'granite_speech', audio_token_index: 49_159, downsample_rate: 5, window_size: 15, has_lora_adapter: true, initializer_range: 0.02, tie_word_embeddings: true,
     text_config: { model_type: 'granite', vocab_size: 49_160, hidden_size: 2048, intermediate_size: 8192, num_hidden_layers: 40, num_attention_heads: 32, num_key_value_heads: 8, hidden_act: 'silu', max_position_embeddings: 2048, initializer_range: 0.02, rms_norm_eps: 1e-6, use_cache: true, pad_token_id: null, bos_token_id: 1, eos_token_id: 2,
@@ -335,6 +339,16 @@ describe('published sizes that classes of transformers have by default', functio
     'GraniteDocling with vectors of a layer that its encoder has not',
     within('granite_docling', { deepstack_visual_indexes: [3, 12] }, 'vision_config'),
     /deepstack_visual_indexes must be some of 12 layers, first ones first, found 3,12/,
+  );
+  itIsRefused(
+    'LFM3-VL with a convolution that has no middle',
+    within('lfm3_vl', { conv_kernel_size: 4 }, 'vision_config'),
+    /vision_config\.conv_kernel_size must be odd, found 4/,
+  );
+  itIsRefused(
+    'LFM3-VL with kinds of layers for an encoder of another depth',
+    within('lfm3_vl', { layer_types: ['conv'] }, 'vision_config'),
+    /vision_config\.layer_types must have one entry for each of the 14 layers, found 1/,
   );
   for (const [what, says, names] of [
     ['queries that no blocks stand for', { downsample_rate: '3/8' }, /downsample_rate .* found "3\/8"/],

@@ -21,6 +21,7 @@ import '../granite/index.js';
 import '../hyperclovax/index.js';
 import '../internlm2/index.js';
 import '../lfm2/index.js';
+import '../lfm3/index.js';
 import '../llama/index.js';
 import '../llama4_text/index.js';
 import '../minimax_m3_vl_text/index.js';
@@ -49,6 +50,7 @@ const TEXT_KINDS = [
   'internlm2',
   'kimi_k2',
   'lfm2',
+  'lfm3',
   'llama',
   'llama4_text',
   'minimax_m3_vl_text',

@@ -1,29 +1,16 @@
-import {
-  defineConfig,
-  type Field,
-  field,
-  flag,
-  integer,
-  nested,
-  required,
-  text,
-  tokenField,
-} from '../../layers/config/index.js';
+import { defineConfig, field, flag, nested, required, text, tokenField } from '../../layers/config/index.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashInsertingATB } from '../base/inserting-text-atb.js';
 import { aroundText, besideHead, textWithin } from '../base/text-within.js';
-import { besideText, dtypeBesideText, PatchProcessor, TOKENS_OF_TEMPLATES } from '../base/vision/index.js';
+import {
+  besideText,
+  dividingHeads,
+  dtypeBesideText,
+  PatchProcessor,
+  TOKENS_OF_TEMPLATES,
+} from '../base/vision/index.js';
 import { Qwen25vlVisionTower, windowedVision } from '../qwen2_5_vl/index.js';
-
-/** Of keys and values in the encoder: each is that of as many heads of queries. */
-const numKeyValueHeads: Field<number, { readonly numHeads: number }> = {
-  read(json, { numHeads }) {
-    const found = json.value('num_key_value_heads', integer(1, 10_000)) ?? 8;
-    if (numHeads % found === 0) return found;
-    return json.fail(`num_key_value_heads must divide num_heads (${numHeads}), found ${found}`);
-  },
-};
 
 /** Defaults of transformers 5.24, Exaone4_5_Config. */
 export const EXAONE4_5_CONFIG = aroundText(
@@ -37,7 +24,7 @@ export const EXAONE4_5_CONFIG = aroundText(
       videoTokenId: tokenField('video_token_id', 68),
       vision: nested(
         'vision_config',
-        { ...windowedVision, numKeyValueHeads },
+        { ...windowedVision, numKeyValueHeads: dividingHeads(8) },
         // What patch_size says; positions in time are those of text.
         ['spatial_patch_size', 'tokens_per_second'],
       ),
