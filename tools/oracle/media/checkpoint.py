@@ -19,7 +19,7 @@ BOUNDS = {"input_min": -1.5, "input_max": 1.25, "output_min": -1.0, "output_max"
 SCALES = [
     # Rows of their own.
     (("position_embedding", "position_embeddings", "position_embedding_table", "class_embedding", "cls_token",
-      "positional_embedding_vlm", "pos_emb.weight", "pos_embed", "projector.query"), dict(std=1.0)),
+      "positional_embedding_vlm", "pos_emb.weight", "pos_embed", ".query", ".image_positions"), dict(std=1.0)),
     # What layers' results are multiplied by.
     (("lambda_1", "lambda_2", "ls1", "ls2", "gamma_1", "gamma_2", "std_scale"), dict(mean=1.0)),
     (("std_bias",), dict(std=4.0)),
@@ -79,7 +79,7 @@ def transformers_checkpoint(case, family, out):
     from_config = case["model"]._from_config if "model" in case else AutoModelForImageTextToText.from_config
     made = from_config(config, attn_implementation="eager").float().eval()
     model_class = type(made)
-    kept = case.get("thinker", [])
+    kept = case.get("stored", case.get("thinker", []))
     stored = [(read, on_disk) for on_disk, read in kept]
     tensors = {renamed(renamed(name, PUBLISHED), stored): tensor for name, tensor in saved(made, out).items()}
     write_json(out / "config.json", json.loads((out / "config.json").read_text()))
