@@ -24,7 +24,7 @@ export const EXAONE4_5_CONFIG = aroundText(
       videoTokenId: tokenField('video_token_id', 68),
       vision: nested(
         'vision_config',
-        { ...windowedVision, numKeyValueHeads: dividingHeads(8) },
+        { ...windowedVision, numKeyValueHeads: dividingHeads('num_heads', 8) },
         // What patch_size says; positions in time are those of text.
         ['spatial_patch_size', 'tokens_per_second'],
       ),

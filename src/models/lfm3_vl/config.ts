@@ -63,7 +63,7 @@ export const LFM3_VL_CONFIG = aroundText(
         intermediateSize: field('intermediate_size', WIDTH, 2560),
         numLayers: field('num_hidden_layers', COUNT, 14),
         numHeads: encoderHeads('num_attention_heads', 16, { width: 'hidden_size', multiple: 4 }),
-        numKeyValueHeads: dividingHeads(8),
+        numKeyValueHeads: dividingHeads('num_attention_heads', 8),
         channels: field('in_channels', only(3), 3),
         patchSize: field('patch_size', COUNT, 16),
         mergeSize: field('spatial_merge_size', COUNT, 2),

@@ -88,12 +88,15 @@ export const tiedAnywhere: Field<boolean> = {
   },
 };
 
-/** Of keys and values: each is that of as many heads of queries. */
-export const dividingHeads = (fallback: number): Field<number, { readonly numHeads: number }> => ({
+/** Of keys and values: each is that of as many heads of queries, whose number `heads` says. */
+export const dividingHeads = (
+  heads: string,
+  fallback: number,
+): Field<number, { readonly numHeads: number }> => ({
   read(json, { numHeads }) {
     const found = json.value('num_key_value_heads', COUNT) ?? fallback;
     if (numHeads % found === 0) return found;
-    return json.fail(`num_key_value_heads must divide the number of heads (${numHeads}), found ${found}`);
+    return json.fail(`num_key_value_heads must divide ${heads} (${numHeads}), found ${found}`);
   },
 });
 
