@@ -133,14 +133,16 @@ Napi::Value EngineWrap::LoadWeights(const Info& info) {
 }
 
 Napi::Value EngineWrap::WritePacked(const Info& info) {
-  return CallAsync(info, [&] { return ReadPackedFileName(info[0]); }, [&](PackedFile file) {
-    return Background::Start(
-        info.Env(),
-        [file = std::move(file), load = latest_->Get(), shared = thread_->shared(), ended = ended_] {
-          RunPatiently([&] { WritePackedFile(file, load, *ended); });
-        },
-        [](Napi::Env env) { return env.Undefined(); });
-  });
+  return CallAsync(
+      info, [&] { return ReadPackedFileName(info[0]); },
+      [&](PackedFile file) {
+        return Background::Start(
+            info.Env(),
+            [file = std::move(file), load = latest_->Get(), shared = thread_->shared(), ended = ended_] {
+              RunPatiently([&] { WritePackedFile(file, load, *ended); });
+            },
+            [](Napi::Env env) { return env.Undefined(); });
+      });
 }
 
 Napi::Value EngineWrap::SetTensor(const Info& info) {
@@ -201,9 +203,8 @@ Napi::Value EngineWrap::CopyBlocks(const Info& info) {
 }
 
 Napi::Value EngineWrap::MeasureLimits(const Info& info) {
-  return CallAsync(info, NoArguments, [&](std::monostate) {
-    return Submit(info.Env(), [](Engine& engine) { return engine.Limits(); });
-  });
+  return CallAsync(info, NoArguments,
+                   [&](std::monostate) { return Submit(info.Env(), [](Engine& engine) { return engine.Limits(); }); });
 }
 
 Napi::Value EngineWrap::Memory(const Info& info) {

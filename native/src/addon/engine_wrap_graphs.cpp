@@ -23,10 +23,12 @@ Napi::Value EngineWrap::LoadGraph(const Info& info) {
 }
 
 Napi::Value EngineWrap::UnloadGraph(const Info& info) {
-  return Call(info, [&] { return ReadGraphId(info[0]); }, [&](int id) {
-    Remove(graphs_, id);
-    return info.Env().Undefined();
-  });
+  return Call(
+      info, [&] { return ReadGraphId(info[0]); },
+      [&](int id) {
+        Remove(graphs_, id);
+        return info.Env().Undefined();
+      });
 }
 
 Napi::Value EngineWrap::Reserve(const Info& info) {
@@ -51,9 +53,9 @@ Napi::Value EngineWrap::Reserve(const Info& info) {
 }
 
 Napi::Value EngineWrap::GraphStats(const Info& info) {
-  return Call(info, [&] { return ReadGraphId(info[0]); }, [&](int id) {
-    return MakeGraphStats(info.Env(), thread_->engine().Stats(id));
-  });
+  return Call(
+      info, [&] { return ReadGraphId(info[0]); },
+      [&](int id) { return MakeGraphStats(info.Env(), thread_->engine().Stats(id)); });
 }
 
 Napi::Value EngineWrap::Run(const Info& info) {

@@ -11,15 +11,15 @@
 namespace atb::addon {
 
 Napi::Value EngineWrap::SetVocabulary(const Info& info) {
-  return CallAsync(info, [&] { return ReadVocabulary(info[0]); }, [&](VocabularyTable table) {
-    return grammars_->SetVocabulary(info.Env(), std::move(table));
-  });
+  return CallAsync(
+      info, [&] { return ReadVocabulary(info[0]); },
+      [&](VocabularyTable table) { return grammars_->SetVocabulary(info.Env(), std::move(table)); });
 }
 
 Napi::Value EngineWrap::CompileGrammar(const Info& info) {
-  return CallAsync(info, [&] { return ReadGrammar(info[0]); }, [&](guided::GrammarSpec spec) {
-    return grammars_->Compile(info.Env(), std::move(spec));
-  });
+  return CallAsync(
+      info, [&] { return ReadGrammar(info[0]); },
+      [&](guided::GrammarSpec spec) { return grammars_->Compile(info.Env(), std::move(spec)); });
 }
 
 Napi::Value EngineWrap::GrammarAllows(const Info& info) {
@@ -30,10 +30,12 @@ Napi::Value EngineWrap::GrammarAllows(const Info& info) {
 }
 
 Napi::Value EngineWrap::FreeGrammar(const Info& info) {
-  return Call(info, [&] { return info[0]; }, [&](const Napi::Value& id) {
-    grammars_->Free(id);
-    return info.Env().Undefined();
-  });
+  return Call(
+      info, [&] { return info[0]; },
+      [&](const Napi::Value& id) {
+        grammars_->Free(id);
+        return info.Env().Undefined();
+      });
 }
 
 Napi::Value EngineWrap::CreateSampler(const Info& info) {
@@ -72,10 +74,12 @@ Napi::Value EngineWrap::AppendTokens(const Info& info) { return TellSampler(info
 Napi::Value EngineWrap::RetractTokens(const Info& info) { return TellSampler(info, &Engine::RetractTokens); }
 
 Napi::Value EngineWrap::FreeSampler(const Info& info) {
-  return Call(info, [&] { return ReadSamplerId(info[0]); }, [&](int id) {
-    Remove(samplers_, id);
-    return info.Env().Undefined();
-  });
+  return Call(
+      info, [&] { return ReadSamplerId(info[0]); },
+      [&](int id) {
+        Remove(samplers_, id);
+        return info.Env().Undefined();
+      });
 }
 
 }  // namespace atb::addon

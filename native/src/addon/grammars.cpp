@@ -47,9 +47,8 @@ guided::GrammarSpec ReadGrammar(const Napi::Value& value) {
   spec.nodes =
       static_cast<int32_t>(ReadInteger(object.Get("nodes"), Where(where, "nodes"), 0, guided::kMaxGrammarSize));
   ReadRows(object, "rules", where, 2, [&](const int32_t* n) { spec.rules.push_back({n[0], n[1]}); });
-  ReadRows(object, "bytes", where, 4, [&](const int32_t* n) {
-    spec.bytes.push_back({n[0], n[1], ReadByte(n[2]), ReadByte(n[3])});
-  });
+  ReadRows(object, "bytes", where, 4,
+           [&](const int32_t* n) { spec.bytes.push_back({n[0], n[1], ReadByte(n[2]), ReadByte(n[3])}); });
   ReadRows(object, "calls", where, 3, [&](const int32_t* n) { spec.calls.push_back({n[0], n[1], n[2]}); });
   ReadRows(object, "empty", where, 2, [&](const int32_t* n) { spec.empty.push_back({n[0], n[1]}); });
   return spec;

@@ -204,9 +204,8 @@ JsTensor ReadTensor(const Napi::Value& value, const Where& where) {
   const DTypeRow& row = RowOf(dtype);
   ArrayView view;
   if (!Look(data, view) || view.type != row.array) {
-    throw Error("NATIVE_DTYPE_MISMATCH",
-                where.Text() + ".data must be a " + row.array_name + " for " + ToString(dtype) + ", found " +
-                    Describe(data));
+    throw Error("NATIVE_DTYPE_MISMATCH", where.Text() + ".data must be a " + row.array_name + " for " +
+                                             ToString(dtype) + ", found " + Describe(data));
   }
   if (static_cast<uint64_t>(elements) != view.length) {
     throw Error("NATIVE_SHAPE_MISMATCH", where.Text() + ".data must have " + std::to_string(elements) +

@@ -93,7 +93,7 @@ Buffer::Buffer(size_t bytes, std::atomic<int64_t>* meter) {
   if (IsMapped(bytes)) {
     data_ = Map(bytes);
   } else {
-    data_ = static_cast<std::byte*>(::operator new (bytes, std::align_val_t{kAlignment}, std::nothrow));
+    data_ = static_cast<std::byte*>(::operator new(bytes, std::align_val_t{kAlignment}, std::nothrow));
     if (data_ != nullptr) std::memset(data_, 0, bytes);
   }
   if (data_ == nullptr) {
@@ -121,7 +121,7 @@ void Buffer::Free() noexcept {
   if (IsMapped(bytes_)) {
     munmap(data_, bytes_);
   } else {
-    ::operator delete (data_, std::align_val_t{kAlignment});
+    ::operator delete(data_, std::align_val_t{kAlignment});
   }
 }
 

@@ -92,8 +92,8 @@ void Engine::CopyBlocks(std::span<const int32_t> pairs) {
   const int64_t blocks = cache_ ? cache_->options().num_blocks : 0;
   for (int32_t block : pairs)
     if (block < 0 || block >= blocks || pairs.size() % 2 != 0)
-      throw Error("NATIVE_VALUE_OUT_OF_RANGE", "block " + std::to_string(block) + " is not one of pairs of " +
-                                                   std::to_string(blocks) + " blocks");
+      throw Error("NATIVE_VALUE_OUT_OF_RANGE",
+                  "block " + std::to_string(block) + " is not one of pairs of " + std::to_string(blocks) + " blocks");
   for (size_t i = 0; i < pairs.size(); i += 2) cache_->CopyBlock(pairs[i], pairs[i + 1]);
 }
 
@@ -191,8 +191,8 @@ void Engine::CheckSamplers(const StepRequest& request) {
   const std::vector<int32_t>& ids = request.samplers;
   const std::vector<int32_t>& drafts = request.drafts;
   if (!drafts.empty() && drafts.size() != ids.size())
-    throw Error("NATIVE_SHAPE_MISMATCH", std::to_string(drafts.size()) + " drafts are given for " +
-                                             std::to_string(ids.size()) + " samplers");
+    throw Error("NATIVE_SHAPE_MISMATCH",
+                std::to_string(drafts.size()) + " drafts are given for " + std::to_string(ids.size()) + " samplers");
   for (size_t row = 0; row < drafts.size(); ++row) {
     if (drafts[row] == kUnsampled) continue;
     if (ids[row] == kUnsampled || row + 1 == ids.size() || ids[row + 1] != ids[row])

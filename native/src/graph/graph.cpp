@@ -75,9 +75,8 @@ void Graph::CheckTensor(const std::string& what, const Tensor& tensor) const {
 
 void Graph::Bind(int input, const Tensor& tensor) {
   if (input < 0 || static_cast<size_t>(input) >= flat_.inputs.size())
-    throw Error("NATIVE_INPUT_INVALID",
-                "there is no input " + std::to_string(input) + "; the graph has " +
-                    std::to_string(flat_.inputs.size()));
+    throw Error("NATIVE_INPUT_INVALID", "there is no input " + std::to_string(input) + "; the graph has " +
+                                            std::to_string(flat_.inputs.size()));
   const auto i = static_cast<size_t>(input);
   CheckTensor("input \"" + flat_.inputs[i] + '"', tensor);
   bound_[i] = tensor;
@@ -340,16 +339,14 @@ size_t Graph::PlannedBytes(std::span<const TensorDesc> inputs, const kernels::Ke
 }
 
 const Tensor& Graph::Output(int index) const {
-  if (!outputs_valid_)
-    throw Error("NATIVE_GRAPH_NOT_RUN", "the graph has no outputs: its latest run did not end");
+  if (!outputs_valid_) throw Error("NATIVE_GRAPH_NOT_RUN", "the graph has no outputs: its latest run did not end");
   if (index < 0 || static_cast<size_t>(index) >= outputs_.size())
     throw Error("NATIVE_OUTPUT_INVALID", "there is no output " + std::to_string(index));
   return outputs_[static_cast<size_t>(index)];
 }
 
 const Tensor& Graph::Kept(std::string_view name) const {
-  if (!outputs_valid_)
-    throw Error("NATIVE_GRAPH_NOT_RUN", "the graph has no tensors: its latest run did not end");
+  if (!outputs_valid_) throw Error("NATIVE_GRAPH_NOT_RUN", "the graph has no tensors: its latest run did not end");
   const auto found = std::ranges::find(kept_, name, &KeptTensor::name);
   if (found == kept_.end())
     throw Error("NATIVE_OUTPUT_INVALID", "the latest run did not keep \"" + std::string(name) + '"');

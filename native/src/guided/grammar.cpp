@@ -20,8 +20,8 @@ constexpr int64_t kMaxDistance = int64_t{1} << 50;
 
 void CheckSize(size_t size) {
   if (size > static_cast<size_t>(kMaxGrammarSize))
-    throw Error("NATIVE_GRAMMAR_TOO_LARGE", "the grammar has more than " + std::to_string(kMaxGrammarSize) +
-                                                " nodes, or edges of one kind");
+    throw Error("NATIVE_GRAMMAR_TOO_LARGE",
+                "the grammar has more than " + std::to_string(kMaxGrammarSize) + " nodes, or edges of one kind");
 }
 
 void CheckNumbers(const GrammarSpec& spec) {

@@ -145,8 +145,7 @@ int32_t Sampler::Choose(std::span<const float> logits, float max, SamplerScratch
     return ChooseAmongTop(logits, scratch);
 
   scratch.mass.resize(logits.size());
-  const double total =
-      Masses(scratch.work, logits, max, options_.temperature, scratch.mass.data(), scratch.block_sums);
+  const double total = Masses(scratch.work, logits, max, options_.temperature, scratch.mass.data(), scratch.block_sums);
   Cut cut;
   if (options_.top_p < 1) cut = CutAtMass(scratch.mass, options_.top_p * total, scratch.candidates);
   if (options_.min_p > cut.value) cut = {options_.min_p, std::numeric_limits<int32_t>::max()};

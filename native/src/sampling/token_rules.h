@@ -15,13 +15,13 @@ struct TokenRules {
   };
 
   std::vector<SequenceBias> sequence_bias = {};
-  int64_t no_repeat_ngram = 0;               ///< Tokens of a row that comes once; 0: off.
-  std::vector<int32_t> forced_last = {};     ///< One of them is the last token that may be generated.
-  int64_t last_at = 0;                       ///< With `forced_last`: how many tokens were generated before.
-  std::vector<int32_t> growing = {};         ///< Become likelier with each token behind `growth_start`.
+  int64_t no_repeat_ngram = 0;            ///< Tokens of a row that comes once; 0: off.
+  std::vector<int32_t> forced_last = {};  ///< One of them is the last token that may be generated.
+  int64_t last_at = 0;                    ///< With `forced_last`: how many tokens were generated before.
+  std::vector<int32_t> growing = {};      ///< Become likelier with each token behind `growth_start`.
   int64_t growth_start = 0;
   double growth = 1;
-  std::vector<int32_t> not_first = {};       ///< Never the first token that is generated.
+  std::vector<int32_t> not_first = {};  ///< Never the first token that is generated.
 
   /// Whether it depends on the text, which then must be known.
   bool NeedsHistory() const { return !sequence_bias.empty() || no_repeat_ngram > 0; }

@@ -77,8 +77,7 @@ void PickFromWords(const PackedWords& words, const uint32_t* from, int64_t numbe
       std::memcpy(to + i, &numbers, sizeof numbers);
     }
   }
-  for (; i < count; ++i)
-    to[i] = static_cast<T>(static_cast<int>(from[i] >> shift & mask) - words.minus);
+  for (; i < count; ++i) to[i] = static_cast<T>(static_cast<int>(from[i] >> shift & mask) - words.minus);
 }
 
 }  // namespace atb

@@ -8,9 +8,23 @@
 
 namespace atb {
 
-/// The types of quantised tensors in GGUF files that are read. Numbers lie in blocks of 32, or of 256 where the name has
-/// K or XS, along the rows of a tensor; each block holds its own scales.
-enum class BlockType : uint8_t { kQ4_0, kQ4_1, kQ5_0, kQ5_1, kQ8_0, kQ2K, kQ3K, kQ4K, kQ5K, kQ6K, kIQ4NL, kIQ4XS, kMXFP4 };
+/// The types of quantised tensors in GGUF files that are read. Numbers lie in blocks of 32, or of 256 where the name
+/// has K or XS, along the rows of a tensor; each block holds its own scales.
+enum class BlockType : uint8_t {
+  kQ4_0,
+  kQ4_1,
+  kQ5_0,
+  kQ5_1,
+  kQ8_0,
+  kQ2K,
+  kQ3K,
+  kQ4K,
+  kQ5K,
+  kQ6K,
+  kIQ4NL,
+  kIQ4XS,
+  kMXFP4
+};
 
 /// By the name that GGUF gives it, "Q4_K"; nothing for any other.
 std::optional<BlockType> BlockTypeOf(std::string_view name);
@@ -51,6 +65,7 @@ struct PlannedPart;
 
 /// Writes elements [begin, begin + count) of the content of a part, f32 or i8. `staging` is one thread's memory. Throws
 /// NATIVE_FILE_ERROR, NATIVE_FILE_TRUNCATED, and NATIVE_VALUE_OUT_OF_RANGE for numbers that are not finite.
-void ReadBlocks(const PlannedPart& planned, int64_t begin, int64_t count, std::byte* to, std::vector<std::byte>& staging);
+void ReadBlocks(const PlannedPart& planned, int64_t begin, int64_t count, std::byte* to,
+                std::vector<std::byte>& staging);
 
 }  // namespace atb

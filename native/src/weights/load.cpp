@@ -351,8 +351,7 @@ IntegerTarget TargetOf(const Plan& plan, int64_t expert) {
 int64_t LoadPiece(const Piece& piece, Staging& staging, const kernels::KernelTable& kernels) {
   const Plan& plan = *piece.plan;
   std::byte* data = plan.target->bytes.data();
-  if (piece.part != nullptr)
-    return PackWords(*piece.part, piece.block, {*plan.packed, data}, staging.read);
+  if (piece.part != nullptr) return PackWords(*piece.part, piece.block, {*plan.packed, data}, staging.read);
   const auto size = static_cast<int64_t>(SizeOf(plan.dtype));
   if (!plan.packed && !plan.order)
     return ReadElements(plan, piece.begin, piece.end, data + piece.begin * size, staging, kernels);

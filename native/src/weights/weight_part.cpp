@@ -397,8 +397,8 @@ PlannedPart PlanPart(const WeightPart& part, const std::string& name, Files& fil
   planned.name = name;
   if (part.words) CheckWords(part, name);
   const std::vector<int64_t> shape = HeldShape(part);
-  const bool is_changed =
-      part.words || part.codes || part.doubles || part.blocks || part.transposed || part.row_order || part.HasArithmetic();
+  const bool is_changed = part.words || part.codes || part.doubles || part.blocks || part.transposed ||
+                          part.row_order || part.HasArithmetic();
   if (part.value && is_changed) fail("NATIVE_ARGUMENT_INVALID", "a part of one value has nothing to change");
   if (!std::isfinite(part.times) || !std::isfinite(part.plus))
     fail("NATIVE_ARGUMENT_INVALID", "times and plus must be finite");

@@ -20,11 +20,11 @@ namespace atb {
 /// neighbours along an axis, the first in its lowest bits. An integer is the unsigned number in these bits less
 /// `minus`.
 struct PackedWords {
-  int bits = 4;       ///< Or 8; 2 for bytes along axis 0, whose numbers become integers of 8 bits.
-  int axis = 0;       ///< 0: the words of a column make a column; 1: those of a row make a row.
-  int64_t count = 0;  ///< Integers along that axis. The last word may hold fewer than the others.
-  int minus = 0;      ///< From 0 to 256.
-  bool awq = false;   ///< i32 of 4 bits only: integer 0, 1, 2, … of a word is in place 0, 4, 1, 5, 2, 6, 3, 7.
+  int bits = 4;            ///< Or 8; 2 for bytes along axis 0, whose numbers become integers of 8 bits.
+  int axis = 0;            ///< 0: the words of a column make a column; 1: those of a row make a row.
+  int64_t count = 0;       ///< Integers along that axis. The last word may hold fewer than the others.
+  int minus = 0;           ///< From 0 to 256.
+  bool awq = false;        ///< i32 of 4 bits only: integer 0, 1, 2, … of a word is in place 0, 4, 1, 5, 2, 6, 3, 7.
   bool is_signed = false;  ///< The highest bit of each number is taken the other way round: two's complement.
 };
 
@@ -95,9 +95,9 @@ struct PlannedPart {
   const File* file = nullptr;  ///< Null when all elements are one number.
   int64_t first_row = 0;       ///< In the weight.
   int64_t rows = 0;
-  int64_t columns = 0;  ///< Elements of a row.
-  std::string_view name{};  ///< Of the weight.
-  std::shared_ptr<const PlannedPart> scales{};  ///< Of codes.
+  int64_t columns = 0;                           ///< Elements of a row.
+  std::string_view name{};                       ///< Of the weight.
+  std::shared_ptr<const PlannedPart> scales{};   ///< Of codes.
   std::shared_ptr<const PlannedPart> factors{};  ///< Of rows.
 
   /// Whether reading it wants whole rows; otherwise any range of elements will do.

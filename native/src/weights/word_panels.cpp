@@ -150,8 +150,7 @@ void PackTile(const PlannedPart& part, const Lines& lines, int64_t channel, cons
       const int64_t row = matrix * weight.n + kernels::PanelRow(weight, p);
       const int64_t from = std::max(row, part.first_row);
       const int64_t to = std::min(row + kernels::PanelWidth(weight, p), last);
-      if (from < to)
-        PackColumns(part, from - part.first_row, to - part.first_row, lines, panel + (from - row) * kWord);
+      if (from < to) PackColumns(part, from - part.first_row, to - part.first_row, lines, panel + (from - row) * kWord);
     }
   }
 }
@@ -164,8 +163,8 @@ const uint32_t* ReadBlock(const PlannedPart& planned, const WordBlock& block, Re
   const int64_t first = along_channels ? block.first_channel / kLineChannels : block.first_channel;
   const int64_t rows = (block.last_channel - block.first_channel) / (along_channels ? kLineChannels : 1);
   const int64_t column = along_channels ? block.first_output : block.first_output / 8;
-  const int64_t columns = along_channels ? block.last_output - block.first_output
-                                         : CeilDiv(block.last_output - block.first_output, 8);
+  const int64_t columns =
+      along_channels ? block.last_output - block.first_output : CeilDiv(block.last_output - block.first_output, 8);
   uint32_t* const words = Grow(staging.words, rows * columns);
   const auto read = [&](int64_t word, int64_t count, uint32_t* to) {
     planned.file->Read(static_cast<uint64_t>(part.offset + word * kWord),
@@ -208,8 +207,7 @@ std::vector<WordBlock> WordBlocks(const PlannedPart& planned) {
   return blocks;
 }
 
-int64_t PackWords(const PlannedPart& planned, const WordBlock& block, const WordTarget& target,
-                  ReadStaging& staging) {
+int64_t PackWords(const PlannedPart& planned, const WordBlock& block, const WordTarget& target, ReadStaging& staging) {
   const WeightPart& part = *planned.part;
   const PackedWords& words = *part.words;
   const uint32_t* const read = ReadBlock(planned, block, staging);

@@ -74,9 +74,9 @@ size_t StagedBytes(const AttentionParam& param, DType cache_dtype) {
 /// Where things lie in the workspace of Attend.
 struct WorkLayout {
   Tiling tiling;
-  int64_t partial;      ///< Floats.
-  int64_t mask_row;     ///< Floats of one converted row; 0 when none is converted.
-  bool mask_by_head;    ///< Then heads of a tile have rows of their own.
+  int64_t partial;    ///< Floats.
+  int64_t mask_row;   ///< Floats of one converted row; 0 when none is converted.
+  bool mask_by_head;  ///< Then heads of a tile have rows of their own.
   size_t staged_bytes;
   size_t thread_bytes;  ///< Scratch of the kernel, staged values, a partial, mask rows.
   int64_t split_tiles;  ///< The most tiles that are split; there is room for their pieces.

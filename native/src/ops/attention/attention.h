@@ -58,8 +58,8 @@ struct AttentionSequence {
   const int32_t* block_table;  ///< Null when block i of the sequence is block i of the cache.
   const void* k_cache;
   const void* v_cache;  ///< Null where values are parts of keys.
-  int64_t mask_row;    ///< The first query's row of the mask.
-  int64_t first_tile;  ///< Set by Attend: tiles of the sequences before this one.
+  int64_t mask_row;     ///< The first query's row of the mask.
+  int64_t first_tile;   ///< Set by Attend: tiles of the sequences before this one.
 };
 
 struct AttentionMask {
@@ -75,7 +75,7 @@ struct AttentionWork {
   const void* q = nullptr;
   void* out = nullptr;  ///< [tokens, heads, value_dim]
   DType dtype{};
-  DType cache_dtype{};  ///< dtype or i8.
+  DType cache_dtype{};    ///< dtype or i8.
   int64_t head_dim = 0;   ///< Of queries and keys.
   int64_t value_dim = 0;  ///< Of values and of what comes out.
   int64_t blocks = 0;     ///< Of the caches.
@@ -112,7 +112,7 @@ void Attend(const AttentionWork& work, const AttentionExtents& extents, const Co
 /// in the blocks of a table.
 struct KvRows {
   const void* keys;
-  const void* values;  ///< Null where they are parts of the keys.
+  const void* values;          ///< Null where they are parts of the keys.
   const int32_t* block_table;  ///< Null: position j is row j.
   int64_t block_size;
 };

@@ -43,9 +43,9 @@ class CompressedAttention : public Operation {
       RequireKvCache(kOp, cache, desc, false, in[kQuery]);
       RequireHeads(kOp, cache, desc, 1, head_dim);
     }
-    if (rate_ > 0 && (in[kEntries].dim(0) != in[kKeys].dim(0) ||
-                      in[kEntries].dim(1) < CeilDiv(in[kKeys].dim(1), rate_) ||
-                      in[kEntries].dtype != in[kKeys].dtype || in[kEntries].layout != in[kKeys].layout))
+    if (rate_ > 0 &&
+        (in[kEntries].dim(0) != in[kKeys].dim(0) || in[kEntries].dim(1) < CeilDiv(in[kKeys].dim(1), rate_) ||
+         in[kEntries].dtype != in[kKeys].dtype || in[kEntries].layout != in[kKeys].layout))
       FailShape(kOp, kEntries, "a cache like that of keys, with rows for the entries of a block", in[kEntries]);
     kPaged.Check(in, in[kKeys], kQuery);
     RequireVector(kOp, kSinks, in[kSinks], DType::kF32, param_.heads);

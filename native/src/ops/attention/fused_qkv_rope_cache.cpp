@@ -60,8 +60,7 @@ class QkvRopeCache : public Operation {
       out[static_cast<size_t>(i - kKeyCache + 1)] = cache;
     }
     RequireVector(kOp, kSlots, in[kSlots], DType::kI32, qkv.dim(0));
-    for (int i = GammaOf(param_); i < NumInputs(); ++i)
-      RequireVector(kOp, i, At(in, i), qkv.dtype, param_.head_dim);
+    for (int i = GammaOf(param_); i < NumInputs(); ++i) RequireVector(kOp, i, At(in, i), qkv.dtype, param_.head_dim);
     out[0] = qkv;
     out[0].dims[1] = param_.heads * param_.head_dim;
   }
@@ -129,8 +128,7 @@ class QkvRopeCache : public Operation {
           slot_buffers_(ctx.workspace + op.SlotBuffersAt(ctx.pool.threads())) {
       const RowBuffers gammas(ctx.workspace, 1, p_.head_dim);
       for (int i = 0; p_.norm && i < 2; ++i)
-        gamma_[i] = LoadGamma(kernels_, At(in, GammaOf(p_) + i), p_.head_dim, p_.plus_one,
-                              gammas(i, 0));
+        gamma_[i] = LoadGamma(kernels_, At(in, GammaOf(p_) + i), p_.head_dim, p_.plus_one, gammas(i, 0));
     }
 
     void Query(int64_t token, int worker) const {

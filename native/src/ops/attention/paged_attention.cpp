@@ -135,8 +135,7 @@ class PagedAttention : public Operation {
       packed_at = rows_at + (packs ? Align(static_cast<size_t>(batch) * sizeof(KvRows)) : 0);
       attend_at = packed_at;
       if (packs)
-        attend_at +=
-            KvPacker::Bytes(q.dtype, batch * max_context, batch, op.param_, keys.dim(3), extents.value_dim);
+        attend_at += KvPacker::Bytes(q.dtype, batch * max_context, batch, op.param_, keys.dim(3), extents.value_dim);
     }
   };
 
@@ -190,8 +189,8 @@ std::unique_ptr<Operation> CreatePagedAttention(const ParamObject& param) {
   using MaskType = PagedAttention::MaskType;
   ParamReader reader(PagedAttention::kOp, param);
   AttentionParam common = AttentionParam::Read(reader);
-  const auto mask = static_cast<MaskType>(reader.Enum(
-      "maskType", {"MASK_TYPE_UNDEFINED", "MASK_TYPE_NORM", "MASK_TYPE_ALIBI", "MASK_TYPE_SPEC"}, 0));
+  const auto mask = static_cast<MaskType>(
+      reader.Enum("maskType", {"MASK_TYPE_UNDEFINED", "MASK_TYPE_NORM", "MASK_TYPE_ALIBI", "MASK_TYPE_SPEC"}, 0));
   const bool spec = reader.Enum("calcType", {"CALC_TYPE_UNDEFINED", "CALC_TYPE_SPEC"}, 0) == 1;
   if (mask == MaskType::kSpec && !spec) reader.Fail("maskType", "another one unless calcType is CALC_TYPE_SPEC");
   if (mask == MaskType::kAlibi && spec)

@@ -52,8 +52,7 @@ void PagedSequences::Validate(std::span<const Tensor> in, const TensorDesc& keys
     tokens += queries;
   }
   const int64_t rows = At(in, query).desc.dim(0);
-  if (tokens != rows)
-    FailValue(op, lengths, "lengths that add up to " + std::to_string(rows), std::to_string(tokens));
+  if (tokens != rows) FailValue(op, lengths, "lengths that add up to " + std::to_string(rows), std::to_string(tokens));
 }
 
 }  // namespace atb

@@ -118,14 +118,8 @@ class SelfAttention : public Operation {
       const int64_t batch = At(in, op.Lengths()).dim(-1);
       const int64_t keys = in[1].dim(0);
       const bool converts = op.Masked() && !op.triangle_ && (q.dtype != DType::kF32 || op.Factor(q.dtype) != 1);
-      extents = {q.dim(0),
-                 batch,
-                 SizeOfHeads(q, op.param_.heads),
-                 op.ValueDim(in),
-                 q.dtype,
-                 keys,
-                 converts ? op.MaskOf(in).dim(-1) : 0,
-                 op.mask_ == MaskType::kAlibi,
+      extents = {q.dim(0), batch, SizeOfHeads(q, op.param_.heads),      op.ValueDim(in),
+                 q.dtype,  keys,  converts ? op.MaskOf(in).dim(-1) : 0, op.mask_ == MaskType::kAlibi,
                  false};
       rows_at = Align(static_cast<size_t>(batch) * sizeof(AttentionSequence));
       packed_at = rows_at + Align(static_cast<size_t>(batch) * sizeof(KvRows));

@@ -191,13 +191,12 @@ class ElewiseBinary : public Operation {
 std::unique_ptr<Operation> CreateElewise(const ParamObject& param) {
   ParamReader reader(kElewiseOp, param);
   enum Type { kUndefined, kCast, kMuls, kCos, kSin, kNeg, kTanh, kNot, kQuant, kFirstPair };
-  const int type = reader.Enum(
-      "elewiseType",
-      {"ELEWISE_UNDEFINED", "ELEWISE_CAST", "ELEWISE_MULS", "ELEWISE_COS", "ELEWISE_SIN", "ELEWISE_NEG", "ELEWISE_TANH",
-       "ELEWISE_LOGICAL_NOT", "ELEWISE_QUANT_PER_CHANNEL", "ELEWISE_ADD", "ELEWISE_SUB", "ELEWISE_MUL",
-       "ELEWISE_REALDIV", "ELEWISE_LOGICAL_AND", "ELEWISE_LOGICAL_OR", "ELEWISE_LESS", "ELEWISE_GREATER",
-       "ELEWISE_EQUAL"},
-      kUndefined);
+  const int type = reader.Enum("elewiseType",
+                               {"ELEWISE_UNDEFINED", "ELEWISE_CAST", "ELEWISE_MULS", "ELEWISE_COS", "ELEWISE_SIN",
+                                "ELEWISE_NEG", "ELEWISE_TANH", "ELEWISE_LOGICAL_NOT", "ELEWISE_QUANT_PER_CHANNEL",
+                                "ELEWISE_ADD", "ELEWISE_SUB", "ELEWISE_MUL", "ELEWISE_REALDIV", "ELEWISE_LOGICAL_AND",
+                                "ELEWISE_LOGICAL_OR", "ELEWISE_LESS", "ELEWISE_GREATER", "ELEWISE_EQUAL"},
+                               kUndefined);
   if (type == kUndefined) reader.Fail("elewiseType", "an operation");
   // The blocks of keys that belong to other types of Elewise may be present, with their defaults.
   ParamReader quant = reader.Object("quantParam");

@@ -38,8 +38,7 @@ void StaticQuant::InferShape(std::span<const TensorDesc> in, std::span<TensorDes
   out[0].dtype = DType::kI8;
 }
 
-void StaticQuant::Execute(std::span<const Tensor> in, std::span<const Tensor> out,
-                          const Context& ctx) const noexcept {
+void StaticQuant::Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept {
   const int64_t k = in[kX].desc.dim(-1);
   ForRows(ctx.pool, Extent(in[kX].desc, 0, in[kX].desc.rank - 1), k, [&](int64_t row, int) {
     ForBlocks(k, [&](int64_t start, int64_t n) {

@@ -47,9 +47,7 @@ class DynamicQuant : public Operation {
   }
 
  private:
-  static size_t RowBytes(int64_t k) {
-    return static_cast<size_t>(RoundUp(k, kernels::kIntegerTileK));
-  }
+  static size_t RowBytes(int64_t k) { return static_cast<size_t>(RoundUp(k, kernels::kIntegerTileK)); }
 };
 
 }  // namespace

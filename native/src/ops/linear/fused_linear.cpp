@@ -31,9 +31,9 @@ struct FusedLinearParam {
   bool gated;  ///< The weight is gate over up.
   bool has_residual;
   bool f32_out;
-  int weight_bits;        ///< 0: floats.
-  int64_t group;          ///< Of integers: channels that share a scale, or 0.
-  bool has_offset;        ///< Integers have offsets.
+  int weight_bits;  ///< 0: floats.
+  int64_t group;    ///< Of integers: channels that share a scale, or 0.
+  bool has_offset;  ///< Integers have offsets.
   kernels::WeightNumbers numbers;
   bool int8_activations;  ///< Rows become int8 with a scale each, as DynamicQuant makes them.
 
@@ -181,8 +181,8 @@ class FusedLinear : public Operation {
       rows_bytes = Align(static_cast<size_t>(std::min(m, kRowsOfEach)) * row);
       const bool integers = op.param_.weight_bits != 0;
       const bool widens = op.param_.group == kernels::kWidenedGroup;
-      gamma_at = integers ? MultiplyBytes(threads, kernels, m, k, op.Planes(in[0]), widens)
-                          : MultiplyBytes(threads, kernels);
+      gamma_at =
+          integers ? MultiplyBytes(threads, kernels, m, k, op.Planes(in[0]), widens) : MultiplyBytes(threads, kernels);
       buffers_at = rows_at = ready_at = panels_at = gamma_at;
       if (op.param_.norm != RowNorm::kNone) {
         buffers_at = gamma_at + RowBuffers::Bytes(1, 2, k);

@@ -28,15 +28,15 @@ size_t MultiplyBytes(int threads, const kernels::KernelTable& kernels) {
 }
 
 size_t MultiplyBytes(int threads, const kernels::KernelTable& kernels, int64_t m, int64_t k, int planes, bool widens) {
-  const size_t bytes = widens ? static_cast<size_t>(threads) * WidenedBytes(k)
-                              : IntegerActivations::Bytes(threads, m, k, planes);
+  const size_t bytes =
+      widens ? static_cast<size_t>(threads) * WidenedBytes(k) : IntegerActivations::Bytes(threads, m, k, planes);
   return MultiplyBytes(threads, kernels) + bytes;
 }
 
 int PlanesOf(DType dtype) { return dtype == DType::kI8 ? 1 : dtype == DType::kF32 ? 3 : 2; }
 
-void Multiply(const MultiplyCall& call, const kernels::KernelTable& kernels, ThreadPool& pool,
-              std::byte* workspace, const RowSource& source) noexcept {
+void Multiply(const MultiplyCall& call, const kernels::KernelTable& kernels, ThreadPool& pool, std::byte* workspace,
+              const RowSource& source) noexcept {
   if (call.m <= 0) return;
   const Piece piece = CutPieces(call, kernels, pool.threads());
   const int64_t panel_pieces = CeilDiv(call.weight->panels, piece.panels);

@@ -50,8 +50,8 @@ struct RowSource {
 /// Computes the whole product. Its panels, and its rows where they are many, are handed out to the pool. How they are
 /// cut changes no bit of the result. With a weight of integers, the call has rows of x_dtype, and its planes say into
 /// how many digits they are taken apart. `workspace` has MultiplyBytes and is 64-byte aligned.
-void Multiply(const MultiplyCall& call, const kernels::KernelTable& kernels, ThreadPool& pool,
-              std::byte* workspace, const RowSource& source = {}) noexcept;
+void Multiply(const MultiplyCall& call, const kernels::KernelTable& kernels, ThreadPool& pool, std::byte* workspace,
+              const RowSource& source = {}) noexcept;
 
 /// Products of the rows of each batch with a matrix of its own, of floats; the packed matrices follow one another.
 /// Batch b reads x at b * x_batch, and writes out at b * out_batch elements. The epilogue is empty. The work is cut by

@@ -194,8 +194,8 @@ class Linear : public Operation {
   static void Pack(const Tensor& source, const Sizes& s, int64_t batch, const PackedWeight& weight, std::byte* panels,
                    const Context& ctx) {
     const int64_t row_stride = s.rows_are_outputs ? s.k : 1, column_stride = s.rows_are_outputs ? 1 : s.n;
-    PackPanels(weight, panels,
-               {ElementAt(source, batch * s.n * s.k), source.desc.dtype, row_stride, column_stride}, ctx);
+    PackPanels(weight, panels, {ElementAt(source, batch * s.n * s.k), source.desc.dtype, row_stride, column_stride},
+               ctx);
   }
 
   /// [b, k, m] to [b, m, k].

@@ -41,8 +41,8 @@ Piece CutPieces(const MultiplyCall& call, const kernels::KernelTable& kernels, i
   if (call.m > kFewRows) {
     const bool integers = kernels::TakesDigits(weight);
     const int64_t bytes = integers ? call.planes : 2;
-    const int64_t most = kPieceBytes / (std::min(weight.k, kPieceChannels) * bytes) *
-                         (kernels::IsWidened(weight) ? kWidenedPieces : 1);
+    const int64_t most =
+        kPieceBytes / (std::min(weight.k, kPieceChannels) * bytes) * (kernels::IsWidened(weight) ? kWidenedPieces : 1);
     piece.rows = CeilDiv(CeilDiv(call.m, CeilDiv(call.m, most)), kFewRows) * kFewRows;
     if (integers || weight.k > kPieceChannels) {
       const int64_t pieces = (integers ? kPiecesOfIntegers : kPiecesOfBlocks) * threads;

@@ -97,8 +97,8 @@ void ExpertWeight::Validate(std::span<const Tensor> in) const {
     return own.groups == groups && own.interleaved == packed.interleaved;
   };
   const PackedScales* const own = are_packed ? scales.As<const PackedScales>() : nullptr;
-  const bool match = own ? packed.group != 0 && lies_alike(*own) && kernels::TakesScales(packed.format, *own)
-                         : packed.group == 0;
+  const bool match =
+      own ? packed.group != 0 && lies_alike(*own) && kernels::TakesScales(packed.format, *own) : packed.group == 0;
   if (!match || (offset_input != 0 && own && (own->multipliers || own->exponents))) {
     throw InputError("NATIVE_LAYOUT_MISMATCH", op, scale_input, "scales of the weight's groups",
                      "others for " + ToString(scales.desc));

@@ -16,7 +16,7 @@ struct FusedExpertsParam {
   kernels::UnaryOp activation;
   kernels::GateClamp clamp;
   bool has_bias;
-  std::array<int, 2> bits;  ///< Of gate and up, and of down; 0: floats.
+  std::array<int, 2> bits;      ///< Of gate and up, and of down; 0: floats.
   std::array<bool, 2> offsets;  ///< Whether integers have offsets.
   bool int8_activations;
   bool static_activations;  ///< By a scale and an offset of each expert.

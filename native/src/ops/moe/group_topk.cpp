@@ -30,8 +30,8 @@ class GroupTopk : public Operation {
     RequireFloat(kOp, 0, in[0]);
     RequireRank(kOp, 0, in[0], 2, 2);
     if (in[0].dim(1) % param_.groups != 0 || in[0].dim(1) / param_.groups < param_.scored)
-      FailShape(kOp, 0,
-                "of " + std::to_string(param_.groups) + " groups of at least " + std::to_string(param_.scored), in[0]);
+      FailShape(kOp, 0, "of " + std::to_string(param_.groups) + " groups of at least " + std::to_string(param_.scored),
+                in[0]);
     RequireDType(kOp, 1, in[1], DType::kI32);
     out[0] = in[0];
   }

@@ -34,9 +34,9 @@ class GroupedMatmul : public Operation {
   static constexpr const char* kOp = "GroupedMatmul";
 
   explicit GroupedMatmul(const GroupedMatmulParam& param)
-      : param_(param),
-        weight_{kOp, 1, param.Bits(), 2 + param.has_bias, false,
-                param.quant == kW8A8Token || param.int8_rows || param.IsStatic()} {
+      : param_(param), weight_{kOp,          1,
+                               param.Bits(), 2 + param.has_bias,
+                               false,        param.quant == kW8A8Token || param.int8_rows || param.IsStatic()} {
     rows_.channels = param.has_channels ? Ends() - 1 : 0;
     rows_.scale = param.IsStatic() ? 3 + param.has_bias : 0;
     rows_.sum_bias = param.IsStatic() && param.has_bias ? 2 : 0;
@@ -139,8 +139,7 @@ class GroupedMatmul : public Operation {
   template <class Input>
   ExpertWeight WeightOf(std::span<const Input> in) const {
     ExpertWeight weight = weight_;
-    if (HasOffsets() && DescOf(At(in, Extra())).layout == Layout::kPackedScales)
-      weight.offset_input = Extra();
+    if (HasOffsets() && DescOf(At(in, Extra())).layout == Layout::kPackedScales) weight.offset_input = Extra();
     return weight;
   }
 

@@ -50,8 +50,7 @@ class Groups {
         shares_row_(call.x_count == 1 && call.x_rows != nullptr && std::ssize(call.groups) == call.each.m &&
                     call.inputs.channels == nullptr && call.inputs.scales == nullptr),
         size_(SizeOf(kernels::HasScales(weight_.format) ? call.each.x_dtype : kernels::DTypeOf(weight_.format))),
-        row_bytes_(is_integer_ ? DigitBytes(weight_.k, call.each.planes)
-                               : weight_.k * static_cast<int64_t>(size_)),
+        row_bytes_(is_integer_ ? DigitBytes(weight_.k, call.each.planes) : weight_.k * static_cast<int64_t>(size_)),
         scratch_(workspace),
         cuts_(reinterpret_cast<Cut*>(workspace + MultiplyBytes(threads, kernels))),
         rows_(reinterpret_cast<std::byte*>(cuts_) + Align(call.groups.size() * sizeof(Cut))),

@@ -30,9 +30,7 @@ class MoeTokenUnpermute : public Operation {
     return CombineBytes(threads, in[0].dim(1), in[2].dim(1));
   }
 
-  void Validate(std::span<const Tensor> in) const override {
-    ValidateChoices(kOp, 1, in[1], in[0].desc.dim(0));
-  }
+  void Validate(std::span<const Tensor> in) const override { ValidateChoices(kOp, 1, in[1], in[0].desc.dim(0)); }
 
   void Execute(std::span<const Tensor> in, std::span<const Tensor> out, const Context& ctx) const noexcept override {
     CombineRows(in[0], in[1].As<const int32_t>(), in[2], out[0], ctx, ctx.workspace);

@@ -53,9 +53,9 @@ class Gather : public Operation {
     if (x.desc.layout == Layout::kPackedLinear) {
       const PackedWeight& weight = *x.As<PackedWeight>();
       if (weight.n != x.desc.dim(0) || weight.k != x.desc.dim(1))
-        throw InputError("NATIVE_LAYOUT_MISMATCH", kOp, 0, "packed from a matrix of its own shape",
-                         ToString(x.desc) + " with panels of [" + std::to_string(weight.n) + "," +
-                             std::to_string(weight.k) + "]");
+        throw InputError(
+            "NATIVE_LAYOUT_MISMATCH", kOp, 0, "packed from a matrix of its own shape",
+            ToString(x.desc) + " with panels of [" + std::to_string(weight.n) + "," + std::to_string(weight.k) + "]");
     }
     ValidateIndices(kOp, 1, in[1], x.desc.dim(RequireAxis(kOp, axis_, x.desc)));
   }

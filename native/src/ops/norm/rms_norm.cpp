@@ -10,7 +10,7 @@ struct RmsNormParam {
   NormForm form = NormForm::kNorm;
   float epsilon = 1e-5f;
   bool has_bias = false;
-  bool gemma = false;         ///< The weight is gamma + 1.
+  bool gemma = false;          ///< The weight is gamma + 1.
   bool adds_residual = false;  ///< To what was normalised; only with kNorm. Our extension.
 };
 
@@ -49,8 +49,8 @@ class RmsNorm : public Operation {
     const kernels::KernelTable& kernels = ctx.kernels;
     const TensorDesc& x = in[0].desc;
     const int64_t size = x.dim(-1);
-    const float* weight = LoadGamma(kernels, At(in, Gamma()), size, param_.gemma,
-                                    reinterpret_cast<float*>(ctx.workspace));
+    const float* weight =
+        LoadGamma(kernels, At(in, Gamma()), size, param_.gemma, reinterpret_cast<float*>(ctx.workspace));
     const NormSum sum{.x = &in[0],
                       .bias = param_.has_bias ? &in[1] : nullptr,
                       .residual = param_.form == NormForm::kNorm ? nullptr : &At(in, Residual()),

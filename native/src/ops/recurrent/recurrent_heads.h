@@ -27,10 +27,10 @@ struct HeadPiece {
   int64_t head;
   int64_t token;  ///< Of the step.
   int64_t count;
-  int64_t column;  ///< The first of the values.
-  int64_t wanted;  ///< Values that there are.
-  bool begins;     ///< Whether its first token is a sequence's first, behind no state.
-  bool is_made;    ///< Whether all but its values was made for other columns.
+  int64_t column;   ///< The first of the values.
+  int64_t wanted;   ///< Values that there are.
+  bool begins;      ///< Whether its first token is a sequence's first, behind no state.
+  bool is_made;     ///< Whether all but its values was made for other columns.
   int64_t columns;  ///< The same, up to a multiple of 16. Rows of values are so long; those behind `wanted` are zeros.
   float* q;
   float* k;
@@ -100,9 +100,8 @@ class RecurrentHeads {
                              .rates = piece.rates});
           finish(piece);
           for (int64_t t = 0; t < tokens; ++t)
-            StoreFloats(ctx.kernels, out,
-                        ((token + t) * sizes_.heads + piece.head) * sizes_.value_size + piece.column, piece.wanted,
-                        piece.out + t * piece.columns);
+            StoreFloats(ctx.kernels, out, ((token + t) * sizes_.heads + piece.head) * sizes_.value_size + piece.column,
+                        piece.wanted, piece.out + t * piece.columns);
           if (block >= 0 && !tile[i].stays) Store(states, block, piece, tile[i].state);
         }
       });
@@ -124,8 +123,7 @@ class RecurrentHeads {
 
   int64_t MostColumns() const { return decays_ == Decays::kByRate ? 2 * kColumns : kColumns; }
   int64_t DecayFloats() const {
-    return kTokens *
-           (decays_ == Decays::kByKey ? sizes_.key_size : decays_ == Decays::kByRate ? MostColumns() : 1);
+    return kTokens * (decays_ == Decays::kByKey ? sizes_.key_size : decays_ == Decays::kByRate ? MostColumns() : 1);
   }
   int64_t RateFloats() const { return decays_ == Decays::kByRate ? sizes_.key_size * MostColumns() : 0; }
   int64_t StateFloats() const { return sizes_.key_size * MostColumns(); }
@@ -169,8 +167,8 @@ class RecurrentHeads {
   }
 
   float* RowOf(const Tensor& states, int64_t block, const HeadPiece& piece, int64_t key) const {
-    return states.As<float>() +
-           ((block * sizes_.heads + piece.head) * sizes_.key_size + key) * sizes_.value_size + piece.column;
+    return states.As<float>() + ((block * sizes_.heads + piece.head) * sizes_.key_size + key) * sizes_.value_size +
+           piece.column;
   }
 
   void Load(const Tensor& states, int64_t block, const HeadPiece& piece, float* state) const {

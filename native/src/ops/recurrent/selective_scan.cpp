@@ -55,8 +55,7 @@ class SelectiveScan : public Operation {
     } else {
       RequireVector(kOp, kLogDecay, in[kLogDecay], DType::kF32, param_.sizes.heads);
     }
-    for (int i : {kStepBias, kSkip})
-      RequireVector(kOp, i, At(in, i), DType::kF32, param_.steps());
+    for (int i : {kStepBias, kSkip}) RequireVector(kOp, i, At(in, i), DType::kF32, param_.steps());
     state_.Check(in, rows.dim(0), param_.sizes.state());
     out[0] = TensorDesc(rows.dtype, {rows.dim(0), param_.values()});
     out[1] = in[kState];

@@ -49,8 +49,7 @@ StateSequence SequenceOf(const StateInputs& inputs, std::span<const Tensor> in, 
   const int32_t* lengths = At(in, inputs.lengths()).As<int32_t>();
   int64_t begin = 0;
   for (int64_t i = 0; i < index; ++i) begin += lengths[i];
-  return {begin, begin + lengths[index], At(in, inputs.from()).As<int32_t>()[index],
-          At(in, inputs.to()).As<int32_t>()};
+  return {begin, begin + lengths[index], At(in, inputs.from()).As<int32_t>()[index], At(in, inputs.to()).As<int32_t>()};
 }
 
 void KeepState(const Tensor& in, const Tensor& out) {

@@ -32,7 +32,7 @@ struct StateInputs {
 struct StateSequence {
   int64_t begin;
   int64_t end;
-  int64_t from;        ///< A block, or -1.
+  int64_t from;       ///< A block, or -1.
   const int32_t* to;  ///< By token of the step.
 };
 

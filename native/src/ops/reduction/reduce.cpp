@@ -169,8 +169,7 @@ class Reduce : public Operation {
   /// Floats of which `width` that stay lie side by side: blocks of them are reduced together, each in the same order
   /// as alone. Which reduction it is the loops know, so that they are of vectors.
   template <Reduction kKind>
-  void ReduceColumns(const Tensor& x, const Tensor& out, const Walks& walks, int64_t width,
-                     const Context& ctx) const {
+  void ReduceColumns(const Tensor& x, const Tensor& out, const Walks& walks, int64_t width, const Context& ctx) const {
     ForRows(ctx.pool, walks.kept.count / width, walks.gone.count * width, [&](int64_t row, int) {
       const int64_t first = walks.kept.Offset(row * width);
       ForBlocks(width, [&](int64_t start, int64_t n) {
