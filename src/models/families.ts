@@ -104,6 +104,7 @@ export * from './jetmoe/index.js';
 export * from './jina_embeddings_v3/index.js';
 export * from './kimi_k25/index.js';
 export * from './kimi_linear/index.js';
+export * from './kolibri1/index.js';
 export * from './laguna/index.js';
 export * from './lfm2/index.js';
 export * from './lfm2_moe/index.js';

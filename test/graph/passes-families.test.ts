@@ -268,6 +268,11 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     ['ernie4_5_moe-interval'],
   'RmsNorm Elewise Linear Sigmoid Sort VectorNorm Elewise FusedExperts Linear Elewise Elewise': ['flint'],
   'RmsNorm Elewise Linear Sigmoid Sort FusedExperts Linear Elewise Elewise': ['flint-biases'],
+  'Linear RmsNorm RmsNorm Elewise Linear Elewise Sort Sigmoid Gather FusedExperts Linear Elewise RmsNorm': [
+    'kolibri1',
+  ],
+  'Linear RmsNorm RmsNorm Elewise Linear Elewise Sort Sigmoid Gather VectorNorm Elewise FusedExperts Linear Elewise RmsNorm':
+    ['kolibri1-normed'],
   'RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise':
     ['exaone_moe', 'glm4_moe', 'hy_v3', 'sarvam_moe', 'solar_open'],
   'RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather FusedExperts Linear Elewise Elewise':

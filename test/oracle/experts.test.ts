@@ -29,6 +29,7 @@ const FAMILIES = [
   ...['gpt_oss', 'granitemoe', 'granitemoeshared', 'hunyuan_v1_moe', 'llama4_text', 'minimax_m2', 'mixtral'],
   'minimax_m3_vl_text',
   ...['olmoe', 'qwen2_moe', 'qwen3_moe', 'solar_open', 'exaone_moe', 'hy_v3', 'mellum', 'cohere2_moe'],
+  'kolibri1',
   ...['laguna', 'sarvam_mla', 'sarvam_moe', 'dbrx', 'flint', 'axk1', 'axk2', 'step3p5', 'step3p7', 'hy_v4'],
 ];
 const cases = familyCases.filter((name) => FAMILIES.includes(familyConfig(name).model_type));
@@ -61,6 +62,8 @@ const SCORES: Readonly<Record<string, string>> = {
   'hy_v3-bias': 'router_corrected',
   hy_v4: 'router_corrected',
   'hy_v4-plain': 'router_corrected',
+  kolibri1: 'router_corrected',
+  'kolibri1-normed': 'router_corrected',
   laguna: 'router_corrected',
   'laguna-per-element': 'router_corrected',
   llama4_text: 'router_logits',
