@@ -241,7 +241,8 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     ['olmo-clipped'],
   'Split Elewise Fill Elewise Fill RmsNorm RmsNorm Elewise Fill Elewise Fill Elewise Fill Elewise Fill Rope ReshapeAndCache RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Elewise':
     ['olmoe-normed'],
-  'RmsNorm Elewise Linear Softmax Sort FusedExperts Linear Elewise Elewise': ['deepseek'],
+  'RmsNorm Elewise Linear Softmax Sort FusedExperts Linear Elewise Elewise': ['deepseek', 'lara_mini-biases'],
+  'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Linear Elewise Elewise': ['lara_mini'],
   // A token is multiplied by its expert's weight, and what comes of it by 1.
   'RmsNorm Elewise Linear Sort Sigmoid Elewise Elewise Elewise Elewise FusedExperts Linear Elewise Elewise': [
     'llama4_text-dense-layers',
@@ -324,7 +325,13 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   ],
   [`${MAMBA} RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise Elewise FusedExperts Linear Elewise Elewise`]:
     ['granitemoehybrid'],
-  'RmsNorm Linear Linear Activation Elewise': ['qwen3_5_text', 'qwen3_next-dense', 'step3p5'],
+  'RmsNorm Linear Linear Activation Elewise': [
+    'hrm_text',
+    'hrm_text-scaled',
+    'qwen3_5_text',
+    'qwen3_next-dense',
+    'step3p5',
+  ],
   'RmsNorm Linear Linear Activation Elewise Activation': ['step3p7'],
   [streamed(SPARSE, 'Linear')]: ['hy_v4', 'hy_v4-plain'],
   [streamed(SPARSE, STREAMED_EXPERTS.normed)]: ['hy_v4'],
@@ -335,6 +342,10 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   [clampedExperts('Elewise ', 'Activation ')]: ['step3p5'],
   [clampedExperts('', '')]: ['step3p7'],
   [DELTA]: ['qwen3_5_text'],
+  [`${DELTA} RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Linear Elewise Elewise`]: [
+    'lara_mini',
+  ],
+  [`${DELTA} RmsNorm Elewise Linear Softmax Sort FusedExperts Linear Elewise Elewise`]: ['lara_mini-biases'],
   [`${DELTA} RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Linear Linear Sigmoid Elewise Elewise Elewise`]:
     ['qwen3_5_moe_text', 'qwen3_next'],
   [`${DELTA} RmsNorm Elewise Linear Softmax Sort FusedExperts Linear Linear Sigmoid Elewise Elewise Elewise`]:

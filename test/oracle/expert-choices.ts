@@ -17,7 +17,9 @@ const ROUTERS: Readonly<Record<string, readonly string[]>> = { jetmoe: ['attenti
 async function ofRouters(runner: ModelRunner, prompt: Int32Array, name: string): Promise<Matrix[]> {
   const config = runner.config as unknown as SparseConfig;
   const routers = ROUTERS[config.modelType] ?? [''];
-  const { numHiddenLayers, sparseLayers = config.mixers?.map((mixer) => mixer === 'moe') } = config;
+  const { numHiddenLayers, mixers = [] } = config;
+  const ofSteps = mixers.includes('moe') ? mixers.map((mixer) => mixer === 'moe') : undefined;
+  const { sparseLayers = ofSteps } = config;
   const layers = Array.from({ length: numHiddenLayers }, (_, layer) => layer);
   const paths = layers
     .filter((layer) => sparseLayers?.[layer] ?? true)

@@ -29,7 +29,7 @@ const FAMILIES = [
   ...['gpt_oss', 'granitemoe', 'granitemoeshared', 'hunyuan_v1_moe', 'llama4_text', 'minimax_m2', 'mixtral'],
   'minimax_m3_vl_text',
   ...['olmoe', 'qwen2_moe', 'qwen3_moe', 'solar_open', 'exaone_moe', 'hy_v3', 'mellum', 'cohere2_moe'],
-  'kolibri1',
+  ...['kolibri1', 'lara_mini'],
   ...['laguna', 'sarvam_mla', 'sarvam_moe', 'dbrx', 'flint', 'axk1', 'axk2', 'step3p5', 'step3p7', 'hy_v4'],
 ];
 const cases = familyCases.filter((name) => FAMILIES.includes(familyConfig(name).model_type));

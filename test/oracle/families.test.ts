@@ -93,6 +93,8 @@ const EXTENSIONS: Readonly<Record<string, RegExp>> = {
   'lfm3-plain': STATES,
   lfm2_moe: STATES,
   'lfm2_moe-uncorrected': STATES,
+  lara_mini: STATES,
+  'lara_mini-biases': STATES,
   falcon_mamba: STATES,
   'falcon_mamba-biases': STATES,
   jamba: STATES,

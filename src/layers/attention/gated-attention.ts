@@ -24,7 +24,7 @@ export abstract class GatedAttention extends NormedAttention {
     layerId: number,
     config: AttentionConfig,
     weights: Weights,
-    norms: ProjectionNorms,
+    norms: ProjectionNorms | undefined,
     { perHead = false, ...gate }: GatePart,
     options?: AttentionOptions,
   ) {

@@ -64,7 +64,7 @@ export { type IndexerDefaults, indexer, ownIndexers, sharedIndexers } from './in
 export { type LatentAttentionDefaults, latentAttention } from './latent.js';
 export { rotaryListsByWindow, withoutPredictions } from './layer-lists.js';
 export { firstRope, type LayerRopes, layerRopes } from './layer-ropes.js';
-export { layersOfType } from './layer-types.js';
+export { layerKinds, layersOfType, slidingMixers } from './layer-types.js';
 export { contextLength, longestContext } from './longest-context.js';
 export { mamba, ORIGINAL_MAMBA_IRRELEVANT, originalMamba, wideHeadDim } from './mamba.js';
 export {

@@ -1,6 +1,6 @@
-import { listOf, oneOf } from './checks.js';
+import { LENGTH, listOf, oneOf } from './checks.js';
 import type { ConfigReader } from './config-reader.js';
-import type { Field } from './fields.js';
+import { type Field, field } from './fields.js';
 
 type Layers = { readonly numHiddenLayers: number };
 
@@ -27,5 +27,28 @@ export const layersOfType = (
     return Array.from({ length: layers }, (_, layer) =>
       types ? own.includes(types[layer] ?? '') : isOfType(layer),
     );
+  },
+});
+
+/** For each layer, which of `kinds` `layer_types` calls it; without that key, `otherwise` says it of a layer. */
+export const layerKinds = <K extends string>(
+  kinds: readonly K[],
+  otherwise: (layer: number) => K,
+): Field<readonly K[], Layers> => ({
+  read(json, { numHiddenLayers: layers }) {
+    const named = json.optional('layer_types', listOf(oneOf(...kinds), kinds.join(', ')));
+    if (named !== undefined && named.length !== layers)
+      json.problem(`layer_types must have one entry for each of the ${layers} layers, found ${named.length}`);
+    return Array.from({ length: layers }, (_, layer) => named?.[layer] ?? otherwise(layer));
+  },
+});
+
+/** The window of each layer: that of `sliding_window` in those that `mixers` calls `sliding_attention`. */
+export const slidingMixers = (
+  window: number,
+): Field<readonly (number | undefined)[], { readonly mixers: readonly string[] }> => ({
+  read(json, { mixers }) {
+    const size = field('sliding_window', LENGTH, window).read(json, {});
+    return mixers.map((mixer) => (mixer === 'sliding_attention' ? size : undefined));
   },
 });

@@ -3,16 +3,14 @@ import {
   type ConfigOf,
   decoder,
   defineConfig,
-  type Field,
   field,
   flag,
   integer,
-  LENGTH,
   LLAMA_DEFAULTS,
-  listOf,
-  oneOf,
+  layerKinds,
   positive,
   rotaryByWindow,
+  slidingMixers,
 } from '../../layers/config/index.js';
 import { PreNormLayer, SandwichLayer } from '../../layers/decoder-layers.js';
 import { BaseRMSNorm } from '../../layers/norms.js';
@@ -28,26 +26,11 @@ import { HeadGatedAttention } from './attention.js';
 const MIXERS = ['conv', 'full_attention', 'sliding_attention'] as const;
 type Mixer = (typeof MIXERS)[number];
 
-/** What mixes the tokens of each layer. */
-const mixers: Field<readonly Mixer[], { readonly numHiddenLayers: number }> = {
-  read(json, { numHiddenLayers: layers }) {
-    const named = json.optional('layer_types', listOf(oneOf(...MIXERS), MIXERS.join(', ')));
-    if (named !== undefined && named.length !== layers)
-      json.problem(`layer_types must have one entry for each of the ${layers} layers, found ${named.length}`);
-    const usual = (layer: number): Mixer => {
-      if (layer % 4 === 2) return 'full_attention';
-      return layer % 4 === 0 && layer > 0 ? 'sliding_attention' : 'conv';
-    };
-    return Array.from({ length: layers }, (_, layer) => named?.[layer] ?? usual(layer));
-  },
-};
-
-const slidingWindows: Field<readonly (number | undefined)[], { readonly mixers: readonly Mixer[] }> = {
-  read(json, config) {
-    const window = field('sliding_window', LENGTH, 256).read(json, {});
-    return config.mixers.map((mixer) => (mixer === 'sliding_attention' ? window : undefined));
-  },
-};
+/** What mixes the tokens of a layer where the file does not say it. */
+function usualMixer(layer: number): Mixer {
+  if (layer % 4 === 2) return 'full_attention';
+  return layer % 4 === 0 && layer > 0 ? 'sliding_attention' : 'conv';
+}
 
 /** Defaults of transformers 5.24, Lfm3Config. */
 const LFM3_CONFIG = defineConfig({
@@ -59,8 +42,8 @@ const LFM3_CONFIG = defineConfig({
     convBias: field('conv_bias', flag, false),
     hasSandwiches: field('use_sandwich_norm', flag, true),
     gatesHeads: field('use_attention_gate', flag, true),
-    mixers,
-    slidingWindows,
+    mixers: layerKinds(MIXERS, usualMixer),
+    slidingWindows: slidingMixers(256),
     ...rotaryByWindow({
       full_attention: { theta: 1_000_000, isScaled: false, keepsF32: true },
       sliding_attention: { theta: 10_000, isScaled: false, keepsF32: true },

@@ -17,26 +17,31 @@ import {
 } from '../../layers/config/index.js';
 
 /** Heads of keys are shared by as many heads of values each. */
-const valueHeads: Field<number, { readonly keyHeads: number }> = {
+const valueHeads = (fallback: number): Field<number, { readonly keyHeads: number }> => ({
   read(json, { keyHeads }) {
-    const found = json.value('linear_num_value_heads', HEADS) ?? 32;
+    const found = json.value('linear_num_value_heads', HEADS) ?? fallback;
     if (found % keyHeads !== 0)
       json.problem(
         `linear_num_value_heads (${found}) must be a multiple of linear_num_key_heads (${keyHeads})`,
       );
     return found;
   },
-};
+});
+
+/** What a gated delta net is told. */
+export const deltaNetFields = (defaults: { readonly keyHeads: number; readonly valueHeads: number }) => ({
+  keyHeads: field('linear_num_key_heads', HEADS, defaults.keyHeads),
+  valueHeads: valueHeads(defaults.valueHeads),
+  keySize: field('linear_key_head_dim', SIZE, 128),
+  valueSize: field('linear_value_head_dim', SIZE, 128),
+  convTaps: field('linear_conv_kernel_dim', integer(2, 64), 4),
+});
 
 /** What Qwen3-Next and Qwen3.5 have in common. Defaults of transformers 5.24. */
 export const hybridFields = (numKeyValueHeads: number) => ({
   ...decoder({ ...LLAMA_DEFAULTS, numKeyValueHeads, headDim: 256, rotary: { factor: 0.25 } }),
   ...biases({ qkv: 'attention_bias', dense: 'attention_bias', mlp: false }),
-  keyHeads: field('linear_num_key_heads', HEADS, 16),
-  valueHeads,
-  keySize: field('linear_key_head_dim', SIZE, 128),
-  valueSize: field('linear_value_head_dim', SIZE, 128),
-  convTaps: field('linear_conv_kernel_dim', integer(2, 64), 4),
+  ...deltaNetFields({ keyHeads: 16, valueHeads: 32 }),
   linearLayers: layersOfType('linear_attention', 'full_attention', (json) => {
     const interval = field('full_attention_interval', integer(1, 1000), 4).read(json, {});
     return (layer) => (layer + 1) % interval !== 0;
