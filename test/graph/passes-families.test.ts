@@ -302,7 +302,7 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   'RmsNorm Linear Split RmsNorm RmsNorm Rope ReshapeAndCache LightningIndexer Linear BlockAttention RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise FusedExperts Linear Activation Linear Elewise Elewise':
     ['minimax_m3_vl_text', 'minimax_m3_vl_text-single'],
   'Activation Elewise Elewise Activation Activation Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Elewise Activation Activation Elewise Elewise Elewise Elewise Elewise Elewise':
-    ['apertus', 'apertus-bias'],
+    ['apertus', 'apertus-bias', 'apertus1p5', 'apertus1p5_text'],
   'RmsNorm Rope ReshapeAndCache Linear RmsNorm Linear RmsNorm Elewise Linear RmsNorm Elewise': [
     'gemma4',
     'gemma4_text',

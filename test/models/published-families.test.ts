@@ -417,6 +417,8 @@ describe('published configurations of families', () => {
     ['mistral4', {}, /rope_parameters is missing: .* Mistral4Config takes .* is not built/],
     ['mistral4', { num_key_value_heads: 4, head_dim: 64, rope_parameters: { rope_theta: 1e4 } }, /head_dim must be qk_nope_head_dim \+ qk_rope_head_dim \(128\), found 64/],
     ['mistral4', { num_key_value_heads: 4, rope_parameters: { rope_theta: 1e4, partial_rotary_factor: 0.25 } }, /partial_rotary_factor must be qk_rope_head_dim's share of a head \(64 of 128\), found 32/],
+    ['apertus1p5_text', { hidden_act: 'xielu', rope_theta: 12e6, tie_word_embeddings: true, output_vocab_size: 130 }, /tie_word_embeddings must be false where output_vocab_size is less than vocab_size/],
+    ['apertus1p5_text', { hidden_act: 'xielu', rope_theta: 12e6, output_vocab_size: 132 }, /output_vocab_size must be at most vocab_size \(131\), found 132/],
     ['apertus', { rope_theta: 12e6, post_norm: true }, /hidden_act must be xielu.*found "silu"; post_norm must be false/],
     ['minimax_m2', { use_qk_norm: false, attn_type_list: [1, 0, 1] }, /use_qk_norm must be true.*attn_type_list must be a list of ones/],
     ['afmoe', { n_group: 2, score_func: 'softmax' }, /score_func must be sigmoid.*n_group must be 1/],

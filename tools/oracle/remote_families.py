@@ -332,15 +332,25 @@ def orion(raw):
     return out
 
 
-def gemma3n(raw):
-    """Its text alone: the whole needs timm for the eyes."""
-    out = StandIn(raw["text_config"] | {"model_type": "gemma3n_text"}, head=None)
+def text_of(raw, model_type, head):
+    """The text alone of a class that has it in `model.language_model`, beside its eyes and ears."""
+    out = StandIn(raw["text_config"] | {"model_type": model_type}, head=head)
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(CONFIG_MAPPING["gemma3n_text"].from_dict(dict(out.config)))
+        model = AutoModelForCausalLM.from_config(CONFIG_MAPPING[model_type].from_dict(dict(out.config)))
     for name, tensor in model.state_dict().items():
-        if name != "lm_head.weight":
+        if name != "lm_head.weight" or head:
             out.add(name.replace("model.", "model.language_model.", 1), list(tensor.shape), w=name)
     return out
+
+
+def gemma3n(raw):
+    """Its text alone: the whole needs timm for the eyes."""
+    return text_of(raw, "gemma3n_text", None)
+
+
+def apertus1p5(raw):
+    """Its text alone: eyes and ears give tokens, and are far larger than what is computed here."""
+    return text_of(raw, "apertus1p5_text", "lm_head.weight")
 
 
 class TextOfWhole(StandIn):
@@ -407,5 +417,5 @@ def step3p7(raw):
     return step3p5(raw["text_config"])
 
 
-FAMILIES = {"step3p5": step3p5, "step3p7": step3p7, "gemma3n": gemma3n, "deepseek": deepseek, "internlm": internlm, "internlm2": internlm2, "minicpm": minicpm, "chatglm": chatglm, "telechat": telechat,
+FAMILIES = {"step3p5": step3p5, "step3p7": step3p7, "gemma3n": gemma3n, "apertus1p5": apertus1p5, "deepseek": deepseek, "internlm": internlm, "internlm2": internlm2, "minicpm": minicpm, "chatglm": chatglm, "telechat": telechat,
             "qwen": qwen, "orion": orion}
