@@ -9,9 +9,11 @@ import type { NormStep } from './norms.js';
 interface EmbeddingSizes {
   readonly embeddingSize: number;
   readonly hiddenSize: number;
+  /** Whether the product has a bias; true when absent. */
+  readonly hasBias?: boolean;
 }
 
-/** What follows the sums of embeddings: their norm, and a product that makes them as wide as the hidden states. */
+/** A norm of embeddings, and a product that makes them as wide as the hidden states; or the same the other way round. */
 export class NormedProjection extends Module implements NormStep {
   readonly project: Linear;
 
@@ -20,13 +22,13 @@ export class NormedProjection extends Module implements NormStep {
     readonly norm: NormStep,
     weights: Weights,
     name: string,
-    { embeddingSize, hiddenSize }: EmbeddingSizes,
+    { embeddingSize, hiddenSize, hasBias = true }: EmbeddingSizes,
   ) {
     super();
     this.project = Linear.load(weights, {
       parts: [{ name, outFeatures: hiddenSize }],
       inFeatures: embeddingSize,
-      hasBias: true,
+      hasBias,
     });
   }
 

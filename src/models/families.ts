@@ -36,6 +36,8 @@ export * from './diffllama/index.js';
 export * from './distilbert/index.js';
 export * from './dots1/index.js';
 export * from './electra/index.js';
+export * from './embedding_gemma2/index.js';
+export * from './embedding_gemma2_text/index.js';
 export * from './ernie/index.js';
 export * from './ernie4_5/index.js';
 export * from './ernie4_5_moe/index.js';

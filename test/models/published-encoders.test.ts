@@ -145,6 +145,30 @@ const eurobert = {
   tie_word_embeddings: false,
 };
 
+/** What the text of a model says for itself. */
+const ofText = Object.fromEntries(
+  [
+    ...['hidden_size', 'intermediate_size', 'num_hidden_layers', 'num_attention_heads', 'vocab_size'],
+    ...['max_position_embeddings', ...Object.keys(trained)],
+  ].map((key) => [key, undefined]),
+);
+const embeddingGemma2 = {
+  ...{ model_type: 'embedding_gemma2_text', vocab_size: 262_144, hidden_size: 512, intermediate_size: 2048 },
+  ...{ num_hidden_layers: 24, num_attention_heads: 4, num_key_value_heads: 2, head_dim: 256 },
+  hidden_activation: 'gelu_pytorch_tanh',
+  max_position_embeddings: 262_144,
+  ...{ rms_norm_eps: 1e-6, pad_token_id: 0, eos_token_id: 1, bos_token_id: 2, attention_bias: false },
+  ...{ attention_dropout: 0, sliding_window: 512, hidden_size_per_layer_input: 512, embedding_dim: 768 },
+  rope_parameters: {
+    sliding_attention: { rope_type: 'default', rope_theta: 10_000 },
+    full_attention: { rope_type: 'default', rope_theta: 1_000_000 },
+  },
+  layer_types: Array.from({ length: 24 }, (_, i) => (i % 6 === 5 ? 'full_attention' : 'sliding_attention')),
+  per_layer_config: Object.fromEntries(
+    [5, 11, 17, 23].map((layer) => [layer, { head_dim: 512, num_key_value_heads: 1 }]),
+  ),
+};
+
 const embeddingGemma = {
   ...Object.fromEntries(Object.keys(trained).map((key) => [key, undefined])),
   _sliding_window_pattern: 6,
@@ -238,6 +262,10 @@ const PUBLISHED: ReadonlyArray<readonly [name: string, family: string, architect
   ['embeddinggemma-300m', 'gemma3_text', 'Gemma3TextModel', [768, 1152, 24, 3, 262_144, 2048],
     embeddingGemma,
     { isCausal: false, headDim: 256, numKeyValueHeads: 1, dtype: 'f32', slidingWindows: Array.from({ length: 24 }, (_, i) => (i % 6 === 5 ? undefined : 256)) }],
+  ['EmbeddingGemma 2, the defaults of its classes', 'embedding_gemma2', 'EmbeddingGemma2Model', [512, 2048, 24, 4, 262_144, 262_144],
+    { ...ofText, text_config: embeddingGemma2, vision_config: { model_type: 'gemma4_vision' }, audio_config: { model_type: 'gemma4_audio' }, initializer_range: 0.02, image_token_id: 258_880, video_token_id: 258_884,
+      audio_token_id: 258_881, boi_token_id: 255_999, eoi_token_id: 258_882, boa_token_id: 256_000, eoa_token_index: 258_883 },
+    { isCausal: false, headDim: 256, numKeyValueHeads: 2, globalHeadDim: 512, globalKeyValueHeads: 1, hiddenSize: 512, encodedSize: 768, slidingWindows: Array.from({ length: 24 }, (_, i) => (i % 6 === 5 ? undefined : 512)) }],
   ['EuroBERT-2.1B', 'eurobert', 'EuroBertForMaskedLM', [2304, 6144, 32, 18, 128_256, 8192],
     { ...eurobert, num_key_value_heads: 6, rope_theta: 250_000, torch_dtype: 'bfloat16' },
     { headDim: 128, numKeyValueHeads: 6, isCausal: false, classifierPooling: 'late', rmsNormEps: 1e-5 }],

@@ -100,7 +100,7 @@ def main():
     write_tiny(raw, config, model_class, args.out, SEED, "float32")
     tensors = {}
     for i, length in enumerate(TEXTS):
-        found = record(args.out, model_class, *text_of(length, config))
+        found = record(args.out, model_class, *text_of(length, config.get_text_config()))
         tensors.update({f"{i}/{name}": value.contiguous() for name, value in found.items()})
     assert all(value.isfinite().all() for value in tensors.values())
     (args.out / "model.safetensors").unlink()

@@ -46,7 +46,7 @@ export class EmbeddingModel {
           String(architectures[0]).endsWith('ForCausalLM') &&
           config.isCausal !== false;
         const folder = { dir: router.modelPath, links: router.links };
-        return readSentenceModules(folder, config.hiddenSize, isCausalLM);
+        return readSentenceModules(folder, config.encodedSize ?? config.hiddenSize, isCausalLM);
       },
       (_, { pooling: { modes, includesPrompt } }) => {
         const [mode] = modes;

@@ -18,6 +18,8 @@ export interface BaseConfig {
   /** The dtype that the checkpoint names, if it does. */
   readonly dtype: FloatDType | undefined;
   readonly hiddenSize: number;
+  /** What an encoder gives of each token, where that is not hiddenSize. */
+  readonly encodedSize?: number;
   readonly numHiddenLayers: number;
   readonly vocabSize: number;
   /** Tokens that prompts may have, where the head gives logits of fewer. */

@@ -9,18 +9,22 @@ import { Module } from '../module.js';
 import { BaseRMSNorm, HeadNorm } from '../norms.js';
 import { addResidual, addScaled } from '../residual.js';
 
-/** What they are told by the configuration. */
-export interface PerLayerConfig {
+/** What vectors of embeddings alone are told by the configuration. */
+export interface ProjectedConfig {
   readonly hiddenSize: number;
   readonly numHiddenLayers: number;
   readonly perLayerSize: number;
+  readonly rmsNormEps: number;
+}
+
+/** What those of ids are told, too. */
+export interface PerLayerConfig extends ProjectedConfig {
   readonly vocabSize: number;
   /** Ids that the table has a row for; those beyond it take its first row. */
   readonly perLayerVocab: number;
   /** Ids that stand for what is no word: they take the row of padding. */
   readonly padded?: readonly number[];
   readonly padTokenId?: number | undefined;
-  readonly rmsNormEps: number;
 }
 
 /** What a layer calls what is meant for it, and the model. */
@@ -32,24 +36,18 @@ export const perLayerInput = (layerId: number): readonly [inner: string, outer: 
   `${PER_LAYER_INPUT}_${layerId}`,
 ];
 
-/**
- * A vector of each token for each layer: of its id by a table, and of its embedding by a projection, which is normed
- * (Gemma 4's per-layer embeddings).
- */
-export class PerLayerInputs extends Module {
+/** A vector of each token for each layer, of its embedding by a projection, which is normed. */
+export class ProjectedPerLayerInputs extends Module {
   readonly projection: Linear;
   readonly norm: HeadNorm;
-  private readonly table: TensorRef;
 
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED, WEIGHT_QUANT_*. */
   constructor(
-    private readonly config: PerLayerConfig,
+    private readonly sizes: ProjectedConfig,
     weights: Weights,
   ) {
     super();
-    const { hiddenSize, numHiddenLayers: heads, perLayerSize: headDim, perLayerVocab, rmsNormEps } = config;
-    const table = weights.at('embed_tokens_per_layer').get('weight', [perLayerVocab, heads * headDim]);
-    this.table = withRowOrder(table, rowsOfIds(config));
+    const { hiddenSize, numHiddenLayers: heads, perLayerSize: headDim, rmsNormEps } = sizes;
     this.projection = Linear.load(weights, {
       parts: [
         {
@@ -63,20 +61,46 @@ export class PerLayerInputs extends Module {
     this.norm = new HeadNorm(weights.at('per_layer_projection_norm'), { heads, headDim }, rmsNormEps);
   }
 
+  /** Embeddings `hidden` [tokens, hidden] -> `per_layer_input_<n>` [tokens, perLayerSize] for each layer. */
+  buildGraph(graph: AtbGraph, hidden: string): void {
+    const { perLayerSize, numHiddenLayers } = this.sizes;
+    const projected = buildLinear(graph, this.projection, hidden, 'per_layer_projection_out');
+    const all = this.buildWholeGraph(graph, this.norm.buildGraph(graph, projected));
+    for (let layer = 0; layer < numHiddenLayers; layer++)
+      addColumns(graph, all, layer * perLayerSize, perLayerSize, `${PER_LAYER_INPUT}_${layer}`);
+  }
+
+  /** What is made of `normed` [tokens, layers * perLayerSize]: the vectors of all layers, of the same shape. */
+  protected buildWholeGraph(_graph: AtbGraph, normed: string): string {
+    return normed;
+  }
+}
+
+/** The same, and of its id by a table (Gemma 4's per-layer embeddings). */
+export class PerLayerInputs extends ProjectedPerLayerInputs {
+  private readonly table: TensorRef;
+
+  /** Throws what `ProjectedPerLayerInputs` throws. */
+  constructor(
+    private readonly config: PerLayerConfig,
+    weights: Weights,
+  ) {
+    super(config, weights);
+    const { numHiddenLayers, perLayerSize, perLayerVocab } = config;
+    const shape = [perLayerVocab, numHiddenLayers * perLayerSize];
+    const table = weights.at('embed_tokens_per_layer').get('weight', shape);
+    this.table = withRowOrder(table, rowsOfIds(config));
+  }
+
   override getWeights(): TensorRef[] {
     return [this.table, ...super.getWeights()];
   }
 
-  /** `input_ids` and embeddings `hidden` [tokens, hidden] -> `per_layer_input_<n>` [tokens, perLayerSize] for each layer. */
-  buildGraph(graph: AtbGraph, hidden: string): void {
-    const { perLayerSize, numHiddenLayers } = this.config;
+  protected override buildWholeGraph(graph: AtbGraph, normed: string): string {
     const rows = gatherRows(graph, this.table.name, 'input_ids', 'per_layer_rows');
-    const ofIds = addScaled(graph, rows, Math.sqrt(perLayerSize), 'per_layer_ids');
-    const projected = buildLinear(graph, this.projection, hidden, 'per_layer_projection_out');
-    const sum = addResidual(graph, this.norm.buildGraph(graph, projected), ofIds, 'per_layer_sum');
-    const all = addScaled(graph, sum, Math.SQRT1_2, 'per_layer_inputs');
-    for (let layer = 0; layer < numHiddenLayers; layer++)
-      addColumns(graph, all, layer * perLayerSize, perLayerSize, `${PER_LAYER_INPUT}_${layer}`);
+    const ofIds = addScaled(graph, rows, Math.sqrt(this.config.perLayerSize), 'per_layer_ids');
+    const sum = addResidual(graph, normed, ofIds, 'per_layer_sum');
+    return addScaled(graph, sum, Math.SQRT1_2, 'per_layer_inputs');
   }
 }
 

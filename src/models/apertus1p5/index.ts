@@ -52,7 +52,7 @@ export const Apertus1p5Router = routerOf(APERTUS1P5_CONFIG, FlashApertus1p5ForCa
   about: {
     kind: 'variant',
     features: ['text alone of apertus1p5_text: no pictures, no sound'],
-    reference: 'transformers',
+    reference: 'transformers, as apertus1p5_text',
   },
 });
 registerModel('apertus1p5', Apertus1p5Router);
