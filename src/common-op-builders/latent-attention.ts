@@ -4,37 +4,50 @@ import { wantsGraph } from './attention.js';
 import { multiplyHeads } from './head-products.js';
 import { CommonOpBuilder } from './manager.js';
 import { scaledQueries } from './query-scales.js';
+import { tensorOf } from './tensor-of.js';
 import type { BuilderTensors, LatentCache, OpBuilder, ParamOf } from './types.js';
 
 type Param = ParamOf<'MLA'>;
 type Tensors = BuilderTensors['MLA'];
 
-/** What attention reads: queries [tokens, heads, rank + rotated] and keys [tokens, 1, rank + rotated]. */
-interface LatentRows {
-  readonly q: string;
-  readonly k: string;
+/** Queries in the space of the latent vectors, behind which what is rotated is put: -> [tokens, heads, rank + rotated]. */
+export function latentQueries(graph: AtbGraph, param: Param, tensors: Tensors): string {
+  const { opName, headNum, qkNopeHeadDim, qkRopeHeadDim } = param;
+  const [nope, rope, q] = [`${opName}_q_nope`, `${opName}_q_rope`, `${opName}_q`];
+  const scaled = (part: 'qNope' | 'qRope') =>
+    scaledQueries(
+      graph,
+      tensorOf(param, { [part]: tensors[part] }, part),
+      tensors.queryScales,
+      `${opName}_${part}_scaled`,
+    );
+  graph.addReshape(scaled('qNope'), nope, [dim(0), headNum, qkNopeHeadDim]);
+  if (qkRopeHeadDim > 0) graph.addReshape(scaled('qRope'), rope, [dim(0), headNum, qkRopeHeadDim]);
+  const latent = multiplyHeads(graph, `${opName}_absorb`, nope, tensors.keyUp);
+  if (qkRopeHeadDim === 0) return latent;
+  const concat = new BaseOperation('Concat', { concatDim: 2 }, `${opName}_concat_q`);
+  graph.addOperation(concat, [latent, rope], [q]);
+  return q;
 }
 
-/** Takes queries into the space of the latent vectors, and puts what is rotated behind both. */
-export function latentRows(graph: AtbGraph, param: Param, tensors: Tensors): LatentRows {
-  const { opName, headNum, kvLoraRank, qkNopeHeadDim, qkRopeHeadDim } = param;
-  const [nope, rope] = [`${opName}_q_nope`, `${opName}_q_rope`];
-  const scaled = (part: 'qNope' | 'qRope') =>
-    scaledQueries(graph, tensors[part], tensors.queryScales, `${opName}_${part}_scaled`);
-  graph.addReshape(scaled('qNope'), nope, [dim(0), headNum, qkNopeHeadDim]);
-  graph.addReshape(scaled('qRope'), rope, [dim(0), headNum, qkRopeHeadDim]);
-  const latent = multiplyHeads(graph, `${opName}_absorb`, nope, tensors.keyUp);
-  const [q, rows, k] = [`${opName}_q`, `${opName}_k_rows`, `${opName}_k`];
-  graph.addOperation(
-    new BaseOperation('Concat', { concatDim: 2 }, `${opName}_concat_q`),
-    [latent, rope],
-    [q],
-  );
-  const keys = [tensors.latent, tensors.kRope];
-  graph.addOperation(new BaseOperation('Concat', { concatDim: 1 }, `${opName}_concat_k`), keys, [rows]);
-  graph.addReshape(rows, k, [dim(0), 1, kvLoraRank + qkRopeHeadDim]);
-  return { q, k };
+/** Latent vectors, behind which what is rotated is put: -> [tokens, 1, rank + rotated]. */
+export function latentKeys(graph: AtbGraph, param: Param, { latent, kRope }: Tensors): string {
+  const { opName, kvLoraRank, qkRopeHeadDim } = param;
+  const [rows, k] = [`${opName}_k_rows`, `${opName}_k`];
+  const still = tensorOf(param, { latent }, 'latent');
+  if (qkRopeHeadDim > 0) {
+    const concat = new BaseOperation('Concat', { concatDim: 1 }, `${opName}_concat_k`);
+    graph.addOperation(concat, [still, tensorOf(param, { kRope }, 'kRope')], [rows]);
+  }
+  graph.addReshape(qkRopeHeadDim > 0 ? rows : still, k, [dim(0), 1, kvLoraRank + qkRopeHeadDim]);
+  return k;
 }
+
+/** Both, where attention has keys of its own. */
+const latentRows = (graph: AtbGraph, param: Param, tensors: Tensors) => ({
+  q: latentQueries(graph, param, tensors),
+  k: latentKeys(graph, param, tensors),
+});
 
 /** Writes this step's keys [tokens, 1, size] to the cache; values are parts of them. */
 export function writeKeys(

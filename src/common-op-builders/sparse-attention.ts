@@ -1,5 +1,5 @@
 import { type AtbGraph, BaseOperation } from '../graph/atb-graph.js';
-import { cacheOf, latentRows, valuesOf, writeKeys } from './latent-attention.js';
+import { cacheOf, latentKeys, latentQueries, valuesOf, writeKeys } from './latent-attention.js';
 import { CommonOpBuilder } from './manager.js';
 import { tensorOf } from './tensor-of.js';
 import type { BuilderTensors, OpBuilder, ParamOf } from './types.js';
@@ -38,8 +38,8 @@ export class SparseLatentAttention implements OpBuilder<'MLA'> {
   build(graph: AtbGraph, param: ParamOf<'MLA'>, tensors: BuilderTensors['MLA']): void {
     const { opName, headNum, kvLoraRank, scale, hasSinks } = param;
     const cache = cacheOf(param, tensors);
-    const { q, k } = latentRows(graph, param, tensors);
-    writeKeys(graph, opName, k, cache);
+    const q = latentQueries(graph, param, tensors);
+    if (tensors.latent !== undefined) writeKeys(graph, opName, latentKeys(graph, param, tensors), cache);
     const heads = `${opName}_latent`;
     const sizes = { headNum, qkScale: scale, mlaVHeadSize: kvLoraRank, ...(hasSinks && { hasSinks }) };
     const inputs = [cache.key, cache.blockTables, tensors.seqLen, tensors.qLen];

@@ -15,12 +15,15 @@ export type LatentCache = Omit<AttentionCache, 'value'>;
 
 /** What latent attention reads and writes. */
 export interface LatentTensors {
-  /** [tokens, heads * qkNopeHeadDim] and, rotated, [tokens, heads * qkRopeHeadDim]. */
+  /** [tokens, heads * qkNopeHeadDim] and, rotated, [tokens, heads * qkRopeHeadDim]: absent where nothing turns. */
   readonly qNope: string;
-  readonly qRope: string;
-  /** [tokens, kvLoraRank] after its norm and, rotated, [tokens, qkRopeHeadDim], which all heads share. */
-  readonly latent: string;
-  readonly kRope: string;
+  readonly qRope?: string | undefined;
+  /**
+   * [tokens, kvLoraRank] after its norm, absent where an earlier layer filled the cache; and, rotated, [tokens,
+   * qkRopeHeadDim], which all heads share.
+   */
+  readonly latent?: string | undefined;
+  readonly kRope?: string | undefined;
   /** Of each head: [heads, kvLoraRank, qkNopeHeadDim], from queries; [heads, vHeadDim, kvLoraRank], to values. */
   readonly keyUp: string;
   readonly valueUp: string;

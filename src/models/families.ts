@@ -144,6 +144,7 @@ export * from './ministral3/index.js';
 export * from './mistral/index.js';
 export * from './mistral3/index.js';
 export * from './mistral4/index.js';
+export * from './mistral_large4/index.js';
 export * from './mixtral/index.js';
 export * from './mllama/index.js';
 export * from './modernbert/index.js';

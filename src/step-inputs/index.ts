@@ -86,6 +86,13 @@ export {
   INSERTED_ROWS,
   insertedRows,
 } from './inserted-rows.js';
+export {
+  learnedRotary,
+  POSITION_LOGS,
+  POSITION_NUMBERS,
+  positionLogs,
+  ROTARY_FREQUENCIES,
+} from './learned-rotary.js';
 export { lengths } from './lengths.js';
 export {
   CHUNKED_MASK,

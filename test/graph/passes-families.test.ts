@@ -43,6 +43,13 @@ function streamed(attention: string, mlp: string): string {
     'RmsNorm Elewise Linear Elewise Elewise Elewise Sigmoid Elewise Elewise Slice FusedMultiply Slice Elewise';
   return `${gates} ${attention} Linear Activation Elewise Linear FusedMultiply ${gates} ${mlp} FusedMultiply`;
 }
+/** The same whose queries grow with positions head by head, as those of its indexer do, and its experts. */
+const grownIndexer = (turned: string, joined: string) =>
+  `Elewise Linear ${turned}Linear LayerNorm ${joined}Elewise Elewise Elewise ReshapeAndCache LightningIndexer`;
+const GROWN_INDEXER = grownIndexer('Split ', 'Split Rope Concat Concat ');
+const GROWN_SPARSE = `RmsNorm Linear Split Split RmsNorm Rope ${GROWN_INDEXER} Elewise Elewise Elewise Elewise Linear Concat Concat ReshapeAndCache SparseAttention Linear`;
+const LARGE_EXPERTS =
+  'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise Elewise FusedExperts Linear Elewise Elewise';
 /** Of layers without an indexer. */
 const SHARED_SPARSE =
   'RmsNorm Linear Split Split RmsNorm Rope Linear Concat Concat ReshapeAndCache SparseAttention Linear';
@@ -341,6 +348,19 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   [clampedExperts('Elewise ', '')]: ['step3p5'],
   [clampedExperts('Elewise ', 'Activation ')]: ['step3p5'],
   [clampedExperts('', '')]: ['step3p7'],
+  [GROWN_SPARSE]: ['mistral_large4'],
+  // Keys of an earlier layer.
+  [`RmsNorm Linear Split Slice Rope ${GROWN_INDEXER} Elewise Elewise Elewise Elewise Linear Concat SparseAttention Linear ${LARGE_EXPERTS}`]:
+    ['mistral_large4'],
+  'Split Slice Rope Elewise Elewise Elewise Elewise Linear Concat SparseAttention Linear': ['mistral_large4'],
+  // Nothing turns.
+  [`Split RmsNorm Elewise Elewise Elewise Linear ReshapeAndCache SparseAttention Linear ${LARGE_EXPERTS}`]: [
+    'mistral_large4',
+  ],
+  [`RmsNorm Linear ${grownIndexer('', '')} Elewise Elewise Elewise Linear SparseAttention Linear ${LARGE_EXPERTS}`]:
+    ['mistral_large4'],
+  [`${GROWN_SPARSE} RmsNorm Elewise Linear Softmax Elewise GroupTopk Elewise Elewise Fill Sort VectorNorm Elewise Elewise Elewise FusedExperts Linear Elewise Elewise`]:
+    ['mistral_large4-groups'],
   [DELTA]: ['qwen3_5_text'],
   [`${DELTA} RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Linear Elewise Elewise`]: [
     'lara_mini',

@@ -259,6 +259,14 @@ const CLASSES: Readonly<Record<string, Dict>> = {
     { hidden_act: 'relu2', rms_norm_eps: 1e-6, final_logit_softcapping: 15, attention_bias: false, tie_word_embeddings: false, ...rope(10_000) }),
   apertus: llama('apertus', [4096, 14_336, 32, 32, 32, 131_072, 65_536],
     { hidden_act: 'xielu', rms_norm_eps: 1e-5, pad_token_id: 3, attention_bias: false, rope_parameters: { ...llama3, rope_theta: 12_000_000, factor: 8 } }),
+  // The rotary embedding is the one that the class takes where files have none.
+  mistral_large4: { model_type: 'mistral_large4', tie_word_embeddings: false, image_token_index: 10, projector_hidden_act: 'gelu', vision_feature_layer: -1, multimodal_projector_bias: false, spatial_merge_size: 2,
+    text_config: llama('mistral_large4_text', [6144, 24_576, 72, 64, 64, 204_800, 1_048_576],
+      { rms_norm_eps: 1e-5, moe_intermediate_size: 6144, n_shared_experts: 1, n_routed_experts: 128, num_experts_per_tok: 4, routed_scaling_factor: 1, n_group: 1, topk_group: 1, kv_lora_rank: 512, qk_rope_head_dim: 64, qk_nope_head_dim: 64, v_head_dim: 128,
+        head_dim: 64, qk_head_dim: 128, attention_bias: false, index_topk: 2048, index_head_dim: 128, index_n_heads: 32, first_k_dense_replace: 1, final_logit_softcapping: 30, bos_token_id: 1, eos_token_id: 2, output_router_logits: false,
+        kv_source_layers: Array.from({ length: 72 }, (_, layer) => layer), no_rope_layers: Array.from({ length: 72 }, (_, layer) => (layer % 4 === 3 ? 0 : 1)), layer_types: Array.from({ length: 72 }, () => 'indexed_attention'),
+        rope_parameters: { rope_type: 'yarn', rope_theta: 10_000, factor: 2048, original_max_position_embeddings: 512, beta_fast: 32, beta_slow: 1, attention_factor: 1 } }),
+    vision_config: { model_type: 'pixtral', hidden_size: 2048, intermediate_size: 6144, num_hidden_layers: 30, num_attention_heads: 16, patch_size: 14, image_size: 1540 } },
   apertus1p5: { model_type: 'apertus1p5', tie_word_embeddings: false, image_token_id: 131_079, audio_token_id: 131_085, image_token_offset: 131_272, audio_token_offset: 262_344,
     text_config: llama('apertus1p5_text', [4096, 14_336, 32, 32, 32, 266_752, 65_536],
       { hidden_act: 'xielu', rms_norm_eps: 1e-5, pad_token_id: 3, attention_bias: false, output_vocab_size: 131_272, rope_parameters: { ...llama3, rope_theta: 12_000_000, factor: 8 } }),
@@ -290,6 +298,24 @@ describe('published sizes that classes of transformers have by default', functio
     ...CLASSES[name],
     [part]: { ...(CLASSES[name]?.[part] as Dict), ...says },
   });
+  itIsRefused(
+    'Mistral Large 4 with keys of a layer that others are handed',
+    within(
+      'mistral_large4',
+      { kv_source_layers: Array.from({ length: 72 }, (_, layer) => (layer > 2 ? 0 : layer)) },
+      'text_config',
+    ),
+    /kv_source_layers: layer 3 must name the last lender before it that turns as it does \(none\), found 0/,
+  );
+  itIsRefused(
+    'Mistral Large 4 with angles that depend on lengths',
+    within(
+      'mistral_large4',
+      { rope_parameters: { rope_type: 'dynamic', rope_theta: 10_000, factor: 2 } },
+      'text_config',
+    ),
+    /rope_type must not depend on lengths, whose frequencies are learned here: found dynamic/,
+  );
   itIsRefused(
     'Kimi-K2.5 with another pooling',
     within('kimi_k25', { merge_type: 'sd2' }, 'vision_config'),

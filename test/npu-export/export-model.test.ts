@@ -195,7 +195,7 @@ const BEYOND_ATB = new Map([
     .filter((name) => /^minimax($|-)/.test(name))
     .map((name) => [name, 'SelectiveScan is an extension op'] as const),
   ...familyCases
-    .filter((name) => /^(axk2|deepseek_v32|glm_moe_dsa|hy_v4)/.test(name))
+    .filter((name) => /^(axk2|deepseek_v32|glm_moe_dsa|hy_v4|mistral_large4)/.test(name))
     .map((name) => [name, 'LightningIndexer is an extension op'] as const),
   ...[...familyCases, ...visionCases]
     .filter((name) => /^minimax_m3/.test(name))

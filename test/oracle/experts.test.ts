@@ -29,7 +29,7 @@ const FAMILIES = [
   ...['gpt_oss', 'granitemoe', 'granitemoeshared', 'hunyuan_v1_moe', 'llama4_text', 'minimax_m2', 'mixtral'],
   'minimax_m3_vl_text',
   ...['olmoe', 'qwen2_moe', 'qwen3_moe', 'solar_open', 'exaone_moe', 'hy_v3', 'mellum', 'cohere2_moe'],
-  ...['kolibri1', 'lara_mini'],
+  ...['kolibri1', 'lara_mini', 'mistral_large4'],
   ...['laguna', 'sarvam_mla', 'sarvam_moe', 'dbrx', 'flint', 'axk1', 'axk2', 'step3p5', 'step3p7', 'hy_v4'],
 ];
 const cases = familyCases.filter((name) => FAMILIES.includes(familyConfig(name).model_type));
@@ -70,6 +70,7 @@ const SCORES: Readonly<Record<string, string>> = {
   'llama4_text-dense-layers': 'router_logits',
   'llama4_text-whole': 'router_logits',
   minimax_m2: 'router_corrected',
+  'mistral_large4-groups': 'router_limited',
   minimax_m3_vl_text: 'router_corrected',
   'minimax_m3_vl_text-single': 'router_corrected',
   sarvam_mla: 'router_corrected',

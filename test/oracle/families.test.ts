@@ -99,6 +99,8 @@ const EXTENSIONS: Readonly<Record<string, RegExp>> = {
   'falcon_mamba-biases': STATES,
   jamba: STATES,
   'jamba-dense': STATES,
+  mistral_large4: SPARSE,
+  'mistral_large4-groups': SPARSE,
   mamba: STATES,
   'mamba-biases': STATES,
   mamba2: STATES,

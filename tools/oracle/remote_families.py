@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import nn
-from transformers import CONFIG_MAPPING, AutoModelForCausalLM, Step3p7Config, Step3p7ForConditionalGeneration
+from transformers import (CONFIG_MAPPING, AutoModelForCausalLM, MistralLarge4Config, MistralLarge4ForConditionalGeneration,
+                          Step3p7Config, Step3p7ForConditionalGeneration)
 
 LAYER = "model.layers.{}."
 
@@ -412,10 +413,95 @@ def step3p5(raw):
     return out
 
 
+class TextOfLarge(StandIn):
+    """The same of Mistral Large 4, whose rotary embedding belongs to its layers."""
+
+    name = "mistral_large4"
+
+    def model(self, weights):
+        vision = dict(model_type="pixtral", hidden_size=16, intermediate_size=16, num_hidden_layers=1,
+                      num_attention_heads=2, head_dim=8, patch_size=14, image_size=28)
+        config = MistralLarge4Config(text_config=dict(self.config), vision_config=vision,
+                                     tie_word_embeddings=self.config.get("tie_word_embeddings", False))
+        model = MistralLarge4ForConditionalGeneration._from_config(config, attn_implementation="eager").float()
+        state = {}
+        for name, (_, there) in self.tensors.items():
+            state |= {target: change(weights[name]) for target, change in there.items()}
+        for target, matrices in self.stacks.items():
+            state[target] = torch.stack([torch.cat([weights[name] for name in names]) for names in matrices])
+        state = {name.replace("model.", "model.language_model.", 1): tensor for name, tensor in state.items()}
+        missing, unexpected = model.load_state_dict(state, strict=False)
+        left = [name for name in missing if not name.startswith(("model.vision_tower.", "model.multi_modal_projector."))
+                and not (name == "lm_head.weight" and config.tie_word_embeddings)]
+        assert not left and not unexpected, (left, unexpected)
+        model.tie_weights()
+        return model.eval()
+
+
+def mistral_large4(raw):
+    """The text of a MistralLarge4ForConditionalGeneration, whose files have names of their own."""
+    out = TextOfLarge(raw["text_config"], head="output.weight")
+    config = MistralLarge4Config(text_config=dict(out.config)).text_config
+    hidden, heads, rank = config.hidden_size, config.num_attention_heads, config.kv_lora_rank
+    whole, has_bias = config.qk_nope_head_dim + config.qk_rope_head_dim, config.attention_bias
+    out.add("tok_embeddings.weight", [config.vocab_size, hidden], w="model.embed_tokens.weight")
+    out.add("lerope.alpha", [config.qk_rope_head_dim // 2], w="model.rotary_emb.alpha")
+
+    def norm(own, there, size, kinds=("weight",)):
+        for kind in kinds:
+            out.add(f"{own}.{kind}", [size], w=f"{there}.{kind}")
+
+    def mlp(own, there, width):
+        for name, target, shape in (("w1", "gate_proj", [width, hidden]), ("w3", "up_proj", [width, hidden]),
+                                    ("w2", "down_proj", [hidden, width])):
+            linear(out, f"{own}.{name}", f"{there}.{target}", shape, False)
+
+    def growth(own, there, count):
+        out.add(f"{own}.ssmax_scaling.s", [count], w=f"{there}.softmax_scaling.scale")
+        out.add(f"{own}.ssmax_scaling.b", [count], w=f"{there}.softmax_scaling.bias")
+
+    for i in range(config.num_hidden_layers):
+        own, there = f"layers.{i}.attention", f"model.layers.{i}.self_attn"
+        turned = config.qk_rope_head_dim if config.no_rope_layers[i] else 0
+        norm(f"layers.{i}.attention_norm", f"model.layers.{i}.input_layernorm", hidden)
+        norm(f"layers.{i}.ffn_norm", f"model.layers.{i}.post_attention_layernorm", hidden)
+        linear(out, f"{own}.wq", f"{there}.q_proj", [heads * whole, hidden], False)
+        if config.kv_source_layers[i] == i:
+            linear(out, f"{own}.wkv_a_with_mqa", f"{there}.kv_a_proj_with_mqa", [rank + turned, hidden], has_bias)
+            norm(f"{own}.kv_a_norm", f"{there}.kv_a_layernorm", rank)
+        linear(out, f"{own}.wkv_b", f"{there}.kv_b_proj", [heads * (whole - turned + config.v_head_dim), rank], False)
+        linear(out, f"{own}.wo", f"{there}.o_proj", [hidden, heads * config.v_head_dim], has_bias)
+        growth(own, there, heads)
+        if config.indexer_types[i] == "full":
+            size, count, both = config.index_head_dim, config.index_n_heads, ("weight", "bias")
+            for name, rows_out in (("wq_b", count * size), ("wk", size), ("weights_proj", count)):
+                linear(out, f"{own}.indexer.{name}", f"{there}.indexer.{name}", [rows_out, hidden], False)
+            norm(f"{own}.indexer.k_norm", f"{there}.indexer.k_norm", size, both)
+            norm(f"{own}.indexer.q_input_norm", f"{there}.indexer.q_input_norm", hidden, both)
+            growth(f"{own}.indexer", f"{there}.indexer", count)
+        if config.mlp_layer_types[i] == "dense":
+            mlp(f"layers.{i}.feed_forward", f"model.layers.{i}.mlp", config.intermediate_size)
+            continue
+        width, at = config.moe_intermediate_size, f"layers.{i}.experts"
+        mlp(f"layers.{i}.shared_experts", f"model.layers.{i}.mlp.shared_experts", width * config.n_shared_experts)
+        linear(out, f"layers.{i}.gate", f"model.layers.{i}.mlp.gate", [config.n_routed_experts, hidden], False)
+        stacks = {"gate_up_proj": [], "down_proj": []}
+        for e in range(config.n_routed_experts):
+            for name, shape in (("w1", [width, hidden]), ("w2", [hidden, width]), ("w3", [width, hidden])):
+                out.add(f"{at}.{e}.{name}.weight", shape)
+            stacks["gate_up_proj"].append([f"{at}.{e}.w1.weight", f"{at}.{e}.w3.weight"])
+            stacks["down_proj"].append([f"{at}.{e}.w2.weight"])
+        out.stacks |= {f"model.layers.{i}.mlp.experts.{name}": names for name, names in stacks.items()}
+    norm("norm", "model.norm", hidden)
+    if not config.tie_word_embeddings:
+        out.add("output.weight", [config.vocab_size, hidden], w="lm_head.weight")
+    return out
+
+
 def step3p7(raw):
     """Its text alone, whose tensors have the names that they have without eyes."""
     return step3p5(raw["text_config"])
 
 
-FAMILIES = {"step3p5": step3p5, "step3p7": step3p7, "gemma3n": gemma3n, "apertus1p5": apertus1p5, "deepseek": deepseek, "internlm": internlm, "internlm2": internlm2, "minicpm": minicpm, "chatglm": chatglm, "telechat": telechat,
+FAMILIES = {"mistral_large4": mistral_large4, "step3p5": step3p5, "step3p7": step3p7, "gemma3n": gemma3n, "apertus1p5": apertus1p5, "deepseek": deepseek, "internlm": internlm, "internlm2": internlm2, "minicpm": minicpm, "chatglm": chatglm, "telechat": telechat,
             "qwen": qwen, "orion": orion}

@@ -69,6 +69,9 @@ def mean_and_std(name, shape, tied, fan_in=None, norm_mean=1.0):
     if re.search(r"hc_\w*scale$", name):
         # What hyper-connections multiply by before their sigmoids.
         return 1.0, NORM_STD
+    if name.endswith("ssmax_scaling.b"):
+        # What queries are multiplied by before they grow.
+        return 1.0, NORM_STD
     if name.endswith(".ape"):
         # What a token's place in a window adds to its gates.
         return 0.0, 1.0

@@ -23,6 +23,8 @@ export interface IndexerConfig {
   /** Of a head and of a key, of which the first `headDim` numbers turn, or the last ones. */
   readonly indexHeadDim: number;
   readonly indexTurnsLast?: boolean;
+  /** Whether any of them turn; true when absent. */
+  readonly indexTurns?: boolean;
   /** Of the norm of keys; 1e-6 when absent. */
   readonly indexNormEps?: number;
   readonly headDim: number;
@@ -89,19 +91,47 @@ export class Indexer extends Module {
    * ascending order, and -1 behind them where there are fewer keys.
    */
   buildGraph(graph: AtbGraph, input: string, queries: string): string {
-    const { indexHeads: headNum, indexHeadDim, headDim, indexTopK: topK } = this.config;
-    const still = indexHeadDim - headDim;
+    const { indexHeads: headNum, indexTopK: topK } = this.config;
     const wide = { name: 'index_weights', weight: this.headWeights, dtype: this.dtype };
     const weights = buildWideLinear(graph, wide, input, 'index_weights_out');
-    addSplit(graph, 'index_q_split', buildLinear(graph, this.queries, queries, 'index_q_out'), [
-      ['index_q_pe', headNum * headDim],
-      ['index_q_nope', headNum * still],
-    ]);
+    this.buildPartsGraph(graph, 'index_q', buildLinear(graph, this.queries, queries, 'index_q_out'), headNum);
     const key = this.keyNorm.buildGraph(graph, buildLinear(graph, this.keys, input, 'index_k_out'));
-    addSplit(graph, 'index_k_split', key, [
-      ['index_k_pe', headDim],
-      ['index_k_nope', still],
-    ]);
+    this.buildPartsGraph(graph, 'index_k', key, 1);
+    if (this.config.indexTurns ?? true) this.buildTurnedGraph(graph);
+    CommonOpBuilderManager.getBuilder({ category: 'INDEXER', opName: 'indexer', headNum, topK }).build(
+      graph,
+      {
+        q: this.buildGrownGraph(graph, 'index_q'),
+        weights,
+        k: 'index_k',
+        cache: { key: this.cache.key, slots: 'slots_mapping', blockTables: 'block_tables' },
+        seqLen: 'seq_len',
+        qLen: 'q_len',
+        chosenOut: CHOSEN_KEYS,
+      },
+    );
+    return CHOSEN_KEYS;
+  }
+
+  /** What scores read of `queries` [tokens, heads, indexHeadDim], of the same shape. */
+  protected buildGrownGraph(_graph: AtbGraph, queries: string): string {
+    return queries;
+  }
+
+  /** What turns of all heads and what stays, `<name>_pe` and `<name>_nope`; `name` itself where nothing turns. */
+  private buildPartsGraph(graph: AtbGraph, name: string, from: string, heads: number): void {
+    const { indexHeadDim, headDim, indexTurns = true } = this.config;
+    if (indexTurns)
+      addSplit(graph, `${name}_split`, from, [
+        [`${name}_pe`, heads * headDim],
+        [`${name}_nope`, heads * (indexHeadDim - headDim)],
+      ]);
+    else graph.addReshape(from, name, [dim(0), heads, indexHeadDim]);
+  }
+
+  /** Parts turn: -> `index_q` [tokens, heads, indexHeadDim], `index_k` of one head. */
+  private buildTurnedGraph(graph: AtbGraph): void {
+    const { indexHeads: headNum } = this.config;
     CommonOpBuilderManager.getBuilder({ category: 'ROPE', opName: 'index_rope', rotaryCoeff: 2 }).build(
       graph,
       {
@@ -114,29 +144,17 @@ export class Indexer extends Module {
         kOut: 'index_k_rope',
       },
     );
-    CommonOpBuilderManager.getBuilder({ category: 'INDEXER', opName: 'indexer', headNum, topK }).build(
-      graph,
-      {
-        q: this.joinHeads(graph, 'index_q', headNum),
-        weights,
-        k: this.joinHeads(graph, 'index_k', 1),
-        cache: { key: this.cache.key, slots: 'slots_mapping', blockTables: 'block_tables' },
-        seqLen: 'seq_len',
-        qLen: 'q_len',
-        chosenOut: CHOSEN_KEYS,
-      },
-    );
-    return CHOSEN_KEYS;
+    this.joinHeads(graph, 'index_q', headNum);
+    this.joinHeads(graph, 'index_k', 1);
   }
 
   /** Both parts of each head side by side: -> `name` [tokens, heads, indexHeadDim]. */
-  private joinHeads(graph: AtbGraph, name: string, heads: number): string {
+  private joinHeads(graph: AtbGraph, name: string, heads: number): void {
     const { indexHeadDim, headDim } = this.config;
     const [rope, nope] = [`${name}_rope_heads`, `${name}_nope_heads`];
     graph.addReshape(`${name}_rope`, rope, [dim(0), heads, headDim]);
     graph.addReshape(`${name}_nope`, nope, [dim(0), heads, indexHeadDim - headDim]);
     graph.addOperation(new BaseOperation('Concat', { concatDim: 2 }, `${name}_concat`), [rope, nope], [name]);
-    return name;
   }
 }
 
@@ -146,8 +164,9 @@ export class Indexer extends Module {
  */
 function splitHeads(
   heads: number,
-  { indexHeadDim, headDim, rope, indexInterleaved, indexTurnsLast = false }: IndexerConfig,
-): Int32Array {
+  { indexHeadDim, headDim, rope, indexInterleaved, indexTurnsLast = false, indexTurns = true }: IndexerConfig,
+): Int32Array | undefined {
+  if (!indexTurns) return undefined;
   const turned = rotaryOrder(1, { ...rope, interleaved: indexInterleaved });
   const still = indexHeadDim - headDim;
   const [firstTurned, firstStill] = indexTurnsLast ? [still, 0] : [0, headDim];

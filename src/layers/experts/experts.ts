@@ -103,7 +103,7 @@ export interface SparseMLPParts {
 export const sharedMLP = (
   config: MLPConfig & { readonly sharedExperts: number; readonly moeIntermediateSize: number },
   weights: Weights,
-  options: Pick<GatedMLPOptions, 'clamp'> = {},
+  options: Pick<GatedMLPOptions, 'clamp' | 'names'> = {},
 ): BaseMLP | undefined =>
   config.sharedExperts === 0
     ? undefined

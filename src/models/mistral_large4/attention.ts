@@ -1,0 +1,217 @@
+import { CommonOpBuilderManager } from '../../common-op-builders/index.js';
+import { type AtbGraph, dim } from '../../graph/atb-graph.js';
+import type { GraphKind } from '../../graph/graph-kind.js';
+import { GrownQueries } from '../../layers/attention/grown-queries.js';
+import { CHOSEN_KEYS, Indexer } from '../../layers/attention/indexer.js';
+import { splitHeads } from '../../layers/attention/latent-heads.js';
+import { ROTARY_ROWS } from '../../layers/attention/rotary-rows.js';
+import { indexerRoles } from '../../layers/attention/sparse-latent-attention.js';
+import type { CacheRef } from '../../layers/cache-ref.js';
+import type { LayerStep } from '../../layers/decoder-layers.js';
+import { addColumns } from '../../layers/gate.js';
+import { buildLinear, buildRowParallelLinear } from '../../layers/linear-steps.js';
+import { type BorrowedTensor, Module } from '../../layers/module.js';
+import { BaseLayerNorm, BaseRMSNorm } from '../../layers/norms.js';
+import { addPair } from '../../layers/residual.js';
+import { addSplit } from '../../layers/split.js';
+import { LATENT_MASK } from '../../step-inputs/index.js';
+import { headMatrices } from '../../weights/head-matrices.js';
+import { Linear } from '../../weights/linear.js';
+import type { LinearPart } from '../../weights/linear-part.js';
+import type { TensorRef, Weights } from '../../weights/weights.js';
+import type { MistralLarge4Config } from './config.js';
+
+/** What attention reads, by its names in the graph, beside what turns. */
+interface Made {
+  readonly qNope: string;
+  readonly latent: string | undefined;
+  readonly chosen: string;
+}
+
+/** What layers do beside attention that tells them apart. */
+export const attentionVariant = (config: MistralLarge4Config, layerId: number): string[] => [
+  config.rotaryLayers[layerId] ? '' : 'position_free',
+  config.keySources[layerId] === layerId ? '' : 'borrowing',
+];
+
+/** An indexer whose queries are made of normed hidden states, and grow with positions. */
+class GrownIndexer extends Indexer {
+  readonly inputNorm: BaseLayerNorm;
+  readonly growth: GrownQueries;
+
+  constructor(layerId: number, config: MistralLarge4Config, weights: Weights) {
+    const { hiddenSize, indexHeads, rotaryLayers } = config;
+    super(layerId, { ...config, qLoraRank: hiddenSize, indexTurns: rotaryLayers[layerId] === true }, weights);
+    this.inputNorm = new BaseLayerNorm(weights.at('q_input_norm'), hiddenSize, 1e-6, { hasBias: true });
+    this.growth = new GrownQueries(indexHeads, weights.at('ssmax_scaling'));
+  }
+
+  override buildGraph(graph: AtbGraph, input: string): string {
+    return super.buildGraph(graph, input, this.inputNorm.buildGraph(graph, input));
+  }
+
+  protected override buildGrownGraph(graph: AtbGraph, queries: string): string {
+    const factors = this.growth.buildFactorsGraph(graph, 'index_growth');
+    return addPair(graph, 'ELEWISE_MUL', queries, factors, 'index_q_grown');
+  }
+}
+
+/**
+ * Latent attention to chosen keys, as DeepSeek has it (see `LatentAttention`), whose queries grow with positions head by
+ * head. Heads of some layers do not turn at all, and some layers attend to the cache of an earlier one.
+ */
+export class MistralLarge4Attention extends Module implements LayerStep {
+  readonly down: Linear;
+  readonly kvNorm: BaseRMSNorm | undefined;
+  readonly keyUp: TensorRef;
+  readonly valueUp: TensorRef;
+  readonly dense: Linear;
+  readonly growth: GrownQueries;
+  readonly indexer: GrownIndexer | undefined;
+  private readonly sizes: { readonly still: number; readonly turned: number };
+  private readonly cache: CacheRef;
+  private readonly roles: ReturnType<typeof indexerRoles>;
+
+  /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED, WEIGHT_QUANT_*. */
+  constructor(
+    layerId: number,
+    private readonly config: MistralLarge4Config,
+    weights: Weights,
+  ) {
+    super();
+    const { hiddenSize, numAttentionHeads: heads, kvLoraRank, headDim, vHeadDim, rope } = config;
+    const whole = config.qkNopeHeadDim + headDim;
+    const turned = config.rotaryLayers[layerId] ? headDim : 0;
+    const still = whole - turned;
+    const source = config.keySources[layerId] as number;
+    this.sizes = { still, turned };
+    const part = (name: string, count: number, stays: number, hasBias: boolean): LinearPart => ({
+      name,
+      outFeatures: count * (stays + turned),
+      rowOrder: splitHeads({ heads: count, still: stays, headDim: turned, rope }),
+      hasBias,
+    });
+    const own = source === layerId ? [part('wkv_a_with_mqa', 1, kvLoraRank, config.qkvBias)] : [];
+    this.down = Linear.load(weights, {
+      name: 'q_kv_a_proj',
+      parts: [part('wq', heads, still, false), ...own],
+      inFeatures: hiddenSize,
+      hasBias: config.qkvBias && own.length > 0,
+    });
+    this.kvNorm =
+      source === layerId
+        ? new BaseRMSNorm(weights.at('kv_a_norm'), kvLoraRank, config.rmsNormEps)
+        : undefined;
+    const { keyUp, valueUp } = headMatrices(weights, {
+      ...{ name: 'wkv_b', heads, keyRows: still, valueRows: vHeadDim, inFeatures: kvLoraRank },
+    });
+    this.keyUp = keyUp;
+    this.valueUp = valueUp;
+    this.dense = Linear.load(weights, {
+      parts: [{ name: 'wo', outFeatures: hiddenSize }],
+      inFeatures: heads * vHeadDim,
+      hasBias: config.denseBias,
+    });
+    this.growth = new GrownQueries(heads, weights.at('ssmax_scaling'));
+    const cache = { heads: 1, keySize: kvLoraRank + turned, valueSize: kvLoraRank };
+    this.cache = { cache: { key: `layer_${source}_k_cache`, ...cache }, key: 'k_cache' };
+    this.roles = indexerRoles(config, layerId);
+    if (this.roles.isOwn) this.indexer = new GrownIndexer(layerId, config, weights.at('indexer'));
+  }
+
+  override getWeights(): TensorRef[] {
+    return [...super.getWeights(), this.keyUp, this.valueUp];
+  }
+
+  override caches(): CacheRef[] {
+    return [this.cache, ...super.caches()];
+  }
+
+  override borrowed(): BorrowedTensor[] {
+    return this.indexer ? [] : [[CHOSEN_KEYS, `${CHOSEN_KEYS}_${this.roles.owner}`]];
+  }
+
+  override lent(): string[] {
+    return this.roles.isLending ? [CHOSEN_KEYS] : [];
+  }
+
+  /** `input` [tokens, hidden] -> `dense_out` [tokens, hidden]. */
+  buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string {
+    const made = this.buildDownGraph(graph, input);
+    if (this.sizes.turned > 0) this.buildRopeGraph(graph, made.latent !== undefined);
+    const chosen = this.indexer?.buildGraph(graph, input) ?? CHOSEN_KEYS;
+    this.buildAttentionGraph(graph, kind, { ...made, chosen });
+    return buildRowParallelLinear(graph, kind, 'dense', this.dense, 'attn_out', 'dense_out');
+  }
+
+  /**
+   * `q_pe` of all heads and `k_pe`, where heads turn. Returns what of queries does not, and the normed latent vector of
+   * layers with keys of their own.
+   */
+  private buildDownGraph(graph: AtbGraph, input: string): Pick<Made, 'qNope' | 'latent'> {
+    const { numAttentionHeads: heads, kvLoraRank } = this.config;
+    const { still, turned } = this.sizes;
+    const out = buildLinear(graph, this.down, input, 'q_kv_a_out');
+    const parts = (
+      [
+        ['q_nope', heads * still],
+        ['q_pe', heads * turned],
+        ['kv_a_k_pe', this.kvNorm ? kvLoraRank + turned : 0],
+      ] as const
+    ).filter(([, size]) => size > 0);
+    if (parts.length === 1) return { qNope: out, latent: undefined };
+    addSplit(graph, 'q_kv_a_split', out, parts);
+    if (turned > 0 && this.kvNorm)
+      addSplit(graph, 'kv_a_split', 'kv_a_k_pe', [
+        ['kv_a', kvLoraRank],
+        ['k_pe', turned],
+      ]);
+    return { qNope: 'q_nope', latent: this.kvNorm?.buildGraph(graph, turned > 0 ? 'kv_a' : 'kv_a_k_pe') };
+  }
+
+  /** `q_pe`, `k_pe` -> `q_rope`, `k_rope`. ATB turns keys along; where there are none, nobody reads what comes of them. */
+  private buildRopeGraph(graph: AtbGraph, hasKeys: boolean): void {
+    CommonOpBuilderManager.getBuilder({ category: 'ROPE', opName: 'rope', rotaryCoeff: 2 }).build(graph, {
+      q: 'q_pe',
+      k: hasKeys ? 'k_pe' : addColumns(graph, 'q_pe', 0, this.sizes.turned, 'k_unread'),
+      cosEmbedding: ROTARY_ROWS.cos,
+      sinEmbedding: ROTARY_ROWS.sin,
+      seqLen: 'seq_len',
+      qOut: 'q_rope',
+      kOut: 'k_rope',
+    });
+  }
+
+  /** Writes to the cache what is the layer's own, and attends: -> `attn_out` [tokens, heads * vHeadDim]. */
+  private buildAttentionGraph(graph: AtbGraph, kind: GraphKind, { qNope, latent, chosen }: Made): void {
+    const { numAttentionHeads: headNum, kvLoraRank, vHeadDim, qkNopeHeadDim, headDim, rope } = this.config;
+    const { still, turned } = this.sizes;
+    const factors = this.growth.buildFactorsGraph(graph, 'growth');
+    const grown = (input: string, size: number): string => {
+      graph.addReshape(input, `${input}_heads`, [dim(0), headNum, size]);
+      const product = addPair(graph, 'ELEWISE_MUL', `${input}_heads`, factors, `${input}_grown`);
+      graph.addReshape(product, `${input}_flat`, [dim(0), dim(1, 2)]);
+      return `${input}_flat`;
+    };
+    const { scaling } = rope;
+    const stretched = scaling.type === 'yarn' ? (scaling.scoreFactor ?? 1) : 1;
+    CommonOpBuilderManager.getBuilder({
+      ...{ category: 'MLA', opName: 'attention', kind, headNum, kvLoraRank, vHeadDim, keys: 'chosen' },
+      ...{ qkNopeHeadDim: still, qkRopeHeadDim: turned },
+      scale: stretched / Math.sqrt(qkNopeHeadDim + headDim),
+    }).build(graph, {
+      qNope: grown(qNope, still),
+      qRope: turned > 0 ? grown('q_rope', turned) : undefined,
+      latent,
+      kRope: turned > 0 ? 'k_rope' : undefined,
+      keyUp: this.keyUp.name,
+      valueUp: this.valueUp.name,
+      cache: { key: this.cache.key, slots: 'slots_mapping', blockTables: 'block_tables' },
+      seqLen: 'seq_len',
+      attentionMask: LATENT_MASK,
+      qLen: 'q_len',
+      chosen,
+      attentionOut: 'attn_out',
+    });
+  }
+}

@@ -1,0 +1,116 @@
+import {
+  type ConfigOf,
+  constant,
+  defineConfig,
+  expertGroups,
+  type Field,
+  field,
+  flag,
+  indexer,
+  integer,
+  keysBecause,
+  listOf,
+  only,
+  positive,
+  required,
+  rotaryConfig,
+  rotaryLayers,
+  sharedIndexers,
+  softcap,
+  sparseByType,
+  statedRope,
+  text,
+  within,
+} from '../../layers/config/index.js';
+import type { RopeConfig } from '../../step-inputs/index.js';
+import { besideText, dtypeBesideText, tokensBesideText } from '../base/vision/index.js';
+import { DEEPSEEK_IRRELEVANT, deepseek } from '../deepseek_v2/index.js';
+
+type Sizes = { readonly headDim: number; readonly maxPositionEmbeddings: number };
+type Layers = { readonly numHiddenLayers: number; readonly rotaryLayers: readonly boolean[] };
+
+/** Its frequencies have learned factors, for which they must be the same at any length. */
+const rope: Field<RopeConfig, Sizes> = {
+  read(json, sizes) {
+    const read = rotaryConfig({ theta: 10_000, interleaved: true }).read(json, sizes);
+    const { type } = read.scaling;
+    if (type === 'dynamic' || type === 'longrope')
+      json.problem(`rope_type must not depend on lengths, whose frequencies are learned here: found ${type}`);
+    return read;
+  },
+};
+
+/**
+ * For each layer, whose keys it attends to: its own, or an earlier one's. The published code hands on those of the last
+ * layer of the same kind that has any to lend, whatever the list says: both must mean the same.
+ */
+const keySources: Field<readonly number[], Layers> = {
+  read(json, { numHiddenLayers: layers, rotaryLayers: turns }) {
+    const listed = json.value('kv_source_layers', listOf(integer(0, 1000), 'numbers of layers'));
+    const sources = listed ?? Array.from({ length: layers }, (_, layer) => layer);
+    if (sources.length !== layers)
+      json.fail(
+        `kv_source_layers must have one entry for each of the ${layers} layers, found ${sources.length}`,
+      );
+    for (const [layer, source] of sources.entries()) {
+      if (source === layer) continue;
+      const lenders = sources.flatMap((own, at) =>
+        own === at && at < layer && turns[at] === turns[layer] && sources.includes(at, at + 1) ? [at] : [],
+      );
+      if (source !== lenders.at(-1))
+        json.problem(
+          `kv_source_layers: layer ${layer} must name the last lender before it that turns as it does (${lenders.at(-1) ?? 'none'}), found ${source}`,
+        );
+    }
+    return sources;
+  },
+};
+
+/** Defaults of transformers 5.24, MistralLarge4TextConfig. */
+const TEXT_FIELDS = {
+  ...deepseek({
+    qLoraRank: undefined,
+    kvLoraRank: 512,
+    qkNopeHeadDim: 64,
+    qkRopeHeadDim: 64,
+    vHeadDim: 128,
+    experts: { numExperts: 128, numExpertsPerToken: 4, moeIntermediateSize: 6144, normTopkProb: 'always' },
+    sharedExperts: 1,
+    firstDenseLayers: 1,
+    routedScalingFactor: 1,
+    mlpBias: false,
+  }),
+  rmsNormEps: field('rms_norm_eps', positive(1), 1e-5),
+  sparseLayers: sparseByType({ dense: 1 }),
+  layerTypes: field('layer_types', listOf(only('indexed_attention'), '"indexed_attention"'), undefined),
+  scoring: constant('softmax' as const),
+  sumGuard: constant({ added: 1e-20 }),
+  expertGroups: expertGroups({ count: 1, kept: 1, scored: 2 }),
+  hasRope: statedRope('MistralLarge4TextConfig'),
+  rope,
+  rotaryLayers: rotaryLayers(),
+  keySources,
+  ...indexer({ heads: 32, interleaved: true }),
+  indexOwners: sharedIndexers,
+  logitSoftcap: softcap('final_logit_softcapping', 30),
+};
+
+/** Defaults of transformers 5.24, MistralLarge4Config. */
+export const MISTRAL_LARGE4_CONFIG = defineConfig({
+  fields: {
+    ...within('text_config', TEXT_FIELDS, Object.keys(DEEPSEEK_IRRELEVANT)),
+    modelType: field('model_type', text, required),
+    dtype: dtypeBesideText,
+    tieWordEmbeddings: besideText('tie_word_embeddings', flag, false),
+    eosTokenIds: tokensBesideText('eos_token_id'),
+  },
+  irrelevant: {
+    ...DEEPSEEK_IRRELEVANT,
+    ...keysBecause(
+      'is about what it sees, which is not built',
+      ...['vision_config', 'image_token_index', 'image_token_id', 'projector_hidden_act'],
+      ...['vision_feature_layer', 'multimodal_projector_bias', 'spatial_merge_size'],
+    ),
+  },
+});
+export type MistralLarge4Config = ConfigOf<typeof MISTRAL_LARGE4_CONFIG>;
