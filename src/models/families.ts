@@ -205,6 +205,7 @@ export * from './starcoder2/index.js';
 export * from './step3p5/index.js';
 export * from './step3p7/index.js';
 export * from './telechat/index.js';
+export * from './ultrabert/index.js';
 export * from './vaultgemma/index.js';
 export * from './video_llama_3/index.js';
 export * from './vipllava/index.js';

@@ -81,8 +81,10 @@ export { ngramFields } from './ngrams.js';
 export type { QueryScale } from './query-scale.js';
 export { queryScale } from './query-scale.js';
 export {
+  type RopesByWindow,
   type RotaryConfigOptions,
   type RotarySizes,
+  ropesOf,
   rotaryByWindow,
   rotaryConfig,
   rotaryConfigByLayerType,

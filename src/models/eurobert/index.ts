@@ -1,10 +1,12 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { RotaryAttention } from '../../layers/attention/attention-orders.js';
+import { slidingVariant } from '../../layers/base-layer.js';
 import {
   biases,
   type ConfigOf,
   constant,
+  type DecoderConfig,
   decoder,
   defineConfig,
   field,
@@ -17,9 +19,23 @@ import {
 import { PreNormLayer } from '../../layers/decoder-layers.js';
 import { BaseMLP } from '../../layers/mlp.js';
 import { BaseRMSNorm } from '../../layers/norms.js';
-import { ActivatedDense, ClassificationHead, HiddenRows, TextMeans } from '../../layers/row-heads.js';
+import {
+  ActivatedDense,
+  ClassificationHead,
+  HiddenRows,
+  type RowHead,
+  TextMeans,
+} from '../../layers/row-heads.js';
 import { registerModel, routerOf } from '../../router/index.js';
-import { headRows, lengths, rotary, tokenIds } from '../../step-inputs/index.js';
+import {
+  headRows,
+  lengths,
+  type RopeConfig,
+  rotary,
+  slidingMasks,
+  slidingRotaryTables,
+  tokenIds,
+} from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';
 import { TextEncoderATB } from '../base/text-encoder-atb.js';
@@ -71,27 +87,47 @@ function classifierOf(weights: Weights, config: EuroBertConfig): ClassificationH
   return new ClassificationHead(weights, { ...sizes, step, rows });
 }
 
-/** Llama whose tokens all see each other (arXiv:2503.05500, section 2.1). */
-export class FlashEuroBertModelATB extends TextEncoderATB<EuroBertConfig> {
-  constructor(config: EuroBertConfig, weights: Weights) {
-    const inner = weights.at('model');
-    const norm = (at: Weights) => new BaseRMSNorm(at, config.hiddenSize, config.rmsNormEps);
+/** Llama whose tokens all see each other, or those around them, where layers have windows. `inner` is the cursor of its layers. */
+export class LlamaEncoderATB<
+  C extends DecoderConfig & { readonly rope: RopeConfig },
+> extends TextEncoderATB<C> {
+  constructor(name: string, config: C, inner: Weights, head: RowHead | undefined) {
+    const { hiddenSize, rmsNormEps, rope, slidingRope, slidingWindows } = config;
+    const norm = (at: Weights) => new BaseRMSNorm(at, hiddenSize, rmsNormEps);
     super({
-      name: 'eurobert',
+      name,
       config,
-      stepInputs: [tokenIds, rotary(config.rope), lengths, headRows],
+      stepInputs: [
+        tokenIds,
+        rotary(rope, slidingRope ? [slidingRotaryTables(slidingRope)] : []),
+        lengths,
+        ...slidingMasks(slidingWindows, true),
+        headRows,
+      ],
       body: new BaseModelATB(config, inner, {
         layer: (layerId, at) =>
-          new PreNormLayer(layerId, at, {
-            inputLayernorm: norm(at.at('input_layernorm')),
-            selfAttn: new RotaryAttention(layerId, config, at.at('self_attn')),
-            postAttentionLayernorm: norm(at.at('post_attention_layernorm')),
-            mlp: new BaseMLP(config, at.at('mlp')),
-          }),
+          new PreNormLayer(
+            layerId,
+            at,
+            {
+              inputLayernorm: norm(at.at('input_layernorm')),
+              selfAttn: new RotaryAttention(layerId, config, at.at('self_attn')),
+              postAttentionLayernorm: norm(at.at('post_attention_layernorm')),
+              mlp: new BaseMLP(config, at.at('mlp')),
+            },
+            slidingVariant(config, layerId),
+          ),
         norm: norm(inner.at('norm')),
       }),
-      head: classifierOf(weights, config),
+      head,
     });
+  }
+}
+
+/** EuroBERT (arXiv:2503.05500, section 2.1). */
+export class FlashEuroBertModelATB extends LlamaEncoderATB<EuroBertConfig> {
+  constructor(config: EuroBertConfig, weights: Weights) {
+    super('eurobert', config, weights.at('model'), classifierOf(weights, config));
   }
 }
 
