@@ -13,6 +13,7 @@ export * from './baichuan/index.js';
 export * from './bailing_hybrid/index.js';
 export * from './bamba/index.js';
 export * from './bert/index.js';
+export * from './big_bird/index.js';
 export * from './biogpt/index.js';
 export * from './bitnet/index.js';
 export * from './bloom/index.js';

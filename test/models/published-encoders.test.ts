@@ -266,6 +266,9 @@ const PUBLISHED: ReadonlyArray<readonly [name: string, family: string, architect
     { ...ofText, text_config: embeddingGemma2, vision_config: { model_type: 'gemma4_vision' }, audio_config: { model_type: 'gemma4_audio' }, initializer_range: 0.02, image_token_id: 258_880, video_token_id: 258_884,
       audio_token_id: 258_881, boi_token_id: 255_999, eoi_token_id: 258_882, boa_token_id: 256_000, eoa_token_index: 258_883 },
     { isCausal: false, headDim: 256, numKeyValueHeads: 2, globalHeadDim: 512, globalKeyValueHeads: 1, hiddenSize: 512, encodedSize: 768, slidingWindows: Array.from({ length: 24 }, (_, i) => (i % 6 === 5 ? undefined : 512)) }],
+  ['bigbird-roberta-base, the defaults of its class', 'big_bird', 'BigBirdForPreTraining', [768, 3072, 12, 12, 50_358, 4096],
+    { classifier_dropout: null, hidden_act: 'gelu_new', layer_norm_eps: 1e-12, pad_token_id: 0, bos_token_id: 1, eos_token_id: 2, sep_token_id: 66, attention_type: 'block_sparse', use_bias: true, rescale_embeddings: false, block_size: 64, num_random_blocks: 3, type_vocab_size: 2 },
+    { hiddenAct: 'gelu_tanh', qkvBias: true, positionTable: 4096, maxPositionEmbeddings: 704 }],
   ['UltraBERT, the sizes of its class, with windows and bases by layer', 'ultrabert', 'UltrabertForMaskedLM', [4096, 11_008, 32, 32, 32_000, 32_768],
     { ...Object.fromEntries(Object.keys(trained).map((key) => [key, undefined])), hidden_act: 'silu', initializer_range: 0.02, rms_norm_eps: 1e-6, attention_bias: false, attention_dropout: 0, mlp_bias: false, classifier_dropout: 0, classifier_pooling: 'cls', prediction_head_size: 768,
       pad_token_id: 0, bos_token_id: 0, eos_token_id: 0, tie_word_embeddings: false, attention_windows: Array.from({ length: 32 }, (_, i) => (i % 3 === 2 ? 0 : 128)), rope_theta: Array.from({ length: 32 }, (_, i) => (i % 3 === 2 ? 2_560_000 : 10_000)) },
@@ -348,6 +351,7 @@ describe('published encoders', () => {
     ['new', { position_embedding_type: 'rope', layer_norm_type: 'rms_norm' }, /layer_norm_type must be layer_norm/],
     ['new', { position_embedding_type: 'rope', pack_qkv: false }, /pack_qkv must be true/],
     ['new', { position_embedding_type: 'rope', rope_scaling: { type: 'ntk', factor: 2, mixed_b: 0.5 } }, /mixed_b/],
+    ['big_bird', { rescale_embeddings: true }, /rescale_embeddings must be false: .*found true/],
     ['ultrabert', { attention_windows: [8, 16] }, /attention_windows must be the same in all layers that have one, found 8,16/],
     ['new', { position_embedding_type: 'absolute' }, /position_embedding_type must be rope/],
   ];
