@@ -43,6 +43,7 @@ export * from './ernie/index.js';
 export * from './ernie4_5/index.js';
 export * from './ernie4_5_moe/index.js';
 export * from './ernie4_5_vl_moe/index.js';
+export * from './esm/index.js';
 export * from './eurobert/index.js';
 export * from './exaone/index.js';
 export * from './exaone_moe/index.js';

@@ -94,6 +94,7 @@ export {
   ROTARY_FREQUENCIES,
 } from './learned-rotary.js';
 export { lengths } from './lengths.js';
+export { EMBEDDING_SCALES, maskDropout } from './mask-dropout.js';
 export {
   CHUNKED_MASK,
   chunkedMask,

@@ -85,7 +85,7 @@ async function adviceFor(dir: string): Promise<string> {
     ],
     [
       'vocab.txt',
-      'its vocab.txt is read where tokenizer_class is BertTokenizer, and must be converted otherwise',
+      'its vocab.txt is read where tokenizer_class is BertTokenizer or EsmTokenizer, and must be converted otherwise',
     ],
   ] as const) {
     if (await exists(name)) return `${what}: ${convert}`;

@@ -57,6 +57,16 @@ const WORD_PIECE: ReadonlyMap<string, WordPieceClass> = new Map([
   ['MPNetTokenizer', MPNET],
 ]);
 
+/** Of proteins, each of whose tokens is found wherever it is in a text. */
+const ESM = 'EsmTokenizer';
+const ESM_NAMED = {
+  unk_token: '<unk>',
+  cls_token: '<cls>',
+  pad_token: '<pad>',
+  mask_token: '<mask>',
+  eos_token: '<eos>',
+};
+
 /** The class that nobody names, as whose tokens are in the vocabulary. */
 const unnamedClass = (vocab: Json): WordPieceClass =>
   Object.hasOwn(vocab, '[CLS]') || !Object.hasOwn(vocab, '<s>') ? BERT : MPNET;
@@ -92,7 +102,7 @@ export async function readVocabFiles(
     const tokenizer = byteLevelJson(known, vocab, merges, { config, texts, ids });
     return converted(join(dir, 'vocab.json'), tokenizer, known.named);
   }
-  if (name !== '' && !WORD_PIECE.has(name)) return undefined;
+  if (name !== '' && name !== ESM && !WORD_PIECE.has(name)) return undefined;
   const lines = await readModelText(dir, 'vocab.txt', MAX_FILE_BYTES, links);
   if (lines === undefined) return undefined;
   const file = join(dir, 'vocab.txt');
@@ -102,6 +112,10 @@ export async function readVocabFiles(
       .split(/\r?\n/)
       .map((token, id) => [token, id]),
   );
+  if (name === ESM) {
+    const texts = { ...ESM_NAMED, ...config, ...specialTokensMap };
+    return converted(file, wordsJson(vocab, texts, file), ESM_NAMED);
+  }
   const wordPiece = WORD_PIECE.get(name) ?? unnamedClass(vocab);
   const texts = { ...wordPiece.named, ...config, ...specialTokensMap };
   return converted(file, wordPieceJson(wordPiece, vocab, texts, config, file), wordPiece.named);
@@ -194,13 +208,11 @@ function wordPieceJson(
   config: Json,
   file: string,
 ): object {
-  const [cls, sep, unknown] = [texts.cls_token, texts.sep_token, texts.unk_token].map((text) =>
-    tokenOf(text, vocab),
+  const [cls, sep, unknown] = requiredTokens(
+    [texts.cls_token, texts.sep_token, texts.unk_token],
+    vocab,
+    file,
   );
-  if (!cls || !sep || !unknown) {
-    const problem = `must have the tokens ${[texts.cls_token, texts.sep_token, texts.unk_token].map(textOf).join(', ')}`;
-    throw new AtbError('TOKENIZER_INVALID', { file, problem });
-  }
   const flag = (name: string): boolean => config[name] !== false;
   return {
     added_tokens: [],
@@ -221,6 +233,43 @@ function wordPieceJson(
       max_input_chars_per_word: 100,
       vocab,
     },
+  };
+}
+
+/** Tokens that a vocabulary must have. @throws TOKENIZER_INVALID */
+function requiredTokens(
+  texts: readonly [unknown, unknown, unknown],
+  vocab: Json,
+  file: string,
+): readonly [EdgeToken, EdgeToken, EdgeToken] {
+  const [first, second, third] = texts.map((text) => tokenOf(text, vocab));
+  if (first && second && third) return [first, second, third];
+  const problem = `must have the tokens ${texts.map(textOf).join(', ')}`;
+  throw new AtbError('TOKENIZER_INVALID', { file, problem });
+}
+
+/** Every token of the vocabulary is one wherever it is in a text; what is between blanks and these is unknown. */
+function wordsJson(vocab: Readonly<Record<string, number>>, texts: Json, file: string): object {
+  const [cls, eos, unknown] = requiredTokens(
+    [texts.cls_token, texts.eos_token, texts.unk_token],
+    vocab,
+    file,
+  );
+  const named = Object.keys(ESM_NAMED).map((name) => textOf(texts[name]));
+  const plain = { single_word: false, lstrip: false, rstrip: false, normalized: false };
+  const tokens = Object.entries(vocab).sort(([, a], [, b]) => a - b);
+  return {
+    added_tokens: tokens.map(([content, id]) => ({
+      id,
+      content,
+      ...plain,
+      special: named.includes(content),
+    })),
+    normalizer: null,
+    pre_tokenizer: { type: 'WhitespaceSplit' },
+    post_processor: bertProcessor(cls, eos),
+    decoder: null,
+    model: { type: 'WordLevel', vocab, unk_token: unknown.content },
   };
 }
 

@@ -188,6 +188,26 @@ describe('a tokenizer without tokenizer.json', () => {
       expect(tokenizer.padTokenId).to.equal(tokens === BERT_TOKENS ? 0 : 1);
     });
 
+  it('is read from vocab.txt: EsmTokenizer, whose tokens are found anywhere', async () => {
+    const tokens =
+      '<cls> <pad> <eos> <unk> L A G V S E R T I D P K Q N F Y M H W C X B U Z O . - <null_1> <mask>';
+    await writeFile(join(dir, 'vocab.txt'), tokens.replaceAll(' ', '\n'));
+    await config({ tokenizer_class: 'EsmTokenizer' });
+    const tokenizer = await HfTokenizer.load(dir);
+    // transformers 5.24 with a file of these tokens.
+    for (const [text, ids] of [
+      ['MKTVRQ', [0, 20, 15, 11, 7, 10, 16, 2]],
+      ['M K <mask>T V', [0, 20, 15, 32, 11, 7, 2]],
+      ['MJKq lA', [0, 20, 3, 15, 3, 3, 5, 2]],
+      ['', [0, 2]],
+      ['mkt\n A<pad>G.', [0, 3, 5, 1, 6, 29, 2]],
+    ] as const)
+      expect(tokenizer.encode(text), text).to.deep.equal(ids);
+    const pair = await tokenizer.encodeTyped('MK', 'TV');
+    expect([...pair.tokenIds]).to.deep.equal([0, 20, 15, 2, 11, 7, 2]);
+    expect(tokenizer.padTokenId).to.equal(1);
+  });
+
   describe("of Mistral's tekken.json", () => {
     const { vocab } = byteLevelJson().model as { vocab: Record<string, number> };
     const bytes = (token: string) =>
