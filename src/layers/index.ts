@@ -15,9 +15,17 @@ export {
 export { type DistanceVectorSizes, DistanceVectors } from './attention/distance-vectors.js';
 export { GatedAttention, GatedRotaryAttention, type GatePart } from './attention/gated-attention.js';
 export { GatedLatentAttention } from './attention/gated-latent-attention.js';
+export { GrownQueries } from './attention/grown-queries.js';
 export { Indexer, type IndexerConfig } from './attention/indexer.js';
 export { LatentAttention, type LatentOptions } from './attention/latent-attention.js';
 export * from './attention/latent-heads.js';
+export { LearnedRotary } from './attention/learned-rotary.js';
+export {
+  LendingLatentAttention,
+  type LendingLatentConfig,
+  type LendingLatentNames,
+  lendingLatentVariant,
+} from './attention/lending-latent-attention.js';
 export * from './attention/lent-keys.js';
 export * from './attention/relative-score-bias.js';
 export { ROTARY_ROWS, type RotaryRows, SLIDING_ROTARY_ROWS } from './attention/rotary-rows.js';
@@ -35,6 +43,7 @@ export type { EntryUse } from './config/entries.js';
 export * from './config/index.js';
 export * from './decoder-layers.js';
 export { AttentionExperts, type AttentionExpertsConfig } from './experts/attention-experts.js';
+export { CorrectedLogitRouter } from './experts/corrected-logit-router.js';
 export { type Choice, ExpertRouter, type RouterConfig, type RouterNames } from './experts/expert-router.js';
 export { Experts, type ExpertsConfig, SparseMLP, sharedMLP } from './experts/experts.js';
 export { type RootRouterConfig, RootSoftplusRouter, TableRouter } from './experts/root-softplus-router.js';

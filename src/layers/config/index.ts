@@ -61,6 +61,7 @@ export { constant, type Default, type Field, field, required } from './fields.js
 export { ofFullLayers, rotaryByHeadSize } from './full-layers.js';
 export { activatedClamps, clampVariant } from './gate-limits.js';
 export { type IndexerDefaults, indexer, ownIndexers, sharedIndexers } from './indexer.js';
+export { keySources } from './key-sources.js';
 export { type LatentAttentionDefaults, latentAttention } from './latent.js';
 export { rotaryListsByWindow, withoutPredictions } from './layer-lists.js';
 export { firstRope, type LayerRopes, layerRopes } from './layer-ropes.js';

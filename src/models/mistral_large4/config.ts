@@ -7,7 +7,7 @@ import {
   field,
   flag,
   indexer,
-  integer,
+  keySources,
   keysBecause,
   listOf,
   only,
@@ -27,7 +27,6 @@ import { besideText, dtypeBesideText, tokensBesideText } from '../base/vision/in
 import { DEEPSEEK_IRRELEVANT, deepseek } from '../deepseek_v2/index.js';
 
 type Sizes = { readonly headDim: number; readonly maxPositionEmbeddings: number };
-type Layers = { readonly numHiddenLayers: number; readonly rotaryLayers: readonly boolean[] };
 
 /** Its frequencies have learned factors, for which they must be the same at any length. */
 const rope: Field<RopeConfig, Sizes> = {
@@ -37,32 +36,6 @@ const rope: Field<RopeConfig, Sizes> = {
     if (type === 'dynamic' || type === 'longrope')
       json.problem(`rope_type must not depend on lengths, whose frequencies are learned here: found ${type}`);
     return read;
-  },
-};
-
-/**
- * For each layer, whose keys it attends to: its own, or an earlier one's. The published code hands on those of the last
- * layer of the same kind that has any to lend, whatever the list says: both must mean the same.
- */
-const keySources: Field<readonly number[], Layers> = {
-  read(json, { numHiddenLayers: layers, rotaryLayers: turns }) {
-    const listed = json.value('kv_source_layers', listOf(integer(0, 1000), 'numbers of layers'));
-    const sources = listed ?? Array.from({ length: layers }, (_, layer) => layer);
-    if (sources.length !== layers)
-      json.fail(
-        `kv_source_layers must have one entry for each of the ${layers} layers, found ${sources.length}`,
-      );
-    for (const [layer, source] of sources.entries()) {
-      if (source === layer) continue;
-      const lenders = sources.flatMap((own, at) =>
-        own === at && at < layer && turns[at] === turns[layer] && sources.includes(at, at + 1) ? [at] : [],
-      );
-      if (source !== lenders.at(-1))
-        json.problem(
-          `kv_source_layers: layer ${layer} must name the last lender before it that turns as it does (${lenders.at(-1) ?? 'none'}), found ${source}`,
-        );
-    }
-    return sources;
   },
 };
 

@@ -1,6 +1,10 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import { LearnedRotary } from '../../layers/attention/learned-rotary.js';
-import { indexerVariant } from '../../layers/attention/sparse-latent-attention.js';
+import {
+  LendingLatentAttention,
+  type LendingLatentNames,
+  lendingLatentVariant,
+} from '../../layers/attention/lending-latent-attention.js';
 import { PreNormLayer } from '../../layers/decoder-layers.js';
 import { ExpertRouter } from '../../layers/experts/expert-router.js';
 import { Experts, SparseMLP, sharedMLP } from '../../layers/experts/experts.js';
@@ -11,12 +15,15 @@ import { learnedRotary, positionLogs, positions, type StepInput } from '../../st
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
-import { attentionVariant, MistralLarge4Attention } from './attention.js';
 import { MISTRAL_LARGE4_CONFIG, type MistralLarge4Config } from './config.js';
 
 /** What files call embedding and head. */
 const HEAD_NAMES = { embedding: 'tok_embeddings', head: 'output' };
 const MLP_NAMES = { gate: 'w1', up: 'w3', down: 'w2' };
+const ATTENTION_NAMES: LendingLatentNames = {
+  ...{ queries: 'wq', down: 'wkv_a_with_mqa', norm: 'kv_a_norm', up: 'wkv_b', dense: 'wo' },
+  ...{ growth: 'ssmax_scaling', indexerNorm: 'q_input_norm' },
+};
 
 /** `weights` is the cursor of a layer. */
 const sparseMLP = (config: MistralLarge4Config, weights: Weights): SparseMLP =>
@@ -38,17 +45,13 @@ class MistralLarge4ModelATB extends BaseModelATB {
         const isSparse = config.sparseLayers[layerId];
         const parts = {
           inputLayernorm: norm(at.at('attention_norm')),
-          selfAttn: new MistralLarge4Attention(layerId, config, at.at('attention')),
+          selfAttn: new LendingLatentAttention(layerId, config, at.at('attention'), ATTENTION_NAMES),
           postAttentionLayernorm: norm(at.at('ffn_norm')),
           mlp: isSparse
             ? sparseMLP(config, at)
             : new BaseMLP(config, at.at('feed_forward'), { names: MLP_NAMES }),
         };
-        const variant = [
-          isSparse ? '' : 'dense',
-          ...attentionVariant(config, layerId),
-          indexerVariant(config, layerId),
-        ];
+        const variant = [isSparse ? '' : 'dense', ...lendingLatentVariant(config, layerId)];
         return new PreNormLayer(layerId, at, parts, variant.filter((part) => part !== '').join('_'));
       },
       norm: norm(weights.at('norm')),

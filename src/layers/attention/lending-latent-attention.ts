@@ -1,25 +1,50 @@
 import { CommonOpBuilderManager } from '../../common-op-builders/index.js';
 import { type AtbGraph, dim } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { GrownQueries } from '../../layers/attention/grown-queries.js';
-import { CHOSEN_KEYS, Indexer } from '../../layers/attention/indexer.js';
-import { splitHeads } from '../../layers/attention/latent-heads.js';
-import { ROTARY_ROWS } from '../../layers/attention/rotary-rows.js';
-import { indexerRoles } from '../../layers/attention/sparse-latent-attention.js';
-import type { CacheRef } from '../../layers/cache-ref.js';
-import type { LayerStep } from '../../layers/decoder-layers.js';
-import { addColumns } from '../../layers/gate.js';
-import { buildLinear, buildRowParallelLinear } from '../../layers/linear-steps.js';
-import { type BorrowedTensor, Module } from '../../layers/module.js';
-import { BaseLayerNorm, BaseRMSNorm } from '../../layers/norms.js';
-import { addPair } from '../../layers/residual.js';
-import { addSplit } from '../../layers/split.js';
-import { LATENT_MASK } from '../../step-inputs/index.js';
+import { LATENT_MASK, type RopeConfig } from '../../step-inputs/index.js';
 import { headMatrices } from '../../weights/head-matrices.js';
 import { Linear } from '../../weights/linear.js';
 import type { LinearPart } from '../../weights/linear-part.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
-import type { MistralLarge4Config } from './config.js';
+import type { LatentAttentionConfig } from '../attention-config.js';
+import type { CacheRef } from '../cache-ref.js';
+import type { LayerStep } from '../decoder-layers.js';
+import { addColumns } from '../gate.js';
+import { buildLinear, buildRowParallelLinear } from '../linear-steps.js';
+import { type BorrowedTensor, Module } from '../module.js';
+import { BaseLayerNorm, BaseRMSNorm } from '../norms.js';
+import { addPair } from '../residual.js';
+import { addSplit } from '../split.js';
+import { GrownQueries } from './grown-queries.js';
+import { CHOSEN_KEYS, Indexer, type IndexerConfig } from './indexer.js';
+import { splitHeads } from './latent-heads.js';
+import { ROTARY_ROWS } from './rotary-rows.js';
+import { indexerRoles, indexerVariant } from './sparse-latent-attention.js';
+
+/** What such attention is told by the configuration. */
+export interface LendingLatentConfig extends LatentAttentionConfig, Omit<IndexerConfig, 'qLoraRank'> {
+  readonly rope: RopeConfig;
+  /** Of the norm of latent vectors. */
+  readonly rmsNormEps: number;
+  /** For each layer, the one whose indexer chooses its keys: itself, or one before it. */
+  readonly indexOwners: readonly number[];
+  /** For each layer, whether a part of its heads turns. */
+  readonly rotaryLayers: readonly boolean[];
+  /** For each layer, the one whose cache it attends to: its own, or that of one before it. */
+  readonly keySources: readonly number[];
+}
+
+/** The checkpoint's names of its tensors, counted from attention and from the indexer in it. */
+export interface LendingLatentNames {
+  readonly queries: string;
+  readonly down: string;
+  readonly norm: string;
+  readonly up: string;
+  readonly dense: string;
+  /** Of what queries grow by, in attention and in its indexer. */
+  readonly growth: string;
+  readonly indexerNorm: string;
+}
 
 /** What attention reads, by its names in the graph, beside what turns. */
 interface Made {
@@ -28,22 +53,26 @@ interface Made {
   readonly chosen: string;
 }
 
-/** What layers do beside attention that tells them apart. */
-export const attentionVariant = (config: MistralLarge4Config, layerId: number): string[] => [
+/** Tells layers apart by what turns, by whose keys they attend to, and by what they do for the choice of these. */
+export const lendingLatentVariant = (config: LendingLatentConfig, layerId: number): string[] => [
   config.rotaryLayers[layerId] ? '' : 'position_free',
   config.keySources[layerId] === layerId ? '' : 'borrowing',
+  indexerVariant(config, layerId),
 ];
+
+/** Of the norm of what the indexer's queries are made of (transformers 5.24, MistralLarge4TextIndexer). */
+const EPSILON = 1e-6;
 
 /** An indexer whose queries are made of normed hidden states, and grow with positions. */
 class GrownIndexer extends Indexer {
   readonly inputNorm: BaseLayerNorm;
   readonly growth: GrownQueries;
 
-  constructor(layerId: number, config: MistralLarge4Config, weights: Weights) {
+  constructor(layerId: number, config: LendingLatentConfig, weights: Weights, names: LendingLatentNames) {
     const { hiddenSize, indexHeads, rotaryLayers } = config;
     super(layerId, { ...config, qLoraRank: hiddenSize, indexTurns: rotaryLayers[layerId] === true }, weights);
-    this.inputNorm = new BaseLayerNorm(weights.at('q_input_norm'), hiddenSize, 1e-6, { hasBias: true });
-    this.growth = new GrownQueries(indexHeads, weights.at('ssmax_scaling'));
+    this.inputNorm = new BaseLayerNorm(weights.at(names.indexerNorm), hiddenSize, EPSILON, { hasBias: true });
+    this.growth = new GrownQueries(indexHeads, weights.at(names.growth));
   }
 
   override buildGraph(graph: AtbGraph, input: string): string {
@@ -60,7 +89,7 @@ class GrownIndexer extends Indexer {
  * Latent attention to chosen keys, as DeepSeek has it (see `LatentAttention`), whose queries grow with positions head by
  * head. Heads of some layers do not turn at all, and some layers attend to the cache of an earlier one.
  */
-export class MistralLarge4Attention extends Module implements LayerStep {
+export class LendingLatentAttention extends Module implements LayerStep {
   readonly down: Linear;
   readonly kvNorm: BaseRMSNorm | undefined;
   readonly keyUp: TensorRef;
@@ -75,8 +104,9 @@ export class MistralLarge4Attention extends Module implements LayerStep {
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED, WEIGHT_QUANT_*. */
   constructor(
     layerId: number,
-    private readonly config: MistralLarge4Config,
+    private readonly config: LendingLatentConfig,
     weights: Weights,
+    names: LendingLatentNames,
   ) {
     super();
     const { hiddenSize, numAttentionHeads: heads, kvLoraRank, headDim, vHeadDim, rope } = config;
@@ -91,32 +121,30 @@ export class MistralLarge4Attention extends Module implements LayerStep {
       rowOrder: splitHeads({ heads: count, still: stays, headDim: turned, rope }),
       hasBias,
     });
-    const own = source === layerId ? [part('wkv_a_with_mqa', 1, kvLoraRank, config.qkvBias)] : [];
+    const own = source === layerId ? [part(names.down, 1, kvLoraRank, config.qkvBias)] : [];
     this.down = Linear.load(weights, {
       name: 'q_kv_a_proj',
-      parts: [part('wq', heads, still, false), ...own],
+      parts: [part(names.queries, heads, still, false), ...own],
       inFeatures: hiddenSize,
       hasBias: config.qkvBias && own.length > 0,
     });
     this.kvNorm =
-      source === layerId
-        ? new BaseRMSNorm(weights.at('kv_a_norm'), kvLoraRank, config.rmsNormEps)
-        : undefined;
+      source === layerId ? new BaseRMSNorm(weights.at(names.norm), kvLoraRank, config.rmsNormEps) : undefined;
     const { keyUp, valueUp } = headMatrices(weights, {
-      ...{ name: 'wkv_b', heads, keyRows: still, valueRows: vHeadDim, inFeatures: kvLoraRank },
+      ...{ name: names.up, heads, keyRows: still, valueRows: vHeadDim, inFeatures: kvLoraRank },
     });
     this.keyUp = keyUp;
     this.valueUp = valueUp;
     this.dense = Linear.load(weights, {
-      parts: [{ name: 'wo', outFeatures: hiddenSize }],
+      parts: [{ name: names.dense, outFeatures: hiddenSize }],
       inFeatures: heads * vHeadDim,
       hasBias: config.denseBias,
     });
-    this.growth = new GrownQueries(heads, weights.at('ssmax_scaling'));
+    this.growth = new GrownQueries(heads, weights.at(names.growth));
     const cache = { heads: 1, keySize: kvLoraRank + turned, valueSize: kvLoraRank };
     this.cache = { cache: { key: `layer_${source}_k_cache`, ...cache }, key: 'k_cache' };
     this.roles = indexerRoles(config, layerId);
-    if (this.roles.isOwn) this.indexer = new GrownIndexer(layerId, config, weights.at('indexer'));
+    if (this.roles.isOwn) this.indexer = new GrownIndexer(layerId, config, weights.at('indexer'), names);
   }
 
   override getWeights(): TensorRef[] {
