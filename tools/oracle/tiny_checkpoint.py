@@ -25,7 +25,7 @@ HEADS = ("lm_head.weight", "embed_out.weight")
 # Decay rates of linear attention: exp of it must stay moderate.
 DECAY = "A_log"
 # Buffers that follow from the configuration: minimax and qwen4_exp write them, and make them where they are missing. Of norms
-# over batches how many these were, which nothing reads; frequencies of esm, which says again what its configuration says.
+# over batches how many these were, which nothing reads; frequencies of esm.
 DERIVED = ("num_batches_tracked", "rotary_embeddings.inv_freq",
            "slope_rate", "query_decay", "key_decay", "diagonal_decay",
            "layer_multipliers", "ngram_heads_vocab_sizes", "ngram_heads_offsets")
