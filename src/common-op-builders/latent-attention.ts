@@ -10,7 +10,7 @@ import type { BuilderTensors, LatentCache, OpBuilder, ParamOf } from './types.js
 type Param = ParamOf<'MLA'>;
 type Tensors = BuilderTensors['MLA'];
 
-/** Queries in the space of the latent vectors, behind which what is rotated is put: -> [tokens, heads, rank + rotated]. */
+/** Queries in the space of the latent vectors, and behind them what is rotated: -> [tokens, heads, rank + rotated]. */
 export function latentQueries(graph: AtbGraph, param: Param, tensors: Tensors): string {
   const { opName, headNum, qkNopeHeadDim, qkRopeHeadDim } = param;
   const [nope, rope, q] = [`${opName}_q_nope`, `${opName}_q_rope`, `${opName}_q`];

@@ -13,7 +13,7 @@ interface EmbeddingSizes {
   readonly hasBias?: boolean;
 }
 
-/** A norm of embeddings, and a product that makes them as wide as the hidden states; or the same the other way round. */
+/** A norm, and a product that makes embeddings as wide as hidden states, or these as wide as what a model gives. */
 export class NormedProjection extends Module implements NormStep {
   readonly project: Linear;
 

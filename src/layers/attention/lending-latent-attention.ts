@@ -86,8 +86,8 @@ class GrownIndexer extends Indexer {
 }
 
 /**
- * Latent attention to chosen keys, as DeepSeek has it (see `LatentAttention`), whose queries grow with positions head by
- * head. Heads of some layers do not turn at all, and some layers attend to the cache of an earlier one.
+ * Latent attention to chosen keys, as DeepSeek has it (see `LatentAttention`), whose queries grow with positions by
+ * what each head has learned. Heads of some layers do not turn at all, and some layers attend to the cache of an earlier one.
  */
 export class LendingLatentAttention extends Module implements LayerStep {
   readonly down: Linear;
@@ -197,7 +197,7 @@ export class LendingLatentAttention extends Module implements LayerStep {
     return { qNope: 'q_nope', latent: this.kvNorm?.buildGraph(graph, turned > 0 ? 'kv_a' : 'kv_a_k_pe') };
   }
 
-  /** `q_pe`, `k_pe` -> `q_rope`, `k_rope`. ATB turns keys along; where there are none, nobody reads what comes of them. */
+  /** `q_pe`, `k_pe` -> `q_rope`, `k_rope`. ATB turns keys along: where there are none, nobody reads them. */
   private buildRopeGraph(graph: AtbGraph, hasKeys: boolean): void {
     CommonOpBuilderManager.getBuilder({ category: 'ROPE', opName: 'rope', rotaryCoeff: 2 }).build(graph, {
       q: 'q_pe',

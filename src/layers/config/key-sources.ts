@@ -22,7 +22,8 @@ export const keySources: Field<readonly number[], Layers> = {
       );
       if (source !== lenders.at(-1))
         json.problem(
-          `kv_source_layers: layer ${layer} must name the last lender before it that turns as it does (${lenders.at(-1) ?? 'none'}), found ${source}`,
+          `kv_source_layers: layer ${layer} must name the last lender before it that turns as it does ` +
+            `(${lenders.at(-1) ?? 'none'}), found ${source}`,
         );
     }
     return sources;

@@ -34,7 +34,7 @@ const BIG_BIRD_CONFIG = defineConfig({
     scalesEmbedding: field('rescale_embeddings', only(false), false),
     maxPositionEmbeddings: contextLength('max_position_embeddings', 4096),
     longestContext: longestContext(
-      'as long texts as transformers attends to wholly (attention_type, block_size, num_random_blocks): blocks are not built',
+      'texts that are attended to as wholes (attention_type, block_size, num_random_blocks): blocks are not built',
       (_: unknown, json) => {
         const kind = field('attention_type', oneOf('block_sparse', 'original_full'), 'block_sparse');
         const size = field('block_size', COUNT, 64).read(json, {});

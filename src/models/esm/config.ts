@@ -18,7 +18,7 @@ import {
 type Kind = { readonly positionKind: string };
 type Table = Kind & { readonly positionTable: number };
 
-/** Rows of a table of positions, the first of which are those of padding and of what is before it; any, where all turn. */
+/** Rows of a table of positions behind those of padding and of what is before it; all of them, where positions turn. */
 const maxPositionEmbeddings: Field<number, Table & { readonly padTokenId: number | undefined }> = {
   read(json, { positionKind, positionTable, padTokenId = 1 }) {
     const usable = positionKind === 'rotary' ? positionTable : positionTable - padTokenId - 1;

@@ -87,7 +87,7 @@ function classifierOf(weights: Weights, config: EuroBertConfig): ClassificationH
   return new ClassificationHead(weights, { ...sizes, step, rows });
 }
 
-/** Llama whose tokens all see each other, or those around them, where layers have windows. `inner` is the cursor of its layers. */
+/** Llama whose tokens all see each other, or those around them in layers with windows. `inner`: where its layers are. */
 export class LlamaEncoderATB<
   C extends DecoderConfig & { readonly rope: RopeConfig },
 > extends TextEncoderATB<C> {

@@ -66,7 +66,7 @@ class MistralLarge4ModelATB extends BaseModelATB {
   }
 }
 
-/** The text of a Mistral Large 4 that could see: latent attention to chosen keys, some of which are those of earlier layers. */
+/** The text of a Mistral Large 4 that could see: latent attention to chosen keys, some of them of earlier layers. */
 export class FlashMistralLarge4ForCausalLMATB extends FlashForCausalLMATB<MistralLarge4Config> {
   readonly name = 'mistral_large4';
   protected readonly model: MistralLarge4ModelATB;
