@@ -31,6 +31,12 @@ export const positive = (max: number, above = 0): Check<number> =>
     error: `must be a number greater than ${above} and at most ${max}`,
   });
 
+/** A number from 0 to `max`. */
+export const notNegative = (max: number): Check<number> =>
+  z.custom<number>((v) => typeof v === 'number' && v >= 0 && v <= max, {
+    error: `must be a number from 0 to ${max}`,
+  });
+
 export const flag: Check<boolean> = z.boolean({ error: 'must be true or false' });
 
 export const text: Check<string> = z.string({ error: 'must be a string' });

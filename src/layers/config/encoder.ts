@@ -1,3 +1,4 @@
+import { describeValue } from '../../describe-value.js';
 import { isObject } from '../../is-object.js';
 import { type ConfigDict, EPSILON, integer, LENGTH, only } from './checks.js';
 import type { ConfigReader } from './config-reader.js';
@@ -80,6 +81,8 @@ export const labels: Field<number | undefined> = { read: (json) => labelsOf(json
 export function labelsOf(json: ConfigReader): number | undefined {
   const [names, count] = [json.raw('id2label'), json.value('num_labels', integer(1, 2 ** 20))];
   if (!isClassifier(json.dict)) return undefined;
+  if (!isObject(names ?? {}) || (isObject(names) && Object.keys(names).length === 0))
+    json.fail(`id2label must be an object with a name for each label, found ${describeValue(names)}`);
   const named = isObject(names) ? Object.keys(names).length : undefined;
   if (named !== undefined && count !== undefined && named !== count)
     json.fail(`id2label and num_labels contradict each other: ${named} and ${count}`);

@@ -23,10 +23,15 @@ const ngramWidth: Field<number, Sizes & Layers> = {
 };
 
 /** Where n-grams begin anew: the first of the tokens that end a text. */
-const ngramSeparator: Field<number, Layers & { readonly eosTokenIds: readonly number[] }> = {
-  read(json, { eosTokenIds: [first = 0], ngramLayers: { length } }) {
+const ngramSeparator: Field<
+  number,
+  Layers & { readonly eosTokenIds: readonly number[]; readonly vocabSize: number }
+> = {
+  read(json, { eosTokenIds: [first = 0], ngramLayers: { length }, vocabSize }) {
     if (json.isAbsent('eos_token_id') && length > 0)
       json.problem('eos_token_id is missing, at which n-grams begin anew');
+    if (first >= vocabSize && length > 0)
+      json.problem(`eos_token_id must be below vocab_size (${vocabSize}), found ${first}`);
     return first;
   },
 };

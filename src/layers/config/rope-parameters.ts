@@ -1,11 +1,21 @@
 import { describeValue } from '../../describe-value.js';
 import type { RopeConfig, RopeScaling } from '../../step-inputs/index.js';
-import { type Check, flag, integer, listOf, MAX_POSITIONS, type Names, positive } from './checks.js';
+import {
+  type Check,
+  flag,
+  integer,
+  listOf,
+  MAX_POSITIONS,
+  type Names,
+  notNegative,
+  positive,
+} from './checks.js';
 import type { ConfigReader } from './config-reader.js';
 
 const THETA = positive(1e15);
 const SHARE = positive(1);
 const POSITIVE = positive(1e6);
+const MAGNITUDE = notNegative(1e6);
 const ORIGINAL_LENGTH = integer(2, MAX_POSITIONS);
 const FACTORS = listOf(positive(1e9), 'positive numbers');
 
@@ -139,8 +149,8 @@ const SCALINGS: {
     const factor = json.isNull('factor')
       ? maxPositionEmbeddings / original
       : json.need('factor', POSITIVE, 1);
-    const mscale = json.optional('mscale', positive(1e6, -1e6));
-    const allDim = json.optional('mscale_all_dim', positive(1e6, -1e6));
+    const mscale = json.optional('mscale', MAGNITUDE);
+    const allDim = json.optional('mscale_all_dim', MAGNITUDE);
     const inferred =
       mscale && allDim ? magnitude(factor, mscale) / magnitude(factor, allDim) : magnitude(factor, 1);
     return {

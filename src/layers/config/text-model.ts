@@ -186,15 +186,21 @@ export const learnedPositions: Field<number, { readonly maxPositionEmbeddings: n
   read: (_, config) => config.maxPositionEmbeddings,
 };
 
-/** A token's id; -1, as Llama's first checkpoints have it, stands for none. */
+/**
+ * A token's id. Where a model may be without the token, -1 stands for none, as in Llama's first checkpoints; one that has
+ * a `fallback` needs it, as the place of a picture.
+ */
 export const tokenField = (names: Names, fallback: number | undefined): Field<number | undefined> => ({
   read(json) {
-    const id = json.value(names, integer(-1, MAX_POSITIONS)) ?? fallback;
+    const least = fallback === undefined ? -1 : 0;
+    const id = json.value(names, integer(least, MAX_POSITIONS)) ?? fallback;
     return id === -1 ? undefined : id;
   },
 });
 
-/** One token id or several. */
+const TOKEN_IDS = listOf(integer(-1, MAX_POSITIONS), 'token ids');
+
+/** One token id or several; -1 stands for none. Those beyond the vocabulary never come, of which users are warned. */
 export const tokensField = (
   name: string,
   fallback: readonly number[],
@@ -204,8 +210,8 @@ export const tokensField = (
     const { vocabSize } = config;
     // A default may be beyond the vocabulary of a small model, and then never comes.
     if (found === undefined) return fallback.filter((id) => id < vocabSize);
-    const check = listOf(integer(0, vocabSize - 1), `token ids below vocab_size (${vocabSize})`);
-    return json.check(name, Array.isArray(found) ? found : [found], check) ?? [];
+    const ids = json.check(name, Array.isArray(found) ? found : [found], TOKEN_IDS) ?? [];
+    return ids.filter((id) => id !== -1);
   },
 });
 

@@ -1,3 +1,4 @@
+import { describeValue } from '../../describe-value.js';
 import { NormedAttention, NormedRotaryAttention } from '../../layers/attention/attention-orders.js';
 import type { AttentionOptions } from '../../layers/attention/base-attention.js';
 import {
@@ -26,6 +27,10 @@ const globalLayers: Field<number> = {
       const least = json.isNull('sliding_window') ? 0 : 1;
       return json.check('sliding_window_pattern', pattern, integer(least, 1000)) ?? 4;
     }
+    if (!/^[LG]+$/.test(pattern))
+      json.problem(
+        `sliding_window_pattern must be a number or letters L and G, found ${describeValue(pattern)}`,
+      );
     if (json.isAbsent('layer_types'))
       json.problem(`layer_types is missing beside sliding_window_pattern ${JSON.stringify(pattern)}`);
     return 1;

@@ -60,7 +60,11 @@ const mixers: Field<readonly Mixer[]> = {
   read(json) {
     const pattern = signed(json);
     const list = json.value(['layers_block_type', 'layer_types'], listOf(oneOf(...named), named.join(', ')));
-    return list?.map((name) => NAMES[name]) ?? pattern ?? ['mamba', 'moe', 'attention', 'mlp'];
+    const found = list?.map((name) => NAMES[name]) ?? pattern ?? ['mamba', 'moe', 'attention', 'mlp'];
+    if (found.length > 0) return found;
+    return json.fail(
+      `${list ? 'layers_block_type' : 'hybrid_override_pattern'} must name a layer, found none`,
+    );
   },
 };
 

@@ -39,6 +39,7 @@ export const layersTaken = (
     const given = [name, ...otherNames].map((one) => json.raw(one)).find((one) => one != null) ?? fallback;
     const all: readonly unknown[] = Array.isArray(given) ? given : [given];
     if (all.length === 0) return json.fail(`${name} must name a layer, found an empty list`);
+    if (all.includes(null)) return json.fail(`${name} must be numbers of layers, found null`);
     return all.map((one) => layersBefore(json, name, one, 0, numLayers));
   },
 });
