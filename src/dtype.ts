@@ -1,3 +1,5 @@
+import { type ArgumentKind, requireArgument, wholes } from './require-argument.js';
+
 /**
  * Element types that tensors have here. `bf16` and `f16` travel through JavaScript as `Uint16Array`. `e4m3` (floats of 8
  * bits) and `e8m0` (powers of two) are in files only: loading makes other floats of them, or packs them.
@@ -106,12 +108,21 @@ export function rounded(value: number, dtype: FloatDType): number {
   return toFloat32(toDType(Float32Array.of(value), [1], dtype))[0] as number;
 }
 
+const FLOATS: ArgumentKind = { expected: 'a Float32Array', holds: (value) => value instanceof Float32Array };
+const FLOAT_DTYPE: ArgumentKind = {
+  expected: 'one of f32, f16, bf16',
+  holds: (value) => isFloat(value as DType),
+};
+
 /** Values rounded once to a float dtype. */
 export function toDType(
   values: Float32Array,
   shape: readonly number[],
   dtype: FloatDType,
 ): Tensor<FloatDType> {
+  requireArgument('toDType', 'the values', FLOATS, values);
+  requireArgument('toDType', 'the shape', wholes(0), shape);
+  requireArgument('toDType', 'the dtype', FLOAT_DTYPE, dtype);
   if (dtype === 'f32') return { dtype, shape, data: values };
   const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
   const data = new Uint16Array(values.length);

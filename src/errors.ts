@@ -128,6 +128,10 @@ const MESSAGES = {
   TEMPLATE_REFUSED: (d: { source: string; reason: string }) =>
     `${d.source} refuses this conversation: ${d.reason}`,
   TEMPLATE_FAILED: (d: { source: string; reason: string }) => `${d.source} failed: ${d.reason}`,
+  // Arguments of what the package exports
+  /** `call` is what was called: `flatten`, `BlockManager.grow`. */
+  ARGUMENT_INVALID: (d: { call: string; argument: string; expected: string; found: unknown }) =>
+    `${d.call}: ${d.argument} must be ${d.expected}, found ${d.found === undefined ? 'nothing' : describeValue(d.found)}`,
   // Requests and options
   REQUEST_INVALID: (d: { field: string; expected: string; found: unknown }) =>
     `${d.field} must be ${d.expected}, found ${d.found === undefined ? 'nothing' : describeValue(d.found)}`,

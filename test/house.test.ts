@@ -12,6 +12,7 @@ const FLOORS: readonly (readonly string[])[] = [
     'is-object.ts',
     'weight-messages.ts',
     'nearest-name.ts',
+    'require-argument.ts',
     'dtype.ts',
     'di.ts',
     'make-folder.ts',

@@ -1,3 +1,4 @@
+import { type ArgumentKind, OBJECT, requireArgument, TEXT } from '../require-argument.js';
 import type { AnswerEvent } from './answer-event.js';
 import { AnswerParser } from './answer-parser.js';
 import type { ToolParameters } from './argument-types.js';
@@ -21,6 +22,7 @@ export interface AnswerReader {
 
 /** The format of a chat template's answers: its template shows the model how it is to write. */
 export function answerFormat(template: string): AnswerFormat {
+  requireArgument('answerFormat', 'the template', TEXT, template);
   if (hasChannels(template)) return { reasoning: undefined, tools: undefined, hasChannels: true };
   return {
     reasoning: REASONING_FORMATS.find(
@@ -33,20 +35,24 @@ export function answerFormat(template: string): AnswerFormat {
   };
 }
 
+const FORMAT: ArgumentKind = {
+  expected: 'a format, as answerFormat(template) gives it',
+  holds: (value) => OBJECT.holds(value) && 'hasChannels' in (value as object),
+};
+
 /** What reads an answer. `prompt`: the text before it; where that ends inside reasoning, the answer begins there. */
 export function answerReader(
   format: AnswerFormat,
-  {
-    mayCall,
-    prompt,
-    parameters,
-  }: {
+  options: {
     readonly mayCall: boolean;
     readonly prompt?: string | undefined;
     /** What the tools take, by their names: arguments that stand without quotes are of these types. */
     readonly parameters?: ToolParameters | undefined;
   },
 ): AnswerReader {
+  requireArgument('answerReader', 'the format', FORMAT, format);
+  requireArgument('answerReader', 'the options', OBJECT, options);
+  const { mayCall, prompt, parameters } = options;
   if (format.hasChannels) return new ChannelParser({ mayCall });
   const { reasoning, tools } = format;
   return new AnswerParser({

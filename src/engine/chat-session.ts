@@ -1,6 +1,7 @@
 import { type AnswerFormat, answerFormat, answerReader } from '../answers/answer-reader.js';
 import { AtbError, refuseRequest } from '../errors.js';
 import type { ExpandedPrompt } from '../media/index.js';
+import { type ArgumentKind, OBJECT, requireArgument } from '../require-argument.js';
 import { checkOptions } from '../runner/options.js';
 import type { ChatMessage } from '../tokenizer/chat-template.js';
 import type { Answerer } from './answerer.js';
@@ -12,6 +13,11 @@ import { CHAT_SESSION_OPTIONS } from './options.js';
 const KEPT_SHARE = 0.5;
 /** Tokens that are kept free for an answer without `maxTokens`, as a share of the model's length. */
 const ANSWER_SHARE = 0.25;
+
+const ANSWERER: ArgumentKind = {
+  expected: 'an LLM, as `await LLM.load(directory)` gives it; `llm.chat()` begins a session',
+  holds: OBJECT.holds,
+};
 
 /**
  * A dialogue with a model. It keeps all messages; what the cache holds of earlier turns is not computed again. Where a
@@ -33,6 +39,7 @@ export class ChatSession {
   constructor(llm: Answerer, options: ChatSessionOptions = {}) {
     checkOptions(options, CHAT_SESSION_OPTIONS, 'ChatSessionOptions');
     const { system, messages = [] } = options;
+    requireArgument('new ChatSession', 'the model', ANSWERER, llm);
     this.#llm = llm;
     this.#system = system === undefined ? [] : [{ role: 'system', content: system }];
     this.#messages = [...messages];

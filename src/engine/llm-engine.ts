@@ -32,6 +32,7 @@ import { GENERATE_OPTIONS, LLM_ENGINE_OPTIONS } from './options.js';
 import { noTokenError } from './outcome.js';
 import { scoredChunkLen, takePromptLogprobs } from './prompt-logprobs.js';
 import { Request, sequenceOf } from './request.js';
+import { requireRunner } from './require-runner.js';
 import { Speculation } from './speculation.js';
 
 /**
@@ -66,7 +67,7 @@ export class LLMEngine {
   /** @throws REQUEST_INVALID when a limit makes no sense, OPTION_UNKNOWN */
   constructor(runner: StepRunner, options: LLMEngineOptions) {
     checkOptions(options, LLM_ENGINE_OPTIONS, 'LLMEngineOptions');
-    this.#runner = runner;
+    this.#runner = requireRunner('new LLMEngine', runner);
     this.#postprocessor = options.postprocessor ?? new Postprocessor(undefined, runner.config.eosTokenIds);
     this.samplingDefaults = options.samplingDefaults ?? {};
     this.#options = options;

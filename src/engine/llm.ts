@@ -3,6 +3,7 @@ import { parseBytes } from '../bytes.js';
 import { refuseRequest } from '../errors.js';
 import type { Guide } from '../guided/index.js';
 import type { ExpandedPrompt } from '../media/index.js';
+import { type ArgumentKind, OBJECT, requireArgument } from '../require-argument.js';
 import type { DraftModel } from '../runner/draft-model.js';
 import type { Grammars } from '../runner/grammars.js';
 import type { ModelRunner } from '../runner/model-runner.js';
@@ -32,6 +33,11 @@ const USUAL_MODEL_LEN = 4096;
 /** Of the memory that is free, for weights and cache together. */
 const MEMORY_SHARE = 0.8;
 
+const LOADED: ArgumentKind = {
+  expected: 'what LLM.load opens; call `await LLM.load(directory)`',
+  holds: (value) => OBJECT.holds(value) && 'engine' in (value as object),
+};
+
 /**
  * A model that answers many requests at once: load it, stream or generate, dispose it. Requests run together whenever they
  * come, and which ones do never changes an answer.
@@ -55,7 +61,9 @@ export class LLM implements Answerer, AsyncDisposable {
   #disposal: Promise<void> | undefined;
   #grammars: Grammars | undefined;
 
-  private constructor({ engine, runner, draft, text, limits }: OpenEngine, sampling: SamplingOptions) {
+  private constructor(open: OpenEngine, sampling: SamplingOptions) {
+    requireArgument('new LLM', 'its argument', LOADED, open);
+    const { engine, runner, draft, text, limits } = open;
     this.engine = engine;
     this.runner = runner;
     this.draft = draft;

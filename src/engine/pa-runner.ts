@@ -1,3 +1,4 @@
+import { type ArgumentKind, OBJECT, requireArgument } from '../require-argument.js';
 import type { DraftModel } from '../runner/draft-model.js';
 import type { ModelRunner } from '../runner/model-runner.js';
 import { observer } from '../runner/observer.js';
@@ -42,6 +43,11 @@ export interface PAResult {
   readonly metrics: PAMetrics;
 }
 
+const LOADED: ArgumentKind = {
+  expected: 'what PARunner.load opens; call `await PARunner.load({ modelPath })`',
+  holds: (value) => OBJECT.holds(value) && 'engine' in (value as object),
+};
+
 /** The original's runner: loads a checkpoint, answers a list of prompts by continuous batching. */
 export class PARunner {
   readonly runner: ModelRunner;
@@ -54,7 +60,9 @@ export class PARunner {
   /** Steps of each `infer` that runs. */
   readonly #steps: Set<StepReport[]>;
 
-  private constructor({ runner, engine, draft, text, limits }: OpenEngine, steps: Set<StepReport[]>) {
+  private constructor(open: OpenEngine, steps: Set<StepReport[]>) {
+    requireArgument('new PARunner', 'its argument', LOADED, open);
+    const { runner, engine, draft, text, limits } = open;
     this.runner = runner;
     this.engine = engine;
     this.#draft = draft;

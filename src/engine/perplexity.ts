@@ -1,10 +1,12 @@
 import { AtbError, refuseRequest } from '../errors.js';
 import { PREFILL, SPLITFUSE } from '../graph/graph-kind.js';
 import { BlockManager } from '../kv-cache/block-manager.js';
+import { type ArgumentKind, OBJECT, requireArgument } from '../require-argument.js';
 import type { ModelRunner } from '../runner/model-runner.js';
 import { checkTokenIds } from '../sampling/token-ids.js';
 import { Sequence } from '../scheduler/sequence.js';
 import { logSumExp } from './prompt-logprobs.js';
+import { requireRunner } from './require-runner.js';
 
 export interface PerplexityOptions {
   /** Tokens of a window, a leading `bosTokenId` included; at least 2. */
@@ -26,6 +28,11 @@ export interface Perplexity {
   readonly windows: number;
 }
 
+const TOKENS_OF_TEXT: ArgumentKind = {
+  expected: 'a list or an array of token ids',
+  holds: (value) => Array.isArray(value) || ArrayBuffer.isView(value),
+};
+
 /**
  * Perplexity by windows that do not overlap: the text is cut into windows of `contextLen` tokens, the last one shorter;
  * each is computed on its own, and every token but its window's first is scored given those before it in the window.
@@ -36,8 +43,12 @@ export interface Perplexity {
 export async function perplexity(
   runner: ModelRunner,
   tokens: ArrayLike<number>,
-  { contextLen, bosTokenId, maxLogits = 2 ** 24, onWindow }: PerplexityOptions,
+  options: PerplexityOptions,
 ): Promise<Perplexity> {
+  requireRunner('perplexity', runner);
+  requireArgument('perplexity', 'the tokens', TOKENS_OF_TEXT, tokens);
+  requireArgument('perplexity', 'the options', OBJECT, options);
+  const { contextLen, bosTokenId, maxLogits = 2 ** 24, onWindow } = options;
   const { blockSize, numBlocks, config } = runner;
   const limit = Math.min(numBlocks * blockSize, config.maxPositionEmbeddings);
   if (!Number.isSafeInteger(contextLen) || contextLen < 2 || contextLen > limit)

@@ -1,4 +1,5 @@
 import { AtbError } from '../errors.js';
+import { OBJECT, optionalArgument, requireArgument, TEXT, TEXTS } from '../require-argument.js';
 import {
   GraphInterner,
   type GraphSpec,
@@ -10,6 +11,7 @@ import {
 } from './graph-spec.js';
 import { BaseOperation, Operation } from './operation.js';
 import { type AtbOpType, opOf } from './ops/index.js';
+import { requireOperationOrGraph, VIEW_DIMS, wellFormed } from './require-graph.js';
 import { validateGraph } from './validate.js';
 
 export {
@@ -48,9 +50,14 @@ export class AtbGraph extends Operation {
     private readonly scope = '',
   ) {
     super(opName);
+    requireArgument('new AtbGraph', 'scope', TEXT, scope);
   }
 
   addInputOutput(io: { readonly input: readonly string[]; readonly output: readonly string[] }): void {
+    const call = 'AtbGraph.addInputOutput';
+    requireArgument(call, '{ input, output }', OBJECT, io);
+    requireArgument(call, 'input', TEXTS, io.input);
+    requireArgument(call, 'output', TEXTS, io.output);
     this.#change();
     this.#inputs = io.input.map(this.#local);
     this.#outputs = io.output.map(this.#local);
@@ -61,6 +68,7 @@ export class AtbGraph extends Operation {
    * `addInputOutput` and in the order in which they were offered.
    */
   addOptionalInputs(names: readonly string[]): void {
+    requireArgument('AtbGraph.addOptionalInputs', 'the names', TEXTS, names);
     this.#change();
     this.#optional = [...new Set([...this.#optional, ...names.map(this.#local)])];
   }
@@ -80,8 +88,14 @@ export class AtbGraph extends Operation {
     outputs: readonly string[],
     options: NodeOptions = {},
   ): void {
-    this.#change();
+    const call = 'AtbGraph.addOperation';
     const isOp = operation instanceof BaseOperation;
+    if (!isOp) requireOperationOrGraph(call, operation);
+    requireArgument(call, 'the inputs', TEXTS, inputs);
+    requireArgument(call, 'the outputs', TEXTS, outputs);
+    requireArgument(call, 'the options', OBJECT, options);
+    optionalArgument(call, 'options.name', TEXT, options.name);
+    this.#change();
     const name = options.name ?? (isOp ? operation.opName : operation.name);
     const arity = isOp
       ? opOf(operation.opType).arity(operation.opParam)
@@ -97,6 +111,10 @@ export class AtbGraph extends Operation {
 
   /** Names a second shape for `source`'s bytes: `[dim(0), heads, headDim]`. Throws GRAPH_VIEW_INVALID. */
   addReshape(source: string, view: string, shape: readonly ViewDim[]): void {
+    const call = 'AtbGraph.addReshape';
+    requireArgument(call, 'the source', TEXT, source);
+    requireArgument(call, 'the view', TEXT, view);
+    requireArgument(call, 'the shape', VIEW_DIMS, shape);
     this.#change();
     const name = this.#local(view);
     if (name in this.#views) this.#failView(name, 'is defined twice');
@@ -123,7 +141,7 @@ export class AtbGraph extends Operation {
     const optional = this.#optional.filter((tensor) => read.has(tensor) && !this.#inputs.includes(tensor));
     const spec = { name: this.opName, inputs: [...this.#inputs, ...optional], ...graph };
     validateGraph(spec, this.#optional);
-    this.#built = new GraphInterner().intern(spec);
+    this.#built = wellFormed(new GraphInterner().intern(spec));
     return this.#built;
   }
 

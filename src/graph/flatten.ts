@@ -3,6 +3,7 @@ import { AtbError } from '../errors.js';
 import type { GraphSpec } from './graph-spec.js';
 import { inferShapes, type TensorDesc, viewShape } from './infer-shapes.js';
 import type { AtbOpType } from './ops/index.js';
+import { requireCounts, requireDescs, requireFlatGraph, requireGraph } from './require-graph.js';
 
 /** One operation of a flat graph; `reshape` gives the shape in which it sees an input, by input index. */
 export interface FlatNode {
@@ -35,9 +36,12 @@ interface Value {
 
 /**
  * Inlines sub-graphs, gives every tensor a unique name ("layer_3.attn_out") and works out all shapes from those of the
- * inputs. Throws GRAPH_INPUT_MISSING, GRAPH_SHAPE_MISMATCH, GRAPH_VIEW_INVALID.
+ * inputs. Throws GRAPH_INPUT_MISSING, GRAPH_SHAPE_MISMATCH, GRAPH_VIEW_INVALID, ARGUMENT_INVALID.
  */
 export function flatten(spec: GraphSpec, inputs: ReadonlyMap<string, TensorDesc>): FlatResult {
+  requireGraph('flatten', spec);
+  requireDescs('flatten', inputs);
+  requireCounts(spec);
   const missing = spec.inputs.filter((name) => !inputs.has(name));
   if (missing.length > 0) throw new AtbError('GRAPH_INPUT_MISSING', { graph: spec.name, tensors: missing });
   const flattener = new Flattener();
@@ -143,7 +147,9 @@ function sameShape(a: readonly number[], b: readonly number[] | undefined): bool
 }
 
 /** JSON with one tensor and one node on each line: small, and readable in a diff. */
-export function formatFlatGraph({ name, inputs, outputs, nodes }: FlatGraph): string {
+export function formatFlatGraph(graph: FlatGraph): string {
+  requireFlatGraph('formatFlatGraph', graph);
+  const { name, inputs, outputs, nodes } = graph;
   const block = (lines: readonly string[]): string => `\n    ${lines.join(',\n    ')}\n  `;
   const tensors = Object.entries(inputs).map(
     ([tensor, desc]) => `${JSON.stringify(tensor)}: ${JSON.stringify(desc)}`,

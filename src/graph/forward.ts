@@ -1,9 +1,11 @@
 import { container } from '../di.js';
 import { type DType, elementCount, type Tensor } from '../dtype.js';
 import { AtbError } from '../errors.js';
+import { requireArgument, TEXTS } from '../require-argument.js';
 import type { GraphExecutor, Tensors } from './graph-executor.js';
 import { type GraphSpec, writtenInputs } from './graph-spec.js';
 import { oneByOne } from './one-by-one.js';
+import { requireTensors } from './require-graph.js';
 
 const GRAPH_EXECUTOR = Symbol.for('atb-models.GraphExecutor');
 
@@ -51,6 +53,11 @@ export async function runForward(
   executor: () => GraphExecutor = () => graphExecutor(request.spec.name),
 ): Promise<Record<string, Tensor>> {
   const { spec, weights, inputs, outputs, bind, intermediates, executeAsSingle = true } = request;
+  const call = `forward of ${spec.name}`;
+  requireTensors(call, 'the inputs', inputs);
+  requireTensors(call, 'the outputs', outputs);
+  requireTensors(call, 'the tensors to bind', bind);
+  requireArgument(call, 'intermediates', TEXTS, intermediates);
   checkNames(spec, 'input', inputs, spec.inputs);
   checkNames(spec, 'output', outputs, spec.outputs);
   checkNames(spec, 'bind', bind, spec.inputs);

@@ -1,3 +1,5 @@
+import { OBJECT, requireArgument } from '../require-argument.js';
+
 /** What of ATB's a graph breaks: the kind of a problem, to count or filter by. */
 export type LegalityRule =
   /** A graph's name, or its numbers of nodes and tensors. */
@@ -34,4 +36,7 @@ export interface LegalityProblem {
 }
 
 /** A problem as one line. */
-export const problemText = ({ where, text }: LegalityProblem): string => `${where}: ${text}`;
+export function problemText(problem: LegalityProblem): string {
+  requireArgument('problemText', 'the problem', OBJECT, problem);
+  return `${problem.where}: ${problem.text}`;
+}

@@ -10,6 +10,7 @@ import { type LegalityProblem, type LegalityRule, problemText } from './legality
 import { hasMask, maskInputOf, multipliesMask } from './ops/attention.js';
 import { type Arity, findOp, type OpDefinition } from './ops/index.js';
 import { atbKeysOf, paramProblems } from './ops/param-check.js';
+import { requireFlatGraph } from './require-graph.js';
 
 const DTYPE_OF_NAME: ReadonlyMap<string, DType> = new Map(
   Object.entries(ATB_DTYPE_NAME).map(([dtype, name]) => [name, dtype as DType]),
@@ -29,6 +30,7 @@ const nameProblems = (name: string): LegalityProblem[] =>
  * keys and enum strings, tensor counts, dtypes, shapes, and the rules that its operations check when made. Empty: legal.
  */
 export function legalityProblems(graph: FlatGraph): LegalityProblem[] {
+  requireFlatGraph('legalityProblems', graph);
   return [...operationProblems(graph), ...limitProblems(graph.name, flatCounts(graph))];
 }
 

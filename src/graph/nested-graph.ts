@@ -4,6 +4,7 @@ import { type GraphSpec, type ViewDim, viewChain, viewRoot } from './graph-spec.
 import type { TensorDesc } from './infer-shapes.js';
 import { type AtbOpType, findOp } from './ops/index.js';
 import { asOuterGraph } from './outer-graph.js';
+import { requireCounts, requireDescs, requireGraph, requireNestedExport } from './require-graph.js';
 
 /** One size of a reshape: a number, or some axes of the reshaped tensor multiplied, times a number. */
 export type NestedDim = number | { readonly axes: readonly number[]; readonly times?: number };
@@ -59,6 +60,9 @@ export interface NestedExport {
 
 /** Throws GRAPH_INPUT_MISSING, GRAPH_SHAPE_MISMATCH, GRAPH_VIEW_INVALID where `inputs` do not fit. */
 export function nestedExport(given: GraphSpec, inputs: ReadonlyMap<string, TensorDesc>): NestedExport {
+  requireGraph('nestedExport', given);
+  requireDescs('nestedExport', inputs);
+  requireCounts(given);
   const spec = asOuterGraph(given);
   const specs = [...new Set(describedGraphs(spec, inputs).map((graph) => graph.spec))];
   const names = uniqueNames(specs);
@@ -163,7 +167,9 @@ function sizeOf(size: ViewDim, source: readonly Size[] | undefined): Size {
 }
 
 /** JSON with one tensor, one reshape and one node on each line. */
-export function formatNestedExport({ name, inputs, graphs }: NestedExport): string {
+export function formatNestedExport(exported: NestedExport): string {
+  requireNestedExport('formatNestedExport', exported);
+  const { name, inputs, graphs } = exported;
   const lines = (items: readonly string[], indent: string): string =>
     items.length === 0 ? '' : `\n${indent}  ${items.join(`,\n${indent}  `)}\n${indent}`;
   const entries = (record: Readonly<Record<string, unknown>>): string[] =>

@@ -9,6 +9,7 @@ import type { TensorDesc } from './infer-shapes.js';
 import { operationProblems } from './legality.js';
 import { type LegalityProblem, problemText } from './legality-problem.js';
 import { asOuterGraph, viewsRead, writesMoreThanItReads } from './outer-graph.js';
+import { requireCounts, requireDescs, requireGraph } from './require-graph.js';
 
 /**
  * Everything in a graph and its sub-graphs that ATB would refuse, with the dtypes and shapes that its inputs have. A
@@ -16,6 +17,9 @@ import { asOuterGraph, viewsRead, writesMoreThanItReads } from './outer-graph.js
  * Empty: legal. Throws GRAPH_INPUT_MISSING, and GRAPH_SHAPE_MISMATCH and GRAPH_VIEW_INVALID where shapes do not fit.
  */
 export function specProblems(given: GraphSpec, inputs: ReadonlyMap<string, TensorDesc>): LegalityProblem[] {
+  requireGraph('specProblems', given);
+  requireDescs('specProblems', inputs);
+  requireCounts(given);
   const spec = asOuterGraph(given);
   return describedGraphs(spec, inputs).flatMap((graph) => {
     const isOuter = graph.spec === spec;

@@ -1,9 +1,11 @@
 import type { Tensor } from '../dtype.js';
+import { requireArgument, TEXT } from '../require-argument.js';
 import { checkNames, type ForwardOptions, runForward } from './forward.js';
 import type { Tensors } from './graph-executor.js';
 import type { GraphSpec } from './graph-spec.js';
 import { type AtbOpParams, type AtbOpType, inPlaceOutputs, opOf } from './ops/index.js';
 import { checkParam } from './ops/param-check.js';
+import { requireTensors } from './require-graph.js';
 
 /** Something that runs: one operation, or a graph of them. */
 export abstract class Operation {
@@ -14,7 +16,9 @@ export abstract class Operation {
    */
   executeAsSingle = true;
 
-  constructor(readonly opName: string) {}
+  constructor(readonly opName: string) {
+    requireArgument(`new ${new.target.name}`, 'opName', TEXT, opName);
+  }
 
   /** This as a graph; validated. */
   abstract spec(): GraphSpec;
@@ -29,6 +33,7 @@ export abstract class Operation {
 
   /** Binds inputs that stay from call to call; they win over inputs of the same name. Throws GRAPH_TENSOR_UNKNOWN. */
   setWeights(weights: Tensors): void {
+    requireTensors(`setWeights of ${this.opName}`, 'the weights', weights);
     checkNames(this.spec(), 'weight', weights, this.spec().inputs);
     this.#weights = { ...this.#weights, ...weights };
   }

@@ -1,22 +1,26 @@
 import assert from 'node:assert/strict';
-import { type Insert, insertsWithin } from '../media/index.js';
+import { insertsWithin } from '../media/index.js';
+import {
+  type ArgumentKind,
+  madeBy,
+  OBJECT,
+  refuseArgument,
+  requireArgument,
+  TOKENS,
+  whole,
+} from '../require-argument.js';
+import { BlockTable, EMPTY_TABLE, TABLE } from './block-table.js';
 import { blockDigest, PrefixIndex, rootDigest } from './prefix-index.js';
 
-/** The KV blocks of one sequence, in order of position. Only a `BlockManager` changes it. */
-export class BlockTable {
-  /** Token `position` lives in block `blocks[floor(position / blockSize)]`. */
-  readonly blocks: number[] = [];
-  /** Digests of the sequence's full blocks, as far as somebody asked; kept when the blocks are not. */
-  readonly digests: string[] = [];
-  /** Leading blocks that need not be published any more. */
-  publishedBlocks = 0;
+/** Which of them a table holds is kept in an array of as many. */
+const MOST_BLOCKS = 2 ** 31 - 1;
+const BLOCKS: ArgumentKind = {
+  expected: `an integer from 1 to ${MOST_BLOCKS}`,
+  holds: (value) => whole(1).holds(value) && (value as number) <= MOST_BLOCKS,
+};
+const WHOLE = whole(0);
 
-  /** Of sequences with different salts no block is ever shared. `inserts`: what the sequence holds beside text. */
-  constructor(
-    readonly salt = '',
-    readonly inserts: readonly Insert[] = [],
-  ) {}
-}
+export { BlockTable } from './block-table.js';
 
 export interface BlockManagerOptions {
   readonly numBlocks: number;
@@ -46,9 +50,12 @@ export class BlockManager {
   readonly #announced = new Map<string, BlockTable>();
   #free: number;
 
-  constructor({ numBlocks, blockSize }: BlockManagerOptions) {
-    assert(Number.isSafeInteger(numBlocks) && numBlocks >= 1, `numBlocks ${numBlocks}`);
-    assert(Number.isSafeInteger(blockSize) && blockSize >= 1, `blockSize ${blockSize}`);
+  /** @throws ARGUMENT_INVALID, as all that is called with what is none of its arguments */
+  constructor(options: BlockManagerOptions) {
+    requireArgument('new BlockManager', '{ numBlocks, blockSize }', OBJECT, options);
+    const { numBlocks, blockSize } = options;
+    requireArgument('new BlockManager', 'numBlocks', BLOCKS, numBlocks);
+    requireArgument('new BlockManager', 'blockSize', whole(1), blockSize);
     this.numBlocks = numBlocks;
     this.blockSize = blockSize;
     this.#holders = new Uint32Array(numBlocks);
@@ -72,11 +79,14 @@ export class BlockManager {
 
   /** Blocks that hold `tokens` tokens. */
   blocksFor(tokens: number): number {
+    requireArgument('BlockManager.blocksFor', 'tokens', WHOLE, tokens);
     return Math.ceil(tokens / this.blockSize);
   }
 
   /** Blocks that `table` lacks to hold `tokens` tokens. */
   missingBlocks(table: BlockTable, tokens: number): number {
+    requireArgument('BlockManager.missingBlocks', 'the table', TABLE, table);
+    requireArgument('BlockManager.missingBlocks', 'tokens', WHOLE, tokens);
     return Math.max(0, this.blocksFor(tokens) - table.blocks.length);
   }
 
@@ -85,6 +95,8 @@ export class BlockManager {
    * Ids follow one another where they can: blocks of consecutive ids are one stream to attention, which reads them faster.
    */
   grow(table: BlockTable, tokens: number): boolean {
+    requireArgument('BlockManager.grow', 'the table', TABLE, table);
+    requireArgument('BlockManager.grow', 'tokens', WHOLE, tokens);
     const missing = this.missingBlocks(table, tokens);
     if (missing > this.#free) return false;
     this.#forget(missing - (this.#free - this.#idle.size));
@@ -101,9 +113,9 @@ export class BlockManager {
 
   /** Drops the table's blocks; those that nobody else holds are free again. The table may grow anew. */
   release(table: BlockTable): void {
+    this.#requireHeld('BlockManager.release', table);
     for (const block of table.blocks.toReversed()) {
       const holders = this.#holders[block] as number;
-      assert(holders > 0, `block ${block} is free already`);
       this.#holders[block] = holders - 1;
       if (holders > 1) continue;
       this.#free++;
@@ -121,7 +133,8 @@ export class BlockManager {
    * blocks, and fewer than all tokens, because somebody must compute what follows the last one.
    */
   reuse(table: BlockTable, tokens: readonly number[]): number {
-    assert(table.blocks.length === 0, 'only a table without blocks can reuse some');
+    requireArgument('BlockManager.reuse', 'the table', EMPTY_TABLE, table);
+    requireArgument('BlockManager.reuse', 'tokens', TOKENS, tokens);
     const most = Math.floor((tokens.length - 1) / this.blockSize);
     for (let index = 0; index < most; index++) {
       const { parent, digest, own } = this.#contentOf(table, tokens, index);
@@ -139,8 +152,10 @@ export class BlockManager {
   }
 
   /** Puts all blocks of a table into an empty one, too. Who writes into one of them owns it first. */
-  share({ blocks, digests, publishedBlocks }: BlockTable, to: BlockTable): void {
-    assert(to.blocks.length === 0, 'only a table without blocks can share those of another');
+  share(table: BlockTable, to: BlockTable): void {
+    this.#requireHeld('BlockManager.share', table);
+    requireArgument('BlockManager.share', 'the table that gets them', EMPTY_TABLE, to);
+    const { blocks, digests, publishedBlocks } = table;
     for (const block of blocks) (this.#holders[block] as number)++;
     to.blocks.push(...blocks);
     for (let index = 0; index < publishedBlocks; index++) to.digests[index] = digests[index] as string;
@@ -152,7 +167,10 @@ export class BlockManager {
    * where nobody else held it, undefined where no block is free.
    */
   own(table: BlockTable, index: number): readonly number[] | undefined {
-    const from = table.blocks[index] as number;
+    requireArgument('BlockManager.own', 'the table', TABLE, table);
+    const from = table.blocks[index];
+    if (from === undefined)
+      refuseArgument('BlockManager.own', 'index', `below ${table.blocks.length}, the table's blocks`, index);
     if (this.#holders[from] === 1) return [];
     const fresh = new BlockTable();
     if (!this.grow(fresh, this.blockSize)) return undefined;
@@ -164,6 +182,8 @@ export class BlockManager {
 
   /** The table's owner computes these tokens from now on; whoever begins alike does well to wait for `publish`. */
   announce(table: BlockTable, tokens: readonly number[]): void {
+    requireArgument('BlockManager.announce', 'the table', TABLE, table);
+    requireArgument('BlockManager.announce', 'tokens', TOKENS, tokens);
     const full = Math.floor(tokens.length / this.blockSize);
     for (let index = table.publishedBlocks; index < full; index++) {
       const { digest } = this.#contentOf(table, tokens, index);
@@ -173,6 +193,8 @@ export class BlockManager {
 
   /** Whether another table's owner is computing the full block that comes next in this one. */
   isAnnounced(table: BlockTable, tokens: readonly number[]): boolean {
+    requireArgument('BlockManager.isAnnounced', 'the table', TABLE, table);
+    requireArgument('BlockManager.isAnnounced', 'tokens', TOKENS, tokens);
     const index = table.blocks.length;
     if (index >= Math.floor((tokens.length - 1) / this.blockSize)) return false;
     return this.#announced.has(this.#contentOf(table, tokens, index).digest);
@@ -180,12 +202,36 @@ export class BlockManager {
 
   /** The table's blocks that `cachedLen` tokens fill can be found from now on: their keys and values are written. */
   publish(table: BlockTable, tokens: readonly number[], cachedLen: number): void {
+    const call = 'BlockManager.publish';
+    requireArgument(call, 'the table', TABLE, table);
+    requireArgument(call, 'tokens', TOKENS, tokens);
+    const most = Math.min(tokens.length, table.blocks.length * this.blockSize);
+    if (!WHOLE.holds(cachedLen) || cachedLen > most)
+      refuseArgument(
+        call,
+        'cachedLen',
+        `an integer of at most ${most}, what tokens and blocks hold`,
+        cachedLen,
+      );
     const full = Math.floor(cachedLen / this.blockSize);
     for (; table.publishedBlocks < full; table.publishedBlocks++) {
       const { parent, digest, own } = this.#contentOf(table, tokens, table.publishedBlocks);
       this.#index.add(table.blocks[table.publishedBlocks] as number, digest, parent, own);
       if (this.#announced.get(digest) === table) this.#announced.delete(digest);
     }
+  }
+
+  /** Refuses a table of another manager, whose blocks this one may not have. */
+  #requireHeld(call: string, table: BlockTable): void {
+    requireArgument(call, 'the table', TABLE, table);
+    const free = table.blocks.find((block) => !((this.#holders[block] ?? 0) > 0));
+    if (free !== undefined)
+      refuseArgument(
+        call,
+        'the table',
+        `one whose blocks this manager gave it: block ${free} is nobody's`,
+        table.blocks,
+      );
   }
 
   #contentOf(
@@ -228,4 +274,15 @@ export class BlockManager {
     assert(length > 0, 'no block is free, although the counts say so');
     return longest === 0 ? 0 : longest + Math.max(0, Math.floor((length - count) / 2));
   }
+}
+
+const MANAGER = madeBy(
+  BlockManager,
+  'a BlockManager, which new BlockManager({ numBlocks, blockSize }) makes',
+);
+
+/** @throws ARGUMENT_INVALID */
+export function requireBlockManager(call: string, found: BlockManager): BlockManager {
+  requireArgument(call, 'the blocks', MANAGER, found);
+  return found;
 }

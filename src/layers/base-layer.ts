@@ -1,5 +1,7 @@
 import { AtbGraph } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
+import { requireArgument, whole } from '../require-argument.js';
+import { requireWeights } from '../weights/require-weights.js';
 import type { Weights } from '../weights/weights.js';
 import { requireMember } from './complete.js';
 import { Module } from './module.js';
@@ -28,6 +30,9 @@ export abstract class BaseLayer extends Module {
     private readonly variant = '',
   ) {
     super();
+    const call = `new ${new.target.name}`;
+    requireArgument(call, 'layerId', whole(0), layerId);
+    requireWeights(call, weights);
     requireMember(this, 'buildLayerGraph', 'function');
     this.scope = weights.path();
   }

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { AtbError } from '../errors.js';
+import { optionalArgument, PATH } from '../require-argument.js';
 import type { NativeBinding } from './binding.js';
 
 const require = createRequire(import.meta.url);
@@ -26,6 +27,7 @@ export function addonCandidates(nativePath?: string): string[] {
  * @throws AtbError NATIVE_MISSING when it is in none of the places, cannot be loaded, or is something else.
  */
 export function loadBinding(nativePath?: string): NativeBinding {
+  optionalArgument('the addon', 'nativePath', PATH, nativePath);
   const looked = addonCandidates(nativePath);
   const remedy = remedyFor(nativePath);
   const file = looked.find((candidate) => existsSync(candidate));

@@ -1,10 +1,12 @@
 import { AtbError } from '../errors.js';
 import type { GraphSpec } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
+import { isObject } from '../is-object.js';
 import { requireMember } from '../layers/complete.js';
 import { type BaseConfig, type ConfigDict, ConfigReader, labelsOf } from '../layers/config/index.js';
 import type { EncodeWords, MediaProcessor } from '../media/index.js';
 import type { KvCacheDesc, StateDesc } from '../native/binding.js';
+import { type ArgumentKind, OBJECT, requireArgument, TEXT } from '../require-argument.js';
 import { type GenerationConfig, parseGenerationConfig } from '../sampling/generation-config.js';
 import type { StepInput } from '../step-inputs/index.js';
 import { HfTokenizer } from '../tokenizer/hf-tokenizer.js';
@@ -77,6 +79,8 @@ export interface ChatFormat {
 
 export type CausalLMClass<C extends BaseConfig> = new (config: C, weights: Weights) => CausalLM;
 
+const CONFIG_DICT: ArgumentKind = { expected: 'what config.json holds, an object', holds: isObject };
+
 /**
  * Everything about a model that is decided before its weights are read: its configuration, its class, and what turns text
  * into its tokens and back. A family overrides what it does in its own way. `C` is what its config.json says.
@@ -91,6 +95,10 @@ export abstract class BaseRouter<C extends BaseConfig = BaseConfig> {
     /** Which links the files of the directory may be. */
     readonly links: LinkOptions = {},
   ) {
+    const call = `new ${new.target.name}`;
+    requireArgument(call, 'modelPath', TEXT, modelPath);
+    requireArgument(call, 'configDict', CONFIG_DICT, configDict);
+    requireArgument(call, 'links', OBJECT, links);
     requireMember(this, 'getConfig', 'function');
     requireMember(this, 'getModelClass', 'function');
   }
@@ -164,7 +172,11 @@ export abstract class BaseRouter<C extends BaseConfig = BaseConfig> {
     const found = await readModelJson(this.modelPath, file, this.links);
     const generation = parseGenerationConfig(found === undefined ? {} : found, file);
     const eosTokenIds = [...new Set([...generation.eosTokenIds, ...this.config.eosTokenIds])];
-    return { ...generation, eosTokenIds };
+    const { vocabSize } = this.config;
+    const beyond = eosTokenIds.filter((id) => id >= vocabSize);
+    if (beyond.length === 0) return { ...generation, eosTokenIds };
+    const warning = `eos_token_id ${beyond.join(', ')} is beyond the vocabulary, whose last id is ${vocabSize - 1}: it ends no answer; eos_token_id of generation_config.json and config.json must be the id of the tokenizer's end token`;
+    return { ...generation, eosTokenIds, warnings: [...generation.warnings, warning] };
   }
 
   /** `options`: how texts are cut. @throws TOKENIZER_* */

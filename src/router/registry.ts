@@ -1,14 +1,22 @@
 import { describeValue } from '../describe-value.js';
 import { AtbError } from '../errors.js';
 import type { ConfigDict } from '../layers/config/index.js';
+import { type ArgumentKind, requireArgument, TEXTS } from '../require-argument.js';
 import { familyOf, MODEL_TYPE_ALIASES, NOT_BUILT } from './aliases.js';
 import type { RouterClass } from './base-router.js';
 
 const routers = new Map<string, RouterClass>();
 
+const ROUTER: ArgumentKind = {
+  expected: 'a class that extends BaseRouter, as routerOf(Model, CONFIG) makes one',
+  holds: (value) => typeof value === 'function',
+};
+
 /** Makes a router known under one or several `model_type`s. Throws ROUTER_DUPLICATE_MODEL. */
 export function registerModel(modelTypes: string | readonly string[], router: RouterClass): void {
   const types = typeof modelTypes === 'string' ? [modelTypes] : modelTypes;
+  requireArgument('registerModel', 'model types', TEXTS, types);
+  requireArgument('registerModel', 'the router', ROUTER, router);
   for (const modelType of types) {
     if (routers.has(modelType) || MODEL_TYPE_ALIASES.has(modelType)) {
       throw new AtbError('ROUTER_DUPLICATE_MODEL', { modelType });

@@ -4,7 +4,7 @@ import { PREFILL } from '../graph/graph-kind.js';
 import { Checkpoint } from '../weights/checkpoint.js';
 import { readTensor } from '../weights/read-tensor.js';
 import { ModelRunner } from './model-runner.js';
-import type { OpenModel } from './open-model.js';
+import { type OpenModel, requireOpenModel } from './open-model.js';
 import type { RunnerOptions } from './runner-options.js';
 import { type TracePoint, tracePoints } from './trace-points.js';
 
@@ -44,8 +44,10 @@ const SHARE = { f32: 2e-4, f16: 0.03, bf16: 0.03 } as const;
  */
 export async function compareWithReference(
   open: OpenModel,
-  { reference: file, tolerance = SHARE[open.dtype], onTensor, ...options }: CompareOptions,
+  given: CompareOptions,
 ): Promise<TensorComparison | undefined> {
+  requireOpenModel('compareWithReference', open, given);
+  const { reference: file, tolerance = SHARE[open.dtype], onTensor, ...options } = given;
   const recorded = await Checkpoint.openFile(file);
   const read = async (name: string): Promise<Tensor | undefined> => {
     const shape = recorded.tensors.get(name)?.shape;

@@ -1,8 +1,10 @@
 import type { FloatDType } from '../dtype.js';
 import type { GraphSpec } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
+import { isObject } from '../is-object.js';
 import type { BaseConfig } from '../layers/config/index.js';
 import type { NativeEngine } from '../native/index.js';
+import { type ArgumentKind, requireArgument } from '../require-argument.js';
 import type { PrefixFacts } from '../step-inputs/index.js';
 import type { Profiler } from './profiler.js';
 import type { ServedInputs } from './served-inputs.js';
@@ -27,4 +29,15 @@ export interface LoadedModel {
   readonly graphIds: ReadonlyMap<GraphKind, number>;
   readonly prefixes: PrefixFacts;
   readonly onPlan: (kind: GraphKind, reason: string) => void;
+}
+
+const LOADED: ArgumentKind = {
+  expected: 'what ModelRunner.load puts on an engine; call `await ModelRunner.load(options)`',
+  holds: (value) => isObject(value) && isObject(value.config),
+};
+
+/** @throws ARGUMENT_INVALID */
+export function requireLoaded(found: LoadedModel): LoadedModel {
+  requireArgument('new ModelRunner', 'its argument', LOADED, found);
+  return found;
 }

@@ -21,9 +21,9 @@ import { requireCachedAttention } from './cached-attention.js';
 import { Encodings, encodedInTurn } from './encodings.js';
 import { Grammars, type GrammarVocabulary } from './grammars.js';
 import { blockBytesOf, blockSizeOf, kvBlockBytes } from './kv-block-bytes.js';
-import type { LoadedModel } from './loaded-model.js';
+import { type LoadedModel, requireLoaded } from './loaded-model.js';
 import { observer } from './observer.js';
-import { type OpenModel, openModel } from './open-model.js';
+import { type OpenModel, openModel, requireOpenModel } from './open-model.js';
 import { checkOptions, MODEL_RUNNER_OPTIONS } from './options.js';
 import { PackedWeights } from './packed-weights.js';
 import { matrixSizes, Profiler } from './profiler.js';
@@ -60,7 +60,7 @@ export class ModelRunner {
   readonly #encodings = new Encodings();
 
   private constructor(loaded: LoadedModel) {
-    this.config = loaded.config;
+    this.config = requireLoaded(loaded).config;
     this.dtype = loaded.dtype;
     this.blockSize = loaded.blockSize;
     this.numBlocks = loaded.numBlocks;
@@ -84,8 +84,9 @@ export class ModelRunner {
       return ModelRunner.load(await openModel(given[0]), given[0]);
     }
     const [open, options] = given;
-    const { config, dtype, cacheDType, checkpoint, model } = open;
-    const start = performance.now() - open.openMs;
+    requireOpenModel('ModelRunner.load', open, options);
+    const { config, dtype, cacheDType, checkpoint, model, openMs } = open;
+    const start = performance.now() - openMs;
     const packed = PackedWeights.of(open, options);
     const { blockSize = blockSizeOf(model, cacheDType), threads = availableParallelism() } = options;
     const storage = weightStorage(model.getWeights());
@@ -100,8 +101,7 @@ export class ModelRunner {
     try {
       await loadWeights(engine, storage, [...graphs.values()], dtype, options.onProgress, packed);
       await checkpoint.checkUnchanged();
-      const { maxPositionEmbeddings } = config;
-      const { numBlocks: count } = options;
+      const [{ maxPositionEmbeddings }, { numBlocks: count }] = [config, options];
       const numBlocks = typeof count === 'number' ? count : count(engine.memory().weightBytes);
       const run = { dtype, blockSize, numBlocks, maxPositionEmbeddings };
       const inputs = new ServedInputs(model.stepInputs, graphs, run, engine);

@@ -4,6 +4,7 @@ import { refuseRequest } from '../errors.js';
 import { type KvQuantOptions, kvCacheDType } from '../kv-cache/kv-quant.js';
 import type { BaseConfig } from '../layers/config/index.js';
 import { getModel } from '../models/get-model.js';
+import { type ArgumentKind, OBJECT, requireArgument } from '../require-argument.js';
 import type { CausalLM, ModelUse, Router } from '../router/index.js';
 import { Checkpoint } from '../weights/checkpoint.js';
 import { type QuantizationPlan, type QuantizeOptions, quantizationPlan } from '../weights/quantization.js';
@@ -118,6 +119,18 @@ export async function openModel(given: OpenModelOptions): Promise<OpenModel> {
       return text;
     },
   };
+}
+
+const OPEN_MODEL: ArgumentKind = {
+  expected: 'an open model, as `await openModel({ modelPath })` gives it',
+  holds: (value) =>
+    OBJECT.holds(value) && OBJECT.holds((value as OpenModel).model) && 'checkpoint' in (value as object),
+};
+
+/** An open model, and the options beside it. @throws ARGUMENT_INVALID */
+export function requireOpenModel(call: string, found: unknown, options: unknown): void {
+  requireArgument(call, 'the model', OPEN_MODEL, found);
+  requireArgument(call, 'the options', OBJECT, options);
 }
 
 /** Tensors that nobody reads and that are named; a head or a layer too many has as many as it likes. */

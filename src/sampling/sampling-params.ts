@@ -1,5 +1,6 @@
 import { refuseRequest } from '../errors.js';
 import { nearestName } from '../nearest-name.js';
+import { OBJECT, requireArgument, whole } from '../require-argument.js';
 import { checkStops } from './stops.js';
 import { checkTokenId, checkTokenIds, suppressedTokens } from './token-ids.js';
 import type { TokenRules } from './token-rules.js';
@@ -141,6 +142,7 @@ export interface SamplingContext {
 
 /** Options one over another: what a later one says holds, and undefined says nothing. */
 export function mergeSampling(...layers: readonly SamplingPresets[]): SamplingPresets {
+  for (const layer of layers) requireArgument('mergeSampling', 'each of its arguments', OBJECT, layer);
   const said = (layer: SamplingPresets) => Object.entries(layer).filter(([, value]) => value !== undefined);
   return Object.fromEntries(layers.flatMap(said));
 }
@@ -149,10 +151,11 @@ export function mergeSampling(...layers: readonly SamplingPresets[]): SamplingPr
  * Checks every field of a request and fills in what it leaves open: the caller's value, else the checkpoint's, else ours.
  * @throws REQUEST_INVALID with the field, also for a field that does not exist.
  */
-export function resolveSamplingParams(
-  options: SamplingOptions,
-  { vocabSize, defaults = {} }: SamplingContext,
-): SamplingParams {
+export function resolveSamplingParams(options: SamplingOptions, context: SamplingContext): SamplingParams {
+  requireArgument('resolveSamplingParams', 'the context', OBJECT, context);
+  const { vocabSize, defaults = {} } = context;
+  requireArgument('resolveSamplingParams', 'context.vocabSize', whole(1), vocabSize);
+  requireArgument('resolveSamplingParams', 'context.defaults', OBJECT, defaults);
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     refuseRequest('sampling parameters', 'an object', options);
   }

@@ -1,4 +1,5 @@
 import { AtbError, refuseRequest } from '../errors.js';
+import { OBJECT, requireArgument } from '../require-argument.js';
 import { POLICY_NAMES, type PolicyName } from './policies/index.js';
 
 /** More tokens in a row are never right. */
@@ -33,6 +34,7 @@ export type FilledOptions = Required<SchedulerOptions>;
 
 /** Options with their defaults. @throws REQUEST_INVALID when a limit makes no sense. */
 export function fillOptions(options: SchedulerOptions): FilledOptions {
+  requireArgument('new Scheduler', 'the options', OBJECT, options);
   const filled = {
     ...options,
     maxPrefillBatchSize: options.maxPrefillBatchSize ?? options.maxBatchSize,

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { BlockManager } from '../kv-cache/block-manager.js';
+import { type BlockManager, requireBlockManager } from '../kv-cache/block-manager.js';
 import { type Batch, type BatchEntry, batchOf, type NewTokens, withDrafts } from './batch.js';
 import { BlockRoom } from './block-room.js';
 import { Drafting, type DraftLength, theMost } from './drafting.js';
@@ -55,7 +55,7 @@ export class Scheduler {
   /** @throws REQUEST_INVALID when a limit makes no sense. */
   constructor(options: SchedulerOptions, blocks: BlockManager) {
     this.#options = fillOptions(options);
-    this.#blocks = blocks;
+    this.#blocks = requireBlockManager('new Scheduler', blocks);
     this.#room = new BlockRoom(blocks, this.#options.prefixCaching);
     this.#drafting = new Drafting(this.#options, blocks);
     this.#waiting = new WaitingLine(policyOf(this.#options.policy));

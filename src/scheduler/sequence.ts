@@ -1,5 +1,6 @@
 import { BlockTable } from '../kv-cache/block-manager.js';
 import { endOf, type Insert, insertsWithin } from '../media/index.js';
+import { type ArgumentKind, NUMBER, OBJECT, requireArgument, whole } from '../require-argument.js';
 
 /**
  * Why a sequence ended. `stop`: an end-of-sequence token, a stop token or a stop string. `length`: `maxTokens` reached.
@@ -37,6 +38,11 @@ export interface SequenceOptions {
   readonly follows?: Sequence | undefined;
 }
 
+const PROMPT: ArgumentKind = {
+  expected: 'a list or an array of token ids',
+  holds: (value) => Array.isArray(value) || ArrayBuffer.isView(value),
+};
+
 /** One request being run. The scheduler changes it, everybody else reads. */
 export class Sequence {
   readonly id: number;
@@ -70,6 +76,10 @@ export class Sequence {
   preemptions = 0;
 
   constructor(options: SequenceOptions) {
+    requireArgument('new Sequence', 'the options', OBJECT, options);
+    requireArgument('new Sequence', 'id', whole(0), options.id);
+    requireArgument('new Sequence', 'promptTokens', PROMPT, options.promptTokens);
+    requireArgument('new Sequence', 'maxTokens', NUMBER, options.maxTokens);
     const {
       id,
       promptTokens,

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { runWithin, TimeLimitExceeded } from '../bounded.js';
 import { AtbError } from '../errors.js';
+import { type ArgumentKind, OBJECT, PATH, requireArgument } from '../require-argument.js';
 import { cleanUp } from './clean-up.js';
 import { buildDecoder } from './decoder.js';
 import { EncoderClient } from './encoder-client.js';
@@ -34,6 +35,15 @@ const BYTE_TOKEN = /^<0x[\da-fA-F]{2}>$/;
 const SCAN_LIMIT_MS = 2000;
 /** Characters of a text that needs no limit, which costs more than looking through it does: tools have thousands of them. */
 const SHORT_TEXT_LEN = 1024;
+
+const SOURCE: ArgumentKind = {
+  expected: '{ file, json, … }; `await HfTokenizer.load(directory)` reads them',
+  holds: (value) => OBJECT.holds(value) && ('prepared' in (value as object) || 'json' in (value as object)),
+};
+const IDS: ArgumentKind = {
+  expected: 'a list or an array of token ids',
+  holds: (value) => Array.isArray(value) || ArrayBuffer.isView(value),
+};
 
 /**
  * A checkpoint's tokenizer, with the same ids as in Python: Hugging Face's Rust library encodes, in a process of its
@@ -78,6 +88,8 @@ export class HfTokenizer implements TokenDecoder {
    * @throws TOKENIZER_*, WEIGHT_FILE_* for unreadable files
    */
   static async load(dir: string, options: HfTokenizerOptions = {}): Promise<HfTokenizer> {
+    requireArgument('HfTokenizer.load', 'the directory', PATH, dir);
+    requireArgument('HfTokenizer.load', 'the options', OBJECT, options);
     const { allowLinks, lowercase = false } = options;
     const encoder = new EncoderClient();
     const request = { kind: 'load', dir, links: { allowLinks }, lowercase } as const;
@@ -96,8 +108,11 @@ export class HfTokenizer implements TokenDecoder {
    */
   constructor(
     source: TokenizerSource | { readonly prepared: PreparedTokenizer; readonly encoder: EncoderClient },
-    { eosTokenIds = [], truncation, lowercase = false }: HfTokenizerOptions = {},
+    options: HfTokenizerOptions = {},
   ) {
+    requireArgument('new HfTokenizer', 'the source', SOURCE, source);
+    requireArgument('new HfTokenizer', 'the options', OBJECT, options);
+    const { eosTokenIds = [], truncation, lowercase = false } = options;
     const isLoaded = 'prepared' in source;
     const { prepared, opening } = isLoaded
       ? { ...source, opening: undefined }
@@ -210,6 +225,7 @@ export class HfTokenizer implements TokenDecoder {
     ids: readonly number[],
     { skipSpecialTokens = true, cleansUpSpaces = this.cleansUpSpaces }: DecodeOptions = {},
   ): string {
+    requireArgument('decode', 'the ids', IDS, ids);
     const tokens: string[] = [];
     for (const id of ids) {
       const token = this.#tokens[id];

@@ -1,4 +1,5 @@
 import { AtbError, refuseRequest } from '../errors.js';
+import { type ArgumentKind, OBJECT, PATH, requireArgument } from '../require-argument.js';
 import { type ChatMessage, ChatTemplate } from './chat-template.js';
 import {
   type ChatTemplateChoice,
@@ -63,6 +64,11 @@ const DEFAULT_MAX_LENGTH = 2048;
 const SYSTEM = 'system';
 const USER = 'user';
 
+const TOKENIZER: ArgumentKind = {
+  expected: 'a tokenizer, as `await HfTokenizer.load(directory)` gives it',
+  holds: (value) => OBJECT.holds(value) && OBJECT.holds((value as HfTokenizer).config),
+};
+
 /** Conversations to token ids through the checkpoint's chat template. MindIE's name. */
 export class InputBuilder {
   readonly #tokenizer: HfTokenizer;
@@ -80,6 +86,10 @@ export class InputBuilder {
     tokenizer: HfTokenizer,
     options: InputBuilderOptions = {},
   ): Promise<InputBuilder> {
+    const call = 'InputBuilder.load';
+    requireArgument(call, 'the directory', PATH, dir);
+    requireArgument(call, 'the tokenizer', TOKENIZER, tokenizer);
+    requireArgument(call, 'the options', OBJECT, options);
     const sources = await findChatTemplates(dir, tokenizer.config, options);
     return new InputBuilder(tokenizer, sources, options, [
       `${dir}/tokenizer_config.json`,

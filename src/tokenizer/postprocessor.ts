@@ -1,3 +1,5 @@
+import { isObject } from '../is-object.js';
+import { type ArgumentKind, OBJECT, optionalArgument, requireArgument } from '../require-argument.js';
 import { type StopScan, StopStrings } from './stop-strings.js';
 import { StreamDecoder, type TokenDecoder } from './stream-decoder.js';
 
@@ -21,6 +23,19 @@ export interface OutputPiece {
   readonly stopReason: string | number | undefined;
 }
 
+const DECODER: ArgumentKind = {
+  expected: 'a tokenizer, as HfTokenizer.load gives it',
+  holds: (value) => OBJECT.holds(value) && typeof (value as { decode: unknown }).decode === 'function',
+};
+const IDS: ArgumentKind = {
+  expected: 'a list of token ids',
+  holds: (value) => typeof value === 'object' && value !== null && Symbol.iterator in value,
+};
+const STOP_OPTIONS: ArgumentKind = {
+  expected: 'sampling parameters, as resolveSamplingParams gives them',
+  holds: (value) => isObject(value) && IDS.holds(value.stopTokenIds) && IDS.holds(value.stop),
+};
+
 /** Says when texts end: end-of-sequence tokens, stop tokens, stop strings, length. MindIE's name. */
 export class Postprocessor {
   readonly #decoder: TokenDecoder | undefined;
@@ -28,6 +43,8 @@ export class Postprocessor {
 
   /** Without a decoder there is no text: only tokens and the length end a sequence, and stop strings never match. */
   constructor(decoder: TokenDecoder | undefined, eosTokenIds: Iterable<number>) {
+    optionalArgument('new Postprocessor', 'the decoder', DECODER, decoder);
+    requireArgument('new Postprocessor', 'eosTokenIds', IDS, eosTokenIds);
     this.#decoder = decoder;
     this.#eosTokenIds = new Set(eosTokenIds);
   }
@@ -56,6 +73,9 @@ export class OutputText {
   #numTokens = 0;
 
   constructor(decoder: TokenDecoder | undefined, eosTokenIds: ReadonlySet<number>, options: StopOptions) {
+    optionalArgument('new OutputText', 'the decoder', DECODER, decoder);
+    requireArgument('new OutputText', 'eosTokenIds', IDS, eosTokenIds);
+    requireArgument('new OutputText', 'the options', STOP_OPTIONS, options);
     this.#options = options;
     this.#decoder = decoder;
     this.#stopTokens = new Set([...options.stopTokenIds, ...(options.ignoreEos ? [] : eosTokenIds)]);

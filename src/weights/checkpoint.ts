@@ -2,6 +2,7 @@ import { join, resolve } from 'node:path';
 import { describeValue } from '../describe-value.js';
 import { type FloatDType, isFloat } from '../dtype.js';
 import { AtbError } from '../errors.js';
+import { PATH, requireArgument } from '../require-argument.js';
 import {
   adapterFiles,
   describeMissing,
@@ -22,6 +23,7 @@ import { remedyOf } from './missing-weight.js';
 import type { LinearQuant, LinearRole } from './quantization.js';
 import { readTensor } from './read-tensor.js';
 import { checkUnchanged, type FileStamp, followAllowed, type LinkOptions } from './regular-file.js';
+import { requireOpenOptions, requireParts } from './require-weights.js';
 import { openSafetensors, type SafetensorsFile } from './safetensors-file.js';
 import { missingShard, readShardIndex, type ShardIndex } from './shard-index.js';
 import { StoredNames } from './stored-names.js';
@@ -63,7 +65,8 @@ export class Checkpoint implements WeightSource {
   readonly #stamps: readonly FileStamp[];
   readonly #onWarning: (text: string) => void;
 
-  private constructor({ directory, files, index, onWarning = () => {} }: CheckpointParts) {
+  private constructor(parts: CheckpointParts) {
+    const { directory, files, index, onWarning = () => {} } = requireParts(parts);
     this.directory = directory;
     this.files = files.map(({ file }) => file);
     const { tensors, repeated } = mergeTensors(files, index);
@@ -82,6 +85,8 @@ export class Checkpoint implements WeightSource {
    * WEIGHT_SHARD_MISSING, WEIGHT_FILE_* when a file is not what it should be, and WEIGHT_QUANT_*.
    */
   static async open(modelDirectory: string, options: CheckpointOptions = {}): Promise<Checkpoint> {
+    requireArgument('Checkpoint.open', 'modelDirectory', PATH, modelDirectory);
+    requireOpenOptions(options);
     const checkpoint = await Checkpoint.#openFiles(resolve(modelDirectory), options);
     await checkpoint.#openFormat(options);
     return checkpoint;
@@ -115,6 +120,7 @@ export class Checkpoint implements WeightSource {
 
   /** Any one safetensors file as a checkpoint of its own. Throws WEIGHT_FILE_*. */
   static async openFile(path: string): Promise<Checkpoint> {
+    requireArgument('Checkpoint.openFile', 'path', PATH, path);
     const file = await openSafetensors(resolve(path));
     return new Checkpoint({ directory: file.path, files: [{ name: file.path, file }] });
   }

@@ -1,5 +1,7 @@
 import { AtbError } from '../errors.js';
+import { refuseArgument } from '../require-argument.js';
 import { Linear, type LinearOptions } from './linear.js';
+import { requireExperts, requireWeights } from './require-weights.js';
 import { constantWeight } from './weight-changes.js';
 import type { QuantizedWeight, TensorRef, Weights } from './weights.js';
 
@@ -31,12 +33,16 @@ export class ExpertLinear {
    * Throws what `Linear.load` throws, WEIGHT_QUANT_MIXED when experts differ in their form, and WEIGHT_QUANT_EXPERTS for
    * what products of experts do not read.
    */
-  static load(weights: Weights, { name, experts, of }: ExpertLinearOptions): ExpertLinear {
+  static load(weights: Weights, options: ExpertLinearOptions): ExpertLinear {
+    requireWeights('ExpertLinear.load', weights);
+    requireExperts('ExpertLinear.load', options);
+    const { name, experts, of } = options;
     const linears = Array.from({ length: experts }, (_, expert) =>
       Linear.load(weights, { ...of(expert), name: `${name}.${expert}` }),
     );
     const [first] = linears;
-    if (first === undefined) throw new RangeError(`${name}: a stack of ${experts} experts`);
+    if (first === undefined)
+      return refuseArgument('ExpertLinear.load', 'options.experts', 'at least 1', experts);
     const forms = linears.map(({ desc, groupSize }) => `${desc}/${groupSize}`);
     const full = weights.path(name);
     if (new Set(forms).size > 1) {

@@ -1,9 +1,12 @@
 import { type FloatDType, isFloat } from '../dtype.js';
 import { AtbError } from '../errors.js';
+import { type ArgumentKind, OBJECT, requireArgument } from '../require-argument.js';
 import { type LinearPart, packBiases, packParts } from './linear-part.js';
 import type { LinearQuant, LinearRole, QuantDesc } from './quantization.js';
 import { loadQuantized, type QuantizedPart } from './quantized-linear.js';
-import type { TensorRef, Weights } from './weights.js';
+import { requireLinear, requireWeights } from './require-weights.js';
+import { type TensorRef, WEIGHT } from './tensor-ref.js';
+import type { Weights } from './weights.js';
 
 /** How a linear's weight is stored; selects the builder. FLOAT32 is our extension. */
 export type LinearDesc = 'FLOAT16' | 'BFLOAT16' | 'FLOAT32' | QuantDesc;
@@ -40,6 +43,11 @@ interface LinearTensors {
   readonly sumBias?: TensorRef | undefined;
 }
 
+const MADE_BY_LOAD: ArgumentKind = {
+  expected: 'those that Linear.load(weights, options) finds; call that',
+  holds: (value) => OBJECT.holds(value) && WEIGHT.holds((value as LinearTensors).weight),
+};
+
 /** One projection, or several packed by rows into one matrix product: [outFeatures, inFeatures], floats or integers. */
 export class Linear {
   readonly weight: TensorRef;
@@ -62,8 +70,10 @@ export class Linear {
     readonly dtype: FloatDType,
     /** How many input channels share a scale. 0: each output channel has one scale, or there are no scales. */
     readonly groupSize: number,
-    { weight, bias, scale, offset, channels, divisors, ...ofW8A8 }: LinearTensors,
+    tensors: LinearTensors,
   ) {
+    requireArgument('new Linear', 'its tensors', MADE_BY_LOAD, tensors);
+    const { weight, bias, scale, offset, channels, divisors, ...ofW8A8 } = tensors;
     this.weight = weight;
     this.bias = bias;
     this.scale = scale;
@@ -81,6 +91,8 @@ export class Linear {
    * WEIGHT_QUANT_SHAPE.
    */
   static load(weights: Weights, options: LinearOptions): Linear {
+    requireWeights('Linear.load', weights);
+    requireLinear('Linear.load', options);
     const { parts, inFeatures, hasBias = false, role = 'projection', isInputSorted = false } = options;
     const name = options.name ?? parts[0].name;
     const quantized = commonQuant(weights, name, parts, role);

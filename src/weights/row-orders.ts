@@ -1,3 +1,5 @@
+import { OBJECT, requireArgument, whole, wholes } from '../require-argument.js';
+
 /** Which rows of a checkpoint's tensor are one of the projections packed in it. */
 export type PackedRows =
   /** As many rows as the projection has, from row `from` on. */
@@ -10,6 +12,7 @@ export type PackedRows =
  * query_key_value) or gate|up (gate_up_proj), by how many rows each has.
  */
 export function consecutiveRows(sizes: readonly number[]): PackedRows[] {
+  requireArgument('consecutiveRows', 'the sizes', wholes(1), sizes);
   const of = sizes.reduce((sum, size) => sum + size, 0);
   let from = 0;
   return sizes.map((size) => {
@@ -33,11 +36,17 @@ export interface GroupedHeads {
  * bloom): `{groups: heads, headsPerGroup: [1, 1, 1], headDim}`; telechat's keys and values: `[1, 1]`. The heads of a
  * projection keep their order.
  */
-export const groupedRows = ({ groups, headsPerGroup, headDim }: GroupedHeads): PackedRows[] =>
-  rowsInGroups(
+export function groupedRows(heads: GroupedHeads): PackedRows[] {
+  requireArgument('groupedRows', '{ groups, headsPerGroup, headDim }', OBJECT, heads);
+  const { groups, headsPerGroup, headDim } = heads;
+  requireArgument('groupedRows', 'groups', whole(1), groups);
+  requireArgument('groupedRows', 'headsPerGroup', wholes(1), headsPerGroup);
+  requireArgument('groupedRows', 'headDim', whole(1), headDim);
+  return rowsInGroups(
     groups,
-    headsPerGroup.map((heads) => heads * headDim),
+    headsPerGroup.map((count) => count * headDim),
   );
+}
 
 /** The rows of projections of which each group of a tensor has some in turn: `sizes` of them in each of the groups. */
 export function rowsInGroups(groups: number, sizes: readonly number[]): PackedRows[] {

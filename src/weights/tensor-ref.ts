@@ -1,5 +1,7 @@
 import type { DType, FloatDType, Tensor } from '../dtype.js';
+import { isObject } from '../is-object.js';
 import type { IntegerForm, WeightPart } from '../native/binding.js';
+import { type ArgumentKind, requireArgument, TEXT } from '../require-argument.js';
 
 /** A weight of the model. Its bytes stay in the files until the engine reads them. */
 export interface TensorRef {
@@ -21,6 +23,29 @@ export interface TensorRef {
   /** Present for the tensors of a linear of integers, which keep their dtype whatever the model computes in. */
   readonly quantized?: QuantizedPart;
 }
+
+/** A weight, for checks of arguments. */
+export const WEIGHT: ArgumentKind = {
+  expected: 'a weight, as Weights.get gives it',
+  holds: (value) =>
+    isObject(value) && TEXT.holds(value.name) && Array.isArray(value.shape) && Array.isArray(value.parts),
+};
+
+/** @throws ARGUMENT_INVALID */
+export function requireWeight(call: string, found: TensorRef): TensorRef {
+  requireArgument(call, 'its argument', WEIGHT, found);
+  return found;
+}
+
+export const WEIGHT_LIST: ArgumentKind = {
+  expected: 'a list of weights, as Weights.get gives each, at least one',
+  holds: (value) => Array.isArray(value) && value.length > 0 && value.every(WEIGHT.holds),
+};
+
+export const ORDER: ArgumentKind = {
+  expected: 'an Int32Array',
+  holds: (value) => value instanceof Int32Array,
+};
 
 /** The integers of a linear. */
 export interface QuantizedWeight extends IntegerForm {

@@ -1,6 +1,7 @@
+import { type ArgumentKind, OBJECT, requireArgument } from '../require-argument.js';
 import type { CheckpointTensor } from './checkpoint.js';
 import { partBytes } from './part-rows.js';
-import type { TensorRef } from './weights.js';
+import { type TensorRef, WEIGHT } from './tensor-ref.js';
 
 type Tensors = ReadonlyMap<string, CheckpointTensor>;
 
@@ -39,6 +40,15 @@ interface Place {
   readonly end: number;
 }
 
+const CHECKPOINT: ArgumentKind = {
+  expected: 'a Checkpoint, as `await Checkpoint.open(directory)` gives it',
+  holds: (value) => OBJECT.holds(value) && (value as { tensors: unknown }).tensors instanceof Map,
+};
+const READ: ArgumentKind = {
+  expected: 'a list of weights, as getWeights() of a model gives them',
+  holds: (value) => Array.isArray(value) && value.every(WEIGHT.holds),
+};
+
 /** A tensor of which a model reads nothing, or not everything. */
 export interface UnreadTensor {
   readonly name: string;
@@ -52,9 +62,12 @@ export interface UnreadTensor {
  * order. It goes by the bytes, so that it holds for packed, reordered and stacked tensors, too.
  */
 export function unreadTensors(
-  { tensors }: { readonly tensors: Tensors },
+  checkpoint: { readonly tensors: Tensors },
   weights: readonly TensorRef[],
 ): UnreadTensor[] {
+  requireArgument('unreadTensors', 'the checkpoint', CHECKPOINT, checkpoint);
+  requireArgument('unreadTensors', 'the weights', READ, weights);
+  const { tensors } = checkpoint;
   const places = new TensorPlaces(tensors);
   const read = new Map<string, Array<readonly [begin: number, end: number]>>();
   for (const { parts, quantized } of weights) {

@@ -1,8 +1,9 @@
 import { elementCount, isFloat } from '../dtype.js';
 import { AtbError } from '../errors.js';
 import type { PackedWords, WeightPart } from '../native/binding.js';
+import { requireArgument, TEXT, wholes } from '../require-argument.js';
 import { partRows, selectRows, sliceRows } from './part-rows.js';
-import type { TensorRef } from './weights.js';
+import { ORDER, requireWeight, type TensorRef } from './tensor-ref.js';
 
 /*
  * Changes of a weight that are made while the engine reads it: none costs memory or a pass of its own. Each function
@@ -12,7 +13,7 @@ import type { TensorRef } from './weights.js';
  */
 
 /** The same weight in f32, whatever the model runs in. */
-export const inF32 = (ref: TensorRef): TensorRef => ({ ...ref, keptIn: 'f32' });
+export const inF32 = (ref: TensorRef): TensorRef => ({ ...requireWeight('inF32', ref), keptIn: 'f32' });
 
 /**
  * The same table of whole numbers from 0 on, all below `end`, which no dtype of a model rounds, and which must be what
@@ -21,14 +22,14 @@ export const inF32 = (ref: TensorRef): TensorRef => ({ ...ref, keptIn: 'f32' });
 export const numbersBelow = (ref: TensorRef, end: number): TensorRef => ({ ...inF32(ref), numbersEnd: end });
 
 /** The same weight under another name. Graphs and the engine tell weights apart by their names. */
-export const named = (ref: TensorRef, name: string): TensorRef => ({ ...ref, name });
+export const named = (ref: TensorRef, name: string): TensorRef => ({ ...requireWeight('named', ref), name });
 
 /** Rows [from, from + count) of [rows, …]. `name` is `w[from:to]` by default. */
 export function rowsOf(
   ref: TensorRef,
   from: number,
   count: number,
-  name = `${ref.name}[${from}:${from + count}]`,
+  name = `${changeable('rowsOf', ref).name}[${from}:${from + count}]`,
 ): TensorRef {
   const [rows = 0, ...inner] = changeable('rowsOf', ref).shape;
   const isInside = [from, count].every((each) => Number.isSafeInteger(each) && each >= 0);
@@ -51,7 +52,8 @@ export function rowsOf(
  * each stretch of rows that come from one tensor becomes a part, of which the engine takes 4096.
  */
 export function withRowOrder(ref: TensorRef, order: Int32Array | undefined): TensorRef {
-  if (order === undefined) return ref;
+  if (order === undefined) return requireWeight('withRowOrder', ref);
+  requireArgument('withRowOrder', 'the order', ORDER, order);
   const [rows = 0, ...inner] = changeable('withRowOrder', ref).shape;
   if (ref.shape.length === 0) refuse('withRowOrder', ref, 'a tensor with rows', ref.shape);
   const wrong = order.find((row) => row < 0 || row >= rows);
@@ -186,6 +188,8 @@ export const times = (ref: TensorRef, factor: number): TensorRef =>
  * be no other weight's.
  */
 export function constantWeight(name: string, shape: readonly number[], value: number): TensorRef {
+  requireArgument('constantWeight', 'the name', TEXT, name);
+  requireArgument('constantWeight', 'the shape', wholes(0), shape);
   const ref: TensorRef = { name, dtype: 'f32', shape, parts: [{ value, dtype: 'f32', shape }] };
   return Number.isFinite(value) ? ref : refuse('constantWeight', ref, 'a finite value', value);
 }
@@ -225,7 +229,7 @@ function refuse(change: string, { name }: TensorRef, expected: string, found: un
 
 /** Scales beside a weight of integers would have to change along. */
 function changeable(change: string, ref: TensorRef): TensorRef {
-  if (ref.quantized !== undefined)
+  if (requireWeight(change, ref).quantized !== undefined)
     refuse(
       change,
       ref,

@@ -1,8 +1,9 @@
 import { DTYPE_BYTES, type DType, elementCount, type FloatDType } from '../dtype.js';
 import { AtbError } from '../errors.js';
+import { type ArgumentKind, OBJECT, requireArgument, TEXT, wholes } from '../require-argument.js';
 import { partShape } from './part-rows.js';
 import type { LinearQuant, LinearRole, QuantizationPlan } from './quantization.js';
-import type { NamedTensors, TensorRef } from './tensor-ref.js';
+import { type NamedTensors, type TensorRef, WEIGHT_LIST } from './tensor-ref.js';
 
 export type { QuantizedPart, QuantizedWeight, TensorRef } from './tensor-ref.js';
 
@@ -32,13 +33,22 @@ export interface RunNumbers {
   readonly quantization?: QuantizationPlan | undefined;
 }
 
+const SOURCE: ArgumentKind = {
+  expected: 'a source of weights, as Checkpoint.open gives one',
+  holds: (value) => OBJECT.holds(value) && typeof (value as WeightSource).find === 'function',
+};
+const SHAPE = wholes(0);
+
 /** A read-only cursor over a source of weights under one name prefix. */
 export class Weights implements NamedTensors {
   constructor(
     private readonly source: WeightSource,
     private readonly prefix = '',
     private readonly numbers: RunNumbers = {},
-  ) {}
+  ) {
+    requireArgument('new Weights', 'the source', SOURCE, source);
+    requireArgument('new Weights', 'the prefix', TEXT, prefix);
+  }
 
   /** The dtype of activations; undefined until it is decided. */
   get dtype(): FloatDType | undefined {
@@ -94,6 +104,8 @@ export class Weights implements NamedTensors {
 
   /** The named tensor. Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH or WEIGHT_DTYPE_UNSUPPORTED. */
   get(name: string, shape: readonly number[]): TensorRef {
+    requireArgument('Weights.get', 'the name', TEXT, name);
+    requireArgument('Weights.get', 'the shape', SHAPE, shape);
     const full = this.path(name);
     const found = this.source.find(full, shape);
     if (found === undefined) {
@@ -154,6 +166,8 @@ export function renamed(
  * WEIGHT_SHAPE_MISMATCH when the other axes differ.
  */
 export function concatRows(name: string, refs: readonly [TensorRef, ...TensorRef[]]): TensorRef {
+  requireArgument('concatRows', 'the name', TEXT, name);
+  requireArgument('concatRows', 'the weights', WEIGHT_LIST, refs);
   const [first] = refs;
   const inner = first.shape.slice(1);
   let rows = 0;

@@ -71,7 +71,7 @@ describe('BlockManager', () => {
     copy.blocks.push(...table.blocks);
     manager.release(table);
     expect([manager.freeBlocks, manager.usedBlocks, table.blocks]).to.deep.equal([4, 0, []]);
-    expect(() => manager.release(copy)).to.throw(/is free already/);
+    expect(() => manager.release(copy)).to.throw(/is nobody's/);
   });
 
   it('gives a sequence consecutive ids, also while others grow beside it', () => {

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { AtbError } from '../../src/errors.js';
 import { rotaryRowOrder } from '../../src/step-inputs/rotary/rotary-row-order.js';
 import { consecutiveRows, groupedRows } from '../../src/weights/row-orders.js';
 
@@ -77,7 +78,10 @@ describe('the row order of rotary layouts', () => {
       [7, 4],
       [8, 0],
     ] as const)
-      expect(() => rotaryRowOrder({ heads: 1, headDim, rotaryDim, interleaved: false })).to.throw(RangeError);
+      expect(() => rotaryRowOrder({ heads: 1, headDim, rotaryDim, interleaved: false })).to.throw(
+        AtbError,
+        /must be an even number/,
+      );
   });
 });
 

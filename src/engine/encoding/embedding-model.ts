@@ -2,7 +2,7 @@ import { AtbError, refuseRequest } from '../../errors.js';
 import { checkOptions } from '../../runner/options.js';
 import { EMBED_OPTIONS, ENCODER_OPTIONS } from '../options.js';
 import type { EmbedOptions } from './encode-options.js';
-import { type EncoderOptions, OpenEncoder } from './open-encoder.js';
+import { type EncoderOptions, OpenEncoder, requireOpenEncoder } from './open-encoder.js';
 import { pool } from './pooling.js';
 import { readSentenceModules, type SentenceModules } from './sentence-modules.js';
 
@@ -27,6 +27,7 @@ export class EmbeddingModel {
   readonly #promptLens = new Map<string, Promise<number>>();
 
   private constructor(encoder: OpenEncoder, modules: Pooling) {
+    requireOpenEncoder('EmbeddingModel', encoder);
     this.#encoder = encoder;
     this.#modules = modules;
   }

@@ -1,4 +1,5 @@
 import { AtbError, refuseRequest } from '../../errors.js';
+import { refuseArgument } from '../../require-argument.js';
 import { ModelRunner } from '../../runner/model-runner.js';
 import { type OpenModel, type OpenModelOptions, openModel } from '../../runner/open-model.js';
 import type { RunnerOptions } from '../../runner/runner-options.js';
@@ -160,4 +161,10 @@ async function tokenizerLimits({
     maxLength: typeof length === 'number' && length >= 1 ? length : Number.POSITIVE_INFINITY,
     side: side === 'left' ? 'left' : 'right',
   };
+}
+
+/** Refuses what somebody has made with `new` of a class that `load` makes. @throws ARGUMENT_INVALID */
+export function requireOpenEncoder(made: string, found: unknown): void {
+  const expected = `what ${made}.load opens; call \`await ${made}.load({ modelPath })\``;
+  if (!(found instanceof OpenEncoder)) refuseArgument(`new ${made}`, 'its argument', expected, found);
 }

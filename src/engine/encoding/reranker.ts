@@ -5,7 +5,7 @@ import type { OpenModel } from '../../runner/open-model.js';
 import { checkOptions } from '../../runner/options.js';
 import { ENCODER_OPTIONS, RERANK_OPTIONS } from '../options.js';
 import type { RerankOptions } from './encode-options.js';
-import { type EncoderOptions, OpenEncoder, type TextLimits } from './open-encoder.js';
+import { type EncoderOptions, OpenEncoder, requireOpenEncoder, type TextLimits } from './open-encoder.js';
 import { DEFAULT_INSTRUCTION, QWEN3_MAX_LENGTH, Qwen3Judgement } from './qwen3-judgement.js';
 
 /** How well one document answers the query. */
@@ -45,6 +45,7 @@ export class Reranker {
     activation: Ranking['activation'],
     judgement: Qwen3Judgement | undefined,
   ) {
+    requireOpenEncoder('Reranker', encoder);
     this.#encoder = encoder;
     this.#activation = activation;
     this.#judgement = judgement;

@@ -1,6 +1,7 @@
 import { describeValue } from '../../describe-value.js';
 import { AtbError } from '../../errors.js';
 import { nearestName } from '../../nearest-name.js';
+import { OBJECT, requireArgument } from '../../require-argument.js';
 import type { OpDefinition } from './definition.js';
 import type { AtbOpParams, AtbOpType } from './op-params.js';
 import { ATB_OPS, EXTENSION_OPS } from './table.js';
@@ -16,6 +17,7 @@ const registered = new Set<string>();
  * Throws GRAPH_OP_DUPLICATE, GRAPH_OP_INVALID.
  */
 export function registerOp<T extends AtbOpType>(definition: OpDefinition<T, AtbOpParams[T] & object>): void {
+  requireArgument('registerOp', 'the definition', OBJECT, definition);
   const { type } = definition;
   requireFunctions(definition);
   if (definitions.has(type)) throw new AtbError('GRAPH_OP_DUPLICATE', { type });

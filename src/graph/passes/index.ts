@@ -1,5 +1,7 @@
 import { AtbError } from '../../errors.js';
+import { type ArgumentKind, requireArgument } from '../../require-argument.js';
 import { GraphInterner, type GraphSpec, type NodeSpec, withoutUnread } from '../graph-spec.js';
+import { requireGraph, wellFormed } from '../require-graph.js';
 import { validateGraph } from '../validate.js';
 import { activationEpilogue } from './activation-epilogue.js';
 import { attentionFromCache } from './attention-from-cache.js';
@@ -35,6 +37,11 @@ export const PASSES: readonly GraphPass[] = [
   logitsF32,
 ];
 
+const SELECTION: ArgumentKind = {
+  expected: 'all, none or a list of names of passes',
+  holds: (value) => Array.isArray(value),
+};
+
 export type PassSelection = 'all' | 'none' | readonly string[];
 
 /** The passes that a selection names, in running order. Throws GRAPH_PASS_UNKNOWN. */
@@ -42,6 +49,7 @@ export function selectPasses(selection: PassSelection): readonly GraphPass[] {
   if (selection === 'all') return PASSES;
   if (selection === 'none') return [];
   const known = PASSES.map((pass) => pass.name);
+  requireArgument('applyPasses', 'the selection', SELECTION, selection);
   for (const pass of selection) {
     if (!known.includes(pass)) throw new AtbError('GRAPH_PASS_UNKNOWN', { pass, known });
   }
@@ -50,8 +58,9 @@ export function selectPasses(selection: PassSelection): readonly GraphPass[] {
 
 /** The graph after the selected passes, validated and frozen; `spec` itself stays as it is. */
 export function applyPasses(spec: GraphSpec, selection: PassSelection): GraphSpec {
+  requireGraph('applyPasses', spec);
   const interner = new GraphInterner();
-  return interner.intern(selectPasses(selection).reduce(applyPass, spec));
+  return wellFormed(interner.intern(selectPasses(selection).reduce(applyPass, spec)));
 }
 
 /** Runs one pass on a graph and, first, on each distinct sub-graph of it; inputs that nobody reads any more are dropped. */

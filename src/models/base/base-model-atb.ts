@@ -6,7 +6,9 @@ import type { BaseLayer } from '../../layers/base-layer.js';
 import type { BaseConfig } from '../../layers/config/index.js';
 import { Module } from '../../layers/module.js';
 import { addScaled } from '../../layers/residual.js';
+import { type ArgumentKind, FUNCTION, OBJECT, requireArgument } from '../../require-argument.js';
 import { type RotaryTables, rotaryTables, slidingRotaryTables } from '../../step-inputs/index.js';
+import { requireWeights } from '../../weights/require-weights.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
 import { buildDeepGraph } from './insert-steps.js';
 
@@ -34,6 +36,11 @@ export interface LastStep extends Module {
   buildGraph(graph: AtbGraph, input: string): string;
 }
 
+const PARTS: ArgumentKind = {
+  expected: '{ layer, norm, … } with a function that makes a layer',
+  holds: (value) => OBJECT.holds(value) && FUNCTION.holds((value as ModelParts).layer),
+};
+
 /** Embedding, layers, final norm: `input_ids` [tokens] -> [tokens, hidden]. A family overrides the steps that differ. */
 export class BaseModelATB extends Module {
   readonly embedTokens: TensorRef;
@@ -46,15 +53,20 @@ export class BaseModelATB extends Module {
   constructor(
     private readonly sizes: ModelSizes,
     weights: Weights,
-    {
+    parts: ModelParts,
+  ) {
+    super();
+    const call = `new ${new.target.name}`;
+    requireArgument(call, 'the sizes', OBJECT, sizes);
+    requireWeights(call, weights);
+    requireArgument(call, 'the parts', PARTS, parts);
+    const {
       layer,
       norm,
       names = { embedding: 'embed_tokens', layers: 'layers' },
       embeddingSize = sizes.hiddenSize,
       embeddingScale,
-    }: ModelParts,
-  ) {
-    super();
+    } = parts;
     const { vocabSize, numHiddenLayers } = sizes;
     this.embedTokens = weights.at(names.embedding).get('weight', [vocabSize, embeddingSize]);
     this.embeddingScale = embeddingScale;

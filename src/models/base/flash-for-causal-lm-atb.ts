@@ -9,6 +9,7 @@ import { addScaled } from '../../layers/residual.js';
 import { ClassificationHead, type RowHead, type RowStep } from '../../layers/row-heads.js';
 import { addSoftcap } from '../../layers/softcap.js';
 import type { KvCacheDesc, StateDesc } from '../../native/binding.js';
+import { type ArgumentKind, OBJECT, requireArgument } from '../../require-argument.js';
 import {
   type CausalLM,
   type EncoderUse,
@@ -37,6 +38,7 @@ import {
   tokenSequences,
 } from '../../step-inputs/index.js';
 import { Linear } from '../../weights/linear.js';
+import { requireWeights } from '../../weights/require-weights.js';
 import { uniqueWeights } from '../../weights/weight-identity.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
 import type { BaseModelATB } from './base-model-atb.js';
@@ -64,6 +66,11 @@ export interface HeadOptions {
 /** The tensors of a cache. */
 const namesOf = ({ key, value }: KvCacheDesc): string[] => (value === undefined ? [key] : [key, value]);
 
+const CONFIG: ArgumentKind = {
+  expected: "a family's configuration, as `config` of its router gives it",
+  holds: OBJECT.holds,
+};
+
 /** What is between a model's inputs and its head. */
 export type ModelBody = Pick<BaseModelATB, 'getWeights' | 'caches' | 'states' | 'buildGraph'>;
 
@@ -83,6 +90,10 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
     weights: Weights,
     head: HeadOptions = {},
   ) {
+    const call = `new ${new.target.name}`;
+    requireArgument(call, 'the config', CONFIG, config);
+    requireWeights(call, weights);
+    requireArgument(call, 'the head', OBJECT, head);
     this.weights = weights;
     this.headOptions = head;
     this.graphKinds = config.isCausal === false ? [ENCODE] : DECODER_KINDS;

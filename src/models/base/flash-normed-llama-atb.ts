@@ -5,6 +5,7 @@ import type { BaseConfig } from '../../layers/config/index.js';
 import { type LayerStep, PreNormLayer } from '../../layers/decoder-layers.js';
 import { BaseMLP, type MLPConfig } from '../../layers/mlp.js';
 import type { NormStep } from '../../layers/norms.js';
+import { OBJECT, requireArgument } from '../../require-argument.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from './base-model-atb.js';
 import { FlashForCausalLMATB } from './flash-for-causal-lm-atb.js';
@@ -26,7 +27,9 @@ export interface NormedLlamaParts {
 export abstract class FlashNormedLlamaATB<C extends NormedLlamaConfig> extends FlashForCausalLMATB<C> {
   protected readonly model: BaseModelATB;
 
-  constructor(config: C, weights: Weights, { norm, mlp, attention }: NormedLlamaParts) {
+  constructor(config: C, weights: Weights, parts: NormedLlamaParts) {
+    requireArgument(`new ${new.target.name}`, 'the parts', OBJECT, parts);
+    const { norm, mlp, attention } = parts;
     super(config, weights);
     const inner = weights.at('model');
     this.model = new BaseModelATB(config, inner, {

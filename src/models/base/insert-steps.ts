@@ -1,8 +1,9 @@
 import { CommonOpBuilderManager } from '../../common-op-builders/index.js';
-import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
+import { AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
 import { type GraphKind, hasOneQuery } from '../../graph/graph-kind.js';
 import { ROTARY_ROWS } from '../../layers/attention/rotary-rows.js';
 import { addResidual } from '../../layers/residual.js';
+import { type ArgumentKind, madeBy, OBJECT, requireArgument, wholes } from '../../require-argument.js';
 import {
   DEEP_INDEX,
   DEEP_ROWS,
@@ -15,8 +16,13 @@ import {
 
 // Where a step brings one word of each sequence, nothing is inserted, and positions on all axes are equal.
 
+const GRAPH = madeBy(AtbGraph, 'an AtbGraph');
+const KIND: ArgumentKind = { expected: 'a kind of graph, as PREFILL and DECODE', holds: OBJECT.holds };
+
 /** Words' embeddings `hidden` [tokens, hidden] -> those of words and of what is no word, the same shape. */
 export function buildInsertGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
+  requireArgument('buildInsertGraph', 'the graph', GRAPH, graph);
+  requireArgument('buildInsertGraph', 'the kind', KIND, kind);
   if (hasOneQuery(kind)) return hidden;
   const [known, merged] = ['known_embeddings', 'merged_embeddings'];
   const concat = new BaseOperation('Concat', { concatDim: 0 }, known);
@@ -40,6 +46,9 @@ export function buildMropeGraph(
   sections: readonly number[],
   isInterleaved = false,
 ): void {
+  requireArgument('buildMropeGraph', 'the graph', GRAPH, graph);
+  requireArgument('buildMropeGraph', 'the kind', KIND, kind);
+  requireArgument('buildMropeGraph', 'the sections', wholes(0), sections);
   const tensors = { ...ROTARY_TENSORS, positionIds: MROPE_IDS.time };
   const otherIds = [MROPE_IDS.height, MROPE_IDS.width] as const;
   if (hasOneQuery(kind)) CommonOpBuilderManager.getBuilder(POSITION).build(graph, tensors);

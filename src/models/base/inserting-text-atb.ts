@@ -2,6 +2,7 @@ import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import type { DecoderConfig } from '../../layers/config/index.js';
 import { Module } from '../../layers/module.js';
+import { OBJECT, requireArgument } from '../../require-argument.js';
 import { deepRows, insertedRows, type StepInput, seenInserts } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from './base-model-atb.js';
@@ -58,10 +59,14 @@ export abstract class FlashInsertingATB<C extends TextWithin & DeepLevels> exten
     weights: Weights,
     root: string,
     head: Pick<HeadOptions, 'scale' | 'softcap'> = {},
-    modelClass: unknown = textRouter(config.textKind).modelClass,
+    modelClass?: unknown,
   ) {
+    requireArgument(`new ${new.target.name}`, 'the config', OBJECT, config);
     super(config, weights, { ...head, names: headNamesWithin(config.textKind, root) });
-    const Text = modelClass as new (config: C, weights: Weights) => object;
+    const Text = (modelClass ?? textRouter(config.textKind).modelClass) as new (
+      config: C,
+      weights: Weights,
+    ) => object;
     const text = new Text(config, weights.at(root));
     const body = text instanceof FlashForCausalLMATB ? text.body : undefined;
     if (!(body instanceof BaseModelATB)) throw new TypeError(`${Text.name} has nothing to insert rows into`);

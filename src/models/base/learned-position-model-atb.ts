@@ -1,5 +1,6 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import { LearnedPositions } from '../../layers/learned-positions.js';
+import { OBJECT, requireArgument } from '../../require-argument.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB, type ModelParts, type ModelSizes } from './base-model-atb.js';
 
@@ -21,8 +22,12 @@ export class LearnedPositionModelATB extends BaseModelATB {
   constructor(
     config: ModelSizes & { readonly learnedPositions: number },
     weights: Weights,
-    { positions: { name, firstRow }, ...parts }: LearnedPositionParts,
+    given: LearnedPositionParts,
   ) {
+    requireArgument(`new ${new.target.name}`, 'the parts', OBJECT, given);
+    const { positions, ...parts } = given;
+    requireArgument(`new ${new.target.name}`, 'positions', OBJECT, positions);
+    const { name, firstRow } = positions;
     super(config, weights, parts);
     const { learnedPositions: count, hiddenSize } = config;
     this.positions = new LearnedPositions(weights.at(name), { count, hiddenSize, firstRow });

@@ -3,6 +3,7 @@ import { ENCODE, type GraphKind } from '../../graph/graph-kind.js';
 import type { BaseConfig } from '../../layers/config/index.js';
 import { HiddenRows, type RowHead } from '../../layers/row-heads.js';
 import type { KvCacheDesc } from '../../native/binding.js';
+import { OBJECT, requireArgument } from '../../require-argument.js';
 import type { CausalLM, EncoderUse } from '../../router/index.js';
 import type { StepInput } from '../../step-inputs/index.js';
 import { uniqueWeights } from '../../weights/weight-identity.js';
@@ -36,15 +37,17 @@ export class TextEncoderATB<C extends BaseConfig = BaseConfig> implements Causal
   private readonly body: TextEncoderParts<C>['body'];
   private readonly head: RowHead;
 
-  constructor({
-    name,
-    config,
-    stepInputs,
-    body,
-    head = new HiddenRows(),
-    textRow = 'first',
-    padsTexts = false,
-  }: TextEncoderParts<C>) {
+  constructor(parts: TextEncoderParts<C>) {
+    requireArgument('new TextEncoderATB', 'the parts', OBJECT, parts);
+    const {
+      name,
+      config,
+      stepInputs,
+      body,
+      head = new HiddenRows(),
+      textRow = 'first',
+      padsTexts = false,
+    } = parts;
     this.name = name;
     this.config = config;
     this.stepInputs = stepInputs;
@@ -92,12 +95,10 @@ export class EncoderModelATB extends BaseModelATB {
   constructor(
     sizes: ModelSizes,
     weights: Weights,
-    {
-      added,
-      lastNorm,
-      ...parts
-    }: ModelParts & { readonly added: readonly AddedEmbeddings[]; readonly lastNorm?: LastStep },
+    given: ModelParts & { readonly added: readonly AddedEmbeddings[]; readonly lastNorm?: LastStep },
   ) {
+    requireArgument(`new ${new.target.name}`, 'the parts', OBJECT, given);
+    const { added, lastNorm, ...parts } = given;
     super(sizes, weights, parts);
     this.added = added;
     this.lastNorm = lastNorm;

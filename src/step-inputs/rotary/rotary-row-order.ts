@@ -1,3 +1,10 @@
+import { type ArgumentKind, OBJECT, refuseArgument, requireArgument, whole } from '../../require-argument.js';
+
+const EVEN: ArgumentKind = {
+  expected: 'an even number above 0',
+  holds: (value) => whole(2).holds(value) && (value as number) % 2 === 0,
+};
+
 /** Heads of a projection, and which of their sizes turn. */
 export interface RotaryHeads {
   /** Heads of the projection; 1 for a norm's weight [headDim]. */
@@ -18,17 +25,16 @@ export interface RotaryHeads {
  * rows; undefined where nothing moves. Queries, keys, their biases and what is applied per head before the rotation (norm
  * weights) take the same order, so that q·k stays as it is; values and the output projection take none. The tables are
  * then `[cos f, 1 …]` twice and `[sin f, 0 …]` twice, headDim / 2 each: what does not turn has the angle 0.
- * Throws RangeError when rotaryDim is not even or not within the head, or headDim is odd.
+ * Throws ARGUMENT_INVALID when rotaryDim is not even or not within the head, or headDim is odd.
  */
-export function rotaryRowOrder({
-  heads,
-  headDim,
-  rotaryDim,
-  interleaved,
-  axial = false,
-}: RotaryHeads): Int32Array | undefined {
-  if (rotaryDim % 2 !== 0 || headDim % 2 !== 0 || rotaryDim <= 0 || rotaryDim > headDim)
-    throw new RangeError(`${rotaryDim} rotated sizes do not pair within heads of ${headDim}`);
+export function rotaryRowOrder(given: RotaryHeads): Int32Array | undefined {
+  const call = 'rotaryRowOrder';
+  requireArgument(call, '{ heads, headDim, rotaryDim, interleaved }', OBJECT, given);
+  const { heads, headDim, rotaryDim, interleaved, axial = false } = given;
+  requireArgument(call, 'heads', whole(1), heads);
+  requireArgument(call, 'headDim', EVEN, headDim);
+  if (!EVEN.holds(rotaryDim) || rotaryDim > headDim)
+    refuseArgument(call, 'rotaryDim', `an even number within a head of ${headDim}`, rotaryDim);
   if (rotaryDim === headDim && !interleaved && !axial) return undefined;
   const pairs = rotaryDim / 2;
   const half = headDim / 2;
