@@ -1,5 +1,5 @@
 import yargs, { type Argv } from 'yargs';
-import { AtbError } from '../errors.js';
+import { AtbError, refuseRequest } from '../errors.js';
 import { nearestName } from '../nearest-name.js';
 import { underscored, usageError } from './command-line.js';
 import { COMMANDS } from './commands.js';
@@ -16,6 +16,10 @@ import { packageVersion } from './version.js';
 const NAMES = [...Object.keys(COMMANDS), COMPLETION].sort();
 
 const isCommand = (word: string): boolean => Object.hasOwn(COMMANDS, word);
+
+/** `atb-models help chat` is `atb-models chat --help`. */
+const asFlag = ([first, ...others]: readonly string[]): string[] =>
+  first === 'help' ? [...others, '--help'] : [first ?? [], others].flat();
 
 /** All commands by name, and the one that is called with what it does. */
 async function withCommands(argv: Argv, called: string | undefined): Promise<Argv> {
@@ -43,8 +47,14 @@ async function ownHelp(name: string): Promise<string | undefined> {
  * @throws AtbError for what the user did wrong
  */
 export async function atbModels(words: readonly string[]): Promise<void> {
-  const args = words.includes(ASKS_COMPLETIONS) ? words : underscored(words);
+  const args = words.includes(ASKS_COMPLETIONS) ? words : underscored(asFlag(words));
   const [first = '-'] = args;
+  if (args.length === 0)
+    refuseRequest(
+      'the command',
+      `one of ${NAMES.join(', ')}; \`atb-models --help\` says what each does`,
+      undefined,
+    );
   if (!first.startsWith('-') && !NAMES.includes(first)) {
     const nearest = nearestName(first, NAMES);
     throw new AtbError('OPTION_UNKNOWN', { option: first, nearest, help: 'atb-models --help' });

@@ -1,3 +1,4 @@
+import { homedir } from 'node:os';
 import type { Argv, Options } from 'yargs';
 import { AtbError, refuseRequest } from '../errors.js';
 import { nearestName } from '../nearest-name.js';
@@ -34,20 +35,21 @@ const FLAG = /^--([a-z][a-z0-9_-]*)(?:=|$)/;
  * @throws REQUEST_INVALID for a flag that is given twice and takes one value, of which yargs makes a list or a sum, and for
  *   what is no number where one must stand, of which it makes NaN, or 0 of nothing
  */
-export function underscored(args: readonly string[]): string[] {
+export function underscored(given: readonly string[]): string[] {
+  const args = withHome(given);
   const result: string[] = [];
   const seen = new Set<string>();
   let list = '';
   for (const [index, arg] of args.entries()) {
-    const [given, name = ''] = FLAG.exec(arg) ?? [];
-    if (given !== undefined) {
+    const [flagged, name = ''] = FLAG.exec(arg) ?? [];
+    if (flagged !== undefined) {
       const said = name.replaceAll('-', '_');
       const isNegated = isNegation(said);
       const flag = isNegated ? said.slice('no_'.length) : said;
       list = takesTexts(flag) ? flag : '';
       if (seen.has(flag) && !isList(flag)) refuseRequest(`--${flag}`, 'given once', 'twice');
       seen.add(flag);
-      checkNumber(flag, arg === given ? args[index + 1] : arg.slice(given.length));
+      checkNumber(flag, arg === flagged ? args[index + 1] : arg.slice(flagged.length));
       // The only dash that yargs itself gives a meaning.
       result.push(`--${isNegated ? 'no-' : ''}${flag}${arg.slice(name.length + 2)}`);
     } else if (list !== '' && arg.startsWith('-') && arg !== '--') {
@@ -57,6 +59,24 @@ export function underscored(args: readonly string[]): string[] {
     } else result.push(arg);
   }
   return result;
+}
+
+/** Flags whose values are files or folders, or may be. */
+const PATHS: ReadonlySet<string> = new Set<FlagName>([
+  ...(['model_path', 'draft_model_path', 'model_dirs', 'weights_cache', 'allowed_local_media_path'] as const),
+  ...(['calibrate', 'input_file', 'image', 'text', 'chat_template', 'json_schema', 'grammar'] as const),
+  ...(['reference', 'output', 'perf_csv', 'profile', 'svg'] as const),
+]);
+
+/** Shells make a folder of "~" where a word begins with it, not in `--flag=~/x`, and units of systemd have no shell. */
+function withHome(args: readonly string[]): string[] {
+  const isPath = (flag: string | undefined): boolean =>
+    PATHS.has((FLAG.exec(flag ?? '')?.[1] ?? '').replaceAll('-', '_'));
+  return args.map((arg, index) => {
+    const value = isPath(arg) ? arg.slice(arg.indexOf('=') + 1) : isPath(args[index - 1]) ? arg : '';
+    if (!/^~(?=[\\/]|$)/.test(value)) return arg;
+    return `${arg.slice(0, arg.length - value.length)}${homedir()}${value.slice(1)}`;
+  });
 }
 
 /** `value`: what stands behind the flag; undefined where nothing does, and a flag where its value is missing. */

@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, join, resolve, sep } from 'node:path';
 import { parseBytes } from '../bytes.js';
@@ -61,7 +62,10 @@ export async function inspectModel(args: InspectArguments): Promise<Inspection> 
   const planned = router && (await attempt(() => planModel(router, args)));
   const warnings: string[] = [];
   const onWarning = (text: string) => warnings.push(text);
-  const checkpoint = await attempt(() => Checkpoint.open(modelPath, { ...args, config: dict, onWarning }));
+  // What is neither a folder nor a model by itself has no files, and one problem.
+  const isThere = dict !== undefined || statSync(modelPath, { throwIfNoEntry: false })?.isDirectory();
+  const within = async <T>(step: () => T) => (isThere ? attempt(step) : undefined);
+  const checkpoint = await within(() => Checkpoint.open(modelPath, { ...args, config: dict, onWarning }));
   const plan = planned && planModel(planned.router, args, checkpoint?.floatDType);
   const model =
     plan && checkpoint && (await attempt(async () => (await modelOf(plan, checkpoint, { onWarning })).model));
@@ -82,8 +86,8 @@ export async function inspectModel(args: InspectArguments): Promise<Inspection> 
     model &&
     storedForms(model.getWeights(), { dtype: plan.dtype, table: tableOf(plan), experts: plan.config });
   const speed = args.measure && stored ? await measureSpeed(stored) : undefined;
-  const chatTemplates = await attempt(() => chatTemplateNames(modelPath, args));
-  const tokenizer = await attempt(() => tokenizerName(modelPath, args, onWarning));
+  const chatTemplates = await within(() => chatTemplateNames(modelPath, args));
+  const tokenizer = await within(() => tokenizerName(modelPath, args, onWarning));
   const generation = planned && (await attempt(() => planned.router.getGenerationConfig()));
   warnings.push(...(generation?.warnings ?? []));
   return {

@@ -39,6 +39,14 @@ const SERVER_FLAGS = [
 
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 
+/** What to do where the system refuses to listen. */
+const LISTENING: Readonly<Record<string, string>> = {
+  EADDRINUSE: '; another program listens there: end it, or choose another --port',
+  EACCES: '; ports below 1024 are for administrators: choose another --port',
+  EADDRNOTAVAIL: '; --host must be an address of this machine',
+  ENOTFOUND: '; --host must be an address of this machine',
+};
+
 /** `atb-models serve`: OpenAI's and Anthropic's APIs for one model or several. */
 export const serveCommand: Command<{ readonly model_path: string | undefined }> = {
   builder: (argv) =>
@@ -76,7 +84,8 @@ export const serveCommand: Command<{ readonly model_path: string | undefined }> 
       process.stderr.write(`${served.map(({ name }) => name).join(', ')} at ${address}\n`);
       await stopped(server, 1000 * drainTimeoutS);
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
+      const { code = '', message = String(cause) } = cause as NodeJS.ErrnoException;
+      const reason = `${message}${LISTENING[code] ?? ''}`;
       throw new AtbError('SERVER_FAILED', { address: `${host}:${port}`, reason }, { cause });
     } finally {
       for (const model of served) await disposeServed(model);

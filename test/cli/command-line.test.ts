@@ -1,5 +1,6 @@
+import { homedir } from 'node:os';
 import { expect } from 'chai';
-import { optionsOf, usageError } from '../../src/cli/command-line.js';
+import { optionsOf, underscored, usageError } from '../../src/cli/command-line.js';
 import { inFlags } from '../../src/cli/failure.js';
 import type { FlagName } from '../../src/cli/flags.js';
 import { generateCommand } from '../../src/cli/generate.js';
@@ -36,6 +37,18 @@ describe('what commands refuse before they read a model', () => {
     expect(await run(generateCommand, schema)).to.contain('--json_schema must be an existing file, or JSON');
     const flat = { model_path: import.meta.dirname, phase: 'decode', flat: true };
     expect(await run(graphCommand, flat)).to.contain('--flat must be used together with --format json');
+  });
+});
+
+describe('a path that begins with ~', () => {
+  it('is below the home folder where no shell has looked at it', () => {
+    const home = homedir();
+    expect(underscored(['--model-path=~/a', '--weights_cache', '~/b', '--model_dirs', '~'])).to.deep.equal([
+      `--model_path=${home}/a`,
+      ...['--weights_cache', `${home}/b`, '--model_dirs', home],
+    ]);
+    const texts = ['--system=~/a', '~/prompt', '--model_path', '~other/a'];
+    expect(underscored(texts)).to.deep.equal(texts);
   });
 });
 

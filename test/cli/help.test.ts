@@ -17,6 +17,9 @@ describe('the help of atb-models', () => {
     expect([...new Set(listed)]).to.include.members(commands);
     expect(overview).to.contain('run-pa --model_path DIR');
     expect((await atbModels('-h')).text).to.equal(overview);
+    expect((await atbModels('help')).text).to.equal(overview);
+    const { status, text } = await atbModels();
+    expect([status, text.slice(0, 36)]).to.deep.equal([1, 'REQUEST_INVALID: the command must be']);
     expect((await atbModels('--version')).text).to.match(/^\d+\.\d+\.\d+\n$/);
   });
 
