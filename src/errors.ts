@@ -142,7 +142,7 @@ const MESSAGES = {
     limit: number;
     what: string;
   }) =>
-    `a prompt of ${d.promptLen} tokens with up to ${d.maxTokens} new ones needs ${d.neededLen} tokens of ${d.what}, which holds ${d.limit}`,
+    `a prompt of ${d.promptLen} tokens with up to ${d.maxTokens} new ones needs ${d.neededLen} tokens of ${d.what}, which holds ${d.limit}; shorten the prompt, or ask for fewer new tokens`,
   DRAFT_VOCABULARY_DIFFERS: (d: { target: string; draft: string; difference: string }) =>
     `the draft model ${d.draft} cannot guess for ${d.target}: ${d.difference}; take one with the same tokenizer`,
   CACHE_TOO_SMALL: (d: { neededBytes: number; availableBytes: number; remedy: string }) =>
@@ -162,7 +162,8 @@ const MESSAGES = {
     `${d.what}: guided output cannot keep ${d.found}; leave it out, or check the answer afterwards`,
   GUIDE_TOO_LARGE: (d: { what: string; limit: number }) =>
     `the grammar for guided output has more than ${d.limit} ${d.what}; ask for less at once`,
-  GUIDE_NO_ROOM: (d: { reason: string }) => `guided output has no room: ${d.reason}; raise maxTokens`,
+  GUIDE_NO_ROOM: (d: { reason: string }) =>
+    `guided output has no room: ${d.reason}; allow more new tokens (maxTokens, max_tokens of a request)`,
   GUIDE_STUCK: (d: { step: number }) =>
     `no token may follow at generated token ${d.step}: the vocabulary cannot write what the grammar wants, a logit bias forbids it, or the grammar reads the text in too many ways`,
   SERVER_UNREACHABLE: (d: { address: string; reason: string }) => `${d.address} gives no answer: ${d.reason}`,

@@ -72,7 +72,8 @@ export function httpErrorOf(thrown: unknown): HttpError {
     if (code === 'REQUEST_INVALID') {
       const { detail } = thrown as AtbError<'REQUEST_INVALID'>;
       const field = fieldOf(detail.field);
-      const { message } = new AtbError('REQUEST_INVALID', { ...detail, field });
+      const expected = detail.expected.replace(/\b(?:max|min)[A-Z][A-Za-z]+\b/g, fieldOf);
+      const { message } = new AtbError('REQUEST_INVALID', { ...detail, expected, field });
       return invalidRequest(message, field.replace(/^the key of /, ''));
     }
     if (Object.hasOwn(OF_REQUESTS, code))

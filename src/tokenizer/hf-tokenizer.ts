@@ -37,8 +37,9 @@ const SCAN_LIMIT_MS = 2000;
 const SHORT_TEXT_LEN = 1024;
 
 const SOURCE: ArgumentKind = {
-  expected: '{ file, json, … }; `await HfTokenizer.load(directory)` reads them',
-  holds: (value) => OBJECT.holds(value) && ('prepared' in (value as object) || 'json' in (value as object)),
+  expected: '{ file, tokenizer, config }; `await HfTokenizer.load(directory)` reads them',
+  holds: (value) =>
+    OBJECT.holds(value) && ('prepared' in (value as object) || 'tokenizer' in (value as object)),
 };
 const IDS: ArgumentKind = {
   expected: 'a list or an array of token ids',

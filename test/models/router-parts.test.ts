@@ -45,6 +45,14 @@ describe('what a router knows of text', () => {
     );
   });
 
+  it('warns of end tokens that never come', async () => {
+    const { configDict } = await getModel(join(folder, 'llama'));
+    const router = new LlamaRouter(join(folder, 'llama'), { ...configDict, eos_token_id: [9, 4_000_000] });
+    expect((await router.getGenerationConfig()).warnings.join()).to.match(
+      /eos_token_id 4000000 is beyond the vocabulary, whose last id is \d+: it ends no answer/,
+    );
+  });
+
   it('is made in the way of the family if it has one', async () => {
     class ShortRouter extends LlamaRouter {
       override async getGenerationConfig(): Promise<GenerationConfig> {

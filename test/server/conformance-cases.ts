@@ -148,6 +148,25 @@ export const VLLM: readonly ConformanceCase[] = [
     shape: { prompt_logprobs: undefined },
   },
   refused('test_chat: log-probs of the prompt below 0', CHAT, chat({ prompt_logprobs: -1 })),
+  ...(
+    [
+      [{ max_tokens: '10' }, 'max_tokens must be a number, found "10"'],
+      [{ stream: 'yes' }, 'stream must be true or false, found "yes"'],
+      [{ n: 65 }, 'n must be at most 64, found 65'],
+      [{ messages: [] }, 'messages must have at least 1 entry, found []'],
+      [{ messages: undefined }, 'messages must be a list, found nothing'],
+      [{ stop: [null] }, 'stop must be a text or a list of texts, found [null]'],
+      [
+        { response_format: { type: 'regex' } },
+        /must be "text" or "json_object" or "json_schema", found "regex"/,
+      ],
+      [{ min_tokens: 30 }, /min_tokens must be at most max_tokens \(8\), found 30/],
+    ] as const
+  ).map(([more, message]) =>
+    refused(`what was expected and found: ${JSON.stringify(more)}`, CHAT, chat(more), {
+      'error.message': message,
+    }),
+  ),
   {
     of: 'test_chat: a single turn',
     path: CHAT,

@@ -48,6 +48,21 @@ describe('the server, shown pictures', function () {
         },
       ],
     });
+  it("takes the Responses API's words for a picture in a chat", async () => {
+    const asked = (part: object) =>
+      openai.chat.completions.create({
+        ...{ model: 'tiny', max_tokens: 4, temperature: 0 },
+        messages: [{ role: 'user', content: [part as OpenAI.ChatCompletionContentPartImage] }],
+      });
+    const url = dataUrl(PNG);
+    const { choices, usage } = await asked({ type: 'input_image', image_url: url });
+    const usual = await asked({ type: 'image_url', image_url: { url } });
+    expect([choices[0]?.message, usage?.prompt_tokens]).to.deep.equal([
+      usual.choices[0]?.message,
+      usual.usage?.prompt_tokens,
+    ]);
+  });
+
   const message = (
     source: Anthropic.ImageBlockParam['source'],
     more: Partial<Anthropic.MessageCreateParamsNonStreaming> = {},

@@ -74,7 +74,7 @@ export function messagesOf({ messages, system }: Conversation, parts: ForeignPar
 export function toolsOf({ tools }: Conversation): Tool[] {
   return (tools ?? []).map(({ type, name, description, input_schema: parameters }) => {
     if (type && type !== 'custom')
-      throw invalidRequest(`the tool ${name} of type "${type}" runs nowhere here`, 'tools');
+      throw invalidRequest(`the tool ${name} of type "${type}" runs nowhere here; leave it out`, 'tools');
     return { type: 'function', function: { name, description, parameters } };
   });
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { describeValue } from '../../describe-value.js';
 import { isObject } from '../../is-object.js';
 import type { ChatMessage } from '../../tokenizer/chat-template.js';
 import { parseWritten } from '../../tokenizer/written-numbers.js';
@@ -97,9 +98,14 @@ function partOf(given: z.infer<typeof part>, place: string, seesMedia: boolean):
   const field = isText(given) ? TEXT_PARTS[type] : undefined;
   if (field !== undefined) {
     const text = given[field];
-    if (typeof text !== 'string') throw invalidRequest('must be a text', `${place}.${field}`);
+    if (typeof text !== 'string')
+      throw invalidRequest(
+        `${place}.${field} must be a text, found ${text === undefined ? 'nothing' : describeValue(text)}`,
+        `${place}.${field}`,
+      );
     return type === 'text' ? given : { type: 'text', text };
   }
+  if (seesMedia && type === 'input_image') return { type: 'image_url', image_url: given.image_url };
   if (!seesMedia) throw invalidRequest(`a part of type "${type}": this model reads text only`, place);
   return given;
 }

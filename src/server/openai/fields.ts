@@ -3,6 +3,7 @@ import type { GenerateOptions } from '../../engine/llm-engine-options.js';
 import type { Guide } from '../../guided/index.js';
 import type { SamplingOptions } from '../../sampling/sampling-params.js';
 import { invalidRequest } from '../http-error.js';
+import { saying } from '../issue-text.js';
 import { refuseUnbuilt, UNBUILT } from '../unbuilt.js';
 
 /** Clients write null for what they leave to the server. */
@@ -100,7 +101,7 @@ export function readBody<T>(schema: z.ZodType<T>, body: unknown): T {
   if (success) return data;
   const [issue] = error.issues;
   const param = issue?.path.join('.') || null;
-  throw invalidRequest(`${param ?? 'the body'}: ${issue?.message ?? 'is malformed'}`, param);
+  throw invalidRequest(`${param ?? 'the body'}${issue ? saying(issue, body) : ' is malformed'}`, param);
 }
 
 /** The same of a request for answers. @throws HttpError 400, also for fields that contradict each other */

@@ -52,7 +52,7 @@ export async function detokenize(model: ServedModel, given: unknown): Promise<ob
   const strange = tokens.findIndex((id) => id >= vocabSize);
   if (strange !== -1)
     throw invalidRequest(
-      `must be an integer in [0, ${vocabSize - 1}], found ${tokens[strange]}`,
+      `tokens.${strange} must be an integer in [0, ${vocabSize - 1}], found ${tokens[strange]}`,
       `tokens.${strange}`,
     );
   return { prompt: model.tokenizer.decode(tokens, { skipSpecialTokens: false }) };
