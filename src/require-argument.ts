@@ -54,6 +54,12 @@ export const wholes = (least: number): ArgumentKind => ({
 /** Token ids, however many of them: only that it is a list is looked at. */
 export const TOKENS: ArgumentKind = { expected: 'a list of token ids', holds: Array.isArray };
 
+/** Token ids, be they a list or a typed array. */
+export const TOKEN_IDS: ArgumentKind = {
+  expected: 'a list or an array of token ids',
+  holds: (value) => Array.isArray(value) || ArrayBuffer.isView(value),
+};
+
 /** What only a class of ours makes; `how` names it and says where it comes from. */
 export const madeBy = (made: abstract new (...args: never[]) => unknown, how: string): ArgumentKind => ({
   expected: how,

@@ -3,7 +3,7 @@ import { parseBytes } from '../bytes.js';
 import { refuseRequest } from '../errors.js';
 import type { Guide } from '../guided/index.js';
 import type { ExpandedPrompt } from '../media/index.js';
-import { type ArgumentKind, OBJECT, requireArgument } from '../require-argument.js';
+import { type ArgumentKind, OBJECT, requireArgument, TOKEN_IDS } from '../require-argument.js';
 import type { DraftModel } from '../runner/draft-model.js';
 import type { Grammars } from '../runner/grammars.js';
 import type { ModelRunner } from '../runner/model-runner.js';
@@ -127,6 +127,7 @@ export class LLM implements Answerer, AsyncDisposable {
   decode(tokens: ArrayLike<number>): string {
     const { tokenizer } = this.text;
     if (!tokenizer) return refuseRequest('tokenizer', 'loaded', 'loadTokenizer: false');
+    requireArgument('LLM.decode', 'the tokens', TOKEN_IDS, tokens);
     return tokenizer.decode(Array.from(tokens));
   }
 

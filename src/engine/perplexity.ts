@@ -1,7 +1,7 @@
 import { AtbError, refuseRequest } from '../errors.js';
 import { PREFILL, SPLITFUSE } from '../graph/graph-kind.js';
 import { BlockManager } from '../kv-cache/block-manager.js';
-import { type ArgumentKind, OBJECT, requireArgument } from '../require-argument.js';
+import { OBJECT, requireArgument, TOKEN_IDS } from '../require-argument.js';
 import type { ModelRunner } from '../runner/model-runner.js';
 import { checkTokenIds } from '../sampling/token-ids.js';
 import { Sequence } from '../scheduler/sequence.js';
@@ -28,11 +28,6 @@ export interface Perplexity {
   readonly windows: number;
 }
 
-const TOKENS_OF_TEXT: ArgumentKind = {
-  expected: 'a list or an array of token ids',
-  holds: (value) => Array.isArray(value) || ArrayBuffer.isView(value),
-};
-
 /**
  * Perplexity by windows that do not overlap: the text is cut into windows of `contextLen` tokens, the last one shorter;
  * each is computed on its own, and every token but its window's first is scored given those before it in the window.
@@ -46,7 +41,7 @@ export async function perplexity(
   options: PerplexityOptions,
 ): Promise<Perplexity> {
   requireRunner('perplexity', runner);
-  requireArgument('perplexity', 'the tokens', TOKENS_OF_TEXT, tokens);
+  requireArgument('perplexity', 'the tokens', TOKEN_IDS, tokens);
   requireArgument('perplexity', 'the options', OBJECT, options);
   const { contextLen, bosTokenId, maxLogits = 2 ** 24, onWindow } = options;
   const { blockSize, numBlocks, config } = runner;

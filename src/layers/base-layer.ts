@@ -31,7 +31,8 @@ export abstract class BaseLayer extends Module {
   ) {
     super();
     const call = `new ${new.target.name}`;
-    requireArgument(call, 'layerId', whole(0), layerId);
+    // What is before the first layer may be one, too: its result is hidden_states_0.
+    requireArgument(call, 'layerId', whole(-1), layerId);
     requireWeights(call, weights);
     requireMember(this, 'buildLayerGraph', 'function');
     this.scope = weights.path();

@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { OBJECT, PATH, requireArgument } from '../require-argument.js';
+import { OBJECT, requireArgument } from '../require-argument.js';
 import {
   discoverModel,
   discoverModels,
@@ -41,7 +41,6 @@ export async function getModel(
   modelPath: string,
   options: LinkOptions & { readonly modelDirs?: readonly string[] | undefined } = {},
 ): Promise<Router> {
-  requireArgument('getModel', 'modelPath', PATH, modelPath);
   requireArgument('getModel', 'the options', OBJECT, options);
   const { modelDirs = [] } = options;
   if (modelDirs.length > 0) await loadModels(modelDirs);

@@ -1,6 +1,7 @@
 import { refuseRequest } from '../errors.js';
 import { DECODE, ENCODE, ENCODE_SOUND, PREFILL } from '../graph/graph-kind.js';
 import type { EncoderInput } from '../media/index.js';
+import { OBJECT, requireArgument } from '../require-argument.js';
 import { checkTokenIds } from '../sampling/token-ids.js';
 import type { Batch, BatchEntry, StepSequence } from '../scheduler/batch.js';
 import type { InsertedRows, Step } from '../step-inputs/index.js';
@@ -167,6 +168,7 @@ export interface ForwardLimits {
  * @throws REQUEST_INVALID when the arrays do not fit together, or not the limits
  */
 export function stepOfForward(inputs: ForwardInputs, limits: ForwardLimits): Step {
+  requireArgument('ModelRunner.forward', 'the inputs', OBJECT, inputs);
   const { inputIds, positionIds, isPrefill, blockTables, slots, inputLengths, lmHeadIndices } = inputs;
   for (const [field, array] of Object.entries({ inputIds, positionIds, slots, inputLengths }))
     if (!(array instanceof Int32Array)) refuseRequest(field, 'an Int32Array', array);

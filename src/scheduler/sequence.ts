@@ -1,6 +1,6 @@
 import { BlockTable } from '../kv-cache/block-manager.js';
 import { endOf, type Insert, insertsWithin } from '../media/index.js';
-import { type ArgumentKind, NUMBER, OBJECT, requireArgument, whole } from '../require-argument.js';
+import { NUMBER, OBJECT, requireArgument, TOKEN_IDS, whole } from '../require-argument.js';
 
 /**
  * Why a sequence ended. `stop`: an end-of-sequence token, a stop token or a stop string. `length`: `maxTokens` reached.
@@ -38,11 +38,6 @@ export interface SequenceOptions {
   readonly follows?: Sequence | undefined;
 }
 
-const PROMPT: ArgumentKind = {
-  expected: 'a list or an array of token ids',
-  holds: (value) => Array.isArray(value) || ArrayBuffer.isView(value),
-};
-
 /** One request being run. The scheduler changes it, everybody else reads. */
 export class Sequence {
   readonly id: number;
@@ -78,7 +73,7 @@ export class Sequence {
   constructor(options: SequenceOptions) {
     requireArgument('new Sequence', 'the options', OBJECT, options);
     requireArgument('new Sequence', 'id', whole(0), options.id);
-    requireArgument('new Sequence', 'promptTokens', PROMPT, options.promptTokens);
+    requireArgument('new Sequence', 'promptTokens', TOKEN_IDS, options.promptTokens);
     requireArgument('new Sequence', 'maxTokens', NUMBER, options.maxTokens);
     const {
       id,

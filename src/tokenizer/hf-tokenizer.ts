@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { runWithin, TimeLimitExceeded } from '../bounded.js';
 import { AtbError } from '../errors.js';
-import { type ArgumentKind, OBJECT, PATH, requireArgument } from '../require-argument.js';
+import { type ArgumentKind, OBJECT, PATH, requireArgument, TOKEN_IDS } from '../require-argument.js';
 import { cleanUp } from './clean-up.js';
 import { buildDecoder } from './decoder.js';
 import { EncoderClient } from './encoder-client.js';
@@ -41,11 +41,6 @@ const SOURCE: ArgumentKind = {
   holds: (value) =>
     OBJECT.holds(value) && ('prepared' in (value as object) || 'tokenizer' in (value as object)),
 };
-const IDS: ArgumentKind = {
-  expected: 'a list or an array of token ids',
-  holds: (value) => Array.isArray(value) || ArrayBuffer.isView(value),
-};
-
 /**
  * A checkpoint's tokenizer, with the same ids as in Python: Hugging Face's Rust library encodes, in a process of its
  * own. So neither this thread waits for it, nor can a tokenizer that one should not trust end or block this process.
@@ -226,7 +221,7 @@ export class HfTokenizer implements TokenDecoder {
     ids: readonly number[],
     { skipSpecialTokens = true, cleansUpSpaces = this.cleansUpSpaces }: DecodeOptions = {},
   ): string {
-    requireArgument('decode', 'the ids', IDS, ids);
+    requireArgument('decode', 'the ids', TOKEN_IDS, ids);
     const tokens: string[] = [];
     for (const id of ids) {
       const token = this.#tokens[id];

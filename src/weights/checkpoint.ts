@@ -69,9 +69,9 @@ export class Checkpoint implements WeightSource {
     const { directory, files, index, onWarning = () => {} } = requireParts(parts);
     this.directory = directory;
     this.files = files.map(({ file }) => file);
-    const { tensors, repeated } = mergeTensors(files, index);
+    const { tensors, repeated, aliases } = mergeTensors(files, index);
     this.tensors = tensors;
-    this.#names = new StoredNames(tensors.keys());
+    this.#names = new StoredNames(tensors.keys(), aliases);
     this.#index = index;
     this.#repeated = repeated;
     this.#stamps = [index, ...this.files].flatMap((read) => (read ? [read.stamp] : []));

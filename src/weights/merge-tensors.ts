@@ -22,6 +22,8 @@ export function mergeTensors(
 ): {
   readonly tensors: ReadonlyMap<string, CheckpointTensor>;
   readonly repeated: ReadonlyMap<string, RepeatedTensor>;
+  /** Names under which tensors are known, too, by the metadata of their files: those of the tensors that hold them. */
+  readonly aliases: ReadonlyMap<string, string>;
 } {
   const tensors = new Map<string, CheckpointTensor>();
   const repeated = new Map<string, RepeatedTensor>();
@@ -40,5 +42,14 @@ export function mergeTensors(
     for (const [name, known] of repeated)
       if (isPlaced(name, shard) && file.tensors.has(name)) known.placedIn = file.path;
   }
-  return { tensors, repeated };
+  return { tensors, repeated, aliases: aliasesIn(files, tensors) };
+}
+
+/** `save_model` of safetensors writes what parts of a model share once, and into the metadata what else it is called. */
+function aliasesIn(
+  files: readonly NamedFile[],
+  tensors: ReadonlyMap<string, CheckpointTensor>,
+): Map<string, string> {
+  const entries = files.flatMap(({ file }) => [...file.metadata]);
+  return new Map(entries.filter(([name, holder]) => tensors.has(holder) && !tensors.has(name)));
 }

@@ -40,9 +40,9 @@ export function remedyOf(
   const layers = layersHeld(missing, stored);
   if (layers !== undefined)
     return `the files hold the layers 0 to ${layers - 1} alone: config.json has more of them, so it is another checkpoint's, or files are missing`;
-  return (
-    nearest && 'a part of the names in the files is missing: save the model again with `save_pretrained`'
-  );
+  return nearest
+    ? 'a part of the names in the files is missing: save the model again with `save_pretrained`'
+    : 'config.json asks for it, so it and the files must be of one checkpoint: copy both from where it comes from';
 }
 
 /** How many layers the files hold, where the missing weight is of one behind them. */

@@ -25,7 +25,11 @@ export class StoredNames {
   readonly #names: ReadonlySet<string>;
   readonly #firstParts = new Set<string>();
 
-  constructor(names: Iterable<string>) {
+  /** `aliases`: further names of what is stored, each with the name under which it is. */
+  constructor(
+    names: Iterable<string>,
+    private readonly aliases: ReadonlyMap<string, string> = new Map(),
+  ) {
     this.#names = new Set(names);
     for (const name of this.#names) {
       const bare = presentName(name);
@@ -39,7 +43,7 @@ export class StoredNames {
   }
 
   #stored(name: string): string | undefined {
-    return this.#names.has(name) ? name : this.#unwrapped.get(name);
+    return this.#names.has(name) ? name : (this.#unwrapped.get(name) ?? this.aliases.get(name));
   }
 
   #ofBareModel(asked: string): string | undefined {

@@ -47,6 +47,9 @@ describe('LLM', function () {
     ]);
     expect(await llm.generate([], options)).to.deep.equal([]);
     expect(llm.decode(tokens)).to.equal(PROMPT);
+    expect(() => llm.decode(5 as never)).to.throw(
+      'LLM.decode: the tokens must be a list or an array of token ids, found 5',
+    );
   });
 
   it('writes to the end of the story or of the model when nobody says how long', async () => {

@@ -74,6 +74,11 @@ describe('ModelRunner.forward', function () {
     return (error as AtbError).message;
   }
 
+  it('names itself where it gets nothing', async () => {
+    const error = await runner.forward(undefined as never).catch((thrown: Error) => thrown);
+    expect(String(error)).to.contain('ModelRunner.forward: the inputs must be an object, found nothing');
+  });
+
   it("gives each prompt's last logits, and then each next token's, as run does", async () => {
     const first = await runner.forward(prefill());
     expect(first.shape[0]).to.equal(2);

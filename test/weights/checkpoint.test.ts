@@ -76,6 +76,23 @@ describe('a checkpoint', () => {
     expect((await Checkpoint.open(folder)).has('a')).to.equal(true);
   });
 
+  it('finds what parts of a model share under each name, as save_model of safetensors writes it', async () => {
+    const tensor = { name: 'lm_head.weight', dtype: 'F32', shape: [2, 1], data: someBytes(8) };
+    const metadata = {
+      format: 'pt',
+      'model.embed_tokens.weight': 'lm_head.weight',
+      'lm_head.weight': 'lm_head.weight',
+      'other.weight': 'absent.weight',
+    };
+    const bytes = safetensorsBytes([tensor], { metadata });
+    const weights = (await Checkpoint.open(directory({ 'model.safetensors': bytes }))).weights();
+    const [shared, head] = ['model.embed_tokens.weight', 'lm_head.weight'].map((name) =>
+      weights.get(name, [2, 1]),
+    );
+    expect(shared?.parts).to.deep.equal(head?.parts);
+    expect(weights.has('other.weight')).to.equal(false);
+  });
+
   it('suggests a name under another prefix for a missing tensor', async () => {
     const checkpoint = await Checkpoint.open(
       directory({ 'model.safetensors': fileOf('language_model.norm.weight') }),
