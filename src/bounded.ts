@@ -18,8 +18,8 @@ const script = new Script('run()');
  * and loops too, and which no `catch` or `finally` of the stopped code sees. Costs 50 µs; what `run` allocates is not
  * bounded by it.
  *
- * The clock goes on while other processes have the cores. So while this one has computed for less than half of the time,
- * it was not `run` that took it, and `run`, which must bear it, is called again.
+ * The clock goes on while other processes have the cores. So while this one has computed for less than half of the
+ * time, it was not `run` that took it, and `run`, which must bear it, is called again.
  */
 export function runWithin<T>(limitMs: number, run: () => T): T {
   const before = process.cpuUsage();

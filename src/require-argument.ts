@@ -2,8 +2,8 @@ import { AtbError } from './errors.js';
 import { isObject } from './is-object.js';
 
 /*
- * What callers from JavaScript get wrong of the tools that the package exports. Types say the same to TypeScript; whoever
- * has none reads these sentences instead of a TypeError from within.
+ * What callers from JavaScript get wrong of the tools that the package exports. Types say the same to TypeScript;
+ * whoever has none reads these sentences instead of a TypeError from within.
  */
 
 /** What an argument must be, in words, and whether a value is that. */

@@ -3,8 +3,8 @@ import { AtbError } from '../src/errors.js';
 import * as lib from '../src/index.js';
 
 /*
- * Whoever calls the package's tools from JavaScript, or with JSON out of a file, reads which argument of which call must
- * be what, and how to come by it, instead of a TypeError from within.
+ * Whoever calls the package's tools from JavaScript, or with JSON out of a file, reads which argument of which call
+ * must be what, and how to come by it, instead of a TypeError from within.
  */
 
 function messageOf(action: () => unknown): string {

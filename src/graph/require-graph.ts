@@ -39,8 +39,8 @@ const isViewDim = (size: unknown): boolean =>
   typeof size === 'number' || (isObject(size) && Array.isArray(size.axes));
 
 /**
- * Graphs that come out of a file or from JavaScript have the form of one, throughout. What their names and operations mean
- * is looked at elsewhere. @throws ARGUMENT_INVALID with the place; GRAPH_VIEW_INVALID for a view of itself
+ * Graphs that come out of a file or from JavaScript have the form of one, throughout. What their names and operations
+ * mean is looked at elsewhere. @throws ARGUMENT_INVALID with the place; GRAPH_VIEW_INVALID for a view of itself
  */
 export function requireGraph(call: string, found: unknown, place = 'the graph'): void {
   requireArgument(call, place, GRAPH, found);

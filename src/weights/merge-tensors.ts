@@ -45,7 +45,7 @@ export function mergeTensors(
   return { tensors, repeated, aliases: aliasesIn(files, tensors) };
 }
 
-/** `save_model` of safetensors writes what parts of a model share once, and into the metadata what else it is called. */
+/** `save_model` of safetensors writes what parts of a model share once, and what else it is called as metadata. */
 function aliasesIn(
   files: readonly NamedFile[],
   tensors: ReadonlyMap<string, CheckpointTensor>,

@@ -187,8 +187,8 @@ export const learnedPositions: Field<number, { readonly maxPositionEmbeddings: n
 };
 
 /**
- * A token's id. Where a model may be without the token, -1 stands for none, as in Llama's first checkpoints; one that has
- * a `fallback` needs it, as the place of a picture.
+ * A token's id. Where a model may be without the token, -1 stands for none, as in Llama's first checkpoints; one that
+ * has a `fallback` needs it, as the place of a picture.
  */
 export const tokenField = (names: Names, fallback: number | undefined): Field<number | undefined> => ({
   read(json) {
