@@ -4,6 +4,7 @@ export {
   BUCKETED_POSITIONS,
   bucketedPositions,
   bucketsByProduct,
+  bucketsByQuotient,
   bucketsOf,
   gridPositions,
 } from './encoders/bucketed-positions.js';
@@ -24,7 +25,9 @@ export {
   type AxialRotary,
   asTheyCome,
   axialRotary,
+  MERGED_BLOCKS,
   MERGED_PATCHES,
+  mergedBlocks,
   mergedPatches,
   PATCHES,
   type PatchPlaces,

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { AtbError } from '../../src/errors.js';
 import { type PictureSize, patchesOf, slicePlan, slicesOf } from '../../src/media/index.js';
-import { bucketsByProduct, bucketsOf } from '../../src/step-inputs/index.js';
+import { bucketsByProduct, bucketsByQuotient, bucketsOf } from '../../src/step-inputs/index.js';
 import { picture, pictureFixtures, sha256 } from './pictures.js';
 
 describe('slices of pictures', () => {
@@ -42,6 +42,13 @@ describe('slices of pictures', () => {
     }
   });
 
+  it('leaves small pictures as small where that is asked for', () => {
+    const limits = { maxSlices: 9, resolution: 448, patchSize: 28, keepsSmall: true };
+    const wholeOf = (width: number, height: number) => slicePlan({ width, height }, limits, 'it').whole;
+    expect(wholeOf(100, 50)).to.deep.equal({ width: 112, height: 56 });
+    expect(wholeOf(900, 450)).to.deep.equal({ width: 644, height: 308 });
+  });
+
   it('refuses a picture that is more than 200 times as long as it is high', () => {
     const limits = { maxSlices: 9, resolution: 448, patchSize: 14 };
     expect(() => slicePlan({ width: 201, height: 1 }, limits, 'it')).to.throw(AtbError, 'MEDIA_UNSUPPORTED');
@@ -55,5 +62,8 @@ describe('slices of pictures', () => {
     // Where Idefics 2 has products, a border goes to the other side: of 49 patches the 29th and the 43rd.
     expect([...bucketsByProduct(49, 70)].slice(27, 30)).to.deep.equal([38, 39, 41]);
     expect([...bucketsByProduct(49, 70)].slice(41, 44)).to.deep.equal([58, 60, 61]);
+    // Where MiniCPM-V 4.6 has quotients, both do not.
+    expect([...bucketsByQuotient(49, 70)].slice(27, 30)).to.deep.equal([38, 40, 41]);
+    expect([...bucketsByQuotient(49, 70)].slice(41, 44)).to.deep.equal([58, 60, 61]);
   });
 });

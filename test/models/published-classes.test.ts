@@ -178,6 +178,12 @@ const CLASSES: Readonly<Record<string, Dict>> = {
   video_llama_3: { model_type: 'video_llama_3', image_token_id: 151_655, video_token_id: 151_656, dtype: 'bfloat16', tie_word_embeddings: false,
     text_config: llama('qwen2', [1536, 8960, 28, 12, 2, 151_936, 131_072], { rms_norm_eps: 1e-6, use_sliding_window: false, sliding_window: null, max_window_layers: 28, layer_types: layerTypes(28, 1, 0), tie_word_embeddings: true, ...rope(1_000_000) }),
     vision_config: { model_type: 'video_llama_3_vision', hidden_size: 1152, intermediate_size: 4304, num_hidden_layers: 27, num_attention_heads: 16, num_channels: 3, patch_size: 14, hidden_act: 'gelu_pytorch_tanh', layer_norm_eps: 1e-6, attention_dropout: 0, initializer_range: 0.02, rope_parameters: { rope_type: 'axial', rope_theta: 10_000 } } },
+  // MiniCPM-V-4.6, as public copies of its config.json have it.
+  minicpmv4_6: { model_type: 'minicpmv4_6', drop_vision_last_layer: false, dtype: 'bfloat16', eos_token_id: 248_044, image_size: 1120, image_token_id: 248_056, insert_layer_id: 6, merge_kernel_size: [2, 2], merger_times: 1, patch_size: 14, tie_word_embeddings: true, video_token_id: 248_057,
+    text_config: { model_type: 'qwen3_5_text', attention_bias: false, attention_dropout: 0, attn_output_gate: true, dtype: 'bfloat16', full_attention_interval: 4, head_dim: 256, hidden_act: 'silu', hidden_size: 1024, initializer_range: 0.02, intermediate_size: 3584, layer_types: Array.from({ length: 24 }, (_, i) => (i % 4 === 3 ? 'full_attention' : 'linear_attention')),
+      linear_conv_kernel_dim: 4, linear_key_head_dim: 128, linear_num_key_heads: 16, linear_num_value_heads: 16, linear_value_head_dim: 128, mamba_ssm_dtype: 'float32', max_position_embeddings: 262_144, mlp_only_layers: [], mtp_num_hidden_layers: 1, mtp_use_dedicated_embeddings: false, num_attention_heads: 8, num_hidden_layers: 24, num_key_value_heads: 2, partial_rotary_factor: 0.25,
+      rms_norm_eps: 1e-6, rope_parameters: { partial_rotary_factor: 0.25, rope_theta: 10_000_000, rope_type: 'default' }, tie_word_embeddings: true, use_cache: true, vocab_size: 248_094 },
+    vision_config: { model_type: 'minicpmv4_6_vision', attention_dropout: 0, dtype: 'bfloat16', hidden_act: 'gelu_pytorch_tanh', hidden_size: 1152, image_size: 980, insert_layer_id: 6, intermediate_size: 4304, layer_norm_eps: 1e-6, num_attention_heads: 16, num_channels: 3, num_hidden_layers: 27, patch_size: 14, window_kernel_size: [2, 2] } },
   got_ocr2: { model_type: 'got_ocr2', image_token_index: 151_859, image_seq_length: 576, tie_word_embeddings: true,
     text_config: { model_type: 'qwen2', vocab_size: 151_860, hidden_size: 1024, intermediate_size: 2816, num_hidden_layers: 24, num_attention_heads: 16, num_key_value_heads: 16, hidden_act: 'silu', max_position_embeddings: 32_768, initializer_range: 0.02, rms_norm_eps: 1e-6, use_cache: true, tie_word_embeddings: true, rope_theta: 1_000_000,
       use_sliding_window: false, sliding_window: 4096, max_window_layers: 21, attention_dropout: 0 },
@@ -440,6 +446,16 @@ describe('published sizes that classes of transformers have by default', functio
     'LFM2-VL with another layer',
     { ...CLASSES.lfm2_vl, vision_feature_layer: -2 },
     /vision_feature_layer must be -1/,
+  );
+  itIsRefused(
+    'MiniCPM-V 4.6 with fewer rows behind a layer that it lacks',
+    { ...CLASSES.minicpmv4_6, insert_layer_id: 27 },
+    /insert_layer_id must be that of one of 27 layers of vision_config, found 27/,
+  );
+  itIsRefused(
+    'MiniCPM-V 4.6 with blocks of another size',
+    { ...CLASSES.minicpmv4_6, merge_kernel_size: [4, 4] },
+    /merge_kernel_size must be \[2, 2\].*found \[4,4\]/,
   );
   itIsRefused(
     'Voxtral with rows that make no whole tokens',

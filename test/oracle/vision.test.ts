@@ -102,7 +102,9 @@ for (const [turn, name] of visionCases.entries()) {
         ({ level, text }) => level === 'error' || !/is an extension (op|key)$/.test(text),
       );
       expect(others).to.deep.equal([]);
-      expect(findings.length > 0).to.equal(/^(lfm[23]|minimax_m3|qwen3_5|qwen4_exp)|gemma2$/.test(name));
+      expect(findings.length > 0).to.equal(
+        /^(lfm[23]|minicpm(_ocr|v4)|minimax_m3|qwen3_5|qwen4_exp)|gemma2$/.test(name),
+      );
       const router = await getModel(checkpoint.path);
       expect(router.config.unreadKeys).to.deep.equal([]);
     });

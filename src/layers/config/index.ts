@@ -78,6 +78,7 @@ export {
   originalMamba2,
 } from './mamba2.js';
 export { markedLayers } from './marked-layers.js';
+export { axesTakeTurns, mropeSections, sectionsOr } from './mrope.js';
 export { ngramFields } from './ngrams.js';
 export type { QueryScale } from './query-scale.js';
 export { queryScale } from './query-scale.js';

@@ -10,8 +10,10 @@ export interface SliceLimits {
   readonly maxSlices: number;
   /** The side of a square that has as many pixels as the whole and each slice. */
   readonly resolution: number;
-  /** Pixels along a side of a patch. */
+  /** Pixels along a side of a patch, or of a block of patches, by which sizes are rounded. */
   readonly patchSize: number;
+  /** Whether pictures that are not cut, and have fewer pixels than that square, stay as small; false when absent. */
+  readonly keepsSmall?: boolean;
 }
 
 /** How many slices there are side by side and below each other, and what each of them measures. */
@@ -37,11 +39,16 @@ export interface SlicedPicture {
 const nearest = (length: number, factor: number): number =>
   Math.max(pythonRound(length / factor) * factor, factor);
 
+const inPatches = ({ width, height }: PictureSize, { patchSize }: SliceLimits): PictureSize => ({
+  width: nearest(width, patchSize),
+  height: nearest(height, patchSize),
+});
+
 /** That ratio of sides with the pixels of a square of `resolution`, in whole patches. */
-function scaled({ width, height }: PictureSize, { resolution, patchSize }: SliceLimits): PictureSize {
+function scaled({ width, height }: PictureSize, limits: SliceLimits): PictureSize {
   const ratio = width / height;
-  const tall = Math.trunc(resolution / Math.sqrt(ratio));
-  return { width: nearest(Math.trunc(tall * ratio), patchSize), height: nearest(tall, patchSize) };
+  const tall = Math.trunc(limits.resolution / Math.sqrt(ratio));
+  return inPatches({ width: Math.trunc(tall * ratio), height: tall }, limits);
 }
 
 /**
@@ -53,10 +60,11 @@ function scaled({ width, height }: PictureSize, { resolution, patchSize }: Slice
 export function slicePlan(size: PictureSize, limits: SliceLimits, what: string): SlicePlan {
   checkRatio(size, what);
   const { width, height } = size;
-  const { resolution, maxSlices } = limits;
+  const { resolution, maxSlices, keepsSmall = false } = limits;
   const squares = Math.ceil((width * height) / (resolution * resolution));
-  const whole = scaled(size, limits);
   const shape = bestShape(size, Math.min(squares, maxSlices), maxSlices);
+  if (shape === undefined && squares <= 1 && keepsSmall) return { whole: inPatches(size, limits) };
+  const whole = scaled(size, limits);
   if (shape === undefined) return { whole };
   const { columns, rows } = shape;
   const slice = { width: nearest(width, columns) / columns, height: nearest(height, rows) / rows };

@@ -30,6 +30,7 @@ import '../mistral/index.js';
 import '../mistral4/index.js';
 import '../qwen2/index.js';
 import '../qwen3/index.js';
+import '../qwen3_5_text/index.js';
 import '../step3p5/index.js';
 
 /**
@@ -59,6 +60,8 @@ const TEXT_KINDS = [
   'mistral4',
   'qwen2',
   'qwen3',
+  'qwen3_5_moe_text',
+  'qwen3_5_text',
   'step3p5',
 ] as const;
 export type TextKind = (typeof TEXT_KINDS)[number];

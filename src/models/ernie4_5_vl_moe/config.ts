@@ -15,12 +15,13 @@ import {
   only,
   positive,
   required,
+  sectionsOr,
   text,
   tokenField,
   WIDTH,
   within,
 } from '../../layers/config/index.js';
-import { besideText, dtypeBesideText, sectionsOr, visionFields } from '../base/vision/index.js';
+import { besideText, dtypeBesideText, visionFields } from '../base/vision/index.js';
 import { ernieText } from '../ernie4_5_moe/index.js';
 
 /** Of one expert of words, and of one of what is seen. */

@@ -11,6 +11,7 @@ import {
   fullAttention,
   keysBecause,
   LLAMA_DEFAULTS,
+  mropeSections,
   nested,
   only,
   positive,
@@ -27,7 +28,6 @@ import {
   dtypeBesideText,
   FlashMropeForCausalLMATB,
   type MropeConfig,
-  mropeSections,
   rootsOf,
   visionFields,
 } from '../base/vision/index.js';

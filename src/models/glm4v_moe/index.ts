@@ -1,7 +1,6 @@
-import { type ConfigOf, defineConfig, within } from '../../layers/config/index.js';
+import { type ConfigOf, defineConfig, mropeSections, within } from '../../layers/config/index.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
-import { mropeSections } from '../base/vision/index.js';
 import { glm4MoeParts, glm4MoeText } from '../glm4_moe/index.js';
 import { FlashGlm4vForCausalLMATB, GLM4V_IRRELEVANT, Glm4vProcessor, glm4vFields } from '../glm4v/index.js';
 import { sparseLayers } from '../llama/index.js';

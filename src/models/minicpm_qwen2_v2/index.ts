@@ -3,7 +3,7 @@ import type { Weights } from '../../weights/weights.js';
 import { FlashInsertingATB } from '../base/inserting-text-atb.js';
 import { headNamesWithin } from '../base/text-within.js';
 import { MINICPM_QWEN2_V2_CONFIG, type Minicpmqwen2v2Config } from './config.js';
-import { SliceProcessor } from './processor.js';
+import { sliceProcessor } from './processor.js';
 import { SiglipTower } from './vision-tower.js';
 
 export * from './config.js';
@@ -26,7 +26,7 @@ export const Minicpmqwen2v2Router = routerOf(MINICPM_QWEN2_V2_CONFIG, FlashMinic
   headNames: ({ textKind }) => headNamesWithin(textKind, TEXT),
   // The published code ends answers at either.
   chatFormat: () => ({ stops: ['<|im_end|>', '<|endoftext|>'] }),
-  mediaProcessor: (folder, config, encode) => SliceProcessor.load(folder, config, encode),
+  mediaProcessor: sliceProcessor,
   about: {
     kind: 'media',
     features: [

@@ -13,6 +13,7 @@ import {
   LLAMA_DEFAULTS,
   nested,
   required,
+  sectionsOr,
   text,
   tokenField,
   within,
@@ -21,7 +22,6 @@ import {
   axialTheta,
   besideText,
   dtypeBesideText,
-  sectionsOr,
   siglipFields,
   TOKENS_OF_TEMPLATES,
 } from '../base/vision/index.js';

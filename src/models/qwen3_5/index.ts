@@ -8,7 +8,13 @@ import {
 } from '../../layers/config/index.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
-import { denseFields, denseParts, sparseFields, sparseParts } from '../qwen3_5_text/index.js';
+import {
+  denseFields,
+  denseParts,
+  QWEN3_5_IRRELEVANT,
+  sparseFields,
+  sparseParts,
+} from '../qwen3_5_text/index.js';
 import { GUESSING_LAYERS, hybridLayers } from '../qwen3_next/index.js';
 import {
   FlashQwen3vlForCausalLMATB,
@@ -28,12 +34,13 @@ export const QWEN3_5_BESIDE_TEXT = {
   vision: nested('vision_config', { ...QWEN3_VL_VISION, deepLayers: constant<readonly number[]>([]) }),
 };
 
+const OF_TEXT = Object.keys(QWEN3_5_IRRELEVANT);
 const QWEN3_5_CONFIG = defineConfig({
-  fields: { ...within('text_config', denseFields), ...QWEN3_5_BESIDE_TEXT },
+  fields: { ...within('text_config', denseFields, OF_TEXT), ...QWEN3_5_BESIDE_TEXT },
   irrelevant: QWEN3_VL_IRRELEVANT,
 });
 const QWEN3_5_MOE_CONFIG = defineConfig({
-  fields: { ...within('text_config', sparseFields), ...QWEN3_5_BESIDE_TEXT },
+  fields: { ...within('text_config', sparseFields, OF_TEXT), ...QWEN3_5_BESIDE_TEXT },
   irrelevant: QWEN3_VL_IRRELEVANT,
 });
 type Qwen35Config = ConfigOf<typeof QWEN3_5_CONFIG>;

@@ -1,11 +1,19 @@
-import { type ConfigOf, constant, defineConfig } from '../../layers/config/index.js';
+import {
+  axesTakeTurns,
+  type ConfigOf,
+  constant,
+  defineConfig,
+  field,
+  keysBecause,
+  only,
+  sectionsOr,
+} from '../../layers/config/index.js';
 import { BaseMLP } from '../../layers/mlp.js';
 import type { DeltaNetConfig, DeltaNetParts } from '../../layers/recurrent/gated-delta-net.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import type { BaseModelATB } from '../base/base-model-atb.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';
-import { axesTakeTurns, sectionsOr } from '../base/vision/index.js';
 import {
   type DeltaHybridParts,
   GUESSING_LAYERS,
@@ -43,17 +51,30 @@ export const sparseParts = (config: HybridConfig & SharedSparseConfig): DeltaHyb
 });
 
 /** What text is told; positions have three axes, which are one where all is text. Defaults of transformers 5.24. */
-const axes = { sections: sectionsOr([11, 11, 10]), isInterleaved: axesTakeTurns };
-export const denseFields = { ...hybridFields(4), ...axes };
+const others = {
+  sections: sectionsOr([11, 11, 10]),
+  isInterleaved: axesTakeTurns,
+  hasGates: field('attn_output_gate', only(true), true),
+};
+export const denseFields = { ...hybridFields(4), ...others };
 export const sparseFields = {
   ...hybridFields(2),
   intermediateSize: constant(0),
   ...hybridExperts(256, 8),
-  ...axes,
+  ...others,
 };
 
-const QWEN3_5_CONFIG = defineConfig({ fields: denseFields });
-const QWEN3_5_MOE_CONFIG = defineConfig({ fields: sparseFields });
+/** Keys of text that change nothing here. */
+export const QWEN3_5_IRRELEVANT = {
+  mamba_ssm_dtype: 'is f32, in which states are held here',
+  ...keysBecause(
+    'is about layers that guess further tokens',
+    'mtp_num_hidden_layers',
+    'mtp_use_dedicated_embeddings',
+  ),
+};
+const QWEN3_5_CONFIG = defineConfig({ fields: denseFields, irrelevant: QWEN3_5_IRRELEVANT });
+const QWEN3_5_MOE_CONFIG = defineConfig({ fields: sparseFields, irrelevant: QWEN3_5_IRRELEVANT });
 type Qwen35Config = ConfigOf<typeof QWEN3_5_CONFIG>;
 type Qwen35MoeConfig = ConfigOf<typeof QWEN3_5_MOE_CONFIG>;
 

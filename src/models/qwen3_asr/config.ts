@@ -17,7 +17,7 @@ import { planesOf } from '../../step-inputs/index.js';
 import { audioFields } from '../base/audio/index.js';
 import { aroundText, type TextWithin, textWithin } from '../base/text-within.js';
 import { withThinker } from '../base/thinker.js';
-import { besideText, dtypeBesideText, tokensBesideText } from '../base/vision/index.js';
+import { besideText, dtypeBesideText, endsBesideText } from '../base/vision/index.js';
 
 const FRAMES = integer(1, 100_000);
 
@@ -63,11 +63,6 @@ export const stretchedAudio = (sizes?: Parameters<typeof audioFields>[0]) => ({
  */
 export const UNREAD_STRETCHES = ['max_position_embeddings', 'max_source_positions', 'conv_chunksize'];
 
-/** Beside the text, or of it. */
-const eosTokenIds: Field<readonly number[], { readonly text: TextWithin }> = {
-  read: (json, { text: within }) => tokensBesideText('eos_token_id').read(json, within),
-};
-
 /**
  * What a definition reads without the shares of frequencies that published files give to three axes of positions:
  * sound and words have the same position on all of them.
@@ -105,7 +100,7 @@ export const QWEN3_ASR_CONFIG = withThinker(
           modelType: field('model_type', text, required),
           dtype: dtypeBesideText,
           tieWordEmbeddings: besideText('tie_word_embeddings', flag, true),
-          eosTokenIds,
+          eosTokenIds: endsBesideText,
           audioTokenId: tokenField('audio_token_id', 151_676),
           audio: nested(
             'audio_config',

@@ -1,5 +1,6 @@
 import {
   activation,
+  axesTakeTurns,
   biases,
   type ConfigOf,
   type DecoderDefaults,
@@ -14,18 +15,13 @@ import {
   listOf,
   nested,
   required,
+  sectionsOr,
   text,
   tokenField,
   WIDTH,
   within,
 } from '../../layers/config/index.js';
-import {
-  axesTakeTurns,
-  besideText,
-  dtypeBesideText,
-  sectionsOr,
-  visionFields,
-} from '../base/vision/index.js';
+import { besideText, dtypeBesideText, visionFields } from '../base/vision/index.js';
 
 /** Behind which layers of its encoder there are vectors for the first layers of text. */
 export const deepLayers: Field<readonly number[], { readonly depth: number }> = {

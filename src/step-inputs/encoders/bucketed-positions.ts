@@ -7,9 +7,10 @@ export const BUCKETED_POSITIONS = 'bucketed_positions';
 /**
  * `bucketed_positions` i64 [patches]: which row each patch takes of a table of `side` x `side` learned positions that
  * covers pictures of any size: that of the cell it lies in (arXiv:2307.06304, section 2.1; the published code of
- * MiniCPM-V 2.6). `bucketsIn`: in which of `side` cells each of so many places of an axis lies.
+ * MiniCPM-V 2.6). `bucketsIn`: in which of `side` cells each of so many places of an axis lies. Patches come block by block
+ * of `mergeSize` a side.
  */
-export const bucketedPositions = (side: number, bucketsIn = bucketsOf): StepInput => ({
+export const bucketedPositions = (side: number, bucketsIn = bucketsOf, mergeSize = 1): StepInput => ({
   names: [BUCKETED_POSITIONS],
   describe: ({ rows }) => ({ [BUCKETED_POSITIONS]: { dtype: 'i64', shape: [rows] } }),
   make: ({ encoderInputs = [] }) => ({
@@ -17,7 +18,10 @@ export const bucketedPositions = (side: number, bucketsIn = bucketsOf): StepInpu
       Int32Array.from(
         encoderInputs.flatMap(({ shape: [frames, rows, columns] }) => {
           const [down, right] = [bucketsIn(rows, side), bucketsIn(columns, side)];
-          const one = [...down].flatMap((y) => Array.from(right, (x) => y * side + x));
+          const one = Array.from(
+            patchOrder(rows, columns, mergeSize),
+            ({ x, y }) => (down[y] ?? 0) * side + (right[x] ?? 0),
+          );
           return Array.from({ length: frames }, () => one).flat();
         }),
       ),
@@ -67,6 +71,10 @@ export function bucketsByProduct(count: number, side: number): Int32Array {
   const step = f32(1 / count);
   return cells(count, side, (place) => f32(place * step));
 }
+
+/** The same where each place is a quotient (transformers 5.24, `get_vision_nearest_position_ids`). */
+export const bucketsByQuotient = (count: number, side: number): Int32Array =>
+  cells(count, side, (place) => f32(place / count));
 
 const f32 = Math.fround;
 

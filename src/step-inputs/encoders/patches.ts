@@ -56,6 +56,28 @@ export const mergedPatches = (area: number, places: PatchPlaces = asTheyCome): S
   },
 });
 
+/** Which rows become one, of those that blocks of patches became. */
+export const MERGED_BLOCKS = 'merged_blocks';
+
+/**
+ * Of patches that come block by block of 2 x 2, each of which became a row: `merged_blocks` i64 [tokens, 4], the rows of each
+ * 2 x 2 blocks.
+ */
+export const mergedBlocks: StepInput = {
+  names: [MERGED_BLOCKS],
+  describe: ({ rows }) => ({ [MERGED_BLOCKS]: { dtype: 'i64', shape: [Math.ceil(rows / 16), 4] } }),
+  make({ encoderInputs = [] }) {
+    const wanted: number[] = [];
+    let first = 0;
+    for (const { shape, rows: patches } of encoderInputs) {
+      const [, rows, columns] = shape;
+      for (const { x, y } of patchOrder(rows / 2, columns / 2, 2)) wanted.push(first + (y * columns) / 2 + x);
+      first += patches / 4;
+    }
+    return { [MERGED_BLOCKS]: { ...int64(Int32Array.from(wanted)), shape: [wanted.length / 4, 4] } };
+  },
+};
+
 /** `window_len` i32 [windows], or another name: patches of each window, in their order. */
 export const windowLens = (lensOf: (input: EncoderInput) => Int32Array, name = WINDOW_LENS): StepInput => ({
   names: [name],

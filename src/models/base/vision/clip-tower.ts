@@ -65,31 +65,41 @@ const CLIP_NAMES: ClipLayerNames = {
   down: 'fc2',
 };
 
+/** Layers that follow others, from number `first` on, whose rows are other ones: as `seqLen` says, so many of each picture. */
+export interface LaterLayers {
+  readonly first: number;
+  readonly seqLen: string;
+}
+
 /**
  * The layers of CLIP, and of SigLIP, under their names in checkpoints, or others: attention that sees all, and an MLP without
- * a gate. `Attention`: whether it is turned by positions.
+ * a gate. `Attention`: whether it is turned by positions. `later`: those alone.
  */
 export function clipLayers(
   weights: Weights,
   { hiddenSize, intermediateSize, numHeads, numLayers, layerNormEps, hiddenAct, rope }: ClipLayerSizes,
   Attention: typeof PositionFreeAttention | typeof RotaryAttention = PositionFreeAttention,
   { attentionNorm, dense, mlpNorm, up, down }: ClipLayerNames = CLIP_NAMES,
+  later?: LaterLayers,
 ): readonly PreNormLayer[] {
   const attention = {
     ...encoderAttention({ hiddenSize, numHeads, qkvBias: true, denseBias: true }),
     ...(rope && { rope }),
   };
   const norm = (at: Weights) => new BaseLayerNorm(at, hiddenSize, layerNormEps, { hasBias: true });
-  return Array.from({ length: numLayers }, (_, layerId) => {
+  const { first = 0, ...seen } = later ?? {};
+  return Array.from({ length: numLayers - first }, (_, place) => {
+    const layerId = first + place;
     const at = weights.at(layerId);
-    return new PreNormLayer(layerId, at, {
+    const parts = {
       inputLayernorm: norm(at.at(attentionNorm)),
-      selfAttn: new Attention(layerId, attention, at.at('self_attn'), { dense }),
+      selfAttn: new Attention(layerId, attention, at.at('self_attn'), { dense, ...seen }),
       postAttentionLayernorm: norm(at.at(mlpNorm)),
       mlp: new UngatedMLP({ hiddenSize, intermediateSize, hiddenAct, mlpBias: true }, at.at('mlp'), {
         names: { up, down },
       }),
-    });
+    };
+    return new PreNormLayer(layerId, at, parts, later && 'later');
   });
 }
 

@@ -9,6 +9,7 @@ import {
   flag,
   integer,
   listOf,
+  mropeSections,
   oneOf,
   only,
   positive,
@@ -21,42 +22,9 @@ import {
   WIDTH,
   within,
 } from '../../../layers/config/index.js';
-import type { RopeConfig } from '../../../step-inputs/index.js';
+import type { TextWithin } from '../text-within.js';
 
 const COUNT = integer(1, 10_000);
-
-/** How many frequencies of a head turn by time, by height and by width; what does not turn counts as the last one's. */
-export const mropeSections = sectionsOr(undefined);
-
-/** The same, with what holds where config.json is silent; undefined: it must not be. */
-export function sectionsOr(
-  fallback: readonly number[] | undefined,
-): Field<readonly number[], { readonly headDim: number; readonly rope: Pick<RopeConfig, 'rotaryDim'> }> {
-  return {
-    read(json, { headDim, rope: { rotaryDim } }) {
-      const section = json.section('rope_parameters') ?? json.section('rope_scaling');
-      const sections =
-        section?.value('mrope_section', listOf(integer(0, 1000), 'integers')) ??
-        fallback ??
-        (section ? section.missing('mrope_section') : json.missing('rope_scaling'));
-      const sum = sections.reduce((all, one) => all + one, 0);
-      if (sections.length !== 3 || sum !== rotaryDim / 2)
-        (section ?? json).problem(
-          `mrope_section must be 3 counts that make half of what turns of a head (${rotaryDim}), found ${sections}`,
-        );
-      return sections.map((count, axis) => (axis === 2 ? count + headDim / 2 - sum : count));
-    },
-  };
-}
-
-/** Axes always take turns, whether the file says it or not. */
-export const axesTakeTurns: Field<true> = {
-  read(json) {
-    for (const name of ['rope_parameters', 'rope_scaling'])
-      for (const key of ['mrope_interleaved', 'interleaved']) json.section(name)?.value(key, only(true));
-    return true;
-  },
-};
 
 /**
  * The base of an axial rotary embedding; one of another type is none, files of transformers 5.0 call it the default.
@@ -117,6 +85,11 @@ export const tokensBesideText = (name: string): Field<readonly number[], { reado
     return own.length > 0 ? own : ofText;
   },
 });
+
+/** The tokens that end a text: those of config.json itself, or else of the model of text within it. */
+export const endsBesideText: Field<readonly number[], { readonly text: TextWithin }> = {
+  read: (json, { text: within }) => tokensBesideText('eos_token_id').read(json, within),
+};
 
 const { dtype } = textModel({ tieWordEmbeddings: false });
 

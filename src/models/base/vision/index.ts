@@ -18,6 +18,7 @@ export * from './row-projector.js';
 export * from './sam/attention.js';
 export * from './sam/tower.js';
 export * from './siglip.js';
+export * from './slice-processor.js';
 export * from './square-processor.js';
 export * from './tower.js';
 export * from './words-among.js';

@@ -61,6 +61,8 @@ export interface MergerSizes {
   readonly names: { readonly norm: string; readonly up: string; readonly down: string };
   /** Whether what is put side by side is normed, not what is before it. */
   readonly normsBlocks: boolean;
+  /** The input that says which rows are a block; `merged_patches` when absent. */
+  readonly rows?: string;
   norm(weights: Weights, size: number): NormStep;
 }
 
@@ -74,14 +76,17 @@ export class PatchMerger extends BaseLayer {
   readonly down: Linear;
 
   private readonly normsBlocks: boolean;
+  private readonly rows: string;
 
   constructor(
     layerId: number,
     weights: Weights,
-    { hiddenSize, outSize, area, innerSize = area * hiddenSize, names, normsBlocks, norm }: MergerSizes,
+    { hiddenSize, outSize, area, names, normsBlocks, norm, ...sizes }: MergerSizes,
   ) {
+    const { innerSize = area * hiddenSize, rows = MERGED_PATCHES } = sizes;
     super(layerId, weights, normsBlocks ? 'block_merger' : 'merger');
     this.normsBlocks = normsBlocks;
+    this.rows = rows;
     const linear = (name: string, inFeatures: number, outFeatures: number): Linear =>
       Linear.load(weights, { parts: [{ name, outFeatures }], inFeatures, hasBias: true });
     this.norm = norm(weights.at(names.norm), normsBlocks ? area * hiddenSize : hiddenSize);
@@ -91,7 +96,7 @@ export class PatchMerger extends BaseLayer {
 
   protected buildLayerGraph(graph: AtbGraph, _kind: GraphKind, hidden: string): string {
     const normed = this.normsBlocks ? hidden : this.norm.buildGraph(graph, hidden);
-    gatherRows(graph, normed, MERGED_PATCHES, 'merged_hidden');
+    gatherRows(graph, normed, this.rows, 'merged_hidden');
     graph.addReshape('merged_hidden', 'merged_rows', [dim(0), dim(1, 2)]);
     const rows = this.normsBlocks ? this.norm.buildGraph(graph, 'merged_rows') : 'merged_rows';
     const up = buildLinear(graph, this.up, rows, 'merger_up_out');
