@@ -33,11 +33,23 @@ export interface EncoderInput {
   readonly key: Int32Array;
 }
 
+/** Tokens of a prompt, words among them, whose positions follow from no grid. */
+export interface PlacedTokens {
+  /** The place of the first of them. */
+  readonly start: number;
+  /** Of each in time, height and width, how far its position is ahead of that which a word would have in its first place. */
+  readonly offsets: readonly (readonly [time: number, height: number, width: number])[];
+  /** Positions that they take: words behind them go on there. */
+  readonly extent: number;
+}
+
 /** Tokens of a prompt whose embeddings an encoder makes. */
 export interface Insert {
   /** The place of the first of them. There are `input.count`. */
   readonly start: number;
   readonly input: EncoderInput;
+  /** Where positions of its tokens are given, and of what stands about them: perhaps the same for several inserts. */
+  readonly placed?: PlacedTokens;
 }
 
 /** A prompt as models read it: each placeholder stands as often as its encoder gives rows. */

@@ -16,7 +16,7 @@ export interface ProcessedMedia {
 export function placeInserts(
   tokens: ArrayLike<number>,
   media: readonly ProcessedMedia[],
-  processor: Pick<MediaProcessor, 'placeholders' | 'rowTokens' | 'around' | 'joins' | 'asOne'>,
+  processor: Pick<MediaProcessor, 'placeholders' | 'rowTokens' | 'around' | 'joins' | 'asOne' | 'placed'>,
 ): ExpandedPrompt {
   const { placeholders, rowTokens = {}, around = {} } = processor;
   const lines = linesOf(media, placeholders);
@@ -62,7 +62,9 @@ export function placeInserts(
       );
   }
   const prompt = { tokens: Int32Array.from(expanded), inserts };
-  return inserts.length > 0 && processor.asOne ? processor.asOne(prompt) : prompt;
+  if (inserts.length === 0) return prompt;
+  const whole = processor.asOne?.(prompt) ?? prompt;
+  return processor.placed?.(whole) ?? whole;
 }
 
 /** The ids of what an encoder gives rows for. */

@@ -58,6 +58,8 @@ export interface MediaProcessor {
   joins?(left: number, right: number): readonly number[] | undefined;
   /** For models that read all of a prompt as one thing where it shows something: the same tokens, with one insert. */
   asOne?(prompt: ExpandedPrompt): ExpandedPrompt;
+  /** For models whose positions follow from all of a prompt: the same tokens and inserts, which say where theirs are. */
+  placed?(prompt: ExpandedPrompt): ExpandedPrompt;
   /**
    * What stands in a prompt for a thing, in order. `what` names it in messages: "picture 2 of the prompt"; `place`: how many
    * of its kind stand before it; `count`: how many there are in all. @throws MEDIA_*

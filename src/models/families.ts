@@ -139,6 +139,7 @@ export * from './minicpm_ocr/index.js';
 export * from './minicpm_qwen2_v2/index.js';
 export * from './minicpm3/index.js';
 export * from './minicpmv4_6/index.js';
+export * from './minicpmv4_7/index.js';
 export * from './minimax/index.js';
 export * from './minimax_m2/index.js';
 export * from './minimax_m3_vl/index.js';

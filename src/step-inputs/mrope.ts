@@ -1,7 +1,7 @@
 import type { Tensor } from '../dtype.js';
 import { AtbError } from '../errors.js';
 import type { TensorDesc } from '../graph/infer-shapes.js';
-import { endOf, type Insert } from '../media/index.js';
+import type { Insert } from '../media/index.js';
 import { int64 } from './integers.js';
 import type { InputRecipe, PositionAxis } from './recipe.js';
 import type { RopeConfig } from './rotary/rope-config.js';
@@ -130,18 +130,41 @@ function placeSequence(
   to: number,
   inserts: readonly Insert[],
 ): void {
-  // By how much positions are ahead of places, and which insert comes next.
+  const spans = spansOf(inserts);
+  // By how much positions are ahead of places, and which span comes next.
   let [shift, next] = [0, 0];
   for (let token = from; token < to; token++) {
     const place = places[token] as number;
-    for (let insert = inserts[next]; insert && endOf(insert) <= place; insert = inserts[++next])
-      shift += extentOf(insert) - insert.input.count;
-    const insert = inserts[next];
-    const isText = insert === undefined || place < insert.start;
-    const offsets = isText ? [0, 0, 0] : offsetsOf(insert, place - insert.start);
-    const first = (isText ? place : insert.start) + shift;
+    for (let span = spans[next]; span && span.start + span.count <= place; span = spans[++next])
+      shift += span.extent - span.count;
+    const span = spans[next];
+    const isText = span === undefined || place < span.start;
+    const offsets = isText ? [0, 0, 0] : span.offsetsOf(place - span.start);
+    const first = (isText ? place : span.start) + shift;
     for (const [axis, positions] of axes.entries()) positions[token] = first + (offsets[axis] ?? 0);
   }
+}
+
+/** Tokens that are not placed as words are. */
+interface Span {
+  readonly start: number;
+  readonly count: number;
+  /** Positions that they take. */
+  readonly extent: number;
+  offsetsOf(row: number): readonly number[];
+}
+
+function spansOf(inserts: readonly Insert[]): Span[] {
+  const spans: Span[] = [];
+  for (const [index, insert] of inserts.entries()) {
+    const { placed, start, input } = insert;
+    if (placed === undefined) {
+      const offsets = (row: number) => offsetsOf(insert, row);
+      spans.push({ start, count: input.count, extent: extentOf(insert), offsetsOf: offsets });
+    } else if (placed !== inserts[index - 1]?.placed)
+      spans.push({ ...placed, count: placed.offsets.length, offsetsOf: (row) => placed.offsets[row] ?? [] });
+  }
+  return spans;
 }
 
 function offsetsOf({ input: { grid } }: Insert, row: number): readonly [t: number, y: number, x: number] {

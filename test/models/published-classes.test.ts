@@ -184,6 +184,13 @@ const CLASSES: Readonly<Record<string, Dict>> = {
       linear_conv_kernel_dim: 4, linear_key_head_dim: 128, linear_num_key_heads: 16, linear_num_value_heads: 16, linear_value_head_dim: 128, mamba_ssm_dtype: 'float32', max_position_embeddings: 262_144, mlp_only_layers: [], mtp_num_hidden_layers: 1, mtp_use_dedicated_embeddings: false, num_attention_heads: 8, num_hidden_layers: 24, num_key_value_heads: 2, partial_rotary_factor: 0.25,
       rms_norm_eps: 1e-6, rope_parameters: { partial_rotary_factor: 0.25, rope_theta: 10_000_000, rope_type: 'default' }, tie_word_embeddings: true, use_cache: true, vocab_size: 248_094 },
     vision_config: { model_type: 'minicpmv4_6_vision', attention_dropout: 0, dtype: 'bfloat16', hidden_act: 'gelu_pytorch_tanh', hidden_size: 1152, image_size: 980, insert_layer_id: 6, intermediate_size: 4304, layer_norm_eps: 1e-6, num_attention_heads: 16, num_channels: 3, num_hidden_layers: 27, patch_size: 14, window_kernel_size: [2, 2] } },
+  // What MiniCPMV4_7Config says by itself; files give the ids of words about pictures, here those of a tokenizer's last five.
+  minicpmv4_7: { model_type: 'minicpmv4_7', insert_layer_id: 6, image_size: 448, image_token_id: null, video_token_id: null, tie_word_embeddings: false, downsample_mode: '16x', merge_kernel_size: [2, 2], merger_times: 1, patch_size: 16,
+    image_start_id: 248_315, image_end_id: 248_316, slice_start_id: 248_317, slice_end_id: 248_318, newline_id: 248_319,
+    text_config: { model_type: 'qwen3_5_text', vocab_size: 248_320, hidden_size: 4096, intermediate_size: 12_288, num_hidden_layers: 32, num_attention_heads: 16, num_key_value_heads: 4, hidden_act: 'silu', max_position_embeddings: 32_768, initializer_range: 0.02, rms_norm_eps: 1e-6, use_cache: true, tie_word_embeddings: false,
+      rope_parameters: { rope_theta: 10_000, partial_rotary_factor: 0.25, rope_type: 'default' }, attention_bias: false, attention_dropout: 0, head_dim: 256, linear_conv_kernel_dim: 4, linear_key_head_dim: 128, linear_value_head_dim: 128, linear_num_key_heads: 16, linear_num_value_heads: 32,
+      layer_types: Array.from({ length: 32 }, (_, i) => (i % 4 === 3 ? 'full_attention' : 'linear_attention')), pad_token_id: null, bos_token_id: null, eos_token_id: null },
+    vision_config: { model_type: 'minicpmv4_7_vision', hidden_size: 768, intermediate_size: 3072, num_hidden_layers: 12, num_attention_heads: 12, num_channels: 3, image_size: 224, patch_size: 16, hidden_act: 'gelu_pytorch_tanh', layer_norm_eps: 1e-6, attention_dropout: 0, insert_layer_id: 6, window_kernel_size: [2, 2] } },
   got_ocr2: { model_type: 'got_ocr2', image_token_index: 151_859, image_seq_length: 576, tie_word_embeddings: true,
     text_config: { model_type: 'qwen2', vocab_size: 151_860, hidden_size: 1024, intermediate_size: 2816, num_hidden_layers: 24, num_attention_heads: 16, num_key_value_heads: 16, hidden_act: 'silu', max_position_embeddings: 32_768, initializer_range: 0.02, rms_norm_eps: 1e-6, use_cache: true, tie_word_embeddings: true, rope_theta: 1_000_000,
       use_sliding_window: false, sliding_window: 4096, max_window_layers: 21, attention_dropout: 0 },
@@ -456,6 +463,11 @@ describe('published sizes that classes of transformers have by default', functio
     'MiniCPM-V 4.6 with blocks of another size',
     { ...CLASSES.minicpmv4_6, merge_kernel_size: [4, 4] },
     /merge_kernel_size must be \[2, 2\].*found \[4,4\]/,
+  );
+  itIsRefused(
+    'MiniCPM-V 4.7 without the ids of words about pictures',
+    { ...CLASSES.minicpmv4_7, slice_start_id: null },
+    /slice_start_id/,
   );
   itIsRefused(
     'Voxtral with rows that make no whole tokens',

@@ -149,7 +149,7 @@ export function processedOf(
 export const insertsOf = (
   { media, prompt }: VisionReference,
   processed: readonly ProcessedMedia[],
-  { asOne }: Pick<MediaProcessor, 'asOne'> = {},
+  processor: Pick<MediaProcessor, 'asOne' | 'placed'> = {},
 ): readonly Insert[] => {
   const inserts = processed.flatMap(({ pieces }, index) => {
     let at = media[index]?.start ?? 0;
@@ -159,7 +159,9 @@ export const insertsOf = (
       return 'data' in piece ? [{ start, input: piece }] : [];
     });
   });
-  return inserts.length > 0 && asOne ? asOne({ tokens: prompt, inserts }).inserts : inserts;
+  if (inserts.length === 0) return inserts;
+  const whole = processor.asOne?.({ tokens: prompt, inserts }) ?? { tokens: prompt, inserts };
+  return (processor.placed?.(whole) ?? whole).inserts;
 };
 
 /** A reference's prompt with one placeholder in place of all that each thing becomes, and what templates have about it. */

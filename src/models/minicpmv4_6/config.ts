@@ -48,35 +48,46 @@ interface SlicedDefaults {
   readonly isTied: boolean;
 }
 
-/** Defaults of transformers 5.24, MiniCPMV4_6Config and its kin. */
-export const slicedConfig = ({ kind, mode, isTied }: SlicedDefaults) =>
+/** Defaults of transformers 5.24, MiniCPMV4_6Config and its kin, but for text. */
+export const slicedFields = ({ kind, mode, isTied }: SlicedDefaults) => ({
+  modelType: field('model_type', text, required),
+  dtype: dtypeBesideText,
+  tieWordEmbeddings: field('tie_word_embeddings', flag, isTied),
+  imageTokenId: tokenField('image_token_id', undefined),
+  videoTokenId: tokenField('video_token_id', undefined),
+  /** Of 16 patches comes a token, or of 4. */
+  mode: field('downsample_mode', oneOf('16x', '4x'), mode),
+  block: twoByTwo('merge_kernel_size'),
+  mergers: field('merger_times', only(1), 1),
+  vision: nested(
+    'vision_config',
+    { ...siglipFields({ kinds: [kind] }), window: twoByTwo('window_kernel_size') },
+    // Those of the whole count.
+    ['insert_layer_id', 'dtype'],
+  ),
+  layersOfPatches,
+});
+export const SLICED_IRRELEVANT = {
+  drop_vision_last_layer: 'is read by no class',
+  image_size: 'is what the processor says',
+  patch_size: 'repeats that of vision_config',
+};
+
+export const slicedConfig = (defaults: SlicedDefaults) =>
   aroundText(
     defineConfig({
       fields: {
         text: textWithin('text_config', { model_type: 'qwen3_5_text' }),
-        modelType: field('model_type', text, required),
-        dtype: dtypeBesideText,
-        tieWordEmbeddings: field('tie_word_embeddings', flag, isTied),
+        ...slicedFields(defaults),
         eosTokenIds: endsBesideText,
-        imageTokenId: tokenField('image_token_id', undefined),
-        videoTokenId: tokenField('video_token_id', undefined),
-        /** Of 16 patches comes a token, or of 4. */
-        mode: field('downsample_mode', oneOf('16x', '4x'), mode),
-        block: twoByTwo('merge_kernel_size'),
-        mergers: field('merger_times', only(1), 1),
-        vision: nested(
-          'vision_config',
-          { ...siglipFields({ kinds: [kind] }), window: twoByTwo('window_kernel_size') },
-          // Those of the whole count.
-          ['insert_layer_id', 'dtype'],
-        ),
-        layersOfPatches,
       },
-      irrelevant: {
-        drop_vision_last_layer: 'is read by no class',
-        image_size: 'is what the processor says',
-        patch_size: 'repeats that of vision_config',
-      },
+      irrelevant: SLICED_IRRELEVANT,
     }),
   );
 export type SlicedConfig = ReturnType<ReturnType<typeof slicedConfig>['read']>;
+
+/** What the tower and processors are told. */
+export type SlicedVision = Pick<
+  SlicedConfig,
+  'vision' | 'mode' | 'block' | 'layersOfPatches' | 'hiddenSize' | 'imageTokenId' | 'videoTokenId'
+>;

@@ -9,6 +9,7 @@ import { SlicedTower } from './vision-tower.js';
 
 export * from './config.js';
 export * from './processor.js';
+export { SlicedTower } from './vision-tower.js';
 
 const TEXT = 'model.language_model';
 
@@ -28,7 +29,7 @@ export class FlashMinicpmv46ForCausalLMATB extends FlashInsertingATB<SlicedConfi
 export const SLICED = {
   headNames: { embedding: `${TEXT}.embed_tokens`, head: 'lm_head' },
   // Where four patches become a token, none become fewer within the encoder.
-  harmlessTensors: ({ mode }: SlicedConfig) =>
+  harmlessTensors: ({ mode }: Pick<SlicedConfig, 'mode'>) =>
     mode === '4x' ? [...GUESSING_LAYERS, /^model\.vision_tower\.vit_merger\./] : GUESSING_LAYERS,
 };
 

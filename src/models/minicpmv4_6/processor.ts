@@ -2,8 +2,8 @@ import { refuseRequest } from '../../errors.js';
 import { defineConfig, type Field, field, flag, integer, oneOf, only } from '../../layers/config/index.js';
 import type { EncodeWords } from '../../media/index.js';
 import { type ModelFolder, readProcessorConfig } from '../base/processor-files.js';
-import { pixelFields, type SlicedKind, SliceProcessor } from '../base/vision/index.js';
-import type { SlicedConfig } from './config.js';
+import { pixelFields, type SlicedKind, type SliceParts, SliceProcessor } from '../base/vision/index.js';
+import type { SlicedVision } from './config.js';
 
 const HALF = [0.5, 0.5, 0.5];
 const SIDE = integer(1, 4096);
@@ -46,15 +46,22 @@ const slicedPictures = (mode: string) =>
   });
 
 /**
- * What makes pictures and frames ready for a model of this kind. `mode`: how many patches its class makes a token of.
+ * What makes pictures and frames ready for a model of this kind. `ofClass`: how many patches its class makes a token of.
  * @throws CONFIG_INVALID, REQUEST_INVALID for files that do not fit config.json
  */
-export async function slicedProcessor(
+export const slicedProcessor = async (
   folder: ModelFolder,
-  { vision, mode, block, imageTokenId: image, videoTokenId: video }: SlicedConfig,
+  config: SlicedVision,
   encode: EncodeWords,
   ofClass: '16x' | '4x',
-): Promise<SliceProcessor> {
+): Promise<SliceProcessor> => new SliceProcessor(await slicedParts(folder, config, ofClass), encode);
+
+/** The same as parts. @throws as `slicedProcessor` */
+export async function slicedParts(
+  folder: ModelFolder,
+  { vision, mode, block, imageTokenId: image, videoTokenId: video }: SlicedVision,
+  ofClass: '16x' | '4x',
+): Promise<SliceParts> {
   const { patchSize } = vision;
   const area = mode === '16x' ? 16 : 4;
   const seen = async (processor: 'image_processor' | 'video_processor'): Promise<SlicedKind> => {
@@ -77,5 +84,5 @@ export async function slicedProcessor(
   };
   // Whether pictures have numbers counts for videos, too.
   const { hasNumbers } = parts.image;
-  return new SliceProcessor({ ...parts, video: { ...parts.video, hasNumbers } }, encode);
+  return { ...parts, video: { ...parts.video, hasNumbers } };
 }

@@ -35,7 +35,7 @@ import {
   patchLinear,
   RowProjector,
 } from '../base/vision/index.js';
-import type { SlicedConfig } from './config.js';
+import type { SlicedVision } from './config.js';
 
 /** Patches of a block. */
 const AREA = 4;
@@ -96,7 +96,7 @@ export class SlicedTower extends Module implements Encoder {
   private readonly positions: TensorRef;
 
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
-  constructor(config: SlicedConfig, tower: Weights, projector: Weights) {
+  constructor(config: SlicedVision, tower: Weights, projector: Weights) {
     super();
     const { vision, mode, layersOfPatches, hiddenSize: outSize } = config;
     const { hiddenSize, patchSize, imageSize, numLayers, layerNormEps } = vision;
