@@ -213,6 +213,7 @@ export * from './telechat/index.js';
 export * from './ultrabert/index.js';
 export * from './vaultgemma/index.js';
 export * from './video_llama_3/index.js';
+export * from './video_llava/index.js';
 export * from './vipllava/index.js';
 export * from './voxtral/index.js';
 export * from './xglm/index.js';

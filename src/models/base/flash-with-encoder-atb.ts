@@ -21,7 +21,7 @@ export abstract class FlashWithEncoderATB<
   C extends BaseConfig = DecoderConfig,
 > extends FlashForCausalLMATB<C> {
   protected abstract readonly encoderModule: Encoder;
-  /** Of sound, where the other reads pictures. */
+  /** Of sound, or of frames, where the other reads pictures. */
   protected readonly soundModule: Encoder | undefined = undefined;
 
   /** Of models with a second encoder one more, ENCODE_SOUND. */

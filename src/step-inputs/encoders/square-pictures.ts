@@ -11,9 +11,10 @@ export const SQUARE = { rows: 'picture_rows', positions: 'picture_positions', ke
 /**
  * For pictures of `count` patches each, behind a row that stands for the whole: `picture_rows` i64 [rows], which patch each
  * row is, the number of all patches where it is none; `picture_positions` i64 [rows], places within the picture;
- * `kept_rows` i64 [tokens], the rows that become tokens, all or all but the first of each picture.
+ * `kept_rows` i64 [tokens], the rows that become tokens, all or all but the first of each picture. `keepsFirst` absent: as
+ * many as each thing says that there are.
  */
-export const squarePictures = (count: number, keepsFirst: boolean): StepInput => ({
+export const squarePictures = (count: number, keepsFirst?: boolean): StepInput => ({
   names: Object.values(SQUARE),
   describe({ rows }) {
     const pictures = Math.max(1, Math.floor(rows / count));
@@ -21,19 +22,22 @@ export const squarePictures = (count: number, keepsFirst: boolean): StepInput =>
     return {
       [SQUARE.rows]: desc(count + 1),
       [SQUARE.positions]: desc(count + 1),
-      [SQUARE.kept]: desc(keepsFirst ? count + 1 : count),
+      [SQUARE.kept]: desc((keepsFirst ?? true) ? count + 1 : count),
     };
   },
   make({ encoderInputs = [] }) {
-    const pictures = encoderInputs.reduce((sum, { shape: [frames] }) => sum + frames, 0);
     const each = count + 1;
+    const keeps = encoderInputs.flatMap(({ shape: [frames], count: tokens }) =>
+      Array<boolean>(frames).fill(keepsFirst ?? tokens === frames * each),
+    );
+    const pictures = keeps.length;
     const [rows, positions] = [new Int32Array(pictures * each), new Int32Array(pictures * each)];
     const kept: number[] = [];
     for (let at = 0; at < rows.length; at++) {
       const [picture, place] = [Math.floor(at / each), at % each];
       rows[at] = place === 0 ? pictures * count : picture * count + place - 1;
       positions[at] = place;
-      if (place > 0 || keepsFirst) kept.push(at);
+      if (place > 0 || keeps[picture]) kept.push(at);
     }
     return {
       [SQUARE.rows]: int64(rows),

@@ -30,17 +30,20 @@ export interface SquareLlava extends LlavaVision {
   readonly vision: SiglipSizes & { readonly kind: 'clip_vision_model' | 'siglip_vision_model' };
 }
 
-/** CLIP or SigLIP up to the layer that is taken, without the norm behind the last: [tokens, hidden]. */
+/**
+ * CLIP or SigLIP up to the layer that is taken, without the norm behind the last: [tokens, hidden]. `select` absent: see
+ * `ClipEncoder`; `tower`: where the checkpoint has it.
+ */
 export function squareEncoder(
-  { vision, computedLayers, takenLayers: taken, select }: SquareLlava,
+  { vision, computedLayers, takenLayers: taken, select }: Omit<SquareLlava, 'select'> & Partial<SquareLlava>,
   weights: Weights,
+  tower = visionTower(weights),
 ): Encoder {
   const sizes = { ...vision, numLayers: computedLayers };
-  const tower = visionTower(weights);
   if (vision.kind === 'siglip_vision_model')
     return new SiglipEncoder(sizes, tower, { positions: gridPositions, hasNorm: false, taken });
   const count = Math.floor(vision.imageSize / vision.patchSize) ** 2;
-  return new ClipEncoder({ ...sizes, count, taken }, tower, select === 'full');
+  return new ClipEncoder({ ...sizes, count, taken }, tower, select && select === 'full');
 }
 
 /** The two linears behind an encoder. */
@@ -60,8 +63,12 @@ export const unusedOfLlava = ({
   readonly computedLayers: number;
   readonly vision: { readonly numLayers: number };
 }): RegExp[] => [
-  /^vision_tower\.(.*\.)?(post_layernorm\.|head\.|embeddings\.position_ids$)/,
-  ...layersBehind('vision_tower\\.(.*\\.)?(encoder|transformer)\\.layers', computedLayers, vision.numLayers),
+  /^(vision|image|video)_tower\.(.*\.)?(post_layernorm\.|head\.|embeddings\.position_ids$)/,
+  ...layersBehind(
+    '(vision|image|video)_tower\\.(.*\\.)?(encoder|transformer)\\.layers',
+    computedLayers,
+    vision.numLayers,
+  ),
 ];
 
 /** An encoder of squares whose rows become tokens as processors say it; `isMixed`: as sums of rows. */

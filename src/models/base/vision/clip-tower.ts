@@ -103,10 +103,10 @@ export function clipLayers(
   });
 }
 
-/** Where a checkpoint has the encoder of pictures: until transformers 4.x within a model of its own. */
-export const visionTower = (weights: Weights): Weights => {
-  const older = weights.has('vision_tower.vision_model.embeddings.position_embedding.weight');
-  return weights.at(older ? 'vision_tower.vision_model' : 'vision_tower');
+/** Where a checkpoint has the encoder of pictures, or another one: until transformers 4.x within a model of its own. */
+export const visionTower = (weights: Weights, name = 'vision_tower'): Weights => {
+  const older = weights.has(`${name}.vision_model.embeddings.position_embedding.weight`);
+  return weights.at(older ? `${name}.vision_model` : name);
 };
 
 /** Square patches as vectors: a convolution whose stride is its kernel. */
@@ -183,8 +183,8 @@ export class ClipEncoder extends Module implements Encoder {
   readonly layers: readonly PreNormLayer[];
   private readonly taken: readonly number[];
 
-  /** `keepsFirst`: whether the row that stands for a picture becomes a token, too. */
-  constructor(sizes: ClipSizes, tower: Weights, keepsFirst: boolean) {
+  /** `keepsFirst`: whether the row that stands for a picture becomes a token, too; of each as its count says when absent. */
+  constructor(sizes: ClipSizes, tower: Weights, keepsFirst?: boolean) {
     super();
     const { hiddenSize, patchSize, count, layerNormEps, taken } = sizes;
     this.stepInputs = [patches(3 * patchSize * patchSize), lengths, squarePictures(count, keepsFirst)];

@@ -144,8 +144,9 @@ export class SquareProcessor implements MediaProcessor {
     folder: ModelFolder,
     imageTokenId: number | undefined,
     sizes: { readonly patchSize: number; readonly imageSize: number; readonly keepsFirst: boolean },
+    processor: 'image_processor' | 'video_processor' = 'image_processor',
   ): Promise<SquareProcessor> {
-    const config = await readProcessorConfig(folder, SQUARE_PICTURES);
+    const config = await readProcessorConfig(folder, SQUARE_PICTURES, processor);
     const { crop, resized: to } = config;
     const shorter = typeof to === 'number' ? to : Math.min(to.height, to.width);
     if (crop !== sizes.imageSize || shorter < crop)
