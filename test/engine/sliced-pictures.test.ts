@@ -160,8 +160,8 @@ describe('prompts with pictures in slices', function () {
 });
 
 describe('a checkpoint with pictures in slices', () => {
-  const refusalOf = async (file: string, changes: object): Promise<string> => {
-    const checkpoint = visionCheckpoint('minicpm_qwen2_v2');
+  const refusalOf = async (file: string, changes: object, name = 'minicpm_qwen2_v2'): Promise<string> => {
+    const checkpoint = visionCheckpoint(name);
     try {
       const path = join(checkpoint.path, file);
       const { default: found } = await import(path, { with: { type: 'json' } });
@@ -193,5 +193,18 @@ describe('a checkpoint with pictures in slices', () => {
       [{ norm_mean: [0.5] }, 'norm_mean must have 3 numbers'],
     ] as const)
       expect(await refusalOf(file, changes)).to.contain(said);
+  });
+
+  it('is refused where it asks of MiniCPM-V 4.6 or MiniCPM-OCR what is not built', async () => {
+    const [pictures, frames] = ['preprocessor_config.json', 'video_preprocessor_config.json'];
+    for (const [file, changes, said] of [
+      [pictures, { downsample_mode: '16x' }, 'downsample_mode must be 4x, as config.json says'],
+      [pictures, { small_image_upsize: 'adaptive' }, 'small_image_upsize must be one of always, never'],
+      [frames, { stack_frames: 3 }, 'stack_frames must be 1'],
+    ] as const)
+      expect(await refusalOf(file, changes, 'minicpm_ocr')).to.contain(said);
+    expect(await refusalOf(pictures, { small_image_upsize: 'never' }, 'minicpm_ocr')).to.equal(
+      'nothing was refused',
+    );
   });
 });
