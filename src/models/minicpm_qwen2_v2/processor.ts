@@ -33,7 +33,10 @@ const SLICED_PICTURES = defineConfig({
   },
 });
 
-/** Frames stand below each other, without numbers. @throws CONFIG_INVALID, REQUEST_INVALID for a file that does not fit config.json */
+/**
+ * Frames stand below each other, without numbers.
+ * @throws CONFIG_INVALID, REQUEST_INVALID for a file that does not fit config.json
+ */
 export async function sliceProcessor(
   folder: ModelFolder,
   { vision, queries }: Minicpmqwen2v2Config,

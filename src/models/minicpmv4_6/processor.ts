@@ -46,7 +46,7 @@ const slicedPictures = (mode: string) =>
   });
 
 /**
- * What makes pictures and frames ready for a model of this kind. `ofClass`: how many patches its class makes a token of.
+ * What makes pictures and frames ready for a model of this kind. `ofClass`: patches of which its class makes a token.
  * @throws CONFIG_INVALID, REQUEST_INVALID for files that do not fit config.json
  */
 export const slicedProcessor = async (

@@ -84,8 +84,8 @@ class WindowMerger extends BaseLayer {
 }
 
 /**
- * SigLIP over slices, whose patches come block by block. Behind some of its layers blocks become rows, where the mode says
- * so; what the last one gives becomes tokens block by block.
+ * SigLIP over slices, whose patches come block by block. Behind some of its layers blocks become rows, where the mode
+ * says so; what the last one gives becomes tokens block by block.
  */
 export class SlicedTower extends Module implements Encoder {
   readonly stepInputs: readonly StepInput[];

@@ -17,12 +17,9 @@ interface Frame {
 
 type Position = [time: number, height: number, width: number];
 
-/** How many tokens a picture or slice has below each other and side by side, of so many patches along a side each. */
-type SizeOf = (insert: Insert) => readonly [height: number, width: number];
-
 /**
- * Positions on canvases: a picture's tokens are spread over one as large as all its slices, whose tokens lie where they are
- * in the picture, and words about both stand at its corners (transformers 5.24, `MiniCPMV4_7Model.get_rope_index`).
+ * Positions on canvases: a picture's tokens are spread over one as large as all its slices, whose tokens lie where they
+ * are in the picture, and words about both stand at its corners (transformers 5.24, `MiniCPMV4_7Model.get_rope_index`).
  */
 export class Canvases {
   private readonly marks: ReadonlySet<number>;
@@ -76,53 +73,63 @@ export class Canvases {
   }
 
   private placeFrame(all: GroupPositions, { whole, slices }: Frame, tokens: Int32Array): void {
-    const sizeOf: SizeOf = ({ input: { shape } }) => [shape[1] / this.patches, shape[2] / this.patches];
     const first = whole.start - 1;
     // Words between frames have places as in a text, and what follows them begins one further on.
     all.placeWords(first);
     let end = endOf(slices.at(-1) ?? whole);
     while (end < tokens.length && this.marks.has(tokens[end] ?? -1)) end++;
-    const [wide, columns] = [endOfRow(slices), Math.max(1, endOfRow(slices))];
-    const [sliceHeight, sliceWidth] = slices[0] ? sizeOf(slices[0]) : [0, 0];
-    const [ownHeight, ownWidth] = sizeOf(whole);
-    const height = wide > 0 ? Math.floor(slices.length / columns) * sliceHeight : ownHeight;
-    const width = wide > 0 ? columns * sliceWidth : ownWidth;
+    const columns = columnsOf(slices);
+    const slice = slices[0] ? this.sizeOf(slices[0]) : [0, 0];
+    const [height, width] = slices[0]
+      ? [(slices.length / columns) * slice[0], columns * slice[1]]
+      : this.sizeOf(whole);
     const origin = all.position;
-    all.fill(first, end, [origin, origin, origin]);
-    const before = Math.max(origin - 1, 0);
-    all.set(first, [origin, before, before]);
-    all.setWithin(endOf(whole), end, [origin, origin + height, origin + width]);
-    const spread = (insert: Insert, [high, long]: readonly [number, number], top: number, left: number) => {
-      const [rows, across] = sizeOf(insert);
-      for (let row = 0; row < rows; row++)
-        for (let column = 0; column < across; column++)
-          all.set(insert.start + row * across + column, [
-            origin,
-            origin + top + along(high, rows, row),
-            origin + left + along(long, across, column),
-          ]);
-    };
-    spread(whole, [height, width], 0, 0);
-    for (const [place, slice] of slices.entries()) {
-      const [top, left] = [Math.floor(place / columns) * sliceHeight, (place % columns) * sliceWidth];
-      const [high, long] = sizeOf(slice);
-      all.set(slice.start - 1, [origin, origin + top, origin + left]);
-      all.setWithin(endOf(slice), end, [origin, origin + top + high - 1, origin + left + long - 1]);
-      spread(slice, [high, long], top, left);
-      const next = slices[place + 1];
-      const bottom = origin + (Math.floor(place / columns) + 1) * sliceHeight - 1;
-      for (let word = endOf(slice) + 1; next && word < next.start - 1; word++)
-        all.set(word, [origin, bottom, origin + columns * sliceWidth]);
+    const at = (y: number, x: number): Position => [origin, origin + y, origin + x];
+    all.fill(first, end, at(0, 0));
+    const before = origin > 0 ? -1 : 0;
+    all.set(first, at(before, before));
+    all.setWithin(endOf(whole), end, at(height, width));
+    this.spread(whole, height, width, (place, y, x) => all.set(place, at(y, x)));
+    for (const [index, one] of slices.entries()) {
+      const line = Math.floor(index / columns);
+      const [top, left] = [line * slice[0], (index % columns) * slice[1]];
+      const [high, wide] = this.sizeOf(one);
+      all.set(one.start - 1, at(top, left));
+      all.setWithin(endOf(one), end, at(top + high - 1, left + wide - 1));
+      this.spread(one, high, wide, (place, y, x) => all.set(place, at(top + y, left + x)));
+      // What parts this line from the next one stands at its end.
+      const next = slices[index + 1]?.start ?? 0;
+      for (let word = endOf(one) + 1; word < next - 1; word++)
+        all.set(word, at((line + 1) * slice[0] - 1, columns * slice[1]));
     }
     all.go(end, origin + Math.max(height, width) + 1);
   }
+
+  /** How many tokens it has below each other and side by side. */
+  private sizeOf({ input: { shape } }: Insert): readonly [height: number, width: number] {
+    return [shape[1] / this.patches, shape[2] / this.patches];
+  }
+
+  /** Where each of its tokens lies that are spread over so many places. */
+  private spread(
+    insert: Insert,
+    height: number,
+    width: number,
+    set: (place: number, y: number, x: number) => void,
+  ): void {
+    const [rows, columns] = this.sizeOf(insert);
+    for (let row = 0; row < rows; row++)
+      for (let column = 0; column < columns; column++) {
+        const place = insert.start + row * columns + column;
+        set(place, along(height, rows, row), along(width, columns, column));
+      }
+  }
 }
 
-/** Slices of a line, of which a word parts it from the next one: all where there is no such word, or lines differ. */
-function endOfRow(slices: readonly Insert[]): number {
-  const parted = slices.findIndex((slice, place) => (slices[place + 1]?.start ?? 0) - endOf(slice) > 2);
-  const columns = parted < 0 ? slices.length : parted + 1;
-  return columns > 0 && slices.length % columns === 0 ? columns : slices.length;
+/** Slices of a line, which a word parts from the next one: all where there is no such word, or lines differ. */
+function columnsOf(slices: readonly Insert[]): number {
+  const last = slices.findIndex((slice, index) => (slices[index + 1]?.start ?? 0) - endOf(slice) > 2);
+  return last < 0 || slices.length % (last + 1) !== 0 ? slices.length : last + 1;
 }
 
 /** Of `count` places that are spread over `size` ones, where one of them lies: as torch rounds, halves to even. */

@@ -11,7 +11,7 @@ import { VideoLlavaProcessor } from './processor.js';
 
 const TEXT = 'language_model';
 
-/** Llama that sees pictures by one encoder and frames by another, both before the same two linears (arXiv:2311.10122). */
+/** Llama that sees pictures by one encoder, frames by another, before the same two linears (arXiv:2311.10122). */
 export class FlashVideoLlavaForCausalLMATB extends FlashInsertingATB<VideoLlavaConfig> {
   readonly name = 'video_llava';
   override readonly graphKinds: readonly GraphKind[] = [...DECODER_KINDS, ENCODE, ENCODE_SOUND];

@@ -65,7 +65,7 @@ const CLIP_NAMES: ClipLayerNames = {
   down: 'fc2',
 };
 
-/** Layers that follow others, from number `first` on, whose rows are other ones: as `seqLen` says, so many of each picture. */
+/** Layers from number `first` on, whose rows are others than those before: so many of each picture as `seqLen` says. */
 export interface LaterLayers {
   readonly first: number;
   readonly seqLen: string;
@@ -183,7 +183,10 @@ export class ClipEncoder extends Module implements Encoder {
   readonly layers: readonly PreNormLayer[];
   private readonly taken: readonly number[];
 
-  /** `keepsFirst`: whether the row that stands for a picture becomes a token, too; of each as its count says when absent. */
+  /**
+   * `keepsFirst`: whether the row that stands for a picture becomes a token, too; of each as its count says when
+   * absent.
+   */
   constructor(sizes: ClipSizes, tower: Weights, keepsFirst?: boolean) {
     super();
     const { hiddenSize, patchSize, count, layerNormEps, taken } = sizes;

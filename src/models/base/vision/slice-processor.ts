@@ -43,8 +43,8 @@ export interface SliceParts extends Pick<MediaProcessor, 'placeholders' | 'partT
 }
 
 /**
- * Pictures as a whole and in slices, between texts that number them and mark where each begins and ends; so are the frames
- * of a video, of which all have one number.
+ * Pictures as a whole and in slices, between texts that number them and mark where each begins and ends; so are the
+ * frames of a video, of which all have one number.
  */
 export class SliceProcessor implements MediaProcessor {
   readonly placeholders: MediaProcessor['placeholders'];
