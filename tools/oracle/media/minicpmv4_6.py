@@ -11,7 +11,8 @@ from media.base import IMAGE, VIDEO, Prompt, each, image, letters, write_frames,
 WORDS = {"<image>": 125, "</image>": 126, "<slice>": 127, "</slice>": 128, "<image_id>": 129, "</image_id>": 130}
 LINE = letters("\n")
 
-# As a whole; one pixel high; four times as wide as high, in four slices; upright, in two, one below the other; frames in slices.
+# As a whole; one pixel high; four times as wide as high, in four slices; upright, in two, one below the other; frames
+# in slices.
 SLICED = [
     [19],
     [5, (0, 30, 50, 1), 4],
@@ -65,9 +66,9 @@ class SlicedPrompt(Prompt):
 
     def encoded(self, model):
         seen = {IMAGE: model.model.get_image_features, VIDEO: model.model.get_video_features}
-        rows = {token: list(seen[token](**self.pixels(token)).pooler_output) if outs else [] for token, outs in self.outs.items()}
-        slices = lambda token: [len(out["target_sizes"]) for out in self.outs[token]]
-        counts = {token: iter(slices(token)) for token in self.outs}
+        rows = {token: list(seen[token](**self.pixels(token)).pooler_output) if outs else []
+                for token, outs in self.outs.items()}
+        counts = {token: iter([len(out["target_sizes"]) for out in outs]) for token, outs in self.outs.items()}
         order = [VIDEO if frames else IMAGE for frames, *_ in self.media for _ in range(max(frames, 1))]
         return torch.cat([rows[token].pop(0) for token in order for _ in range(next(counts[token]))]).float()
 
@@ -103,9 +104,11 @@ def prompts(case, out):
     mode = case["config"].get("downsample_mode", case.get("mode", "16x"))
     patch = case["config"]["vision_config"]["patch_size"]
     half = [0.5] * 3
-    ways = dict(patch_size=patch, downsample_mode=mode, scale_resolution=case["resolution"], image_mean=half, image_std=half)
+    ways = dict(patch_size=patch, downsample_mode=mode, scale_resolution=case["resolution"], image_mean=half,
+                image_std=half)
     most = case.get("most", 9)
-    processors = {IMAGE: MiniCPMV4_6ImageProcessorPil(max_slice_nums=most, **ways), VIDEO: MiniCPMV4_6ImageProcessorPil(max_slice_nums=2, **ways)}
+    processors = {IMAGE: MiniCPMV4_6ImageProcessorPil(max_slice_nums=most, **ways),
+                  VIDEO: MiniCPMV4_6ImageProcessorPil(max_slice_nums=2, **ways)}
     processors[IMAGE].save_pretrained(out)
     write_frames(out, dict(max_slice_nums=2, **ways))
     kind = case.get("kind", SlicedPrompt)
@@ -116,28 +119,32 @@ def prompts(case, out):
 
 
 HYBRID = dict(
-    model_type="qwen3_5_text", vocab_size=131, hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
-    num_key_value_heads=2, head_dim=32, max_position_embeddings=256, layer_types=["linear_attention", "full_attention"],
-    linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=64, linear_value_head_dim=32, bos_token_id=1, eos_token_id=2,
-    rope_parameters=dict(rope_type="default", rope_theta=10000.0, mrope_section=[2, 1, 1], mrope_interleaved=True, partial_rotary_factor=0.25))
-VISION = dict(hidden_size=64, intermediate_size=72, num_hidden_layers=3, num_attention_heads=4, image_size=42, patch_size=7)
+    model_type="qwen3_5_text", vocab_size=131, hidden_size=64, intermediate_size=96, num_hidden_layers=2,
+    num_attention_heads=4, num_key_value_heads=2, head_dim=32, max_position_embeddings=256,
+    layer_types=["linear_attention", "full_attention"], linear_num_key_heads=2, linear_num_value_heads=4,
+    linear_key_head_dim=64, linear_value_head_dim=32, bos_token_id=1, eos_token_id=2,
+    rope_parameters=dict(rope_type="default", rope_theta=10000.0, mrope_section=[2, 1, 1], mrope_interleaved=True,
+                         partial_rotary_factor=0.25))
+VISION = dict(hidden_size=64, intermediate_size=72, num_hidden_layers=3, num_attention_heads=4, image_size=42,
+              patch_size=7)
+TOKENS = dict(image_token_id=IMAGE, video_token_id=VIDEO)
 
 CASES = {}
 # Blocks become rows behind the second of three layers.
 CASES["minicpmv4_6"] = dict(
-    config=dict(text_config=HYBRID, vision_config=VISION, insert_layer_id=1, image_token_id=IMAGE, video_token_id=VIDEO),
+    config=dict(text_config=HYBRID, vision_config=VISION, insert_layer_id=1, **TOKENS),
     resolution=56, prompts=prompts, seed=3)
 # Experts in the text; four patches a token, whatever lies between the layers.
 CASES["minicpm_ocr"] = dict(
     config=dict(text_config={key: value for key, value in HYBRID.items() if key != "intermediate_size"}
                 | dict(model_type="qwen3_5_moe_text", num_experts=4, num_experts_per_tok=4, moe_intermediate_size=32,
                        shared_expert_intermediate_size=48),
-                vision_config=VISION | dict(num_hidden_layers=2, image_size=28), insert_layer_id=1, image_token_id=IMAGE, video_token_id=VIDEO),
+                vision_config=VISION | dict(num_hidden_layers=2, image_size=28), insert_layer_id=1, **TOKENS),
     mode="4x", resolution=35, most=4, prompts=prompts, seed=4)
 
 MARKS = dict(image_start_id=125, image_end_id=126, slice_start_id=127, slice_end_id=128, newline_id=LINE[0])
 CASES["minicpmv4_7"] = CASES["minicpmv4_6"] | dict(
     config=CASES["minicpmv4_6"]["config"] | MARKS, kind=PlainPrompt, shown=CANVASES, seed=3)
 CASES["minicpmv4_7-experts"] = CASES["minicpm_ocr"] | dict(
-    config=CASES["minicpm_ocr"]["config"] | MARKS | dict(downsample_mode="4x", tie_word_embeddings=True), kind=CanvasPrompt, shown=CANVASES,
-    seed=4)
+    config=CASES["minicpm_ocr"]["config"] | MARKS | dict(downsample_mode="4x", tie_word_embeddings=True),
+    kind=CanvasPrompt, shown=CANVASES, seed=4)

@@ -44,7 +44,8 @@ class TwoTowersPrompt(Prompt):
             rows[IMAGE] = list(model.model.get_image_features(found["pixel_values"]).pooler_output)
         if self.pixels[VIDEO]:
             rows[VIDEO] = list(model.model.get_video_features(found["pixel_values_videos"]).pooler_output)
-        return torch.cat([rows[VIDEO if frames else IMAGE].pop(0) for frames, *_ in self.media for _ in range(max(frames, 1))]).float()
+        order = [VIDEO if frames else IMAGE for frames, *_ in self.media for _ in range(max(frames, 1))]
+        return torch.cat([rows[token].pop(0) for token in order]).float()
 
 
 def prompts(case, out):
@@ -60,13 +61,16 @@ def prompts(case, out):
 
 CASES = {}
 CASES["video_llava"] = dict(
-    config=dict(text_config=TEXT | dict(model_type="llama", num_hidden_layers=2, rope_theta=10000.0), image_token_index=IMAGE, video_token_index=VIDEO,
-                vision_config=dict(model_type="clip_vision_model", hidden_size=64, intermediate_size=96, num_hidden_layers=3,
-                                   num_attention_heads=4, image_size=56, patch_size=14, projection_dim=32)),
+    config=dict(text_config=TEXT | dict(model_type="llama", num_hidden_layers=2, rope_theta=10000.0),
+                image_token_index=IMAGE, video_token_index=VIDEO,
+                vision_config=dict(model_type="clip_vision_model", hidden_size=64, intermediate_size=96,
+                                   num_hidden_layers=3, num_attention_heads=4, image_size=56, patch_size=14,
+                                   projection_dim=32)),
     prompts=prompts, seed=1)
 # The row that stands for a picture is a token as well; layers side by side; no biases.
 CASES["video_llava-full"] = CASES["video_llava"] | dict(
     config=CASES["video_llava"]["config"] | dict(
-        vision_feature_layer=[-1, 1], vision_feature_select_strategy="full", multimodal_projector_bias=False, projector_hidden_act="relu",
+        vision_feature_layer=[-1, 1], vision_feature_select_strategy="full", multimodal_projector_bias=False,
+        projector_hidden_act="relu",
         vision_config=CASES["video_llava"]["config"]["vision_config"] | dict(num_hidden_layers=2)),
     seed=1)
