@@ -39,7 +39,9 @@ function saltOf(
   promptLen: number,
   { dependOnPromptLen, dependOnInserts }: Partial<PrefixFacts> = {},
 ): string | undefined {
-  const facts = [...(dependOnPromptLen ? [promptLen] : []), ...(dependOnInserts ? [inserts.length > 0] : [])];
+  // Whether it shows anything, and anything that is no sound.
+  const shows = [inserts.length > 0, inserts.some(({ input }) => input.encoder !== 'sound')];
+  const facts = [...(dependOnPromptLen ? [promptLen] : []), ...(dependOnInserts ? shows : [])];
   return facts.length > 0 ? `${facts.join(' ')} ${cacheSalt ?? ''}` : cacheSalt;
 }
 

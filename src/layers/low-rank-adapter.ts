@@ -1,5 +1,6 @@
 import type { AtbGraph } from '../graph/atb-graph.js';
 import { Linear } from '../weights/linear.js';
+import type { LinearPart } from '../weights/linear-part.js';
 import type { Weights } from '../weights/weights.js';
 import { buildLinear } from './linear-steps.js';
 import { Module } from './module.js';
@@ -18,6 +19,8 @@ export interface AdapterOptions {
   readonly names?: { readonly down: string; readonly up: string };
   /** The input [tokens, 1] that says how much it counts for each token; it counts whole when absent. */
   readonly shares?: string;
+  /** Parts of its second product, where rows of that lie otherwise than those of the projection; one part when absent. */
+  readonly parts?: readonly [LinearPart, ...LinearPart[]];
 }
 
 /** y + up(down(x)): what a layer adds to a projection that it shares with others (arXiv:2106.09685, section 4.1). */
@@ -31,20 +34,28 @@ export class LowRankAdapter extends Module {
     private readonly name: string,
     { inFeatures, rank, outFeatures }: AdapterSizes,
     weights: Weights,
-    { names: { down, up } = { down: '0', up: '1' }, shares }: AdapterOptions = {},
+    { names: { down, up } = { down: '0', up: '1' }, shares, parts }: AdapterOptions = {},
   ) {
     super();
     this.down = Linear.load(weights, { parts: [{ name: down, outFeatures: rank }], inFeatures });
-    this.up = Linear.load(weights, { parts: [{ name: up, outFeatures }], inFeatures: rank });
+    const packed = parts && { name: `${up}_packed`, parts };
+    this.up = Linear.load(weights, {
+      ...(packed ?? { parts: [{ name: up, outFeatures }] }),
+      inFeatures: rank,
+    });
     this.shares = shares;
   }
 
   /** `input` [tokens, in] and what the projection makes of it, [tokens, out] -> the sum's name, of the same shape. */
   buildGraph(graph: AtbGraph, input: string, projected: string): string {
+    return addResidual(graph, projected, this.buildPartGraph(graph, input), `${this.name}_adapted`);
+  }
+
+  /** `input` [tokens, in] -> the name of what is added to the projection's result, [tokens, out]. */
+  buildPartGraph(graph: AtbGraph, input: string): string {
     const { name } = this;
     const low = buildLinear(graph, this.down, input, `${name}_down_out`);
     const up = buildLinear(graph, this.up, low, `${name}_up_out`);
-    const added = this.shares ? addPair(graph, 'ELEWISE_MUL', up, this.shares, `${name}_up_share`) : up;
-    return addResidual(graph, projected, added, `${name}_adapted`);
+    return this.shares ? addPair(graph, 'ELEWISE_MUL', up, this.shares, `${name}_up_share`) : up;
   }
 }

@@ -4,6 +4,7 @@ import { canvasOf, coveringTiles } from './image/canvas.js';
 import { changedBlocks } from './image/changed-blocks.js';
 import { areaTiles } from './image/covering-area.js';
 import { fittedTiles } from './image/fitted-tiles.js';
+import { hdPictureOf } from './image/hd-picture.js';
 import { patchesOf } from './image/patches.js';
 import { resize } from './image/resample.js';
 import { scanOf } from './image/scan.js';
@@ -31,6 +32,7 @@ export const WORK = {
   canvasOf,
   coveringTiles,
   fittedTiles,
+  hdPictureOf,
   slicesOf,
   splitsOf,
   tilesOf,

@@ -12,10 +12,12 @@ export {
 export { boundedPicture, boundedSize, type PatchBounds } from './image/bounded.js';
 export { type CanvasSizes, canvasGrid, canvasOf, coveringGrid, coveringTiles } from './image/canvas.js';
 export { type AreaSizes, areaTiles, coveringAreaGrid } from './image/covering-area.js';
+export { cubicPlaces, type PlaceShare } from './image/cubic.js';
 export { type Cut, cutOut } from './image/cut.js';
 export { decodePicture, PICTURE_LIMITS, type PictureLimits } from './image/decode.js';
 export { fitBlocks, type PatchBudget } from './image/fit.js';
 export { fittedGrid, fittedTiles } from './image/fitted-tiles.js';
+export { type HdPicture, type HdSizes, hdPictureOf, hdSize, hdTiles } from './image/hd-picture.js';
 export { type PageSizes, pageTiles } from './image/pages.js';
 export { type Patches, type PatchSizes, type PixelValues, patchesOf, patchOrder } from './image/patches.js';
 export type { Picture, PictureSize } from './image/picture.js';

@@ -29,6 +29,10 @@ export interface EncoderInput {
   readonly encoder?: 'sound';
   /** Whether its tokens see each other, whichever comes first: one step computes them all. */
   readonly isWhole?: boolean;
+  /** How many frames of `data` stand before its own, as its first rows see them, too; none when absent. */
+  readonly lead?: number;
+  /** Of sound, for models that hear otherwise where a prompt shows pictures, too: whether it does. */
+  readonly isBesideOthers?: boolean;
   /** SHA-256 over everything that decides what the encoder gives, as 8 integers: equal keys, equal rows. */
   readonly key: Int32Array;
 }

@@ -175,6 +175,7 @@ export * from './perception_lm/index.js';
 export * from './persimmon/index.js';
 export * from './phi/index.js';
 export * from './phi3/index.js';
+export * from './phi4_multimodal/index.js';
 export * from './phimoe/index.js';
 export * from './qianfan_ocr/index.js';
 export * from './qwen/index.js';

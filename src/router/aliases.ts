@@ -27,6 +27,8 @@ export const MODEL_TYPE_ALIASES: ReadonlyMap<string, string> = new Map([
   ['granite_speech_plus', 'granite_speech'],
   // What HyperCLOVAX-SEED-Think-32B was published as, with code of its own, which transformers maps to the other name.
   ['vlm', 'hyperclovax_vision_v2'],
+  // As it was published, with code of its own and other names of tensors.
+  ['phi4mm', 'phi4_multimodal'],
   // transformers maps it to GPT2Config.
   ['gpt-sw3', 'gpt2'],
   // As their folders and their graphs are called, whose names have no hyphen.

@@ -10,6 +10,15 @@ export {
 } from './encoders/bucketed-positions.js';
 export { FRAME_ROWS, FRAME_SHARES, FRAME_TABLE, frameMeans, frameTimes } from './encoders/frames.js';
 export { GRID_TAPS, gridTaps } from './encoders/grid-taps.js';
+export {
+  HALVED_SOUND,
+  type HalvedSound,
+  halvedBins,
+  halvedSound,
+  PLANE_AREA,
+  PLANE_TAP,
+} from './encoders/halved-sound.js';
+export { HD_ROWS, hdRows } from './encoders/hd-rows.js';
 export { CORNERS, interpolatedPositions, type RowShare } from './encoders/interpolated-positions.js';
 export {
   MEL_PLANES,
@@ -150,6 +159,6 @@ export {
   type StepInput,
   type StepSizes,
 } from './step-input.js';
-export { ADAPTER_SHARES, switchedAdapter } from './switched-adapter.js';
+export { ADAPTER_SHARES, adapterShares, type Showing, switchedAdapter } from './switched-adapter.js';
 export { tokenIds } from './token-ids.js';
 export { tokenTypes } from './token-types.js';

@@ -65,8 +65,11 @@ export type InputRecipe =
   | { readonly made: 'axis_positions'; readonly axis: PositionAxis }
   /** Each token's column or row in its picture, or that picture's number, as `gridAxes` places it. */
   | { readonly made: 'grid_positions'; readonly axis: GridAxis }
-  /** [tokens, 1]: `scale` where the sequence has any token that is no word, in this step or another, else 0. */
-  | { readonly made: 'insert_shares'; readonly scale: number }
+  /**
+   * [tokens, 1]: `scale` where the sequence has any token that is no word, in this step or another, else 0; of `pictures`
+   * where it has one of a picture, of `sound` where it has some of sound and none of a picture.
+   */
+  | { readonly made: 'insert_shares'; readonly scale: number; readonly of?: 'pictures' | 'sound' }
   /** 0, 1, … [count] */
   | { readonly made: 'range'; readonly count: number }
   | {

@@ -1,38 +1,12 @@
 import { toDType } from '../dtype.js';
-import { patchOrder } from '../media/index.js';
+import { cubicPlaces, type PlaceShare, patchOrder } from '../media/index.js';
 import type { StepInput } from './step-input.js';
 
 /** How much each place of a square table counts for each patch. */
 export const POSITION_SHARES = 'position_shares';
 
-/** Of Keys' kernel, as torch has it. */
-const A = -0.75;
-
-/** The shares of the four places from `floor - 1` on of a point that lies `t` behind `floor` (arXiv:1906.11172, cubic convolution). */
-function cubicShares(t: number): readonly number[] {
-  const near = (x: number): number => ((A + 2) * x - (A + 3)) * x * x + 1;
-  const far = (x: number): number => ((A * x - 5 * A) * x + 8 * A) * x - 4 * A;
-  return [far(t + 1), near(t), near(1 - t), far(2 - t)];
-}
-
-/** A place of an axis, and how much it counts. */
-interface Place {
-  readonly place: number;
-  readonly share: number;
-}
-
 /** Of one axis: which of `side` places count for place `at` of `count`, pixel centres lying on pixel centres. */
-type Filter = (at: number, count: number, side: number) => readonly Place[];
-
-/** Four places; those beyond an edge are the edge. */
-const cubic: Filter = (at, count, side) => {
-  const point = ((at + 0.5) / count) * side - 0.5;
-  const first = Math.floor(point);
-  return cubicShares(point - first).map((share, i) => ({
-    place: Math.min(Math.max(first - 1 + i, 0), side - 1),
-    share,
-  }));
-};
+type Filter = (at: number, count: number, side: number) => readonly PlaceShare[];
 
 /** All places that are nearer than one, or than one of `count` where these are fewer (torch's `antialias`). */
 const linear: Filter = (at, count, side) => {
@@ -47,7 +21,7 @@ const linear: Filter = (at, count, side) => {
   return near.map(({ place, share }) => ({ place, share: share / sum }));
 };
 
-const FILTERS = { cubic, linear };
+const FILTERS = { cubic: cubicPlaces, linear };
 
 /**
  * `position_shares` [patches, side * side] in the model's dtype: learned positions of a square of `side` x `side`, stretched

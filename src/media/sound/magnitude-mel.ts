@@ -1,6 +1,6 @@
 import { MEL_HOP, MEL_RATE } from './log-mel.js';
 import { Magnitudes } from './magnitudes.js';
-import { HTK, heardBy, melFilters } from './mel-filters.js';
+import { HTK, heardBy, KALDI, melFilters } from './mel-filters.js';
 
 /** What a spectrogram of magnitudes is made by. */
 export interface MagnitudeMel {
@@ -19,6 +19,11 @@ export interface MagnitudeMel {
   /** What magnitudes are at least, or what is added to each of them. */
   readonly floor: number;
   readonly addsFloor: boolean;
+  /**
+   * Whether spectra are Kaldi's: samples as numbers of 16 bits, Hamming windows, powers, and triangles on its own scale; else
+   * Hann windows, magnitudes, HTK's.
+   */
+  readonly isOfKaldi?: boolean;
   /** Of each bin, what is taken from it and what it is then divided by; nothing when absent. */
   readonly means?: readonly number[] | undefined;
   readonly deviations?: readonly number[] | undefined;
@@ -27,15 +32,17 @@ export interface MagnitudeMel {
 /**
  * The log-mel spectrogram of the Universal Speech Model (arXiv:2303.01037) of sound at 16 kHz, in f64: Hann windows each
  * 10 ms, magnitudes, triangles on HTK's mel scale, natural logarithms (transformers 5.24, `Gemma3nAudioFeatureExtractor` and
- * `Gemma4AudioFeatureExtractor`). Behind its end a sound is silent. Returns [frames, bins] in f32.
+ * `Gemma4AudioFeatureExtractor`), or Kaldi's (`Phi4MultimodalFeatureExtractor`). Behind its end a sound is silent. Returns [frames, bins] in f32.
  */
 export function magnitudeMel(samples: Float32Array, frames: number, by: MagnitudeMel): Float32Array {
-  const { bins, window, size, lead, preemphasis, floor, addsFloor, means, deviations } = by;
+  const { bins, window, size, lead, preemphasis, floor, addsFloor, means, deviations, isOfKaldi } = by;
   const spread = { bins, frequencies: size / 2 + 1, top: MEL_RATE / 2, low: by.low, high: by.high };
-  const filters = melFilters(HTK, spread);
-  const hann = Float64Array.from(
+  const filters = melFilters(isOfKaldi ? KALDI : HTK, spread);
+  const [lift, swing, period] = isOfKaldi ? [0.54, 0.46, window - 1] : [0.5, 0.5, window];
+  const gain = isOfKaldi ? 32_768 : 1;
+  const weights = Float64Array.from(
     { length: window },
-    (_, n) => 0.5 - 0.5 * Math.cos((2 * Math.PI * n) / window),
+    (_, n) => gain * (lift - swing * Math.cos((2 * Math.PI * n) / period)),
   );
   const [magnitudes, frame] = [new Magnitudes(size), new Float64Array(window)];
   const spectrum = new Float64Array(spread.frequencies);
@@ -45,9 +52,10 @@ export function magnitudeMel(samples: Float32Array, frames: number, by: Magnitud
     for (let n = 0; n < window; n++) {
       // The first of a frame takes from itself.
       const before = samples[first + Math.max(0, n - 1)] ?? 0;
-      frame[n] = ((samples[first + n] ?? 0) - preemphasis * before) * (hann[n] as number);
+      frame[n] = ((samples[first + n] ?? 0) - preemphasis * before) * (weights[n] as number);
     }
     magnitudes.of(frame, spectrum);
+    if (isOfKaldi) for (const [k, magnitude] of spectrum.entries()) spectrum[k] = magnitude ** 2;
     for (const [bin, filter] of filters.entries()) {
       const heard = heardBy(filter, spectrum);
       const value = Math.log(addsFloor ? heard + floor : Math.max(heard, floor));

@@ -10,6 +10,8 @@ export interface MelScale {
   toHz(mel: number): number;
   /** Whether all triangles have one area; else one height. */
   readonly isEven: boolean;
+  /** Whether their sides are straight over pitches; over frequencies when absent. */
+  readonly isStraightInMel?: boolean;
 }
 
 const [BREAK_HZ, BREAK_MEL] = [1000, 15];
@@ -29,6 +31,14 @@ export const HTK: MelScale = {
   isEven: false,
 };
 
+/** Kaldi's: logarithmic behind the first 700 Hz, triangles being such in it. */
+export const KALDI: MelScale = {
+  toMel: (hz) => 1127 * Math.log(1 + hz / 700),
+  toHz: (mel) => 700 * (Math.exp(mel / 1127) - 1),
+  isEven: false,
+  isStraightInMel: true,
+};
+
 /** What triangles cover, in Hz. */
 export interface MelSpread {
   readonly bins: number;
@@ -42,13 +52,16 @@ export interface MelSpread {
 /** Triangles over the frequencies of a spectrum, each from the peak of the one before to the peak of the next. */
 export function melFilters(scale: MelScale, { bins, frequencies, top, low, high }: MelSpread): MelFilter[] {
   const [from, to] = [scale.toMel(low), scale.toMel(high)];
-  const edges = Array.from({ length: bins + 2 }, (_, i) => scale.toHz(from + ((to - from) * i) / (bins + 1)));
+  const mels = Array.from({ length: bins + 2 }, (_, i) => from + ((to - from) * i) / (bins + 1));
+  const { isStraightInMel = false } = scale;
+  const edges = isStraightInMel ? mels : mels.map((mel) => scale.toHz(mel));
   return Array.from({ length: bins }, (_, mel) => {
     const [left, centre, right] = edges.slice(mel, mel + 3) as [number, number, number];
     const height = scale.isEven ? 2 / (right - left) : 1;
     const weights = Float64Array.from({ length: frequencies }, (_, k) => {
       const hz = (k * top) / (frequencies - 1);
-      const slope = Math.min((hz - left) / (centre - left), (right - hz) / (right - centre));
+      const at = isStraightInMel ? scale.toMel(hz) : hz;
+      const slope = Math.min((at - left) / (centre - left), (right - at) / (right - centre));
       return Math.max(0, slope) * height;
     });
     const first = weights.findIndex((weight) => weight > 0);

@@ -15,6 +15,7 @@ import {
   tokenField,
   WIDTH,
 } from '../../layers/config/index.js';
+import { PEFT_IRRELEVANT, peftFields } from '../base/peft-adapter.js';
 import { Q_FORMER, Q_FORMER_PASSED, Q_FORMER_SIZES } from '../base/q-former.js';
 import { aroundText, textWithin } from '../base/text-within.js';
 import { besideText, dtypeBesideText } from '../base/vision/index.js';
@@ -105,52 +106,18 @@ const seenByQueries: Field<number, { readonly audio: SpeechConfig; readonly proj
 const TARGETS = ['q_proj', 'k_proj', 'v_proj'] as const;
 export type AdapterTarget = (typeof TARGETS)[number];
 
-/** Nothing: what peft writes where an option is not used. */
-const unused = (name: string): Field<null> => ({
-  read(json) {
-    const found = json.raw(name) ?? null;
-    if (found === null || found === false) return null;
-    if (typeof found === 'object' && Object.keys(found).length === 0) return null;
-    return json.fail(
-      `${name} must be absent, null, false or empty: nothing else is supported by this family`,
-    );
-  },
-});
-
-/** Keys and defaults of LoraConfig of peft, whose file lies beside config.json. */
+/** Of peft, whose file lies beside config.json. */
 const ADAPTER = nested(
   'adapter_config',
   {
-    kind: field('peft_type', only('LORA'), 'LORA'),
-    rank: field('r', COUNT, 8),
-    alpha: field('lora_alpha', positive(1e6), 8),
-    hasRootScale: field('use_rslora', flag, false),
+    ...peftFields,
     targets: {
       read: (json: ConfigReader) =>
         json.value('target_modules', listOf(oneOf(...TARGETS), 'projections')) ??
         json.missing('target_modules'),
     },
-    bias: field('bias', only('none'), 'none'),
-    ...Object.fromEntries(
-      [
-        ...[
-          'use_dora',
-          'use_qalora',
-          'fan_in_fan_out',
-          'lora_bias',
-          'modules_to_save',
-          'layers_to_transform',
-        ],
-        ...['layers_pattern', 'rank_pattern', 'alpha_pattern', 'exclude_modules', 'layer_replication'],
-        ...['target_parameters', 'trainable_token_indices', 'megatron_config'],
-      ].map((name) => [name, unused(name)]),
-    ),
   },
-  [
-    ...['task_type', 'auto_mapping', 'base_model_name_or_path', 'revision', 'inference_mode', 'peft_version'],
-    ...['lora_dropout', 'init_lora_weights', 'megatron_core', 'loftq_config', 'eva_config', 'corda_config'],
-    ...['runtime_config', 'qalora_group_size', 'arrow_config', 'ensure_weight_tying'],
-  ],
+  PEFT_IRRELEVANT,
 );
 export type AdapterConfig = ReturnType<(typeof ADAPTER)['read']>;
 

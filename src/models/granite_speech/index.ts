@@ -2,11 +2,12 @@ import { registerModel, routerOf } from '../../router/index.js';
 import { type StepInput, switchedAdapter } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashInsertingATB } from '../base/inserting-text-atb.js';
+import { adapterScale } from '../base/peft-adapter.js';
 import { headNamesWithin } from '../base/text-within.js';
 import { GRANITE_SPEECH_CONFIG, type GraniteSpeechConfig } from './config.js';
 import { graniteSpeechProcessor } from './processor.js';
 import { GraniteSpeechTower } from './sound-tower.js';
-import { adapterScale, SwitchedGraniteATB, withAdapterNames } from './switched-attention.js';
+import { SwitchedGraniteATB, withAdapterNames } from './switched-attention.js';
 
 const TEXT = 'language_model';
 

@@ -11,10 +11,6 @@ import type { AdapterConfig, AdapterTarget } from './config.js';
 /** Of an adapter's products in the checkpoint. */
 const NAMES = { down: 'lora_A', up: 'lora_B' };
 
-/** What an adapter's result is multiplied by where it counts. */
-export const adapterScale = ({ alpha, rank, hasRootScale }: AdapterConfig): number =>
-  alpha / (hasRootScale ? Math.sqrt(rank) : rank);
-
 /** Attention with adapters of some projections, which count for tokens of prompts with sound alone. */
 class SwitchedAttention extends LlamaAttention {
   private readonly adapters: readonly LowRankAdapter[];

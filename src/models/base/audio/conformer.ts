@@ -63,7 +63,7 @@ export interface ConformerSizes {
 export const CONFORMER_EPSILON = 1e-6;
 
 /** Adds f(input) as `out`, and returns it. */
-function addActivation(graph: AtbGraph, kind: ActivationKind, input: string, out: string): string {
+export function addActivation(graph: AtbGraph, kind: ActivationKind, input: string, out: string): string {
   const params = { kind, isGated: false, isPack: false } as const;
   CommonOpBuilderManager.getBuilder({ category: 'ACTIVATION', opName: `${out}_op`, ...params }).build(graph, {
     input,
@@ -211,12 +211,12 @@ export function causalConv(sizes: ConformerSizes, weights: Weights, product: Mak
 
 /** The parts of a layer of a conformer. */
 export interface ConformerParts {
-  readonly first: HalfStep;
+  readonly first: LayerStep;
   readonly beforeAttention: NormStep;
   readonly attention: LayerStep;
   readonly afterAttention: NormStep;
-  readonly conv: LightConv;
-  readonly second: HalfStep;
+  readonly conv: LayerStep;
+  readonly second: LayerStep;
   readonly norm: NormStep;
 }
 

@@ -1,5 +1,6 @@
 import type { AtbGraph } from '../../../graph/atb-graph.js';
 import type { GraphKind } from '../../../graph/graph-kind.js';
+import type { PositionFreeAttention } from '../../../layers/attention/attention-orders.js';
 import type { LayerStep, PreNormLayer } from '../../../layers/decoder-layers.js';
 import { gatherRows } from '../../../layers/gather-rows.js';
 import { buildLinear } from '../../../layers/linear-steps.js';
@@ -38,6 +39,10 @@ export interface SiglipParts {
   readonly hasNorm?: boolean;
   /** See `takenOf`. */
   readonly taken?: readonly number[] | undefined;
+  /** Attention of its layers, where it is not of all patches of a picture to each other. */
+  readonly attention?: typeof PositionFreeAttention;
+  /** All that its graph reads, where that is not patches, their positions and how many see each other. */
+  readonly stepInputs?: readonly StepInput[];
 }
 
 /** SigLIP over patches of pictures of any shape, with learned positions (arXiv:2303.15343): [patches, hidden]. */
@@ -53,16 +58,22 @@ export class SiglipEncoder extends Module implements Encoder {
   constructor(
     sizes: SiglipSizes,
     tower: Weights,
-    { positions: positionsOf = bucketedPositions, hasNorm = true, taken }: SiglipParts = {},
+    {
+      positions: positionsOf = bucketedPositions,
+      hasNorm = true,
+      taken,
+      attention,
+      stepInputs,
+    }: SiglipParts = {},
   ) {
     super();
     const { hiddenSize, patchSize, imageSize, layerNormEps } = sizes;
     const side = Math.floor(imageSize / patchSize);
     const embeddings = tower.at('embeddings');
-    this.stepInputs = [patches(3 * patchSize * patchSize), positionsOf(side), lengths];
+    this.stepInputs = stepInputs ?? [patches(3 * patchSize * patchSize), positionsOf(side), lengths];
     this.patchEmbedding = patchLinear(embeddings, 'patch_embedding', hiddenSize, patchSize, true);
     this.positions = embeddings.get('position_embedding.weight', [side * side, hiddenSize]);
-    this.layers = clipLayers(tower.at('encoder.layers'), sizes);
+    this.layers = clipLayers(tower.at('encoder.layers'), sizes, attention);
     this.norm = hasNorm
       ? new BaseLayerNorm(tower.at('post_layernorm'), hiddenSize, layerNormEps, { hasBias: true })
       : new NoNorm();

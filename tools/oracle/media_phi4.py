@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cases of phi4_multimodal for make_media_model_fixture.py: as transformers writes it, and as it is published (phi4mm).
+
+The published form has adapters of two kinds beside each product of the text, which transformers adds by peft; here hooks
+add them to its products, switched by what a prompt shows, as the published code switches them.
+"""
+
+import json
+import re
+import types
+
+import torch
+from PIL import Image
+from torchvision.transforms.v2 import functional as tvF
+from transformers import Phi4MultimodalConfig, Phi4MultimodalFeatureExtractor, Phi4MultimodalForCausalLM
+from transformers.models.phi4_multimodal import image_processing_phi4_multimodal as images
+
+from make_media_fixtures import picture, sound
+from seeded_weights import recipe_weights
+from tiny_checkpoint import put, rounded as rounded_number, save_recipe, saved, write_recipe
+
+IMAGE, SOUND = 120, 121
+SIDE, PATCH = 28, 7
+TEXT = dict(vocab_size=131, hidden_size=64, intermediate_size=96, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2,
+            max_position_embeddings=256, bos_token_id=1, eos_token_id=2, pad_token_id=0)
+VISION = dict(hidden_size=48, intermediate_size=56, num_hidden_layers=3, num_attention_heads=3, image_size=SIDE, crop_size=SIDE,
+              patch_size=PATCH, image_token_id=IMAGE)
+AUDIO = dict(hidden_size=32, intermediate_size=40, num_blocks=2, num_attention_heads=2, ext_pw_out_channel=32,
+             depthwise_separable_out_channel=32, nemo_conv_channels=12, audio_token_id=SOUND)
+
+CASES = {
+    "phi4_multimodal": dict(
+        config=TEXT | dict(tie_word_embeddings=False, rope_parameters=dict(rope_type="default", rope_theta=10000.0),
+                           vision_config=VISION, audio_config=AUDIO | dict(input_size=20, bias_max_distance=40, bias_symmetric=True)),
+        pictures=dict(dynamic_hd=6)),
+    # Three quarters of a head turn, by stretched frequencies; distances beyond the farthest; two convolutions; the last layer's rows.
+    "phi4_multimodal-published": dict(
+        config=TEXT | dict(tie_word_embeddings=True, num_key_value_heads=4, sliding_window=24, num_hidden_layers=2,
+                           original_max_position_embeddings=128,
+                           rope_parameters=dict(rope_type="longrope", rope_theta=10000.0, partial_rotary_factor=0.75,
+                                                original_max_position_embeddings=128,
+                                                short_factor=[1.0, 1.1, 1.2, 1.3, 1.5, 2.0], long_factor=[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]),
+                           vision_config=VISION | dict(feature_layer=-1, num_hidden_layers=2),
+                           audio_config=AUDIO | dict(input_size=13, time_reduction=4, kernel_size=4, bias_max_distance=5, activation="relu",
+                                                     conv_activation="gelu", nemo_activation="silu")),
+        pictures=dict(dynamic_hd=3), lora=dict(vision_lora=dict(r=4, lora_alpha=6), speech_lora=dict(r=3, lora_alpha=5)), seed=1),
+}
+
+# One sound of each prompt at most: of several the class lets shorter ones see what fills them up.
+PROMPTS = [
+    [19],
+    [5, (0, 70, 121, 1), 4],
+    [20, (-1, 9011, 16000, 3), 9],
+    [(0, 28, 28, 2), 7, (0, 60, 30, 3), 3, (-1, 5000, 16000, 4), 5],
+]
+
+EXTEND = "model.embed_tokens_extend."
+# transformers' converter says the same of published names, from right to left.
+PUBLISHED = [
+    (r"image_embed\.img_projection_up\.", "image_embed.img_projection.0."),
+    (r"image_embed\.img_projection_down\.", "image_embed.img_projection.2."),
+    (r"image_embed\.global_img_feature_extensor", "image_embed.glb_GN"),
+    (r"image_embed\.sub_img_feature_extensor", "image_embed.sub_GN"),
+    (r"audio_embed\.up_proj_for_speech\.", "audio_embed.audio_projection.speech.0."),
+    (r"audio_embed\.down_proj_for_speech\.", "audio_embed.audio_projection.speech.2."),
+    (r"audio_embed\.up_proj_for_vision_speech\.", "audio_embed.audio_projection.vision.0."),
+    (r"audio_embed\.down_proj_for_vision_speech\.", "audio_embed.audio_projection.vision.2."),
+    (r"(encoders\.\d+\.feed_forward_(?:in|out))\.gate_up_proj\.", r"\1.net.0.linear."),
+    (r"(encoders\.\d+\.feed_forward_(?:in|out))\.down_proj\.", r"\1.net.2."),
+    (r"(encoders\.\d+\.self_attn)\.([qkv])_proj\.", r"\1.linear_\2."),
+    (r"(encoders\.\d+\.self_attn)\.o_proj\.", r"\1.linear_out."),
+    (r"^(model\.layers\.\d+\.\w+\.\w+_proj)\.weight$", r"\1.base_layer.weight"),
+]
+
+
+def published(name):
+    for own, other in PUBLISHED:
+        name = re.sub(own, other, name)
+    return name
+
+
+def by_pillow(image, size):
+    """Resized as Pillow does it, where the processor has torchvision."""
+    return torch.from_numpy(__import__("numpy").array(
+        Image.fromarray(image.permute(1, 2, 0).numpy()).resize((size[1], size[0]), Image.Resampling.BILINEAR))).permute(2, 0, 1)
+
+
+class Processor(images.Phi4MultimodalImageProcessor):
+    """Counts tokens for squares of any size, not of 16 by 16 tokens alone."""
+
+    def _preprocess(self, shown, size, **more):
+        found = super()._preprocess(shown, size=size, **more)
+        base = size.height // more["patch_size"] // 2
+        found["num_img_tokens"] = [count - 256 - 16 + base * base + base for count in found["num_img_tokens"]]
+        return found
+
+
+class PhiPrompt:
+    """Made of the main module's Prompt, which is given when it is known."""
+
+    # What the prompt that is computed shows.
+    shows = None
+
+    def begin(self, processor, extractor):
+        self.processor, self.extractor, self.pictures, self.sound = processor, extractor, [], {}
+
+    def show(self, *part):
+        kind, width, height, seed = part
+        if kind < 0:
+            wave = sound(width, seed).astype("float32") / 32768
+            found = self.extractor(wave, sampling_rate=16000, return_tensors="pt")
+            self.sound = dict(audio_input_features=found["audio_input_features"], audio_embed_sizes=found["audio_embed_sizes"])
+            return self.place(part, SOUND, int(found["audio_embed_sizes"][0]))
+        self.pictures.append(Image.fromarray(picture(width, height, seed)))
+        count = self.processor(images=[self.pictures[-1]], return_tensors="pt")["num_img_tokens"][0]
+        self.place(part, IMAGE, int(count))
+
+    def inputs(self, more=()):
+        PhiPrompt.shows = "vision" if self.pictures else "speech" if self.sound else None
+        seen = {}
+        if self.pictures:
+            seen = dict(self.processor(images=self.pictures, return_tensors="pt"))
+            seen.pop("num_img_tokens")
+        return self.texts(more) | self.sound | seen
+
+    def encoded(self, model):
+        """Of all that is shown, in its order."""
+        inputs = self.inputs()
+        ids, kept = inputs["input_ids"], []
+        handle = model.model.embed_tokens_extend.register_forward_hook(lambda _, __, out: kept.append(out))
+        model(**inputs)
+        handle.remove()
+        return kept[0][0][(ids[0] == IMAGE) | (ids[0] == SOUND)].float()
+
+
+def flat_config(config, case):
+    """As the published config.json has it: what reads sound under other names, what sees not at all but for its sizes here."""
+    raw = {key: value for key, value in json.loads(config.to_json_string()).items()
+           if key not in ("audio_config", "rope_parameters", "transformers_version", "architectures", "dtype", "vision_config")}
+    rope, audio = case["config"]["rope_parameters"], config.audio_config
+    raw |= dict(model_type="phi4mm", rope_theta=rope["rope_theta"], partial_rotary_factor=rope["partial_rotary_factor"],
+                rope_scaling=dict(type="longrope", short_factor=rope["short_factor"], long_factor=rope["long_factor"]),
+                attention_bias=False, mlp_bias=False, lm_head_bias=False, full_attn_mod=1, interpolate_factor=1, torch_dtype="float32",
+                vision_config=case["config"]["vision_config"])
+    pattern = r"layers.*((self_attn\.(qkv_proj|o_proj))|(mlp\.(gate_up|down)_proj))"
+    raw |= {kind: of | dict(dp=0.0, layer=pattern) for kind, of in case["lora"].items()}
+    raw["embd_layer"] = dict(
+        embedding_cls="image_audio",
+        audio_embd_layer=dict(compression_rate=audio.time_reduction, downsample_rate=1, embedding_cls="audio", enable_gradient_checkpointing=True,
+                              projection_cls="mlp", use_conv_downsample=False, use_qformer=False),
+        image_embd_layer=dict(crop_size=SIDE, embedding_cls="tune_image", enable_gradient_checkpointing=True, hd_transform_order="sub_glb",
+                              image_token_compression_cls="avg_pool_2d", projection_cls="mlp", use_hd_transform=True,
+                              with_learnable_separator=True))
+    raw["audio_processor"] = dict(name="cascades", config=dict(
+        activation=audio.activation, activation_checkpointing=dict(interval=1, module="transformer", offload=False),
+        attention_dim=audio.hidden_size, attention_heads=audio.num_attention_heads, batch_norm=False, bias_in_glu=True, causal=True,
+        chunk_size=-1, cnn_layer_norm=True, conv_activation=audio.conv_activation, conv_glu_type=audio.conv_glu_type,
+        depthwise_multiplier=1, depthwise_seperable_out_channel=audio.depthwise_separable_out_channel, dropout_rate=0.0,
+        encoder_embedding_config=dict(input_size=audio.input_size), ext_pw_kernel_size=1, ext_pw_out_channel=audio.ext_pw_out_channel,
+        input_layer="nemo_conv", input_size=audio.input_size, kernel_size=audio.kernel_size, left_chunk=18,
+        linear_units=audio.intermediate_size, nemo_conv_settings=dict(conv_channels=audio.nemo_conv_channels), num_blocks=audio.num_blocks,
+        relative_attention_bias_args=dict(t5_bias_max_distance=audio.bias_max_distance, type="t5"), time_reduction=audio.time_reduction,
+        nemo_activation=audio.nemo_activation, audio_token_id=SOUND))
+    return raw
+
+
+def checkpoint(case, out, recipe_of):
+    """Writes config.json and the recipe. Returns what loads the model."""
+    config = Phi4MultimodalConfig(**case["config"])
+    torch.manual_seed(0)
+    made = Phi4MultimodalForCausalLM._from_config(config, attn_implementation="eager").float().eval()
+    names = published if "lora" in case else lambda name: name
+    tensors = {names(name): tensor for name, tensor in saved(made, out).items()}
+    own = {other: name for name, other in zip(made.state_dict(), map(names, made.state_dict()))}
+    read_as = lambda name: own.get(name, name)
+    (out / "generation_config.json").unlink(missing_ok=True)
+    head = next((name for name in tensors if name.endswith("lm_head.weight")), None)
+    last = None if head else "model.norm.weight"
+    recipe = recipe_of({name: tensor for name, tensor in tensors.items() if not name.endswith(("b1", "b2"))}, made, case.get("seed", 7), head is None)
+    scales = {"global_mean": (7.0, 1.0), "global_invstd": (0.4, 0.05), "bias_values.weight": (0.0, 1.0), ".b1": (0.0, 0.3), ".b2": (0.0, 0.3),
+              "_extensor": (0.0, 1.0), "_GN": (0.0, 1.0), "probe": (0.0, 1.0)}
+    for name, tensor in tensors.items():
+        for end, (mean, std) in scales.items():
+            if name.endswith(end):
+                recipe["tensors"][name] = dict(shape=list(tensor.shape), mean=mean, std=std)
+    raw = json.loads((out / "config.json").read_text())
+    make = lambda found: put(found, Phi4MultimodalForCausalLM, out, config, "float32", read_as)
+    write_recipe(recipe, out, make, head, last)
+    load = lambda: Phi4MultimodalForCausalLM.from_pretrained(out, config=config, dtype=torch.float32, attn_implementation="eager").eval()
+    if "lora" in case:
+        raw = flat_config(config, case)
+        load = adapted(load, case["lora"], out)
+    (out / "config.json").write_text(json.dumps(raw, indent=2) + "\n")
+    return load
+
+
+PROJECTIONS = ("self_attn.qkv_proj", "self_attn.o_proj", "mlp.gate_up_proj", "mlp.down_proj")
+
+
+def adapted(load, lora, out):
+    """Adds adapters of both kinds to the recipe. Returns what loads a model that has them."""
+    recipe, places = json.loads((out / "weights.json").read_text()), []
+    for layer, of in enumerate(load().model.layers):
+        for projection in PROJECTIONS:
+            outs, ins = of.get_submodule(projection).weight.shape
+            for kind, how in lora.items():
+                names = [f"model.layers.{layer}.{projection}.lora_{half}.{kind.removesuffix('_lora')}.weight" for half in "AB"]
+                for name, shape in zip(names, ([how["r"], ins], [outs, how["r"]])):
+                    recipe["tensors"][name] = dict(shape=shape, mean=0.0, std=rounded_number(0.5 / shape[1] ** 0.5))
+                places.append((layer, projection, kind.removesuffix("_lora"), how["lora_alpha"] / how["r"], names))
+    save_recipe(recipe, out)
+    tensors = {name: torch.from_numpy(value) for name, value in recipe_weights(recipe).items() if ".lora_" in name}
+
+    def fresh():
+        model = load()
+        for layer, projection, kind, scale, names in places:
+            of = model.model.layers[layer].get_submodule(projection)
+            down, up = (f"{kind}_{half}" for half in ("down", "up"))
+            setattr(of, down, torch.nn.Parameter(tensors[names[0]].clone()))
+            setattr(of, up, torch.nn.Parameter(tensors[names[1]].clone()))
+            of.register_forward_hook(lambda of, given, result, kind=kind, scale=scale, down=down, up=up: result + scale * (
+                given[0] @ getattr(of, down).T @ getattr(of, up).T) if PhiPrompt.shows == kind else None)
+        return model
+
+    return fresh
+
+
+def make(family, out, main):
+    """main: the module make_media_model_fixture."""
+    case = CASES[family]
+    images.tvF = types.SimpleNamespace(resize=by_pillow, pad=tvF.pad)
+    fresh = checkpoint(case, out, main.recipe_of)
+    processor = Processor(size=dict(height=SIDE, width=SIDE), patch_size=PATCH, **case["pictures"])
+    extractor = Phi4MultimodalFeatureExtractor(feature_size=case["config"]["audio_config"]["input_size"],
+                                               audio_compression_rate=case["config"]["audio_config"].get("time_reduction", 8))
+    processor.save_pretrained(out)
+    file = out / "preprocessor_config.json"
+    hearing = dict(feature_size=extractor.feature_size, audio_compression_rate=extractor.audio_compression_rate)
+    file.write_text(json.dumps(json.loads(file.read_text()) | hearing, indent=2) + "\n")
+
+    class Shown(PhiPrompt, main.Prompt):
+        def __init__(self, parts, number):
+            self.begin(processor, extractor)
+            main.Prompt.__init__(self, parts, number)
+
+    found = {}
+    for i, parts in enumerate(PROMPTS):
+        found |= {f"{i}/{name}": value.contiguous() for name, value in main.record(fresh, Shown(parts, i)).items()}
+    (out / "model.safetensors").unlink(missing_ok=True)
+    main.save_reference(out, found, model_type="phi4_multimodal")
