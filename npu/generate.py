@@ -5,7 +5,8 @@
 Of models that see or hear, `--inserts` names a JSON file of what stands in the prompt, in its order: a list of
 {"start": the place of the first of its token ids, "tokens": how many, "rows": a file beside it, float32 [tokens,
 width], which the model's encoder made, "grid": {"rows", "columns", "interval"} of frames, where positions have three
-axes, "whole": false for sounds, whose tokens do not see each other, where those of pictures do}.
+axes, "whole": false for sounds, whose tokens do not see each other, where those of pictures do,
+"sound": true for sounds of models that have an adapter for prompts with sound alone (phi4_multimodal)}.
 
 Needs PyTorch with torch_npu, and MindIE's atb_models (`--library _libatb_torch`, all models) or ATB with its Python
 bindings (`--library torch_atb`, models of floats).

@@ -11,8 +11,8 @@ AXES = ("time", "height", "width")
 class Insert:
     """`rows` [tokens, width] in float32, for the tokens from `start` on. Those of one that is `whole` see each other."""
 
-    def __init__(self, start, rows, grid, whole):
-        self.start, self.rows, self.grid, self.whole = start, rows, grid, whole
+    def __init__(self, start, rows, grid, whole, sound=False):
+        self.start, self.rows, self.grid, self.whole, self.sound = start, rows, grid, whole, sound
         self.end = start + len(rows)
 
     def offsets(self):
@@ -36,11 +36,18 @@ def read_inserts(path, prompt_length):
         if rows.size == 0 or rows.size % tokens != 0:
             raise ValueError(f"{insert['rows']} must hold as many numbers for each of {tokens} tokens, found {rows.size}")
         rows = torch.from_numpy(rows).reshape(tokens, -1)
-        inserts.append(Insert(insert["start"], rows, insert.get("grid"), insert.get("whole", True)))
+        inserts.append(Insert(insert["start"], rows, insert.get("grid"), insert.get("whole", True), insert.get("sound", False)))
     places = [place for insert in inserts for place in (insert.start, insert.end)]
     if places != sorted(places) or (places and places[-1] > prompt_length):
         raise ValueError(f"{path} must list places within the prompt's {prompt_length} tokens, in order, found {places}")
     return inserts
+
+
+def counts_for(step, of):
+    """Whether an adapter counts that is for sequences with anything, with `pictures`, or with `sound` alone."""
+    if of is None or not step.inserts:
+        return bool(step.inserts)
+    return all(insert.sound for insert in step.inserts) == (of == "sound")
 
 
 def within(step):

@@ -3,7 +3,7 @@ import math
 
 import torch
 
-from inserts import axis_positions, deep_index, deep_rows, embedding_rows, grid_positions, inserted_rows, seen_keys
+from inserts import axis_positions, counts_for, deep_index, deep_rows, embedding_rows, grid_positions, inserted_rows, seen_keys
 from weights import TORCH_DTYPES
 
 TRIANGLE = 128
@@ -138,7 +138,7 @@ def make_input(name, described, step, manifest, max_positions):
     if made == "embedding_rows":
         return embedding_rows(step)
     if made == "insert_shares":
-        return torch.full((step.count, 1), recipe["scale"] if step.inserts else 0.0)
+        return torch.full((step.count, 1), recipe["scale"] if counts_for(step, recipe.get("of")) else 0.0)
     if made == "deep_rows":
         return deep_rows(step, described["shape"][1], recipe["level"])
     if made == "deep_index":

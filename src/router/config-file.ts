@@ -5,6 +5,7 @@ import { isObject } from '../is-object.js';
 import type { ConfigDict } from '../layers/config/index.js';
 import { readModelJson } from '../tokenizer/model-files.js';
 import { parsePythonJson } from '../tokenizer/python-json.js';
+import { adapterFolders } from '../weights/checkpoint-files.js';
 import { isGgufPath } from '../weights/gguf/model-file.js';
 import { followAllowed, type LinkOptions, readExactly, readRegularFile } from '../weights/regular-file.js';
 import { describeNoConfig, describeNoFolder } from './model-folder.js';
@@ -52,15 +53,24 @@ export async function readConfigDict(modelPath: string, options: LinkOptions = {
 }
 
 /**
- * What config.json says, and, where it tells of an adapter beside the weights, what peft's file says of that one as
- * `adapter_config`. Throws CONFIG_INVALID.
+ * What config.json says, and what peft's files say of adapters: of one that config.json tells of, beside the weights, as
+ * `adapter_config`; of those in folders where models of its `model_type` have them, as `adapterFolders` says. Throws
+ * CONFIG_INVALID.
  */
 export async function withAdapter(
   modelPath: string,
   read: ConfigDict,
   options: LinkOptions = {},
 ): Promise<ConfigDict> {
-  if (read.has_lora_adapter !== true) return read;
-  const found = await readModelJson(modelPath, 'adapter_config.json', options);
-  return found === undefined ? read : { ...read, adapter_config: found };
+  const places = [
+    ...(read.has_lora_adapter === true ? [{ folder: '.', section: 'adapter_config' }] : []),
+    ...adapterFolders(read),
+  ];
+  const found = await Promise.all(
+    places.map(async ({ folder, section }) => [
+      section,
+      await readModelJson(modelPath, join(folder, 'adapter_config.json'), options),
+    ]),
+  );
+  return { ...read, ...Object.fromEntries(found.filter(([, said]) => said !== undefined)) };
 }

@@ -2,6 +2,7 @@ import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describeValue } from '../describe-value.js';
 import { AtbError } from '../errors.js';
+import type { SafetensorsFile } from './safetensors-file.js';
 
 export const SINGLE_FILE = 'model.safetensors';
 /** What Mistral calls its one file, and others that have its names: with other names in it, or with the usual ones. */
@@ -53,14 +54,60 @@ export async function filesWithoutIndex(directory: string): Promise<readonly str
   return names.length > 0 && isWhole ? names : listed.filter((name) => name === CONSOLIDATED_FILE);
 }
 
-/** The file of the adapter that config.json says is beside the weights, where there is one. */
+/** An adapter in a folder of its own, as peft writes it. */
+export interface AdapterFolder {
+  readonly folder: string;
+  /** What the model calls it in names of its tensors. */
+  readonly name: string;
+  /** Where what peft says of it stands beside what config.json says. */
+  readonly section: string;
+}
+
+/** Of models that have several adapters, by model_type. */
+const ADAPTER_FOLDERS: Readonly<Record<string, readonly AdapterFolder[]>> = {
+  phi4_multimodal: [
+    { folder: 'vision-lora', name: 'vision', section: 'vision_lora' },
+    { folder: 'speech-lora', name: 'speech', section: 'speech_lora' },
+  ],
+};
+
+/** The folders in which a model may have adapters. */
+export const adapterFolders = ({
+  model_type: type,
+}: Readonly<Record<string, unknown>>): readonly AdapterFolder[] =>
+  typeof type === 'string' && Object.hasOwn(ADAPTER_FOLDERS, type) ? (ADAPTER_FOLDERS[type] ?? []) : [];
+
+/** A file of an adapter; `adapter`: its name, where there are several, whose tensors are all called alike. */
+export interface AdapterFile {
+  readonly name: string;
+  readonly adapter?: string;
+}
+
+/** The files of adapters that config.json, or what peft says, tells of, where there are any. */
 export async function adapterFiles(
   directory: string,
   config: Readonly<Record<string, unknown>> = {},
-): Promise<readonly string[]> {
-  const isThere = config.has_lora_adapter === true && (await exists(join(directory, ADAPTER_FILE)));
-  return isThere ? [ADAPTER_FILE] : [];
+): Promise<readonly AdapterFile[]> {
+  const told: AdapterFile[] = [
+    ...(config.has_lora_adapter === true ? [{ name: ADAPTER_FILE }] : []),
+    ...adapterFolders(config)
+      .filter(({ section }) => section in config)
+      .map(({ folder, name }) => ({ name: join(folder, ADAPTER_FILE), adapter: name })),
+  ];
+  const there = await Promise.all(told.map(({ name }) => exists(join(directory, name))));
+  return told.filter((_, at) => there[at]);
 }
+
+/** Its tensors by the names of the adapter that they are of: `q_proj.lora_A.vision.weight`. */
+export const ofAdapter = (file: SafetensorsFile, adapter: string): SafetensorsFile => ({
+  ...file,
+  tensors: new Map(
+    [...file.tensors].map(([name, tensor]) => [
+      name.replace(/(\.lora_[AB])\.weight$/, `$1.${adapter}.weight`),
+      tensor,
+    ]),
+  ),
+});
 
 /** Why a model directory without weights that are read has none. */
 export async function describeMissing(directory: string): Promise<AtbError> {

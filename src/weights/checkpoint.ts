@@ -4,12 +4,14 @@ import { type FloatDType, isFloat } from '../dtype.js';
 import { AtbError } from '../errors.js';
 import { PATH, requireArgument } from '../require-argument.js';
 import {
+  type AdapterFile,
   adapterFiles,
   describeMissing,
   exists,
   filesWithoutIndex,
   INDEX_FILE,
   isOfMistral,
+  ofAdapter,
   SINGLE_FILE,
 } from './checkpoint-files.js';
 import { ENGINE_DTYPE } from './engine-dtypes.js';
@@ -48,7 +50,7 @@ interface CheckpointParts {
 /**
  * The weights of a model directory in Hugging Face's form: one `model.safetensors`, or several files and their index,
  * which may be missing where their names tell; or one `consolidated.safetensors` whose names are Hugging Face's; and
- * an adapter; or a GGUF file. Only headers are read; the engine reads the data, once, from the places that `TensorRef.parts` name.
+ * adapters; or a GGUF file. Only headers are read; the engine reads the data, once, from the places that `TensorRef.parts` name.
  */
 export class Checkpoint implements WeightSource {
   /** The model directory; the file itself for one opened with `openFile`. */
@@ -100,7 +102,11 @@ export class Checkpoint implements WeightSource {
     };
     if (isGgufPath(directory))
       return new Checkpoint({ directory, files: await openGguf(directory), onWarning });
-    const beside = await Promise.all((await adapterFiles(directory, options.config)).map(open));
+    const openAdapter = async ({ name, adapter }: AdapterFile): Promise<NamedFile> => {
+      const { file } = await open(name);
+      return { name, file: adapter === undefined ? file : ofAdapter(file, adapter) };
+    };
+    const beside = await Promise.all((await adapterFiles(directory, options.config)).map(openAdapter));
     if (await exists(join(directory, SINGLE_FILE)))
       return new Checkpoint({ directory, files: [await open(SINGLE_FILE), ...beside], onWarning });
     if (!(await exists(join(directory, INDEX_FILE)))) {

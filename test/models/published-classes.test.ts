@@ -230,6 +230,20 @@ const CLASSES: Readonly<Record<string, Dict>> = {
       position_embedding_type: 'absolute', cross_attention_frequency: 1, encoder_hidden_size: 1024, use_qformer_text_input: false },
     adapter_config: { peft_type: 'LORA', task_type: 'CAUSAL_LM', auto_mapping: null, base_model_name_or_path: null, revision: null, inference_mode: true, r: 64, target_modules: ['q_proj', 'v_proj'], lora_alpha: 8, lora_dropout: 0, fan_in_fan_out: false, bias: 'none', use_rslora: false, modules_to_save: null, init_lora_weights: true,
       layers_to_transform: null, layers_pattern: null, rank_pattern: {}, alpha_pattern: {}, megatron_config: null, megatron_core: 'megatron.core', loftq_config: {}, use_dora: false, layer_replication: null, lora_bias: false } },
+  // Phi4MultimodalConfig and those of its parts.
+  phi4_multimodal: llama('phi4_multimodal', [3072, 8192, 32, 32, 8, 200_064, 131_072],
+    { original_max_position_embeddings: 4096, rms_norm_eps: 1e-5, resid_pdrop: 0, embd_pdrop: 0, tie_word_embeddings: false, bos_token_id: 199_999, eos_token_id: [199_999, 200_020], pad_token_id: 199_999, sliding_window: null, rope_parameters: { rope_type: 'default', rope_theta: 10_000, partial_rotary_factor: 1 },
+      vision_config: { model_type: 'phi4_multimodal_vision', hidden_size: 1152, intermediate_size: 4304, num_hidden_layers: 27, num_attention_heads: 16, num_channels: 3, image_size: 448, patch_size: 14, hidden_act: 'gelu_pytorch_tanh', layer_norm_eps: 1e-6, attention_dropout: 0, crop_size: 448, image_token_id: 200_010, feature_layer: -2 },
+      audio_config: { model_type: 'phi4_multimodal_audio', hidden_size: 1024, intermediate_size: 1536, num_blocks: 24, num_attention_heads: 16, activation: 'swish', chunk_size: -1, left_chunk: 18, dropout_rate: 0, ext_pw_out_channel: 1024, depthwise_separable_out_channel: 1024, depthwise_multiplier: 1, kernel_size: 3, conv_activation: 'swish',
+        input_size: 80, conv_glu_type: 'swish', time_reduction: 8, bias_max_distance: 1000, bias_symmetric: false, nemo_activation: 'relu', nemo_conv_channels: 1024, downsample_rate: 1, initializer_range: 0.02, audio_token_id: 200_011, feature_layer: -2, nemo_final_size: 10 } }),
+  // Phi-4-multimodal-instruct as published: its config.json as tests of TensorRT-LLM quote it, adapters as public readers repeat them.
+  phi4mm: { model_type: 'phi4mm', vocab_size: 200_064, hidden_size: 3072, intermediate_size: 8192, num_hidden_layers: 32, num_attention_heads: 24, num_key_value_heads: 8, hidden_act: 'silu', max_position_embeddings: 131_072, original_max_position_embeddings: 4096, partial_rotary_factor: 0.75, rms_norm_eps: 1e-5, rope_theta: 10_000, sliding_window: 262_144,
+    rope_scaling: { type: 'longrope', short_factor: Array(48).fill(1), long_factor: [1, ...Array(47).fill(2)] }, tie_word_embeddings: true, attention_bias: false, attention_dropout: 0, bos_token_id: 199_999, embd_pdrop: 0, eos_token_id: 199_999, full_attn_mod: 1, initializer_range: 0.02, interpolate_factor: 1, lm_head_bias: false, mlp_bias: false, pad_token_id: 199_999, resid_pdrop: 0, torch_dtype: 'bfloat16', use_cache: true, _attn_implementation: 'flash_attention_2',
+    audio_processor: { name: 'cascades', config: { activation: 'swish', activation_checkpointing: { interval: 1, module: 'transformer', offload: false }, attention_dim: 1024, attention_heads: 16, batch_norm: false, bias_in_glu: true, causal: true, chunk_size: -1, cnn_layer_norm: true, conv_activation: 'swish', conv_glu_type: 'swish', depthwise_multiplier: 1, depthwise_seperable_out_channel: 1024, dropout_rate: 0,
+      encoder_embedding_config: { input_size: 80 }, ext_pw_kernel_size: 1, ext_pw_out_channel: 1024, input_layer: 'nemo_conv', input_size: 80, kernel_size: 3, left_chunk: 18, linear_units: 1536, nemo_conv_settings: { conv_channels: 1024 }, num_blocks: 24, relative_attention_bias_args: { t5_bias_max_distance: 500, type: 't5' }, time_reduction: 8 } },
+    embd_layer: { audio_embd_layer: { compression_rate: 8, downsample_rate: 1, embedding_cls: 'audio', enable_gradient_checkpointing: true, projection_cls: 'mlp', use_conv_downsample: false, use_qformer: false }, embedding_cls: 'image_audio',
+      image_embd_layer: { crop_size: 448, embedding_cls: 'tune_image', enable_gradient_checkpointing: true, hd_transform_order: 'sub_glb', image_token_compression_cls: 'avg_pool_2d', projection_cls: 'mlp', use_hd_transform: true, with_learnable_separator: true } },
+    vision_lora: { r: 256, lora_alpha: 512, dp: 0, layer: 'layers.*((self_attn\\.(qkv_proj|o_proj))|(mlp\\.(gate_up|down)_proj))' }, speech_lora: { r: 320, lora_alpha: 640, dp: 0.01, layer: '((layers.*self_attn\\.(qkv|o)_proj)|(layers.*mlp\\.(gate_up|down)_proj))' } },
   // As published, of what the file says of text; the rest is the class's.
   glm_ocr: { model_type: 'glm_ocr', image_token_id: 59_280, video_token_id: 59_281, image_start_token_id: 59_256, image_end_token_id: 59_257, video_start_token_id: 59_258, video_end_token_id: 59_259, tie_word_embeddings: false,
     text_config: { model_type: 'glm_ocr_text', pad_token_id: 59_246, vocab_size: 59_392, eos_token_id: [59_246, 59_253], attention_bias: false, attention_dropout: 0, head_dim: 128, hidden_act: 'silu', hidden_size: 1536, initializer_range: 0.02, intermediate_size: 4608, max_position_embeddings: 131_072, num_attention_heads: 16,
@@ -386,6 +400,56 @@ describe('published sizes that classes of transformers have by default', functio
     'GraniteDocling with vectors of a layer that its encoder has not',
     within('granite_docling', { deepstack_visual_indexes: [3, 12] }, 'vision_config'),
     /deepstack_visual_indexes must be some of 12 layers, first ones first, found 3,12/,
+  );
+  for (const [what, says, part, names] of [
+    [
+      'rows seen in chunks',
+      { chunk_size: 18 },
+      'audio_config',
+      /audio_config\.chunk_size must be .*-1.*found 18/,
+    ],
+    [
+      'thirds of frames',
+      { time_reduction: 6 },
+      'audio_config',
+      /time_reduction must be a power of two, found 6/,
+    ],
+    [
+      'channels beside rows',
+      { ext_pw_out_channel: 512 },
+      'audio_config',
+      /ext_pw_out_channel must be hidden_size \(1024\), found 512/,
+    ],
+    [
+      'tiles of 33 patches',
+      { image_size: 462, crop_size: 462 },
+      'vision_config',
+      /image_size must be an even number of patches of 14, found 462/,
+    ],
+    [
+      'tiles that no encoder reads',
+      { crop_size: 224 },
+      'vision_config',
+      /crop_size must be image_size \(448\), found 224/,
+    ],
+    [
+      'an adapter of embeddings',
+      { target_modules: ['embed_tokens'] },
+      'vision_lora',
+      /vision_lora\.target_modules .*found/,
+    ],
+    [
+      'an adapter of attention alone',
+      { layer: 'self_attn.qkv_proj' },
+      'speech_lora',
+      /must be a list of qkv_proj, o_proj, gate_up_proj, down_proj, or a pattern/,
+    ],
+  ] as const)
+    itIsRefused(`Phi-4-multimodal with ${what}`, within('phi4_multimodal', says, part), names);
+  itIsRefused(
+    'Phi-4-multimodal, as published, with the whole before tiles',
+    within('phi4mm', { image_embd_layer: { hd_transform_order: 'glb_sub' } }, 'embd_layer'),
+    /embd_layer\.image_embd_layer\.hd_transform_order must be .*sub_glb.*found "glb_sub"/,
   );
   itIsRefused(
     'LFM3-VL with a convolution that has no middle',

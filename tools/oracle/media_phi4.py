@@ -9,6 +9,7 @@ import json
 import re
 import types
 
+import numpy
 import torch
 from PIL import Image
 from torchvision.transforms.v2 import functional as tvF
@@ -29,17 +30,18 @@ AUDIO = dict(hidden_size=32, intermediate_size=40, num_blocks=2, num_attention_h
              depthwise_separable_out_channel=32, nemo_conv_channels=12, audio_token_id=SOUND)
 
 CASES = {
+    # Three quarters of a head turn, by stretched frequencies; distances whichever comes first; three convolutions.
     "phi4_multimodal": dict(
-        config=TEXT | dict(tie_word_embeddings=False, rope_parameters=dict(rope_type="default", rope_theta=10000.0),
-                           vision_config=VISION, audio_config=AUDIO | dict(input_size=20, bias_max_distance=40, bias_symmetric=True)),
-        pictures=dict(dynamic_hd=6)),
-    # Three quarters of a head turn, by stretched frequencies; distances beyond the farthest; two convolutions; the last layer's rows.
-    "phi4_multimodal-published": dict(
-        config=TEXT | dict(tie_word_embeddings=True, num_key_value_heads=4, sliding_window=24, num_hidden_layers=2,
-                           original_max_position_embeddings=128,
+        config=TEXT | dict(tie_word_embeddings=False, original_max_position_embeddings=128,
                            rope_parameters=dict(rope_type="longrope", rope_theta=10000.0, partial_rotary_factor=0.75,
                                                 original_max_position_embeddings=128,
                                                 short_factor=[1.0, 1.1, 1.2, 1.3, 1.5, 2.0], long_factor=[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]),
+                           vision_config=VISION, audio_config=AUDIO | dict(input_size=20, bias_max_distance=40, bias_symmetric=True)),
+        pictures=dict(dynamic_hd=6)),
+    # Half of a head turns; windows; distances beyond the farthest; two convolutions; the last layer's rows.
+    "phi4_multimodal-published": dict(
+        config=TEXT | dict(tie_word_embeddings=True, num_key_value_heads=4, sliding_window=60, num_hidden_layers=2,
+                           rope_parameters=dict(rope_type="default", rope_theta=500.0, partial_rotary_factor=0.5),
                            vision_config=VISION | dict(feature_layer=-1, num_hidden_layers=2),
                            audio_config=AUDIO | dict(input_size=13, time_reduction=4, kernel_size=4, bias_max_distance=5, activation="relu",
                                                      conv_activation="gelu", nemo_activation="silu")),
@@ -81,7 +83,7 @@ def published(name):
 
 def by_pillow(image, size):
     """Resized as Pillow does it, where the processor has torchvision."""
-    return torch.from_numpy(__import__("numpy").array(
+    return torch.from_numpy(numpy.array(
         Image.fromarray(image.permute(1, 2, 0).numpy()).resize((size[1], size[0]), Image.Resampling.BILINEAR))).permute(2, 0, 1)
 
 
@@ -139,8 +141,7 @@ def flat_config(config, case):
            if key not in ("audio_config", "rope_parameters", "transformers_version", "architectures", "dtype", "vision_config")}
     rope, audio = case["config"]["rope_parameters"], config.audio_config
     raw |= dict(model_type="phi4mm", rope_theta=rope["rope_theta"], partial_rotary_factor=rope["partial_rotary_factor"],
-                rope_scaling=dict(type="longrope", short_factor=rope["short_factor"], long_factor=rope["long_factor"]),
-                attention_bias=False, mlp_bias=False, lm_head_bias=False, full_attn_mod=1, interpolate_factor=1, torch_dtype="float32",
+                rope_scaling=None, attention_bias=False, mlp_bias=False, lm_head_bias=False, full_attn_mod=1, interpolate_factor=1, torch_dtype="float32",
                 vision_config=case["config"]["vision_config"])
     pattern = r"layers.*((self_attn\.(qkv_proj|o_proj))|(mlp\.(gate_up|down)_proj))"
     raw |= {kind: of | dict(dp=0.0, layer=pattern) for kind, of in case["lora"].items()}
@@ -225,6 +226,19 @@ def adapted(load, lora, out):
     return fresh
 
 
+def long_sound(model, bins, frames):
+    """Of a sound that is longer than a stretch of 500 rows, whose spectrogram is made up: some rows that become tokens."""
+    index = numpy.arange(frames * bins, dtype=numpy.uint64)
+    mel = ((index * numpy.uint64(2654435761)) % numpy.uint64(2**32)) >> numpy.uint64(22)
+    heard = torch.from_numpy(mel.reshape(1, frames, bins).astype("float32") / 64)
+    embedder = model.model.embed_tokens_extend.audio_embed
+    with torch.no_grad():
+        rows = embedder.up_proj_for_speech(embedder.encoder(heard, None))
+        rows = embedder.down_proj_for_speech(torch.nn.functional.gelu(rows))[0]
+    kept = torch.tensor([0, 1, 499, 500, 501, 999, 1000, len(rows) - 1])
+    return {"long/encoded_rows": kept, "long/encoded": rows[kept].contiguous()}
+
+
 def make(family, out, main):
     """main: the module make_media_model_fixture."""
     case = CASES[family]
@@ -246,5 +260,7 @@ def make(family, out, main):
     found = {}
     for i, parts in enumerate(PROMPTS):
         found |= {f"{i}/{name}": value.contiguous() for name, value in main.record(fresh, Shown(parts, i)).items()}
+    if "lora" in case:
+        found |= long_sound(fresh(), extractor.feature_size, 4 * 1012 - 2)
     (out / "model.safetensors").unlink(missing_ok=True)
     main.save_reference(out, found, model_type="phi4_multimodal")

@@ -72,6 +72,12 @@ const asWideAsRows = (name: string): Field<number, { readonly hiddenSize: number
   },
 });
 
+/** What published files say beside what transformers' do, and nothing else is built. */
+const ofPublished = (values: Readonly<Record<string, string | number | boolean>>) =>
+  Object.fromEntries(
+    Object.entries(values).map(([name, value]) => [`published_${name}`, field(name, only(value), value)]),
+  );
+
 /** Defaults of transformers 5.24, Phi4MultimodalAudioConfig. */
 const AUDIO = nested(
   'audio_config',
@@ -97,6 +103,15 @@ const AUDIO = nested(
     isSymmetric: field('bias_symmetric', flag, false),
     rowsOfToken: field('downsample_rate', only(1), 1),
     tokenId: tokenField('audio_token_id', 200_011),
+    ...ofPublished({
+      bias_type: 't5',
+      bias_in_glu: true,
+      batch_norm: false,
+      causal: true,
+      cnn_layer_norm: true,
+      ext_pw_kernel_size: 1,
+      input_layer: 'nemo_conv',
+    }),
   },
   ['left_chunk', 'nemo_final_size', 'dropout_rate', 'feature_layer'],
 );
@@ -141,9 +156,36 @@ const usedLayers: Field<number, { readonly vision: { readonly numLayers: number 
   read: (json, config) => layersUpTo('feature_layer', -2).read(json.section('vision_config') ?? json, config),
 };
 
+/** How rows come to the size of words, as published files say it. */
+const EMBEDDERS = nested(
+  'embd_layer',
+  {
+    pictures: nested(
+      'image_embd_layer',
+      ofPublished({
+        hd_transform_order: 'sub_glb',
+        image_token_compression_cls: 'avg_pool_2d',
+        projection_cls: 'mlp',
+        use_hd_transform: true,
+        with_learnable_separator: true,
+      }),
+      ['crop_size', 'embedding_cls', 'enable_gradient_checkpointing'],
+    ),
+    sound: nested(
+      'audio_embd_layer',
+      ofPublished({ projection_cls: 'mlp', use_conv_downsample: false, use_qformer: false }),
+      ['compression_rate', 'downsample_rate', 'embedding_cls', 'enable_gradient_checkpointing'],
+    ),
+  },
+  ['embedding_cls'],
+);
+
 const DEFINITION = defineConfig({
   fields: {
     ...PHI3_FIELDS,
+    embedders: {
+      read: (json: ConfigReader) => (json.section('embd_layer') ? EMBEDDERS.read(json, {}) : undefined),
+    },
     vision: VISION,
     usedLayers,
     audio: AUDIO,
@@ -169,24 +211,19 @@ const AUDIO_NAMES: Readonly<Record<string, string>> = {
   depthwise_seperable_out_channel: 'depthwise_separable_out_channel',
 };
 
-/** Of training, or the only ones that the published code builds this model with. */
+/** Objects of which others are made, or of training alone. */
 const AUDIO_LEFT_OUT = [
-  ...['activation_checkpointing', 'cnn_layer_norm', 'input_layer', 'encoder_embedding_config', 'batch_norm'],
-  ...['bias_in_glu', 'causal', 'ext_pw_kernel_size', 'nemo_conv_settings', 'relative_attention_bias_args'],
+  ...['activation_checkpointing', 'encoder_embedding_config', 'nemo_conv_settings'],
+  'relative_attention_bias_args',
 ];
 
 /** What `phi4mm` says, which is as it was published, as transformers 5.24 would write it. */
-function withTransformersNames({
-  embd_layer,
-  audio_processor,
-  img_processor,
-  ...rest
-}: ConfigDict): ConfigDict {
-  const [embedding, sound] = [objectOr(embd_layer), objectOr(objectOr(audio_processor).config)];
+function withTransformersNames({ audio_processor, ...rest }: ConfigDict): ConfigDict {
+  const [embedding, sound] = [objectOr(rest.embd_layer), objectOr(objectOr(audio_processor).config)];
   const { crop_size } = objectOr(embedding.image_embd_layer);
   const { downsample_rate } = objectOr(embedding.audio_embd_layer);
   const { conv_channels } = objectOr(sound.nemo_conv_settings);
-  const { t5_bias_max_distance, t5_bias_symmetric } = objectOr(sound.relative_attention_bias_args);
+  const { type, t5_bias_max_distance, t5_bias_symmetric } = objectOr(sound.relative_attention_bias_args);
   const kept = Object.entries(sound).filter(([key]) => !AUDIO_LEFT_OUT.includes(key));
   return {
     ...rest,
@@ -197,6 +234,7 @@ function withTransformersNames({
       nemo_conv_channels: conv_channels,
       bias_max_distance: t5_bias_max_distance,
       bias_symmetric: t5_bias_symmetric,
+      bias_type: type,
     },
   };
 }
