@@ -31,6 +31,8 @@ export interface EncoderInput {
   readonly isWhole?: boolean;
   /** How many frames of `data` stand before its own, as its first rows see them, too; none when absent. */
   readonly lead?: number;
+  /** Of a sound that is read in several stretches, how many of them come before this one; 0 when absent. */
+  readonly stretch?: number;
   /** Of sound, for models that hear otherwise where a prompt shows pictures, too: whether it does. */
   readonly isBesideOthers?: boolean;
   /** SHA-256 over everything that decides what the encoder gives, as 8 integers: equal keys, equal rows. */

@@ -156,6 +156,7 @@ export * from './modernbert/index.js';
 export * from './modernbert_decoder/index.js';
 export * from './mpnet/index.js';
 export * from './mpt/index.js';
+export * from './musicflamingo/index.js';
 export * from './nanochat/index.js';
 export * from './nemotron/index.js';
 export * from './nemotron_h/index.js';

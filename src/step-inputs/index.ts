@@ -84,6 +84,7 @@ export {
 export { TILE_PLACES, tilePlaces } from './encoders/tile-places.js';
 export { canvasesOf, TILED, type TiledSizes, tiledPictures } from './encoders/tiled-pictures.js';
 export { TIME_GROUPS, type TimeGroup, timeGroups } from './encoders/time-groups.js';
+export { TIMED_TURNS, type TimedTurns, timedTurns } from './encoders/timed-turns.js';
 export { WORDS_AMONG, wordsAmongRows } from './encoders/words-among-rows.js';
 export { ENDED_ROWS, type EndedRowSizes, endedRows } from './ended-rows.js';
 export { BLOCK_TOKENS, blockTokens, entries, entryPositions, entrySlots } from './entries.js';

@@ -45,6 +45,13 @@ const GLM_TOWER = { depth: 24, hidden_size: 1536, hidden_act: 'silu', attention_
 const ASR_ENCODER = { model_type: 'qwen3_asr_encoder', num_mel_bins: 128, encoder_layers: 24, encoder_attention_heads: 16, encoder_ffn_dim: 4096, d_model: 1024, dropout: 0, attention_dropout: 0, activation_function: 'gelu', activation_dropout: 0, scale_embedding: false, initializer_range: 0.02, n_window: 50, n_window_infer: 800,
   downsample_hidden_size: 480, output_dim: 2048 };
 
+/** AudioFlamingo3Config's parts of transformers 5.24. */
+// biome-ignore format: one class a paragraph
+const FLAMINGO = { audio_token_id: 151_669, projector_hidden_act: 'gelu', projector_bias: true,
+  text_config: { model_type: 'qwen2', vocab_size: 151_936, hidden_size: 4096, intermediate_size: 22_016, num_hidden_layers: 32, num_attention_heads: 32, num_key_value_heads: 32, hidden_act: 'silu', max_position_embeddings: 32_768, initializer_range: 0.02, rms_norm_eps: 1e-6, use_cache: true, use_sliding_window: false, sliding_window: 4096,
+    max_window_layers: 28, attention_dropout: 0, tie_word_embeddings: false, ...rope(10_000) },
+  audio_config: { model_type: 'audioflamingo3_encoder', num_mel_bins: 128, num_hidden_layers: 32, num_attention_heads: 20, intermediate_size: 5120, layerdrop: 0, activation_function: 'gelu', hidden_size: 1280, dropout: 0, attention_dropout: 0, activation_dropout: 0, initializer_range: 0.02, scale_embedding: false, max_source_positions: 1500 } };
+
 /** Defaults of classes of transformers 5.24, which are those of a published checkpoint each. */
 // biome-ignore format: one class a paragraph
 const CLASSES: Readonly<Record<string, Dict>> = {
@@ -117,10 +124,9 @@ const CLASSES: Readonly<Record<string, Dict>> = {
   'qwen3_asr, within its thinker': { model_type: 'qwen3_asr', support_languages: ['Chinese', 'English'],
     thinker_config: { dtype: 'bfloat16', audio_start_token_id: 151_669, audio_end_token_id: 151_670, audio_token_id: 151_676, audio_config: { ...ASR_ENCODER, model_type: 'qwen3_asr_audio_encoder', max_source_positions: 1500, conv_chunksize: 500 },
       text_config: { vocab_size: 151_936, hidden_size: 2048, intermediate_size: 6144, num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 8, head_dim: 128, max_position_embeddings: 65_536, rms_norm_eps: 1e-6, rope_theta: 1_000_000, rope_scaling: { mrope_section: [24, 20, 20], mrope_interleaved: true } } } },
-  audioflamingo3: { model_type: 'audioflamingo3', audio_token_id: 151_669, projector_hidden_act: 'gelu', projector_bias: true,
-    text_config: { model_type: 'qwen2', vocab_size: 151_936, hidden_size: 4096, intermediate_size: 22_016, num_hidden_layers: 32, num_attention_heads: 32, num_key_value_heads: 32, hidden_act: 'silu', max_position_embeddings: 32_768, initializer_range: 0.02, rms_norm_eps: 1e-6, use_cache: true, use_sliding_window: false, sliding_window: 4096,
-      max_window_layers: 28, attention_dropout: 0, tie_word_embeddings: false, ...rope(10_000) },
-    audio_config: { model_type: 'audioflamingo3_encoder', num_mel_bins: 128, num_hidden_layers: 32, num_attention_heads: 20, intermediate_size: 5120, layerdrop: 0, activation_function: 'gelu', hidden_size: 1280, dropout: 0, attention_dropout: 0, activation_dropout: 0, initializer_range: 0.02, scale_embedding: false, max_source_positions: 1500 } },
+  audioflamingo3: { model_type: 'audioflamingo3', ...FLAMINGO },
+  // MusicFlamingoConfig writes down what follows from others, too.
+  musicflamingo: { model_type: 'musicflamingo', ...FLAMINGO, audio_bos_token_id: 151_670, audio_eos_token_id: 151_671, audio_frame_step: 0.01, head_dim: 1280, max_position_embeddings: 1200, rope_parameters: { rope_type: 'default', rope_theta: 1200, partial_rotary_factor: 0.2 } },
   // Frequencies are shared out as in Qwen2.5-VL; the class leaves that to files. Of what speaks one key stands for all.
   qwen2_5_omni: { model_type: 'qwen2_5_omni', enable_audio_output: true, talker_config: { model_type: 'qwen2_5_omni_talker' }, token2wav_config: { model_type: 'qwen2_5_omni_token2wav' },
     thinker_config: { model_type: 'qwen2_5_omni_thinker', audio_token_index: 151_646, image_token_index: 151_655, video_token_index: 151_656, position_id_per_seconds: 25, seconds_per_chunk: 2, audio_start_token_id: 151_647, audio_end_token_id: 151_648, user_token_id: 872, vision_start_token_id: 151_652, vision_end_token_id: 151_653,
@@ -446,6 +452,11 @@ describe('published sizes that classes of transformers have by default', functio
     ],
   ] as const)
     itIsRefused(`Phi-4-multimodal with ${what}`, within('phi4_multimodal', says, part), names);
+  itIsRefused(
+    'Music Flamingo with rows that turn further than they are wide',
+    within('musicflamingo', { partial_rotary_factor: 0.6 }, 'rope_parameters'),
+    /rope_parameters\.partial_rotary_factor must turn at most half of 1280, found 0\.6/,
+  );
   itIsRefused(
     'Phi-4-multimodal, as published, with the whole before tiles',
     within('phi4mm', { image_embd_layer: { hd_transform_order: 'glb_sub' } }, 'embd_layer'),

@@ -33,7 +33,7 @@ export const readsPairs =
       const own = samples.slice(stretch * length, (stretch + 1) * length);
       const input = await pairsOf(own, length, cut, mediaKey(media, stretch));
       // What is left of a sound may be too short for a token.
-      if (input.count > 0) inputs.push(input);
+      if (input.count > 0) inputs.push({ ...input, stretch });
     }
     return inputs.length > 0 ? inputs : refuseShort(samples, 30, what);
   };
