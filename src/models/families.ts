@@ -54,6 +54,7 @@ export * from './falcon_h1/index.js';
 export * from './falcon_mamba/index.js';
 export * from './flex_olmo/index.js';
 export * from './flint/index.js';
+export * from './fun_asr_nano/index.js';
 export * from './gemma/index.js';
 export * from './gemma2/index.js';
 export * from './gemma3/index.js';

@@ -68,7 +68,7 @@ export {
   TAP_ROWS,
 } from './encoders/sound-blocks.js';
 export { SOUND_CONTEXT, type SoundReach, soundContext } from './encoders/sound-context.js';
-export { groupedRows, soundRotary } from './encoders/sound-rows.js';
+export { groupedRows, SOUND_PLACES, soundPlaces, soundRotary } from './encoders/sound-rows.js';
 export { type SpaceTimeRotary, spaceTimeRotary, spaceTimeTurned } from './encoders/space-time-rotary.js';
 export { mergedSquares, SQUARE, squarePictures, squareRotary } from './encoders/square-pictures.js';
 export {

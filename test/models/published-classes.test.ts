@@ -125,6 +125,10 @@ const CLASSES: Readonly<Record<string, Dict>> = {
     thinker_config: { dtype: 'bfloat16', audio_start_token_id: 151_669, audio_end_token_id: 151_670, audio_token_id: 151_676, audio_config: { ...ASR_ENCODER, model_type: 'qwen3_asr_audio_encoder', max_source_positions: 1500, conv_chunksize: 500 },
       text_config: { vocab_size: 151_936, hidden_size: 2048, intermediate_size: 6144, num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 8, head_dim: 128, max_position_embeddings: 65_536, rms_norm_eps: 1e-6, rope_theta: 1_000_000, rope_scaling: { mrope_section: [24, 20, 20], mrope_interleaved: true } } } },
   audioflamingo3: { model_type: 'audioflamingo3', ...FLAMINGO },
+  fun_asr_nano: { model_type: 'fun_asr_nano', audio_token_id: 151_646, initializer_range: 0.02, tie_word_embeddings: true,
+    text_config: { model_type: 'qwen3', vocab_size: 151_936, hidden_size: 1024, intermediate_size: 3072, num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 8, head_dim: 128, hidden_act: 'silu', max_position_embeddings: 40_960, initializer_range: 0.02, rms_norm_eps: 1e-6, use_cache: true, attention_bias: false, use_sliding_window: false, sliding_window: null, max_window_layers: 28, attention_dropout: 0, tie_word_embeddings: true, ...rope(10_000) },
+    audio_config: { model_type: 'fun_asr_nano_encoder', num_mel_bins: 80, hidden_size: 512, num_attention_heads: 4, intermediate_size: 2048, num_hidden_layers: 70, hidden_dropout: 0.1, attention_dropout: 0.1, layer_norm_eps: 1e-5, hidden_act: 'relu', max_position_embeddings: 2049, num_stacked_frames: 7, num_timestamp_prediction_layers: 20, fsmn_kernel_size: 11 },
+    adaptor_config: { hidden_size: 1024, num_attention_heads: 8, intermediate_size: 256, num_hidden_layers: 2, hidden_dropout: 0, attention_dropout: 0, layer_norm_eps: 1e-5, hidden_act: 'relu', projector_hidden_act: 'relu', projector_hidden_size: 2048 } },
   // MusicFlamingoConfig writes down what follows from others, too.
   musicflamingo: { model_type: 'musicflamingo', ...FLAMINGO, audio_bos_token_id: 151_670, audio_eos_token_id: 151_671, audio_frame_step: 0.01, head_dim: 1280, max_position_embeddings: 1200, rope_parameters: { rope_type: 'default', rope_theta: 1200, partial_rotary_factor: 0.2 } },
   // Frequencies are shared out as in Qwen2.5-VL; the class leaves that to files. Of what speaks one key stands for all.
@@ -456,6 +460,11 @@ describe('published sizes that classes of transformers have by default', functio
     'Music Flamingo with rows that turn further than they are wide',
     within('musicflamingo', { partial_rotary_factor: 0.6 }, 'rope_parameters'),
     /rope_parameters\.partial_rotary_factor must turn at most half of 1280, found 0\.6/,
+  );
+  itIsRefused(
+    'Fun-ASR-Nano with rows that are no words',
+    within('fun_asr_nano', { hidden_size: 512 }, 'adaptor_config'),
+    /adaptor_config\.hidden_size must be that of text_config \(1024\), found 512/,
   );
   itIsRefused(
     'Phi-4-multimodal, as published, with the whole before tiles',

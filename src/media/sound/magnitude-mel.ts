@@ -20,10 +20,14 @@ export interface MagnitudeMel {
   readonly floor: number;
   readonly addsFloor: boolean;
   /**
-   * Whether spectra are Kaldi's: samples as numbers of 16 bits, Hamming windows, powers, and triangles on its own scale; else
-   * Hann windows, magnitudes, HTK's.
+   * Whether spectra are Kaldi's: Hamming windows, powers, and triangles on its own scale; else Hann windows, magnitudes,
+   * HTK's.
    */
   readonly isOfKaldi?: boolean;
+  /** What samples are multiplied by; 1 when absent. */
+  readonly gain?: number;
+  /** Whether its mean is taken from each frame first; false when absent. */
+  readonly removesMean?: boolean;
   /** Of each bin, what is taken from it and what it is then divided by; nothing when absent. */
   readonly means?: readonly number[] | undefined;
   readonly deviations?: readonly number[] | undefined;
@@ -32,14 +36,14 @@ export interface MagnitudeMel {
 /**
  * The log-mel spectrogram of the Universal Speech Model (arXiv:2303.01037) of sound at 16 kHz, in f64: Hann windows each
  * 10 ms, magnitudes, triangles on HTK's mel scale, natural logarithms (transformers 5.24, `Gemma3nAudioFeatureExtractor` and
- * `Gemma4AudioFeatureExtractor`), or Kaldi's (`Phi4MultimodalFeatureExtractor`). Behind its end a sound is silent. Returns [frames, bins] in f32.
+ * `Gemma4AudioFeatureExtractor`), or Kaldi's (`Phi4MultimodalFeatureExtractor`, `FunAsrNanoFeatureExtractor`). Behind its end a sound is silent. Returns [frames, bins] in f32.
  */
 export function magnitudeMel(samples: Float32Array, frames: number, by: MagnitudeMel): Float32Array {
   const { bins, window, size, lead, preemphasis, floor, addsFloor, means, deviations, isOfKaldi } = by;
+  const { gain = 1, removesMean = false } = by;
   const spread = { bins, frequencies: size / 2 + 1, top: MEL_RATE / 2, low: by.low, high: by.high };
   const filters = melFilters(isOfKaldi ? KALDI : HTK, spread);
   const [lift, swing, period] = isOfKaldi ? [0.54, 0.46, window - 1] : [0.5, 0.5, window];
-  const gain = isOfKaldi ? 32_768 : 1;
   const weights = Float64Array.from(
     { length: window },
     (_, n) => gain * (lift - swing * Math.cos((2 * Math.PI * n) / period)),
@@ -49,10 +53,16 @@ export function magnitudeMel(samples: Float32Array, frames: number, by: Magnitud
   const values = new Float32Array(frames * bins);
   for (let i = 0; i < frames; i++) {
     const first = i * MEL_HOP - lead;
+    let mean = 0;
+    if (removesMean) {
+      for (let n = 0; n < window; n++) mean += samples[first + n] ?? 0;
+      mean /= window;
+    }
     for (let n = 0; n < window; n++) {
       // The first of a frame takes from itself.
-      const before = samples[first + Math.max(0, n - 1)] ?? 0;
-      frame[n] = ((samples[first + n] ?? 0) - preemphasis * before) * (weights[n] as number);
+      const before = (samples[first + Math.max(0, n - 1)] ?? 0) - mean;
+      const own = (samples[first + n] ?? 0) - mean;
+      frame[n] = (own - preemphasis * before) * (weights[n] as number);
     }
     magnitudes.of(frame, spectrum);
     if (isOfKaldi) for (const [k, magnitude] of spectrum.entries()) spectrum[k] = magnitude ** 2;

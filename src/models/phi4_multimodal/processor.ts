@@ -102,7 +102,7 @@ function soundProcessor(
   { window, size, low, high, preemphasis }: ReturnType<(typeof EXTRACTOR)['read']>,
 ): SoundProcessor {
   const { bins, tokenId } = audio;
-  const floor = { floor: 1, addsFloor: false, isOfKaldi: true };
+  const floor = { floor: 1, addsFloor: false, isOfKaldi: true, gain: 32_768 };
   const mel: MagnitudeMel = { bins, window, size, lead: 0, low, high, preemphasis, ...floor };
   return new SoundProcessor(tokenId, LONGEST_SOUND, async (samples, media, what) => {
     if (samples.length < window) refuseShort(samples, (1000 * window) / MEL_RATE, what);

@@ -20,6 +20,22 @@ export const groupedRows = (size: number): StepInput => ({
   },
 });
 
+/** Places of rows within their sound. */
+export const SOUND_PLACES = 'sound_places';
+
+/** `sound_places` i64 [rows]: places within the sound, from `first` on. */
+export const soundPlaces = (first: number): StepInput => ({
+  names: [SOUND_PLACES],
+  describe: ({ rows }) => ({ [SOUND_PLACES]: { dtype: 'i64', shape: [rows] } }),
+  make: ({ encoderInputs = [] }) => ({
+    [SOUND_PLACES]: int64(
+      Int32Array.from(
+        encoderInputs.flatMap(({ rows }) => Array.from({ length: rows }, (_, row) => first + row)),
+      ),
+    ),
+  }),
+});
+
 /** `cos_embedding` and `sin_embedding` [rows, headDim] in the model's dtype: rows turn by their places. */
 export const soundRotary = (rope: RopeConfig): StepInput => {
   const names = ENCODER_ROTARY;
