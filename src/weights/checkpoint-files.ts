@@ -2,6 +2,7 @@ import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describeValue } from '../describe-value.js';
 import { AtbError } from '../errors.js';
+import type { NamedFile } from './merge-tensors.js';
 import type { SafetensorsFile } from './safetensors-file.js';
 
 export const SINGLE_FILE = 'model.safetensors';
@@ -78,16 +79,17 @@ export const adapterFolders = ({
   typeof type === 'string' && Object.hasOwn(ADAPTER_FOLDERS, type) ? (ADAPTER_FOLDERS[type] ?? []) : [];
 
 /** A file of an adapter; `adapter`: its name, where there are several, whose tensors are all called alike. */
-export interface AdapterFile {
+interface AdapterFile {
   readonly name: string;
   readonly adapter?: string;
 }
 
-/** The files of adapters that config.json, or what peft says, tells of, where there are any. */
-export async function adapterFiles(
+/** Opens the files of adapters that config.json, or what peft says, tells of, where there are any. */
+export async function openAdapters(
   directory: string,
   config: Readonly<Record<string, unknown>> = {},
-): Promise<readonly AdapterFile[]> {
+  open: (name: string) => Promise<NamedFile>,
+): Promise<readonly NamedFile[]> {
   const told: AdapterFile[] = [
     ...(config.has_lora_adapter === true ? [{ name: ADAPTER_FILE }] : []),
     ...adapterFolders(config)
@@ -95,11 +97,18 @@ export async function adapterFiles(
       .map(({ folder, name }) => ({ name: join(folder, ADAPTER_FILE), adapter: name })),
   ];
   const there = await Promise.all(told.map(({ name }) => exists(join(directory, name))));
-  return told.filter((_, at) => there[at]);
+  return Promise.all(
+    told
+      .filter((_, at) => there[at])
+      .map(async ({ name, adapter }) => {
+        const { file } = await open(name);
+        return { name, file: adapter === undefined ? file : ofAdapter(file, adapter) };
+      }),
+  );
 }
 
 /** Its tensors by the names of the adapter that they are of: `q_proj.lora_A.vision.weight`. */
-export const ofAdapter = (file: SafetensorsFile, adapter: string): SafetensorsFile => ({
+const ofAdapter = (file: SafetensorsFile, adapter: string): SafetensorsFile => ({
   ...file,
   tensors: new Map(
     [...file.tensors].map(([name, tensor]) => [

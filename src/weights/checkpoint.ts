@@ -4,14 +4,12 @@ import { type FloatDType, isFloat } from '../dtype.js';
 import { AtbError } from '../errors.js';
 import { PATH, requireArgument } from '../require-argument.js';
 import {
-  type AdapterFile,
-  adapterFiles,
   describeMissing,
   exists,
   filesWithoutIndex,
   INDEX_FILE,
   isOfMistral,
-  ofAdapter,
+  openAdapters,
   SINGLE_FILE,
 } from './checkpoint-files.js';
 import { ENGINE_DTYPE } from './engine-dtypes.js';
@@ -102,11 +100,7 @@ export class Checkpoint implements WeightSource {
     };
     if (isGgufPath(directory))
       return new Checkpoint({ directory, files: await openGguf(directory), onWarning });
-    const openAdapter = async ({ name, adapter }: AdapterFile): Promise<NamedFile> => {
-      const { file } = await open(name);
-      return { name, file: adapter === undefined ? file : ofAdapter(file, adapter) };
-    };
-    const beside = await Promise.all((await adapterFiles(directory, options.config)).map(openAdapter));
+    const beside = await openAdapters(directory, options.config, open);
     if (await exists(join(directory, SINGLE_FILE)))
       return new Checkpoint({ directory, files: [await open(SINGLE_FILE), ...beside], onWarning });
     if (!(await exists(join(directory, INDEX_FILE)))) {

@@ -96,8 +96,7 @@ describe('adapters in folders of their own, beside a model as transformers write
 /** What transformers writes of a published config.json. */
 function ownConfig(file: string): string {
   const published = JSON.parse(readFileSync(file, 'utf8'));
-  const { audio_processor, embd_layer, vision_lora, speech_lora, rope_theta, ...rest } =
-    published;
+  const { audio_processor, embd_layer, vision_lora, speech_lora, rope_theta, ...rest } = published;
   const { nemo_conv_settings, relative_attention_bias_args, ...sound } = audio_processor.config;
   const { partial_rotary_factor, vision_config, ...text } = rest;
   return JSON.stringify({
