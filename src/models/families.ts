@@ -155,6 +155,7 @@ export * from './mixtral/index.js';
 export * from './mllama/index.js';
 export * from './modernbert/index.js';
 export * from './modernbert_decoder/index.js';
+export * from './moss_transcribe_diarize/index.js';
 export * from './mpnet/index.js';
 export * from './mpt/index.js';
 export * from './musicflamingo/index.js';

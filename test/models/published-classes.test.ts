@@ -129,6 +129,9 @@ const CLASSES: Readonly<Record<string, Dict>> = {
     text_config: { model_type: 'qwen3', vocab_size: 151_936, hidden_size: 1024, intermediate_size: 3072, num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 8, head_dim: 128, hidden_act: 'silu', max_position_embeddings: 40_960, initializer_range: 0.02, rms_norm_eps: 1e-6, use_cache: true, attention_bias: false, use_sliding_window: false, sliding_window: null, max_window_layers: 28, attention_dropout: 0, tie_word_embeddings: true, ...rope(10_000) },
     audio_config: { model_type: 'fun_asr_nano_encoder', num_mel_bins: 80, hidden_size: 512, num_attention_heads: 4, intermediate_size: 2048, num_hidden_layers: 70, hidden_dropout: 0.1, attention_dropout: 0.1, layer_norm_eps: 1e-5, hidden_act: 'relu', max_position_embeddings: 2049, num_stacked_frames: 7, num_timestamp_prediction_layers: 20, fsmn_kernel_size: 11 },
     adaptor_config: { hidden_size: 1024, num_attention_heads: 8, intermediate_size: 256, num_hidden_layers: 2, hidden_dropout: 0, attention_dropout: 0, layer_norm_eps: 1e-5, hidden_act: 'relu', projector_hidden_act: 'relu', projector_hidden_size: 2048 } },
+  moss_transcribe_diarize: { model_type: 'moss_transcribe_diarize', audio_token_id: 151_671, audio_merge_size: 4, audio_chunk_size: 480_000, projector_hidden_act: 'silu', projector_bias: true, tie_word_embeddings: true,
+    text_config: { model_type: 'qwen3', vocab_size: 151_936, hidden_size: 1024, intermediate_size: 3072, num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 8, head_dim: 128, hidden_act: 'silu', max_position_embeddings: 131_072, initializer_range: 0.02, rms_norm_eps: 1e-6, use_cache: true, attention_bias: false, use_sliding_window: false, sliding_window: null, max_window_layers: 28, attention_dropout: 0, ...rope(1_000_000) },
+    audio_config: { model_type: 'moss_transcribe_diarize_audio', num_mel_bins: 80, num_hidden_layers: 24, num_attention_heads: 16, intermediate_size: 4096, hidden_size: 1024, activation_function: 'gelu', dropout: 0, attention_dropout: 0, activation_dropout: 0, initializer_range: 0.02, max_source_positions: 1500 } },
   // MusicFlamingoConfig writes down what follows from others, too.
   musicflamingo: { model_type: 'musicflamingo', ...FLAMINGO, audio_bos_token_id: 151_670, audio_eos_token_id: 151_671, audio_frame_step: 0.01, head_dim: 1280, max_position_embeddings: 1200, rope_parameters: { rope_type: 'default', rope_theta: 1200, partial_rotary_factor: 0.2 } },
   // Frequencies are shared out as in Qwen2.5-VL; the class leaves that to files. Of what speaks one key stands for all.
@@ -465,6 +468,11 @@ describe('published sizes that classes of transformers have by default', functio
     'Fun-ASR-Nano with rows that are no words',
     within('fun_asr_nano', { hidden_size: 512 }, 'adaptor_config'),
     /adaptor_config\.hidden_size must be that of text_config \(1024\), found 512/,
+  );
+  itIsRefused(
+    'MOSS-Transcribe-Diarize with stretches of no whole tokens',
+    { ...CLASSES.moss_transcribe_diarize, audio_merge_size: 7 },
+    /audio_merge_size must divide max_source_positions \(1500\), found 7/,
   );
   itIsRefused(
     'Phi-4-multimodal, as published, with the whole before tiles',

@@ -36,6 +36,7 @@ export const familyCheckpoint = (name: string) => seededCheckpoint(join(FAMILIES
 const COPIED = [
   'config.json',
   'preprocessor_config.json',
+  'processor_config.json',
   'video_preprocessor_config.json',
   'adapter_config.json',
 ];

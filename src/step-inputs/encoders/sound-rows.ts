@@ -5,15 +5,19 @@ import type { StepInput } from '../step-input.js';
 import { ENCODER_ROTARY } from './encoder-rotary.js';
 import { asTheyCome, MERGED_PATCHES } from './patches.js';
 
-/** `merged_patches` i64 [tokens, size]: the rows of each token of a sound; rows behind its last token become none. */
-export const groupedRows = (size: number): StepInput => ({
+/**
+ * `merged_patches` i64 [tokens, size]: the rows of each token of a sound; rows behind its last token become none. `rowToken`:
+ * the id of those tokens, where words stand among them.
+ */
+export const groupedRows = (size: number, rowToken?: number): StepInput => ({
   names: [MERGED_PATCHES],
   describe: ({ rows }) => ({ [MERGED_PATCHES]: { dtype: 'i64', shape: [Math.ceil(rows / size), size] } }),
   make({ encoderInputs = [] }) {
     const wanted: number[] = [];
     let first = 0;
-    for (const { rows, count } of encoderInputs) {
-      for (let row = 0; row < count * size; row++) wanted.push(first + row);
+    for (const { rows, count, tokens } of encoderInputs) {
+      const own = rowToken === undefined ? count : (tokens ?? []).filter((id) => id === rowToken).length;
+      for (let row = 0; row < own * size; row++) wanted.push(first + row);
       first += rows;
     }
     return { [MERGED_PATCHES]: { ...int64(Int32Array.from(wanted)), shape: [wanted.length / size, size] } };

@@ -1,11 +1,11 @@
 import { type AtbGraph, dim } from '../../../graph/atb-graph.js';
 import type { GraphKind } from '../../../graph/graph-kind.js';
 import { BaseLayer } from '../../../layers/base-layer.js';
+import type { LayerStep } from '../../../layers/decoder-layers.js';
 import { gatherRows } from '../../../layers/gather-rows.js';
 import type { BaseNorm } from '../../../layers/norms.js';
 import { MERGED_PATCHES } from '../../../step-inputs/index.js';
 import type { Weights } from '../../../weights/weights.js';
-import type { RowProjector } from '../vision/index.js';
 
 /** Rows are normed, and `merged_patches` of them side by side become a token: [rows, hidden] -> [tokens, out]. */
 export class RowGroups extends BaseLayer {
@@ -14,7 +14,7 @@ export class RowGroups extends BaseLayer {
     layerId: number,
     weights: Weights,
     readonly norm: BaseNorm,
-    readonly projector: RowProjector,
+    readonly projector: LayerStep,
   ) {
     super(layerId, weights, 'projector');
   }
