@@ -40,10 +40,13 @@ def main():
     if "before" in case:
         case["before"]()
     out.mkdir(parents=True, exist_ok=True)
-    fresh = remote_checkpoint(case, out) if "raw" in case else transformers_checkpoint(case, family, out)
+    own = case.get("checkpoint", transformers_checkpoint)
+    fresh = remote_checkpoint(case, out) if "raw" in case else own(case, family, out)
     found = {}
     for i, prompt in enumerate(case["prompts"](case, out)):
         found |= {f"{i}/{key}": value.contiguous() for key, value in record(fresh, prompt).items()}
+    if "more" in case:
+        found |= case["more"](fresh(), case)
     (out / "model.safetensors").unlink(missing_ok=True)
     if "thinker" in case:
         wrap_thinker(out, family)
