@@ -13,9 +13,9 @@ and, behind a hyphen, of a further case of it. A new module is found by itself. 
     config_of   name of the config class, where it is not that of the family
     before      function that changes something of transformers first
     loaded      function of what loads the model, the case and the folder, which gives what loads a changed model
-    stored      pairs of first parts of tensors' names, as published and as transformers writes them
     checkpoint  function that is called in place of checkpoint.transformers_checkpoint
     more        function of the model and the case, which gives what else is recorded
+    stored      pairs of first parts of tensors' names, as published and as transformers writes them
     thinker     the same; config.json becomes that of a model of which the config is the `thinker_config`
 
 and of what its prompts read besides.
