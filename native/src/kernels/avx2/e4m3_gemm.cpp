@@ -29,11 +29,10 @@ struct BF16Quads {
 };
 
 /// For activations of any dtype.
-template <DType kX>
-struct F32Rows : simd::F32Channels<Vec, kX> {
+struct F32Rows : simd::F32Channels<Vec> {
   using Wide = simd::F32Format<Vec>;
   static void Widen(const char* line, char* to) { Load(line).Store(to); }
-  static typename F32Rows::Weights Load(const char* w) {
+  static Weights Load(const char* w) {
     const BF16Quads lo = BF16Quads::Of(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(w)));
     const BF16Quads hi = BF16Quads::Of(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(w + 32)));
     return {{{Even(lo.first), Even(hi.first)},
@@ -45,10 +44,10 @@ struct F32Rows : simd::F32Channels<Vec, kX> {
 
 }  // namespace
 
-static_assert(sizeof(simd::ScaledScratch<F32Rows<DType::kF32>>) <= kGemmScratchBytes);
+static_assert(sizeof(simd::ScaledScratch<F32Rows>) <= kGemmScratchBytes);
 
 void E4M3Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch) {
-  simd::ScaledGemmOfAny<Vec, F32Rows>(call, panel_begin, panel_end, scratch);
+  simd::ScaledGemm<Vec, F32Rows>(call, panel_begin, panel_end, scratch);
 }
 
 }  // namespace atb::kernels::avx2

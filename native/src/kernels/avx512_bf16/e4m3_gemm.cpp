@@ -28,8 +28,8 @@ struct BF16Rows {
     return {_mm512_dpbf16_ps(acc.v, (__m512bh)w.second, (__m512bh)_mm512_set1_epi32(pairs[1]))};
   }
   /// Channels that do not fill a step are copied, since it would reach into the next row.
-  static bool Direct(int64_t channels) { return channels % kStep == 0; }
-  static void Convert(const char* x, int64_t channels, float* out) {
+  static bool Direct(DType, int64_t channels) { return channels % kStep == 0; }
+  static void Convert(const char* x, DType, int64_t channels, float* out) {
     char* to = reinterpret_cast<char*>(out);
     memcpy(to, x, static_cast<size_t>(channels) * 2);
     memset(to + channels * 2, 0, kXBytes);
@@ -40,7 +40,7 @@ struct BF16Rows {
 
 void E4M3Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch) {
   if (call.x_dtype != DType::kBF16) return avx512::E4M3Gemm(call, panel_begin, panel_end, scratch);
-  simd::ScaledGemm<Vec, BF16Rows>(call, panel_begin, panel_end, 2, scratch);
+  simd::ScaledGemm<Vec, BF16Rows>(call, panel_begin, panel_end, scratch);
 }
 
 }  // namespace atb::kernels::avx512_bf16

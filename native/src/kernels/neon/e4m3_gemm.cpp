@@ -7,8 +7,7 @@ namespace {
 
 /// For activations of any dtype. The bits of e4m3, moved to the places that f16 has for sign, exponent and mantissa,
 /// are a 256th of the number, the small ones included; so that widening takes no table.
-template <DType kX>
-struct F32Rows : simd::F32Channels<Vec, kX> {
+struct F32Rows : simd::F32Channels<Vec> {
   static constexpr float kUnit = 256;
   static constexpr int kAccumulators = 4;
 
@@ -55,10 +54,10 @@ struct F32Rows : simd::F32Channels<Vec, kX> {
 
 }  // namespace
 
-static_assert(sizeof(simd::ScaledScratch<F32Rows<DType::kF32>>) <= kGemmScratchBytes);
+static_assert(sizeof(simd::ScaledScratch<F32Rows>) <= kGemmScratchBytes);
 
 void E4M3Gemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* scratch) {
-  simd::ScaledGemmOfAny<Vec, F32Rows>(call, panel_begin, panel_end, scratch);
+  simd::ScaledGemm<Vec, F32Rows>(call, panel_begin, panel_end, scratch);
 }
 
 }  // namespace atb::kernels::neon

@@ -76,14 +76,24 @@ void WidenPanels(const char* w, int64_t panel_stride, int64_t steps, int64_t pan
   }
 }
 
-/// KernelTable::gemm for e4m3 and activations as format F (kernels/simd/gemm.h) takes them. `memory` has room for a
-/// ScaledScratch<F>.
+/// AccumulateRows; as a function of its own where F::kApart, since gcc keeps less of long products in registers when
+/// they stand in the loops of ScaledGemm.
 template <class V, class F>
-void ScaledGemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, int64_t x_size, void* memory) {
+__attribute__((noinline)) void AccumulateApart(int64_t rows, const char* x, int64_t x_bytes, const char* w,
+                                               int64_t panel_stride, int64_t steps, int64_t panels, ScaledSums& sums) {
+  AccumulateRows<V, F>(rows, x, x_bytes, w, panel_stride, steps, panels, sums.group);
+}
+
+/// KernelTable::gemm for e4m3, with the products of format F: as those of kernels/simd/gemm.h, but for Direct and
+/// Convert, which are told the activations' dtype. One function serves all dtypes, since only the conversion of rows
+/// knows of them; the loops of products would be compiled anew for each. `memory` has room for a ScaledScratch<F>.
+template <class V, class F>
+void ScaledGemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* memory) {
   auto& scratch = *static_cast<ScaledScratch<F>*>(memory);
   constexpr int64_t kPass = RowsOf<V, F>();
   const PackedWeight& weight = *call.weight;
   const ScaleGroups groups(weight);
+  const int64_t x_size = call.x_dtype == DType::kF32 ? 4 : 2;
   const int64_t x_stride = call.x_stride * x_size;
   // Widening for less would cost more than it saves.
   const bool wide = kHasWide<F> && call.m > 2 * kPass;
@@ -106,8 +116,8 @@ void ScaledGemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, in
           ScaledSums& sums = scratch.sums[(row - first) / kPass];
           const char* x = static_cast<const char*>(call.x) + row * x_stride + k * x_size;
           int64_t x_bytes = x_stride;
-          if (!F::Direct(channels)) {
-            for (int64_t r = 0; r < rows; ++r) F::Convert(x + r * x_stride, channels, scratch.x[r]);
+          if (!F::Direct(call.x_dtype, channels)) {
+            for (int64_t r = 0; r < rows; ++r) F::Convert(x + r * x_stride, call.x_dtype, channels, scratch.x[r]);
             x = reinterpret_cast<const char*>(scratch.x);
             x_bytes = sizeof scratch.x[0];
           }
@@ -118,7 +128,12 @@ void ScaledGemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, in
               AccumulateRows<V, Wide>(rows, x, x_bytes, scratch.wide, scratch.kPanelBytes,
                                       steps * (F::kStep / Wide::kStep), panels, sums.group);
           }
-          if (!wide) AccumulateRows<V, F>(rows, x, x_bytes, w, weight.panel_stride, steps, panels, sums.group);
+          if (!wide) {
+            if constexpr (requires { F::kApart; })
+              AccumulateApart<V, F>(rows, x, x_bytes, w, weight.panel_stride, steps, panels, sums);
+            else
+              AccumulateRows<V, F>(rows, x, x_bytes, w, weight.panel_stride, steps, panels, sums.group);
+          }
           if (k + channels == end) AddGroup<V, F>(scales, group, rows, panels, sums);
         }
       }
@@ -133,17 +148,8 @@ void ScaledGemm(const GemmCall& call, int64_t panel_begin, int64_t panel_end, in
   }
 }
 
-/// Widens `channels` activations to f32, and fills the last step of four with zeros.
-template <class V, DType kX>
-void WidenRow(const char* x, int64_t channels, float* out) {
-  for (int64_t i = 0; i < channels; i += kLanes) {
-    const int64_t n = Min(kLanes, channels - i);
-    LoadAs<V>(x, kX, i, n).Store(out + i);  // The other lanes are zeros.
-  }
-}
-
-/// Four channels in f32, of activations of type kX. A table adds Load: a line as four vectors.
-template <class V, DType kX>
+/// Four channels in f32, of activations of any dtype. A table adds Load: a line as four vectors.
+template <class V>
 struct F32Channels {
   static constexpr int64_t kStep = kLineE4M3;
   static constexpr int64_t kBytes = 64;
@@ -158,22 +164,23 @@ struct F32Channels {
     for (int i = 0; i < 4; ++i) acc = Fma(V::Set1(reinterpret_cast<const float*>(x)[i]), w.channels[i], acc);
     return acc;
   }
-  static bool Direct(int64_t channels) { return kX == DType::kF32 && channels % kStep == 0; }
-  static void Convert(const char* x, int64_t channels, float* out) { WidenRow<V, kX>(x, channels, out); }
-};
-
-/// ScaledGemm for activations of any dtype; Rows<dtype> is a table's F32Channels.
-template <class V, template <DType> class Rows>
-void ScaledGemmOfAny(const GemmCall& call, int64_t panel_begin, int64_t panel_end, void* memory) {
-  switch (call.x_dtype) {
-    case DType::kBF16:
-      return ScaledGemm<V, Rows<DType::kBF16>>(call, panel_begin, panel_end, 2, memory);
-    case DType::kF16:
-      return ScaledGemm<V, Rows<DType::kF16>>(call, panel_begin, panel_end, 2, memory);
-    default:
-      return ScaledGemm<V, Rows<DType::kF32>>(call, panel_begin, panel_end, 4, memory);
+  static bool Direct(DType dtype, int64_t channels) { return dtype == DType::kF32 && channels % kStep == 0; }
+  /// Widens `channels` activations to f32, and fills the last step of four with zeros.
+  static void Convert(const char* x, DType dtype, int64_t channels, float* out) {
+    if (dtype == DType::kBF16) return WidenAs<DType::kBF16>(x, channels, out);
+    if (dtype == DType::kF16) return WidenAs<DType::kF16>(x, channels, out);
+    WidenAs<DType::kF32>(x, channels, out);
   }
-}
+
+ private:
+  template <DType kX>
+  static void WidenAs(const char* x, int64_t channels, float* out) {
+    for (int64_t i = 0; i < channels; i += kLanes) {
+      const int64_t n = Min(kLanes, channels - i);
+      LoadAs<V>(x, kX, i, n).Store(out + i);  // The other lanes are zeros.
+    }
+  }
+};
 
 }  // namespace
 }  // namespace atb::kernels::simd
