@@ -6,8 +6,8 @@ const RecipeTable& Recipes() {
   static const RecipeTable recipes = [] {
     RecipeTable all;
     for (const auto kind :
-         {AttentionRecipes, CacheRecipes, ElementwiseRecipes, LinearRecipes, MoeRecipes, MovementRecipes, NormRecipes,
-          RecurrentRecipes, ReductionRecipes, SparseAttentionRecipes, StreamsRecipes})
+         {AttentionRecipes, CacheRecipes, ConvolutionRecipes, ElementwiseRecipes, LinearRecipes, MoeRecipes,
+          MovementRecipes, NormRecipes, RecurrentRecipes, ReductionRecipes, SparseAttentionRecipes, StreamsRecipes})
       all.merge(kind());
     return all;
   }();

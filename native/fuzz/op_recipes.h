@@ -20,6 +20,7 @@ const RecipeTable& Recipes();
 // Those of one kind, in recipes/.
 RecipeTable AttentionRecipes();
 RecipeTable CacheRecipes();
+RecipeTable ConvolutionRecipes();
 RecipeTable ElementwiseRecipes();
 RecipeTable LinearRecipes();
 RecipeTable MoeRecipes();

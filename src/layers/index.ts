@@ -41,6 +41,7 @@ export { type CacheRef, keyRows, layerCache, layerState, type StateRef } from '.
 export * from './clipped-linear.js';
 export type { EntryUse } from './config/entries.js';
 export * from './config/index.js';
+export { DepthwiseConv, SquareConv } from './convolution.js';
 export * from './decoder-layers.js';
 export { AttentionExperts, type AttentionExpertsConfig } from './experts/attention-experts.js';
 export { CorrectedLogitRouter } from './experts/corrected-logit-router.js';
@@ -104,3 +105,4 @@ export * from './streams/per-layer-sandwich.js';
 export * from './streams/streamed-layer.js';
 export { StreamsBegin, StreamsEnd } from './streams/streams.js';
 export * from './tanh-gate.js';
+export { TrainedNorm } from './trained-norm.js';

@@ -70,10 +70,23 @@ export {
 export { SOUND_CONTEXT, type SoundReach, soundContext } from './encoders/sound-context.js';
 export { groupedRows, SOUND_PLACES, soundPlaces, soundRotary } from './encoders/sound-rows.js';
 export { type SpaceTimeRotary, spaceTimeRotary, spaceTimeTurned } from './encoders/space-time-rotary.js';
-export { mergedSquares, SQUARE, squarePictures, squareRotary } from './encoders/square-pictures.js';
 export {
+  type ConvWindow,
+  ENDED_PICTURES,
+  endedPictures,
+  evenWindow,
+  NEAREST_ROWS,
+  nearestRows,
   neighbours,
   neighboursOf,
+  POOLED_ROWS,
+  pooledRows,
+  sameWindow,
+  squareLens,
+  squareLensOf,
+} from './encoders/square-convolutions.js';
+export { mergedSquares, SQUARE, squarePictures, squareRotary } from './encoders/square-pictures.js';
+export {
   ofWholePictures,
   placesAlong,
   squareDistances,

@@ -23,7 +23,7 @@ export function problemsOf(dict: Dict): string {
 }
 
 const EXTENSION_OPS =
-  'BlockAttention|CausalConv1d|CompressedAttention|GatedDeltaRule|HyperWeights|LightningIndexer|MixStreams|RealGatedLru|SelectiveScan|SparseAttention|WindowPool';
+  'BlockAttention|CausalConv1d|CompressedAttention|DepthwiseConv|GatedDeltaRule|HyperWeights|LightningIndexer|MixStreams|RealGatedLru|SelectiveScan|SparseAttention|WindowPool';
 
 /**
  * What ATB lacks: recurrent states, attention to chosen keys, sinks, bounds of gates, values of another size than keys where a

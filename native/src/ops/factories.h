@@ -13,6 +13,7 @@ std::unique_ptr<Operation> CreateCausalConv1d(const ParamObject& param);
 std::unique_ptr<Operation> CreateCompressedAttention(const ParamObject& param);
 std::unique_ptr<Operation> CreateConcat(const ParamObject& param);
 std::unique_ptr<Operation> CreateCumsum(const ParamObject& param);
+std::unique_ptr<Operation> CreateDepthwiseConv(const ParamObject& param);
 std::unique_ptr<Operation> CreateDynamicQuant(const ParamObject& param);
 std::unique_ptr<Operation> CreateElewise(const ParamObject& param);
 std::unique_ptr<Operation> CreateFill(const ParamObject& param);

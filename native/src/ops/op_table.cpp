@@ -20,6 +20,7 @@ constexpr Entry kOperations[] = {
     {"CompressedAttention", CreateCompressedAttention},
     {"Concat", CreateConcat},
     {"Cumsum", CreateCumsum},
+    {"DepthwiseConv", CreateDepthwiseConv},
     {"DynamicQuant", CreateDynamicQuant},
     {"Elewise", CreateElewise},
     {"Fill", CreateFill},

@@ -6,6 +6,7 @@ import { allGather, allReduce } from './collectives.js';
 import { compressedAttention } from './compressed-attention.js';
 import { concat } from './concat.js';
 import { cumsum } from './cumsum.js';
+import { depthwiseConv } from './depthwise-conv.js';
 import { dynamicQuant } from './dynamic-quant.js';
 import { elewise } from './elewise.js';
 import { fill } from './fill.js';
@@ -91,14 +92,15 @@ export const ATB_OPS = [
 
 /**
  * What our graphs can say and ATB cannot; the legality check refuses them. Engine passes introduce some, so that a graph for
- * export does not hold them. Those with a recurrent state, of sparse attention and of streams are the only ones that models
- * use themselves. Two other extensions are the `keys` of ATB's operations, of which models use `softcap`, `hasSinks`, `limit`,
- * `gateScale` and `clampForm`, and fp32 activations.
+ * export does not hold them. Those with a recurrent state, of sparse attention, of streams and of convolutions are the only
+ * ones that models use themselves. Two other extensions are the `keys` of ATB's operations, of which models use `softcap`,
+ * `hasSinks`, `limit`, `gateScale` and `clampForm`, and fp32 activations.
  */
 export const EXTENSION_OPS = [
   blockAttention,
   causalConv1d,
   compressedAttention,
+  depthwiseConv,
   fusedExperts,
   fusedLinear,
   fusedMultiply,

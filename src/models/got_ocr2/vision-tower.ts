@@ -2,7 +2,7 @@ import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { buildLinear } from '../../layers/linear-steps.js';
 import { Module } from '../../layers/module.js';
-import { neighbours, ofWholePictures, type StepInput } from '../../step-inputs/index.js';
+import { evenWindow, neighbours, ofWholePictures, type StepInput } from '../../step-inputs/index.js';
 import { Linear } from '../../weights/linear.js';
 import type { Weights } from '../../weights/weights.js';
 import type { Encoder } from '../base/flash-with-encoder-atb.js';
@@ -39,7 +39,7 @@ export class GotOcrTower extends Module implements Encoder {
       ...this.encoder.stepInputs,
       ...ofWholePictures(
         first * first,
-        [first, second].map((side) => neighbours(side, STRIDE, first * first)),
+        [first, second].map((side) => neighbours(evenWindow(side, 3, STRIDE), first * first)),
       ),
     ];
     const { outSize, numLayers } = vision;

@@ -135,35 +135,3 @@ export function squareWindows(side: number, window: number): StepInput {
     },
   };
 }
-
-/** The rows that a convolution of 3 x 3 sees, over squares of so many rows along a side, every so manieth of them. */
-export const neighboursOf = (side: number, stride: number): string => `neighbours_${side}_${stride}`;
-
-/**
- * `neighbours_<side>_<stride>` i64 [squares * out * out, 9], out being side / stride, rounded up: the rows around
- * each, line by line; of those beyond an edge the number of all rows. `area`: patches of the pictures that the
- * squares are made of.
- */
-export function neighbours(side: number, stride: number, area: number): StepInput {
-  const name = neighboursOf(side, stride);
-  const out = Math.ceil(side / stride);
-  const within = Int32Array.from({ length: out * out * 9 }, (_, at) => {
-    const [row, kernel] = [Math.floor(at / 9), at % 9];
-    const y = Math.floor(row / out) * stride + Math.floor(kernel / 3) - 1;
-    const x = (row % out) * stride + (kernel % 3) - 1;
-    return y < 0 || y >= side || x < 0 || x >= side ? -1 : y * side + x;
-  });
-  return {
-    names: [name],
-    describe: ({ rows }) => ({
-      [name]: { dtype: 'i64', shape: [(rows / area) * out * out, 9] },
-    }),
-    make({ encoderInputs = [] }) {
-      const all = encoderInputs.length * side * side;
-      const rows = encoderInputs.flatMap((_, square) =>
-        Array.from(within, (at) => (at < 0 ? all : at + square * side * side)),
-      );
-      return { [name]: { ...int64(Int32Array.from(rows)), shape: [rows.length / 9, 9] } };
-    },
-  };
-}

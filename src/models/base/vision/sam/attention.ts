@@ -3,9 +3,9 @@ import { type AtbGraph, BaseOperation, dim } from '../../../../graph/atb-graph.j
 import type { GraphKind } from '../../../../graph/graph-kind.js';
 import { BaseAttention } from '../../../../layers/attention/base-attention.js';
 import { encoderAttention } from '../../../../layers/attention-config.js';
+import { gatherOrZeros, zeroRow } from '../../../../layers/convolution.js';
 import { gatherRows } from '../../../../layers/gather-rows.js';
 import { placesAlong, squarePlaces, WINDOW_LENS, WINDOWED } from '../../../../step-inputs/index.js';
-import { constantWeight } from '../../../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../../../weights/weights.js';
 
 /** What SAM's attention is told. */
@@ -19,23 +19,6 @@ export interface SamAttentionSizes {
   readonly square: string;
   /** Whether these are windows, some of whose rows are empty. */
   readonly isWindowed: boolean;
-}
-
-/** One row of zeros, which stands where there is none. */
-export const zeroRow = (weights: Weights, size: number): TensorRef =>
-  constantWeight(weights.path('zero_row'), [1, size], 0);
-
-/** `rows` [n, size] with the row of zeros behind them, of which `wanted` are taken. Returns the name. */
-export function gatherOrZeros(
-  graph: AtbGraph,
-  rows: string,
-  { name: zeros }: TensorRef,
-  wanted: string,
-  out: string,
-): string {
-  const all = `${out}_and_zeros`;
-  graph.addOperation(new BaseOperation('Concat', { concatDim: 0 }, all), [rows, zeros], [all]);
-  return gatherRows(graph, all, wanted, out);
 }
 
 /**

@@ -1,7 +1,8 @@
 import type { ActivationKind } from '../../../../common-op-builders/index.js';
-import { type AtbGraph, BaseOperation, dim } from '../../../../graph/atb-graph.js';
+import { type AtbGraph, dim } from '../../../../graph/atb-graph.js';
 import type { GraphKind } from '../../../../graph/graph-kind.js';
 import { BaseLayer } from '../../../../layers/base-layer.js';
+import { SquareConv } from '../../../../layers/convolution.js';
 import { PreNormLayer } from '../../../../layers/decoder-layers.js';
 import { gatherRows } from '../../../../layers/gather-rows.js';
 import { buildLinear } from '../../../../layers/linear-steps.js';
@@ -11,10 +12,10 @@ import { BaseLayerNorm } from '../../../../layers/norms.js';
 import { addResidual } from '../../../../layers/residual.js';
 import {
   BUCKETED_POSITIONS,
+  evenWindow,
   gridPositions,
   lengths,
   neighbours,
-  neighboursOf,
   ofWholePictures,
   PATCHES,
   patches,
@@ -27,10 +28,12 @@ import { Linear } from '../../../../weights/linear.js';
 import type { TensorRef, Weights } from '../../../../weights/weights.js';
 import type { Encoder } from '../../flash-with-encoder-atb.js';
 import { patchLinear } from '../clip-tower.js';
-import { gatherOrZeros, SamAttention, zeroRow } from './attention.js';
+import { SamAttention } from './attention.js';
 
 /** Of the norms behind the layers: the class has it so. */
 const EPSILON = 1e-6;
+/** Of its convolutions. */
+const KERNEL = 3;
 
 /** What SAM's encoder is told by the configuration. */
 export interface SamSizes {
@@ -89,31 +92,15 @@ export interface ConvolutionSizes {
  * out].
  */
 export class Convolution extends BaseLayer {
-  readonly conv: Linear;
-  private readonly zeros: TensorRef;
-  private readonly wanted: string;
+  readonly conv: SquareConv;
 
-  constructor(layerId: number, weights: Weights, { name, inSize, outSize, side, stride }: ConvolutionSizes) {
-    super(layerId, weights, name);
-    this.conv = Linear.load(weights, {
-      parts: [{ name, outFeatures: outSize, kernel: [inSize, 3, 3] }],
-      inFeatures: inSize * 9,
-    });
-    this.zeros = zeroRow(weights.at(name), inSize);
-    this.wanted = neighboursOf(side, stride);
-  }
-
-  override getWeights(): TensorRef[] {
-    return [...super.getWeights(), this.zeros];
+  constructor(layerId: number, weights: Weights, { side, stride, ...sizes }: ConvolutionSizes) {
+    super(layerId, weights, sizes.name);
+    this.conv = new SquareConv(weights, { ...sizes, window: evenWindow(side, KERNEL, stride) });
   }
 
   protected buildLayerGraph(graph: AtbGraph, _kind: GraphKind, input: string): string {
-    const around = gatherOrZeros(graph, input, this.zeros, this.wanted, 'around');
-    // The checkpoint's kernel is [channels, rows, columns].
-    const transpose = new BaseOperation('Transpose', { perm: [0, 2, 1] }, 'around_transpose');
-    graph.addOperation(transpose, [around], ['around_transposed']);
-    graph.addReshape('around_transposed', 'around_rows', [dim(0), dim(1, 2)]);
-    return buildLinear(graph, this.conv, 'around_rows', 'convolved');
+    return this.conv.buildGraph(graph, input, 'convolved');
   }
 }
 
@@ -152,7 +139,7 @@ export class SamEncoder extends Module implements Encoder {
             squareDistances('window', { side: windowSize, each: windows, patches: area, headDim }),
           ]
         : []),
-      neighbours(side, 1, area),
+      neighbours(evenWindow(side, KERNEL, 1), area),
     ]);
     this.front = new SamFront(tower, sizes, side);
     const mlp = { ...sizes, mlpBias: true };

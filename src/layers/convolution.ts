@@ -1,0 +1,122 @@
+import { type AtbGraph, BaseOperation, dim } from '../graph/atb-graph.js';
+import { type ConvWindow, neighboursOf } from '../step-inputs/index.js';
+import { Linear } from '../weights/linear.js';
+import { constantWeight, flattened, inF32, transposed, withRowOrder } from '../weights/weight-changes.js';
+import type { TensorRef, Weights } from '../weights/weights.js';
+import { gatherRows } from './gather-rows.js';
+import { buildLinear } from './linear-steps.js';
+import { Module } from './module.js';
+
+/** A convolution of each channel with itself over squares of rows: [rows, channels] -> [results, channels]. */
+export class DepthwiseConv extends Module {
+  private readonly weight: TensorRef;
+  private readonly bias: TensorRef | undefined;
+
+  /** `weights`: its own cursor, of [channels, 1, kernel, kernel]. Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH. */
+  constructor(
+    weights: Weights,
+    channels: number,
+    private readonly window: ConvWindow,
+    hasBias = false,
+  ) {
+    super();
+    const { kernel } = window;
+    const taps = transposed(flattened(weights.get('weight', [channels, 1, kernel, kernel])));
+    // The operation reads columns of taps.
+    const order = Int32Array.from(
+      { length: kernel * kernel },
+      (_, at) => (at % kernel) * kernel + Math.floor(at / kernel),
+    );
+    this.weight = inF32(withRowOrder(taps, order));
+    this.bias = hasBias ? inF32(weights.get('bias', [channels])) : undefined;
+  }
+
+  override getWeights(): TensorRef[] {
+    return this.bias ? [this.weight, this.bias] : [this.weight];
+  }
+
+  /** Returns `out`. */
+  buildGraph(graph: AtbGraph, input: string, out: string): string {
+    const { window, weight, bias } = this;
+    const { side, kernel, stride, before, outSide } = window;
+    const param = { side, kernel, stride, before, outSide, hasBias: bias !== undefined };
+    const tensors = [input, weight.name, ...(bias ? [bias.name] : [])];
+    graph.addOperation(new BaseOperation('DepthwiseConv', param, out), tensors, [out]);
+    return out;
+  }
+}
+
+/** Patches [patches, colours * pixels] as rows of their pixels, patch by patch: `pixel_rows` [patches * pixels, colours]. */
+export function buildPixelRows(graph: AtbGraph, input: string, colours: number, pixels: number): string {
+  // A patch has its pixels colour by colour.
+  graph.addReshape(input, 'colours', [dim(0), colours, pixels]);
+  const transpose = new BaseOperation('Transpose', { perm: [0, 2, 1] }, 'pixels_transpose');
+  graph.addOperation(transpose, ['colours'], ['pixels']);
+  graph.addReshape('pixels', 'pixel_rows', [dim(0, 1), dim(2)]);
+  return 'pixel_rows';
+}
+
+/** What a convolution over squares of rows makes of what. */
+export interface SquareConvSizes {
+  /** The checkpoint's, of [out, in, kernel, kernel]. */
+  readonly name: string;
+  readonly inSize: number;
+  readonly outSize: number;
+  readonly window: ConvWindow;
+  /** False when absent. */
+  readonly hasBias?: boolean;
+}
+
+/** One row of zeros, which stands where there is none. */
+export const zeroRow = (weights: Weights, size: number): TensorRef =>
+  constantWeight(weights.path('zero_row'), [1, size], 0);
+
+/** `rows` [n, size] with the row of zeros behind them, of which `wanted` are taken. Returns the name. */
+export function gatherOrZeros(
+  graph: AtbGraph,
+  rows: string,
+  { name: zeros }: TensorRef,
+  wanted: string,
+  out: string,
+): string {
+  const all = `${out}_and_zeros`;
+  graph.addOperation(new BaseOperation('Concat', { concatDim: 0 }, all), [rows, zeros], [all]);
+  return gatherRows(graph, all, wanted, out);
+}
+
+/**
+ * A convolution over squares of rows, each result by one product: [rows, in] -> [results, out]. Its step input is
+ * `neighbours` of the window.
+ */
+export class SquareConv extends Module {
+  readonly conv: Linear;
+  private readonly zeros: TensorRef;
+  private readonly wanted: string;
+
+  /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
+  constructor(weights: Weights, { name, inSize, outSize, window, hasBias = false }: SquareConvSizes) {
+    super();
+    const { kernel } = window;
+    this.conv = Linear.load(weights, {
+      parts: [{ name, outFeatures: outSize, kernel: [inSize, kernel, kernel] }],
+      inFeatures: inSize * kernel * kernel,
+      hasBias,
+    });
+    this.zeros = zeroRow(weights.at(name), inSize);
+    this.wanted = neighboursOf(window);
+  }
+
+  override getWeights(): TensorRef[] {
+    return [...super.getWeights(), this.zeros];
+  }
+
+  /** Returns `out`. Makes views, so it stands in a layer's graph. */
+  buildGraph(graph: AtbGraph, input: string, out: string): string {
+    const around = gatherOrZeros(graph, input, this.zeros, this.wanted, `${out}_around`);
+    const [turned, rows] = [`${around}_transposed`, `${around}_rows`];
+    // The checkpoint's kernel is [channels, rows, columns].
+    graph.addOperation(new BaseOperation('Transpose', { perm: [0, 2, 1] }, turned), [around], [turned]);
+    graph.addReshape(turned, rows, [dim(0), dim(1, 2)]);
+    return buildLinear(graph, this.conv, rows, out);
+  }
+}
