@@ -52,6 +52,7 @@ export * from './exaone4_5/index.js';
 export * from './falcon/index.js';
 export * from './falcon_h1/index.js';
 export * from './falcon_mamba/index.js';
+export * from './fast_vlm/index.js';
 export * from './flex_olmo/index.js';
 export * from './flint/index.js';
 export * from './fun_asr_nano/index.js';

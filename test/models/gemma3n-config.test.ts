@@ -113,6 +113,51 @@ describe('what files of Gemma 3n say', () => {
       { ...IDS, model_type: 'gemma3n', text_config: TEXT, audio_config: { ...HEARS, ...audio } },
       names,
     );
+  const SEES = { vocab_size: 4, vocab_offset: 120 };
+  const BLOCK = { block_type: 'uir', out_chs: 16, stride: 2, dw_kernel_size_start: 3, dw_kernel_size_mid: 5 };
+  for (const [what, vision, names] of [
+    ['another encoder', { architecture: 'resnet50' }, /architecture must be mobilenetv5_300m_enc/],
+    [
+      'words of others',
+      { vocab_offset: 121 },
+      /eoi_token_id must be one of vision_config, from 121 to 124, found 120/,
+    ],
+    [
+      'tokens that leave rows over',
+      { model_args: { msfa_output_resolution: 5 } },
+      /msfa_output_resolution must divide 48 rows along a side, found 5/,
+    ],
+    [
+      'pictures that are no square',
+      { model_args: { pretrained_cfg_overlay: { input_size: [3, 64, 32] } } },
+      /model_args.pretrained_cfg_overlay.input_size must be 3 channels and a square's sides, found 3,64,32/,
+    ],
+    ['one stage', { model_args: { block_args: [[BLOCK]] } }, /block_args must be at least 2 lists of blocks/],
+    [
+      'blocks of other kinds',
+      { model_args: { block_args: [[BLOCK], [BLOCK, { ...BLOCK, stride: 1, block_type: 'ir' }]] } },
+      /model_args.block_args\[1\]\[1\].block_type must be one of er, uir, mqa, found "ir"/,
+    ],
+    [
+      'gates of channels',
+      { model_args: { block_args: [[BLOCK], [{ ...BLOCK, se_ratio: 0.25 }]] } },
+      /block_args\[1\]\[0\].se_ratio must be 0: nothing else/,
+    ],
+  ] as const)
+    itIsRefused(
+      `in pictures of Gemma 3n ${what}`,
+      {
+        ...{
+          image_token_id: 121,
+          eoi_token_id: 120,
+          boi_token_id: 118,
+          model_type: 'gemma3n',
+          text_config: TEXT,
+        },
+        vision_config: { ...SEES, ...vision },
+      },
+      names,
+    );
   for (const [what, audio, names] of [
     [
       'of Gemma 4 rows that look back farther than a chunk',

@@ -86,12 +86,16 @@ const CLASSES: Readonly<Record<string, Dict>> = {
       // The published file says null, not what the class has.
       final_logit_softcapping: null, attn_logit_softcapping: null, tie_word_embeddings: true, ...rope(10_000) }),
   gemma3n: { model_type: 'gemma3n', audio_soft_tokens_per_image: 188, vision_soft_tokens_per_image: 256, boi_token_id: 255_999, eoi_token_id: 262_144, image_token_id: 262_145, boa_token_id: 256_000, eoa_token_id: 262_272, audio_token_id: 262_273, eos_token_id: [1, 106], tie_word_embeddings: true,
-    vision_config: { model_type: 'gemma3n_vision', architecture: 'mobilenetv5_300m_enc' }, 
+    vision_config: { model_type: 'gemma3n_vision', architecture: 'mobilenetv5_300m_enc', do_pooling: false, hidden_size: 2048, initializer_range: 0.02, label_names: ['LABEL_0', 'LABEL_1'], model_args: null, num_classes: 2, rms_norm_eps: 1e-6, vocab_offset: 262_144, vocab_size: 128 },
     audio_config: { model_type: 'gemma3n_audio', vocab_size: 128, vocab_offset: 262_272, input_feat_size: 128, hidden_size: 1536, rms_norm_eps: 1e-6, gradient_clipping: 1e10, conf_attention_chunk_size: 12, conf_attention_context_left: 13, conf_attention_context_right: 0, conf_attention_logit_cap: 50, conf_num_attention_heads: 8,
       conf_num_hidden_layers: 12, conf_conv_kernel_size: 5, conf_reduction_factor: 4, conf_residual_weight: 0.5, sscp_conv_channel_size: [128, 32], sscp_conv_group_norm_eps: 0.001, sscp_conv_kernel_size: [[3, 3], [3, 3]], sscp_conv_stride_size: [[2, 2], [2, 2]] },
     text_config: { model_type: 'gemma3n_text', vocab_size: 262_400, hidden_size: 2048, intermediate_size: Array(35).fill(16_384), num_hidden_layers: 35, num_attention_heads: 8, num_key_value_heads: 2, head_dim: 256, hidden_activation: 'gelu_pytorch_tanh', max_position_embeddings: 32_768,
       rms_norm_eps: 1e-6, pad_token_id: 0, eos_token_id: 1, bos_token_id: 2, attention_bias: false, sliding_window: 512, layer_types: layerTypes(35, 5, 4), final_logit_softcapping: 30, vocab_size_per_layer_input: 262_144, hidden_size_per_layer_input: 256, altup_active_idx: 0, altup_coef_clip: 120,
       altup_correct_scale: true, altup_num_inputs: 4, num_kv_shared_layers: 15, laurel_rank: 64, activation_sparsity_pattern: Array.from({ length: 35 }, (_, layer) => (layer < 10 ? 0.95 : 0)), rope_parameters: { sliding_attention: { rope_type: 'default', rope_theta: 10_000 }, full_attention: { rope_type: 'default', rope_theta: 1_000_000 } } } },
+  // What the class says, and what the script that converts published files to it writes beside that; text of Qwen2-7B.
+  fast_vlm: { model_type: 'fast_vlm', image_token_index: 151_646, image_seq_length: 256, vision_feature_layer: -1, vision_feature_select_strategy: 'full', projector_hidden_act: 'gelu', multimodal_projector_bias: true, tie_word_embeddings: false,
+    vision_config: { model_type: 'timm_wrapper', architecture: 'fastvit_mci3', do_pooling: true, global_pool: 'avg', hidden_size: 3072, num_features: 3072, initializer_range: 0.02, model_args: { inference_mode: true } },
+    text_config: llama('qwen2', [3584, 18_944, 28, 28, 4, 152_128, 131_072], { rms_norm_eps: 1e-6, max_window_layers: 28, use_sliding_window: false, sliding_window: 131_072, tie_word_embeddings: false, ...rope(1_000_000) }) },
   // Heads without a window have 512 numbers, for which ATB has no room, whatever a block holds: here as many as the others.
   gemma4: { model_type: 'gemma4', boi_token_id: 255_999, eoi_token_id: 258_882, image_token_id: 258_880, video_token_id: 258_884, boa_token_id: 256_000, eoa_token_index: 258_883, audio_token_id: 258_881, eos_token_id: [1, 106], tie_word_embeddings: true,
     text_config: { model_type: 'gemma4_text', vocab_size: 262_144, hidden_size: 2304, intermediate_size: 9216, num_hidden_layers: 30, num_attention_heads: 8, num_key_value_heads: 4, head_dim: 256, global_head_dim: 256, hidden_activation: 'gelu_pytorch_tanh', max_position_embeddings: 131_072, rms_norm_eps: 1e-6, pad_token_id: 0, eos_token_id: 1,
@@ -379,6 +383,25 @@ describe('published sizes that classes of transformers have by default', functio
     ),
     /mrope_section must have as much height as width, found 20, 24/,
   );
+  for (const [what, says, names] of [
+    ['another encoder', { architecture: 'fastvit_mci4' }, /architecture must be fastvit_mci3/],
+    [
+      'branches of training',
+      { model_args: null },
+      /model_args.inference_mode must be true: branches of training/,
+    ],
+    [
+      'channels that come to thrice as many',
+      { model_args: { inference_mode: true, embed_dims: [96, 288, 576, 1152, 1152] } },
+      /model_args.embed_dims must stay or double, the last two multiples of 32, found 96,288/,
+    ],
+    [
+      'rows of another size',
+      { hidden_size: 1536 },
+      /hidden_size must be 3072, twice the channels .* found 1536/,
+    ],
+  ] as const)
+    itIsRefused(`FastVLM with ${what}`, within('fast_vlm', says, 'vision_config'), names);
   for (const [what, says, names] of [
     [
       'two axes',

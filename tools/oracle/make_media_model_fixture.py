@@ -5,8 +5,8 @@ hears.
 
     make_media_model_fixture.py NAME OUT        # NAME: a case of a module of media/
 
-Needs torchvision beside tools/oracle/requirements.txt, and timm for perception_lm. Pictures and sound are those of
-make_media_fixtures. OUT gets config.json, preprocessor_config.json, perhaps video_preprocessor_config.json,
+Needs torchvision beside tools/oracle/requirements.txt, and timm for perception_lm, fast_vlm and gemma3n. Pictures and
+sound are those of make_media_fixtures. OUT gets config.json, preprocessor_config.json, perhaps video_preprocessor_config.json,
 weights.json (the recipe of the weights) and
 
     reference.safetensors    for each prompt i

@@ -1,3 +1,4 @@
+import type { ConfigReader } from '../../layers/config/config-reader.js';
 import {
   type ConfigOf,
   defineConfig,
@@ -6,7 +7,6 @@ import {
   field,
   flag,
   integer,
-  keysBecause,
   listOf,
   nested,
   only,
@@ -19,8 +19,10 @@ import {
 } from '../../layers/config/index.js';
 import { besideText, dtypeBesideText, tokensBesideText } from '../base/vision/index.js';
 import { GEMMA3N_FIELDS, GEMMA3N_IRRELEVANT } from '../gemma3n_text/index.js';
+import { type Gemma3nVisionConfig, gemma3nVision } from './vision-config.js';
 
 const COUNT = integer(1, 10_000);
+const ID = integer(0, 2 ** 24);
 
 /** Of each of two convolutions. */
 const channels: Field<readonly [number, number]> = {
@@ -78,23 +80,55 @@ const audioOr: Field<Gemma3nAudioConfig | undefined> = {
   read: (json) => (json.section('audio_config') ? AUDIO.read(json, {}) : undefined),
 };
 
+/** What an encoder's words are: ids from the first on. */
+interface OwnWords {
+  readonly firstToken: number;
+  readonly vocabSize: number;
+}
+
+/** Refuses ids that are no words of an encoder. */
+function requireWords(
+  json: ConfigReader,
+  section: string,
+  { firstToken, vocabSize }: OwnWords,
+  ids: Readonly<Record<string, number>>,
+): void {
+  const end = firstToken + vocabSize;
+  for (const [what, id] of Object.entries(ids))
+    if (id < firstToken || id >= end)
+      json.problem(`${what} must be one of ${section}, from ${firstToken} to ${end - 1}, found ${id}`);
+}
+
 /** The token behind a sound, which has a row among the encoder's own words, as the last of all tokens has. */
 const audioEndId: Field<
   number,
   { readonly audio: Gemma3nAudioConfig | undefined; readonly vocabSize: number }
 > = {
   read(json, { audio, vocabSize }) {
-    const found = json.value('eoa_token_id', integer(0, 2 ** 24)) ?? 262_272;
-    if (!audio) return found;
-    const end = audio.firstToken + audio.vocabSize;
-    for (const [what, id] of [
-      ['eoa_token_id', found],
-      ['the last id of vocab_size', vocabSize - 1],
-    ] as const)
-      if (id < audio.firstToken || id >= end)
-        json.problem(
-          `${what} must be one of audio_config, from ${audio.firstToken} to ${end - 1}, found ${id}`,
-        );
+    const found = json.value('eoa_token_id', ID) ?? 262_272;
+    const last = { eoa_token_id: found, 'the last id of vocab_size': vocabSize - 1 };
+    if (audio) requireWords(json, 'audio_config', audio, last);
+    return found;
+  },
+};
+
+/** The token behind a picture, which has a row among the encoder's own words. */
+const imageEndId: Field<number, { readonly vision: Gemma3nVisionConfig | undefined }> = {
+  read(json, { vision }) {
+    const found = json.value('eoi_token_id', ID) ?? 262_144;
+    if (vision) requireWords(json, 'vision_config', vision, { eoi_token_id: found });
+    return found;
+  },
+};
+
+/** Tokens of a picture, as many as the encoder makes. */
+const imageTokens: Field<number, { readonly vision: Gemma3nVisionConfig | undefined }> = {
+  read(json, { vision }) {
+    const name = 'vision_soft_tokens_per_image';
+    const found = json.value(name, COUNT) ?? 256;
+    const made = vision ? vision.outSide ** 2 : found;
+    if (made !== found)
+      json.problem(`${name} must be ${made}, the square of what the encoder gives, found ${found}`);
     return found;
   },
 };
@@ -111,14 +145,13 @@ export const GEMMA3N_WHOLE_CONFIG = defineConfig({
     audioStartId: tokenField('boa_token_id', 256_000),
     audio: audioOr,
     audioEndId,
+    imageTokenId: tokenField('image_token_id', 262_145),
+    imageStartId: tokenField('boi_token_id', 255_999),
+    vision: gemma3nVision,
+    imageEndId,
+    imageTokens,
     soundTokens: field('audio_soft_tokens_per_image', COUNT, 188),
   },
-  irrelevant: {
-    ...GEMMA3N_IRRELEVANT,
-    ...keysBecause(
-      'is about what it sees, which is not built',
-      ...['vision_config', 'image_token_id', 'boi_token_id', 'eoi_token_id', 'vision_soft_tokens_per_image'],
-    ),
-  },
+  irrelevant: GEMMA3N_IRRELEVANT,
 });
 export type Gemma3nWholeConfig = ConfigOf<typeof GEMMA3N_WHOLE_CONFIG>;

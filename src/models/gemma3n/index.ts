@@ -1,3 +1,4 @@
+import { DECODER_KINDS, ENCODE, ENCODE_SOUND, type GraphKind } from '../../graph/graph-kind.js';
 import { headNamesUnder, registerModel, routerOf } from '../../router/index.js';
 import type { StepInput } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';
@@ -8,29 +9,36 @@ import { FlashGemma3nForCausalLMATB, GEMMA3N_UNREAD, Gemma3nModelATB } from '../
 import { GEMMA3N_WHOLE_CONFIG, type Gemma3nWholeConfig } from './config.js';
 import { gemma3nProcessor } from './processor.js';
 import { gemma3nSoundTower } from './sound-tower.js';
+import { Gemma3nTower } from './vision-tower.js';
 
 const ROOT = 'model.language_model';
 
-/** The text of a Gemma 3n, whose file says nothing of what hears. */
+/** The text of a Gemma 3n, whose file says nothing of what sees. */
 export class FlashGemma3nTextOfAllATB extends FlashGemma3nForCausalLMATB {
   constructor(config: Gemma3nWholeConfig, weights: Weights) {
     super(config, weights, ROOT);
   }
 }
 
-/** Gemma 3n that hears, and could see. */
-export class FlashGemma3nSoundForCausalLMATB extends FlashWithEncoderATB<Gemma3nWholeConfig> {
+/** Gemma 3n that sees, and hears where it has what hears. */
+export class FlashGemma3nVisionForCausalLMATB extends FlashWithEncoderATB<Gemma3nWholeConfig> {
   readonly name = 'gemma3n';
+  override readonly graphKinds: readonly GraphKind[];
   protected readonly model: InsertingModelATB;
-  protected readonly encoderModule: SoundTower;
+  protected readonly encoderModule: Gemma3nTower;
+  protected override readonly soundModule: SoundTower | undefined;
 
   constructor(config: Gemma3nWholeConfig, weights: Weights) {
     super(config, weights, { softcap: config.logitSoftcap, names: headNamesUnder(ROOT) });
-    const { audio } = config;
-    if (!audio) throw new TypeError('a model without an encoder is text alone');
+    const { audio, vision } = config;
+    if (!vision) throw new TypeError('a model without an encoder of pictures is text alone');
+    this.graphKinds = [...DECODER_KINDS, ENCODE, ...(audio ? [ENCODE_SOUND] : [])];
     this.model = new InsertingModelATB(new Gemma3nModelATB(config, weights.at(ROOT)));
     const inner = weights.at('model');
-    this.encoderModule = gemma3nSoundTower(config, audio, inner.at('audio_tower'), inner.at('embed_audio'));
+    const tower = inner.at('vision_tower').at('timm_model');
+    this.encoderModule = new Gemma3nTower(config, vision, tower, inner.at('embed_vision'));
+    this.soundModule =
+      audio && gemma3nSoundTower(config, audio, inner.at('audio_tower'), inner.at('embed_audio'));
   }
 
   protected override get decoderInputs(): readonly StepInput[] {
@@ -38,22 +46,22 @@ export class FlashGemma3nSoundForCausalLMATB extends FlashWithEncoderATB<Gemma3n
   }
 }
 
-export const Gemma3nWholeRouter = routerOf(GEMMA3N_WHOLE_CONFIG, FlashGemma3nSoundForCausalLMATB, {
+export const Gemma3nWholeRouter = routerOf(GEMMA3N_WHOLE_CONFIG, FlashGemma3nVisionForCausalLMATB, {
   // A file that says nothing at all is that of no model.
-  modelOf: ({ audio_config: audio, text_config: text, hidden_size: size }) =>
-    audio || !(text || size) ? undefined : FlashGemma3nTextOfAllATB,
+  modelOf: ({ vision_config: vision, text_config: text, hidden_size: size }) =>
+    vision || !(text || size) ? undefined : FlashGemma3nTextOfAllATB,
   headNames: headNamesUnder(ROOT),
-  // What sees, which is not built; words of sound, of which texts have two alone.
-  harmlessTensors: [
-    ...GEMMA3N_UNREAD,
-    /^model\.(vision_tower|embed_vision)\./,
-    /^model\.embed_audio\.embedding\.weight$/,
-  ],
+  // Words of what sees and hears, of which texts have few alone.
+  harmlessTensors: [...GEMMA3N_UNREAD, /^model\.embed_(audio|vision)\.embedding\.weight$/],
   mediaProcessor: async (folder, config, encode) =>
-    config.audio && gemma3nProcessor(folder, config, config.audio, encode),
+    config.vision && gemma3nProcessor(folder, config, config.vision, encode),
   about: {
     kind: 'media',
-    features: ['sound, the first 30 s, as 188 tokens', 'text of gemma3n_text', 'no pictures'],
+    features: [
+      'pictures as squares, by MobileNet V5',
+      'sound, the first 30 s, as 188 tokens',
+      'text of gemma3n_text',
+    ],
     reference: 'transformers, as gemma3n_text',
   },
 });

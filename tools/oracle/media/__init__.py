@@ -15,6 +15,7 @@ and, behind a hyphen, of a further case of it. A new module is found by itself. 
     loaded      function of what loads the model, the case and the folder, which gives what loads a changed model
     checkpoint  function that is called in place of checkpoint.transformers_checkpoint
     more        function of the model and the case, which gives what else is recorded
+    scale       function of a weight's name and its entry in the recipe, which changes how large its numbers are
     stored      pairs of first parts of tensors' names, as published and as transformers writes them
     thinker     the same; config.json becomes that of a model of which the config is the `thinker_config`
 

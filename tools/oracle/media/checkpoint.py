@@ -90,7 +90,10 @@ def transformers_checkpoint(case, family, out):
     last = None if head else next(name for name in tensors if name.endswith(norms))
     # Gemma's norms are stored as distances from one.
     stored_zero = last is not None and tensors[last].abs().max() == 0
-    write_recipe(recipe_of(tensors, made, case.get("seed", SEED), head is None), out, make, head, last, stored_zero)
+    recipe = recipe_of(tensors, made, case.get("seed", SEED), head is None)
+    for name, entry in recipe["tensors"].items():
+        case.get("scale", lambda *_: None)(name, entry)
+    write_recipe(recipe, out, make, head, last, stored_zero)
     load = lambda: model_class.from_pretrained(out, dtype=torch.float32, attn_implementation="eager").eval()
     return case["loaded"](load, case, out) if "loaded" in case else load
 

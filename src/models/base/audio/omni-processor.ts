@@ -3,12 +3,14 @@ import type { MediaFiles, MediaPiece, MediaProcessor } from '../../../media/inde
 /** What sees and what hears, of one model. */
 export class OmniProcessor implements MediaProcessor {
   readonly placeholders: MediaProcessor['placeholders'];
+  readonly joins?: NonNullable<MediaProcessor['joins']>;
 
   constructor(
     private readonly seen: MediaProcessor,
     private readonly heard: MediaProcessor,
   ) {
     this.placeholders = { ...seen.placeholders, ...heard.placeholders };
+    if (seen.joins) this.joins = seen.joins;
   }
 
   /** @throws MEDIA_*, REQUEST_INVALID for frames of several sizes */
@@ -24,23 +26,23 @@ export class OmniProcessor implements MediaProcessor {
   }
 }
 
-/** What is heard, between words. */
+/** What is seen or heard, between words. */
 export class SurroundedSound implements MediaProcessor {
   readonly placeholders: MediaProcessor['placeholders'];
   readonly joins?: NonNullable<MediaProcessor['joins']>;
 
   constructor(
-    private readonly heard: MediaProcessor,
+    private readonly shown: MediaProcessor,
     private readonly before: readonly number[],
     private readonly behind: readonly number[],
     joins?: MediaProcessor['joins'],
   ) {
-    this.placeholders = heard.placeholders;
+    this.placeholders = shown.placeholders;
     if (joins) this.joins = joins;
   }
 
   /** @throws MEDIA_* */
   async process(...args: Parameters<MediaProcessor['process']>): Promise<readonly MediaPiece[]> {
-    return [this.before, ...(await this.heard.process(...args)), this.behind];
+    return [this.before, ...(await this.shown.process(...args)), this.behind];
   }
 }
