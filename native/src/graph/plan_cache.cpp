@@ -4,6 +4,8 @@
 #include <bit>
 #include <functional>
 
+#include "base/align.h"
+
 namespace atb {
 namespace {
 
