@@ -12,7 +12,7 @@ function asTable(models: readonly KnownModel[]): string {
   const table = new Table({
     head: ['model_type', 'class', 'beside Llama', 'agrees with'],
     style: { head: [], border: [] },
-    colWidths: [24, 38, 42, 26],
+    colWidths: [25, 42, 37, 26],
     wordWrap: true,
   });
   for (const { modelType, aliases, modelClass, features, reference } of models)

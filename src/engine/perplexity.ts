@@ -1,7 +1,7 @@
 import { AtbError, refuseRequest } from '../errors.js';
 import { PREFILL, SPLITFUSE } from '../graph/graph-kind.js';
 import { BlockManager } from '../kv-cache/block-manager.js';
-import { OBJECT, requireArgument, TOKEN_IDS } from '../require-argument.js';
+import { OBJECT, requireArgument } from '../require-argument.js';
 import type { ModelRunner } from '../runner/model-runner.js';
 import { checkTokenIds } from '../sampling/token-ids.js';
 import { Sequence } from '../scheduler/sequence.js';
@@ -41,7 +41,6 @@ export async function perplexity(
   options: PerplexityOptions,
 ): Promise<Perplexity> {
   requireRunner('perplexity', runner);
-  requireArgument('perplexity', 'the tokens', TOKEN_IDS, tokens);
   requireArgument('perplexity', 'the options', OBJECT, options);
   const { contextLen, bosTokenId, maxLogits = 2 ** 24, onWindow } = options;
   const { blockSize, numBlocks, config } = runner;

@@ -1,5 +1,6 @@
 import { AtbError } from '../errors.js';
 import type { GgufModel } from '../weights/gguf/model-file.js';
+import { byteLevelBpe } from './bpe-model.js';
 import { bosEosProcessor } from './edge-tokens.js';
 import { gpt4Pattern } from './tokenizer-class.js';
 
@@ -109,18 +110,11 @@ export function ggufByteLevelJson(model: GgufModel): object | undefined {
     pre_tokenizer: cutter(cutting),
     post_processor: bosEosProcessor({ before, behind: [] }),
     decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
-    model: {
-      type: 'BPE',
-      dropout: null,
-      unk_token: null,
-      continuing_subword_prefix: null,
-      end_of_word_suffix: null,
-      fuse_unk: false,
-      byte_fallback: false,
-      ignore_merges: cutting.ignoresMerges ?? false,
+    model: byteLevelBpe({
       vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
       merges,
-    },
+      ignoresMerges: cutting.ignoresMerges,
+    }),
   };
 }
 

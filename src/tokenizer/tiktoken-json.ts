@@ -1,5 +1,6 @@
 import { AtbError } from '../errors.js';
 import { mergesOf } from './bpe-merges.js';
+import { byteLevelBpe } from './bpe-model.js';
 import { CHARACTER_OF_BYTE, spelled } from './byte-level.js';
 import { bosEosProcessor, type EdgeTokens } from './edge-tokens.js';
 import { type AddedTokenJson, MAX_VOCAB } from './tokenizer-json.js';
@@ -77,18 +78,10 @@ export function tiktokenJson(
     },
     post_processor: bosEosProcessor(edges),
     decoder: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: false, use_regex: false },
-    model: {
-      type: 'BPE',
-      dropout: null,
-      unk_token: null,
-      continuing_subword_prefix: null,
-      end_of_word_suffix: null,
-      fuse_unk: false,
-      byte_fallback: false,
-      // A word that is a token becomes it, whatever its merges would give.
-      ignore_merges: true,
+    model: byteLevelBpe({
       vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
       merges: mergesOf(tokens, file),
-    },
+      ignoresMerges: true,
+    }),
   };
 }

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { AtbError } from '../errors.js';
 import { isObject } from '../is-object.js';
 import type { LinkOptions } from '../weights/regular-file.js';
+import { byteLevelBpe } from './bpe-model.js';
 import { bosEosProcessor, type EdgeToken } from './edge-tokens.js';
 import { MAX_FILE_BYTES, readModelJson, readModelText } from './model-files.js';
 import type { ConvertedTokenizer } from './slow-tokenizer-files.js';
@@ -161,17 +162,10 @@ function byteLevelJson(
         ? robertaProcessor(cls, sep, addsBlank)
         : bosEosProcessor({ ...ends, second: { before: ends.before, type: 1 } }),
     decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
-    model: {
-      type: 'BPE',
-      dropout: null,
-      unk_token: null,
-      continuing_subword_prefix: '',
-      end_of_word_suffix: '',
-      fuse_unk: false,
-      byte_fallback: false,
+    model: byteLevelBpe({
       vocab,
       merges: merges.split(/\r?\n/).filter((line) => line.trim() !== '' && !line.startsWith('#version')),
-    },
+    }),
   };
 }
 

@@ -55,7 +55,7 @@ class MossSoundTower extends SoundTower {
 }
 
 /** Qwen3 that writes down who says what, and when, of sound between whose tokens seconds are written. */
-export class FlashMosstranscribediarizeForCausalLMATB extends FlashInsertingATB<MossConfig> {
+export class FlashMossTranscribeDiarizeForCausalLMATB extends FlashInsertingATB<MossConfig> {
   readonly name = 'moss_transcribe_diarize';
   protected readonly encoderModule: MossSoundTower;
 
@@ -65,7 +65,7 @@ export class FlashMosstranscribediarizeForCausalLMATB extends FlashInsertingATB<
   }
 }
 
-export const MosstranscribediarizeRouter = routerOf(MOSS_CONFIG, FlashMosstranscribediarizeForCausalLMATB, {
+export const MosstranscribediarizeRouter = routerOf(MOSS_CONFIG, FlashMossTranscribeDiarizeForCausalLMATB, {
   headNames: { embedding: `${TEXT}.embed_tokens`, head: 'lm_head' },
   mediaProcessor: mossProcessor,
   about: {
