@@ -127,7 +127,8 @@ async function insertArguments(runner, { inserts }, folder) {
     const { data } = await runner.encodeInputs([input]);
     writeFileSync(join(folder, rows), new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
     const grid = input.grid && { grid: input.grid };
-    described.push({ start, tokens: input.count, rows, ...grid, whole: input.isWhole ?? false });
+    const said = { whole: input.isWhole ?? false, sound: input.encoder === 'sound' };
+    described.push({ start, tokens: input.count, rows, ...grid, ...said });
   }
   const file = join(folder, 'inserts.json');
   writeFileSync(file, JSON.stringify(described));
