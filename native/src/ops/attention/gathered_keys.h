@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "base/align.h"
+#include "kernels/kv_pack.h"
 #include "ops/attention/attention.h"
 
 namespace atb {
