@@ -11,12 +11,11 @@ import type { CodedTensor, FormatSource, OpenFormat, QuantFormat, StoredLinear }
 const GROUP = 32;
 /** The type whose integers have 4 bits, exactly. */
 const FOUR_BITS = 'Q4_0';
-/** Projections that are one product: their integers must be of one kind. */
-const TOGETHER: readonly RegExp[] = [/\b[qkv](?=_proj$)/, /\b(gate|up)(?=_proj$)/, /\bw[13]$/];
-const NAMES_TOGETHER = [
-  ['q', 'k', 'v'],
-  ['gate', 'up'],
-  ['w1', 'w3'],
+/** Projections that are one product, by what tells them apart: their integers must be of one kind. */
+const TOGETHER: ReadonlyArray<readonly [pattern: RegExp, names: readonly string[]]> = [
+  [/\b[qkv](?=_proj$)/, ['q', 'k', 'v']],
+  [/\b(gate|up)(?=_proj$)/, ['gate', 'up']],
+  [/\bw[13]$/, ['w1', 'w3']],
 ];
 
 /**
@@ -82,7 +81,6 @@ function ofBlocks(ref: TensorRef, content: 'integers' | 'scales'): TensorRef {
 
 /** The linears that are packed with one, itself among them. */
 function together(linear: string): readonly string[] {
-  const at = TOGETHER.findIndex((pattern) => pattern.test(linear));
-  const pattern = TOGETHER[at];
-  return pattern ? (NAMES_TOGETHER[at] ?? []).map((name) => linear.replace(pattern, name)) : [linear];
+  const [pattern, names] = TOGETHER.find(([known]) => known.test(linear)) ?? [];
+  return pattern && names ? names.map((name) => linear.replace(pattern, name)) : [linear];
 }
