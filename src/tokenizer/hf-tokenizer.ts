@@ -10,6 +10,7 @@ import type { EncodeRequest, EncoderReply, EncoderRequest } from './encoder-prot
 import type { OpenRequest } from './open-request.js';
 import { type PreparedTokenizer, prepareTokenizer } from './prepared-tokenizer.js';
 import type { TokenDecoder } from './stream-decoder.js';
+import { checkText, limitFor, OPEN_LIMIT_MS } from './text-limits.js';
 import { type TokenBytes, tokenBytes } from './token-bytes.js';
 import { TokenScanner } from './token-scanner.js';
 import { stepTypesOf } from './tokenizer-json.js';
@@ -23,13 +24,6 @@ import type {
 } from './tokenizer-options.js';
 import type { TokenizerSource } from './tokenizer-source.js';
 
-/** Characters of one text. A million take some 2 s; what is longer fits no model's window. */
-const MAX_TEXT_LEN = 4 * 2 ** 20;
-/** Time for a text: well-behaved tokenizers need a fiftieth of it; a machine may be busy. */
-const ENCODE_BASE_MS = 5000;
-const ENCODE_MS_PER_CHARACTER = 0.05;
-/** Gemma's tokenizer.json, the largest that we know, takes 2 s. */
-const OPEN_LIMIT_MS = 60_000;
 const BYTE_TOKEN = /^<0x[\da-fA-F]{2}>$/;
 /** Control tokens are looked for in this thread. */
 const SCAN_LIMIT_MS = 2000;
@@ -41,6 +35,7 @@ const SOURCE: ArgumentKind = {
   holds: (value) =>
     OBJECT.holds(value) && ('prepared' in (value as object) || 'tokenizer' in (value as object)),
 };
+
 /**
  * A checkpoint's tokenizer, with the same ids as in Python: Hugging Face's Rust library encodes, in a process of its
  * own. So neither this thread waits for it, nor can a tokenizer that one should not trust end or block this process.
@@ -295,18 +290,4 @@ export class HfTokenizer implements TokenDecoder {
     if (reply.problem === undefined) return Array.from(reply.ids);
     throw encoderError(reply.problem, { file: this.file, textLen, limitMs, patterns: this.#patterns });
   }
-}
-
-function limitFor(textLen: number): number {
-  return ENCODE_BASE_MS + Math.ceil(ENCODE_MS_PER_CHARACTER * textLen);
-}
-
-function checkText(text: unknown): void {
-  if (typeof text === 'string' && text.length <= MAX_TEXT_LEN) return;
-  const found = typeof text === 'string' ? `${text.length} characters` : text;
-  throw new AtbError('REQUEST_INVALID', {
-    field: 'text',
-    expected: `a string of up to ${MAX_TEXT_LEN} characters`,
-    found,
-  });
 }

@@ -63,9 +63,17 @@ const experts = (numbers: GgufNumbers) => ({
   mlp_only_layers: [],
 });
 
-const softcaps = (numbers: GgufNumbers) => ({
-  attn_logit_softcapping: numbers.optional('attn_logit_softcapping') ?? null,
+/**
+ * What Gemma 2 and 3 have alike. `largest`: layers of the model whose queries are scaled by another size, as llama.cpp and
+ * Google's code have it.
+ */
+const gemma = (numbers: GgufNumbers, largest: number) => ({
+  hidden_activation: 'gelu_pytorch_tanh',
   final_logit_softcapping: numbers.optional('final_logit_softcapping') ?? null,
+  query_pre_attn_scalar:
+    numbers.number('block_count') === largest
+      ? numbers.number('embedding_length') / numbers.number('attention.head_count')
+      : numbers.number('attention.key_length'),
 });
 
 /** Layers see a window, but for every so manieth. */
@@ -147,13 +155,8 @@ const ARCHITECTURES: ReadonlyMap<string, GgufArchitecture> = new Map<string, Ggu
       layer: SANDWICH,
       hasWholeNorms: true,
       config: (numbers) => ({
-        hidden_activation: 'gelu_pytorch_tanh',
-        ...softcaps(numbers),
-        // Of the largest model, of 46 layers, queries are scaled by another size (llama.cpp, as Google's code).
-        query_pre_attn_scalar:
-          numbers.number('block_count') === 46
-            ? numbers.number('embedding_length') / numbers.number('attention.head_count')
-            : numbers.number('attention.key_length'),
+        ...gemma(numbers, 46),
+        attn_logit_softcapping: numbers.optional('attn_logit_softcapping') ?? null,
         sliding_window: numbers.optional('attention.sliding_window') ?? 4096,
         layer_types: windowTypes(numbers, 2),
       }),
@@ -167,13 +170,7 @@ const ARCHITECTURES: ReadonlyMap<string, GgufArchitecture> = new Map<string, Ggu
       layer: { ...SANDWICH, ...HEAD_NORMS },
       hasWholeNorms: true,
       config: (numbers) => ({
-        hidden_activation: 'gelu_pytorch_tanh',
-        final_logit_softcapping: numbers.optional('final_logit_softcapping') ?? null,
-        // Of the largest model, of 62 layers, as above.
-        query_pre_attn_scalar:
-          numbers.number('block_count') === 62
-            ? numbers.number('embedding_length') / numbers.number('attention.head_count')
-            : numbers.number('attention.key_length'),
+        ...gemma(numbers, 62),
         sliding_window: numbers.number('attention.sliding_window'),
         layer_types: windowTypes(numbers, 6),
         rope_local_base_freq: numbers.optional('rope.freq_base_swa') ?? 10_000,
