@@ -3,7 +3,7 @@ import { parseBytes } from '../bytes.js';
 import { refuseRequest } from '../errors.js';
 import type { Guide } from '../guided/index.js';
 import type { ExpandedPrompt } from '../media/index.js';
-import { type ArgumentKind, OBJECT, requireArgument, TOKEN_IDS } from '../require-argument.js';
+import { requireArgument, TOKEN_IDS } from '../require-argument.js';
 import type { DraftModel } from '../runner/draft-model.js';
 import type { Grammars } from '../runner/grammars.js';
 import type { ModelRunner } from '../runner/model-runner.js';
@@ -22,6 +22,7 @@ import type { EngineStats } from './llm-engine-options.js';
 import type { ChatSessionOptions, LLMOptions, StreamOptions } from './llm-options.js';
 import { type OpenEngine, openEngine } from './open-engine.js';
 import { LLM_OPTIONS, samplingOf } from './options.js';
+import { requireOpen } from './require-runner.js';
 import { completeAs, type SchemaOptions } from './structured.js';
 
 /** Requests that run at once when nobody says. */
@@ -32,11 +33,6 @@ const DEFAULT_BATCHED_TOKENS = 512;
 const USUAL_MODEL_LEN = 4096;
 /** Of the memory that is free, for weights and cache together. */
 const MEMORY_SHARE = 0.8;
-
-const LOADED: ArgumentKind = {
-  expected: 'what LLM.load opens; call `await LLM.load(directory)`',
-  holds: (value) => OBJECT.holds(value) && 'engine' in (value as object),
-};
 
 /**
  * A model that answers many requests at once: load it, stream or generate, dispose it. Requests run together whenever they
@@ -62,7 +58,7 @@ export class LLM implements Answerer, AsyncDisposable {
   #grammars: Grammars | undefined;
 
   private constructor(open: OpenEngine, sampling: SamplingOptions) {
-    requireArgument('new LLM', 'its argument', LOADED, open);
+    requireOpen('LLM', 'directory', open);
     const { engine, runner, draft, text, limits } = open;
     this.engine = engine;
     this.runner = runner;

@@ -1,4 +1,3 @@
-import { type ArgumentKind, OBJECT, requireArgument } from '../require-argument.js';
 import type { DraftModel } from '../runner/draft-model.js';
 import type { ModelRunner } from '../runner/model-runner.js';
 import { observer } from '../runner/observer.js';
@@ -16,6 +15,7 @@ import { INFER_OPTIONS, PA_RUNNER_OPTIONS } from './options.js';
 import { type Outcome, settle } from './outcome.js';
 import { type PAInputs, type Prompt, promptsOf } from './pa-inputs.js';
 import type { InferOptions, PAAnswer, PARunnerOptions } from './pa-options.js';
+import { requireOpen } from './require-runner.js';
 
 export type { PAInputs };
 
@@ -43,11 +43,6 @@ export interface PAResult {
   readonly metrics: PAMetrics;
 }
 
-const LOADED: ArgumentKind = {
-  expected: 'what PARunner.load opens; call `await PARunner.load({ modelPath })`',
-  holds: (value) => OBJECT.holds(value) && 'engine' in (value as object),
-};
-
 /** The original's runner: loads a checkpoint, answers a list of prompts by continuous batching. */
 export class PARunner {
   readonly runner: ModelRunner;
@@ -61,7 +56,7 @@ export class PARunner {
   readonly #steps: Set<StepReport[]>;
 
   private constructor(open: OpenEngine, steps: Set<StepReport[]>) {
-    requireArgument('new PARunner', 'its argument', LOADED, open);
+    requireOpen('PARunner', '{ modelPath }', open);
     const { runner, engine, draft, text, limits } = open;
     this.runner = runner;
     this.engine = engine;
