@@ -16,7 +16,7 @@ function refuseAnswering({ runner, sampling, ...args }: RunPaArguments): void {
 }
 
 /** What of a runner's options is about loading, and its limits as an encoder's. */
-function encoderOptions({ runner }: RunPaArguments): EncoderOptions {
+function encoderOptions({ runner }: RunPaArguments): { modelPath: string; options: EncoderOptions } {
   const {
     maxBatchSize: _batch,
     maxOutputLength: _output,
@@ -27,15 +27,17 @@ function encoderOptions({ runner }: RunPaArguments): EncoderOptions {
     profile: _profile,
     kvQuant: _kv,
     chatTemplate: _template,
+    modelPath,
     maxInputLength,
     maxPrefillTokens,
     ...rest
   } = runner;
-  return {
+  const options = {
     ...rest,
     ...(maxInputLength !== undefined && { maxSeqLength: maxInputLength }),
     ...(maxPrefillTokens !== undefined && { maxBatchTokens: maxPrefillTokens }),
   };
+  return { modelPath, options };
 }
 
 /**
@@ -51,7 +53,8 @@ export async function printEmbeddings(
   const { inputs } = args;
   if (inputs.kind === 'dialogues')
     refuseRequest('--input_file', 'absent: dialogues are not embedded', inputs.kind);
-  const model = await EmbeddingModel.load({ ...encoderOptions(args), ...observers });
+  const { modelPath, options } = encoderOptions(args);
+  const model = await EmbeddingModel.load(modelPath, { ...options, ...observers });
   try {
     const found = await model.embed(inputs.prompts);
     if (args.json) {

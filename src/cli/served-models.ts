@@ -72,15 +72,15 @@ async function loadOne(
   options: LLMOptions,
 ): Promise<Parameters<typeof serveModel>[1]> {
   const { modelPath } = await withModelFolder({ modelPath: folder });
-  const encoder: EncoderOptions = { ...encoderOptions(options), ...environmentOptions(), modelPath };
-  const isFor = use ?? (await modelUse(encoder));
+  const encoder: EncoderOptions = { ...encoderOptions(options), ...environmentOptions() };
+  const isFor = use ?? (await modelUse({ ...encoder, modelPath }));
   if (isFor === 'generate') return loadLlm({ ...options, modelPath });
   const observed = { ...encoder, ...loadObservers() };
-  return isFor === 'embed' ? EmbeddingModel.load(observed) : Reranker.load(observed);
+  return (isFor === 'embed' ? EmbeddingModel : Reranker).load(modelPath, observed);
 }
 
 /** What of them is about loading: sizes of batches and caches are of no effect for a model that answers nothing. */
-function encoderOptions(options: LLMOptions): Omit<EncoderOptions, 'modelPath'> {
+function encoderOptions(options: LLMOptions): EncoderOptions {
   const {
     kvQuant: _kv,
     maxNumSeqs: _seqs,

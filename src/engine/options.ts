@@ -95,6 +95,7 @@ export const PA_RUNNER_OPTIONS: OptionChecks<PARunnerOptions> = {
 };
 
 const {
+  modelPath: _modelPath,
   chatTemplate: _chatTemplate,
   allowedLocalMediaPath: _allowedLocalMediaPath,
   kvQuant: _kvQuant,

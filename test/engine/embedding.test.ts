@@ -17,14 +17,14 @@ const TOLERANCE = 1e-5;
 
 /** Runs `work` with what `load` makes of a case's directory. */
 async function withModel<M extends { dispose(): Promise<void> }, T>(
-  load: (options: { readonly modelPath: string; readonly threads: number }) => Promise<M>,
+  load: (modelPath: string, options: { readonly threads: number }) => Promise<M>,
   name: string,
   work: (model: M) => Promise<T>,
   files: Readonly<Record<string, unknown>> = {},
 ): Promise<T> {
   const checkpoint = sentenceCheckpoint(sentenceCase(name), files);
   try {
-    const model = await load({ modelPath: checkpoint.path, threads: 2 });
+    const model = await load(checkpoint.path, { threads: 2 });
     try {
       return await work(model);
     } finally {
@@ -72,7 +72,7 @@ describe('vectors and scores of texts', function () {
     const all = (vectors: readonly { readonly vector: Float32Array }[]) =>
       vectors.map(({ vector }) => [...vector]);
     const run = (maxBatchTokens: number, work: (model: EmbeddingModel) => Promise<number[][]>) =>
-      withModel((options) => EmbeddingModel.load({ ...options, maxBatchTokens }), 'bert-cls', work);
+      withModel((dir, options) => EmbeddingModel.load(dir, { ...options, maxBatchTokens }), 'bert-cls', work);
     const alone = await run(1, async (model) => all(await model.embed(texts)));
     expect(await run(8192, async (model) => all(await model.embed(texts)))).to.deep.equal(alone);
     const sideBySide = await run(64, async (model) => {
@@ -86,7 +86,7 @@ describe('vectors and scores of texts', function () {
 
   it('come in turns: a caller with few texts does not wait for one with many', () =>
     withModel(
-      (options) => EmbeddingModel.load({ ...options, maxBatchTokens: 16 }),
+      (dir, options) => EmbeddingModel.load(dir, { ...options, maxBatchTokens: 16 }),
       'bert-cls',
       async (model) => {
         const ended: string[] = [];
@@ -198,7 +198,7 @@ describe('vectors and scores of texts', function () {
       const ranked = withModel(Reranker.load, 'bert-cls', async () => 'nothing was refused');
       expect(await ranked.catch(String)).to.contain('MODEL_USE_UNSUPPORTED');
       const generated = withModel(
-        async (options) => (await openEngine(options)).engine,
+        async (modelPath, options) => (await openEngine({ modelPath, ...options })).engine,
         'bert-cls',
         async () => 'nothing was refused',
       );
@@ -222,7 +222,8 @@ describe('vectors and scores of texts', function () {
     json.post_processor = null;
     const files = { 'tokenizer.json': json };
     const [query, documents] = ['Where does the dog sleep?', ['on the lazy fox', 'never']];
-    const load = (options: EncoderOptions) => Reranker.load({ ...options, maxPositionEmbeddings: 512 });
+    const load = (dir: string, options: EncoderOptions) =>
+      Reranker.load(dir, { ...options, maxPositionEmbeddings: 512 });
     const found = await withModel(load, 'qwen3-bare', (model) => model.rerank(query, documents), files);
 
     const checkpoint = sentenceCheckpoint(sentenceCase('qwen3-bare'), files);

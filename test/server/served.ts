@@ -60,7 +60,7 @@ export async function serveEncoders(
   const load = async (name: string, Model: typeof EmbeddingModel | typeof Reranker) => {
     const checkpoint = sentenceCheckpoint(sentenceCase(name));
     try {
-      return serveModel(name, await Model.load({ modelPath: checkpoint.path, threads: 2 }));
+      return serveModel(name, await Model.load(checkpoint.path, { threads: 2 }));
     } finally {
       checkpoint.remove();
     }

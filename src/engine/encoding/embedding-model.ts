@@ -33,13 +33,14 @@ export class EmbeddingModel {
   }
 
   /**
+   * Loads the checkpoint of a directory.
    * @throws MODEL_USE_UNSUPPORTED for classifiers; CONFIG_INVALID for modules that are not supported, by name; ROUTER_*,
    * WEIGHT_*, TOKENIZER_*, NATIVE_*, REQUEST_INVALID, OPTION_UNKNOWN
    */
-  static async load(options: EncoderOptions): Promise<EmbeddingModel> {
+  static async load(modelPath: string, options: EncoderOptions = {}): Promise<EmbeddingModel> {
     checkOptions(options, ENCODER_OPTIONS, 'EncoderOptions');
     const { encoder, limits } = await OpenEncoder.load(
-      { ...options, use: 'embed' },
+      { ...options, modelPath, use: 'embed' },
       ({ router, config }) => {
         const { architectures } = router.configDict;
         const isCausalLM =

@@ -12,7 +12,7 @@ import { type EncodedRows, EncodeLoop } from './encode-loop.js';
 
 /** How a model that embeds or ranks is loaded, and what fits into one of its steps. */
 export interface EncoderOptions
-  extends Omit<OpenModelOptions, 'use' | 'chatTemplate' | 'allowedLocalMediaPath' | 'kvQuant'>,
+  extends Omit<OpenModelOptions, 'modelPath' | 'use' | 'chatTemplate' | 'allowedLocalMediaPath' | 'kvQuant'>,
     Pick<
       RunnerOptions,
       'threads' | 'isa' | 'passes' | 'weightsCache' | 'nativePath' | 'onProgress' | 'onPlan'
@@ -55,7 +55,7 @@ export class OpenEncoder {
 
   /** `limitsOf` reads the checkpoint's own limits before any weights are loaded. @throws as `openModel` and `ModelRunner.load` */
   static async load<L extends TextLimits>(
-    options: EncoderOptions & { readonly use: 'embed' | 'rank' },
+    options: EncoderOptions & { readonly modelPath: string; readonly use: 'embed' | 'rank' },
     limitsOf: (open: OpenModel) => Promise<L>,
     rowsOf: (open: OpenModel, limits: L) => WantedRows,
   ): Promise<{ readonly encoder: OpenEncoder; readonly limits: L }> {

@@ -52,14 +52,15 @@ export class Reranker {
   }
 
   /**
+   * Loads the checkpoint of a directory.
    * @throws MODEL_USE_UNSUPPORTED for what is neither; CONFIG_INVALID for a classifier with several labels; ROUTER_*,
    * WEIGHT_*, TOKENIZER_*, NATIVE_*, REQUEST_INVALID, OPTION_UNKNOWN
    */
-  static async load(options: EncoderOptions): Promise<Reranker> {
+  static async load(modelPath: string, options: EncoderOptions = {}): Promise<Reranker> {
     checkOptions(options, ENCODER_OPTIONS, 'EncoderOptions');
     if (options.loadTokenizer === false) refuseRequest('loadTokenizer', 'true: pairs are texts', false);
     const { encoder, limits } = await OpenEncoder.load(
-      { ...options, use: 'rank' },
+      { ...options, modelPath, use: 'rank' },
       async (open) => rankingOf(open),
       ({ model }) => model.textRow ?? 'first',
     );
