@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import puppeteer, { type Browser, type Page } from 'puppeteer-core';
+import { type Browser, chromium, type Page } from 'playwright-core';
 import { type Served, serveTiny } from './served.js';
 
 const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
@@ -49,7 +49,7 @@ describe('the page', function () {
         return this.skip();
       }
       served = await serveTiny({ apiKeys: ['secret'] });
-      browser = await puppeteer.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] });
+      browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] });
     });
     after(async () => {
       await browser?.close();
@@ -61,27 +61,23 @@ describe('the page', function () {
       width: number,
       scheme: 'light' | 'dark',
     ): Promise<{ page: Page; problems: string[] }> {
-      const context = await browser.createBrowserContext();
-      const page = await context.newPage();
+      const page = await browser.newPage({ viewport: { width, height: 760 }, colorScheme: scheme });
       const problems: string[] = [];
       page.on('pageerror', (error) => problems.push(error.message));
       page.on('console', (message) => {
         // The browser reports the 401 by itself.
         if (message.type() === 'error' && !message.text().includes('401')) problems.push(message.text());
       });
-      await page.setViewport({ width, height: 760 });
-      await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }]);
       await page.goto(served.address);
       await page.waitForSelector('dialog[open]');
-      await page.type('#key', 'secret');
+      await page.fill('#key', 'secret');
       await page.click('dialog button');
-      await page.waitForSelector('#model option');
+      await page.waitForSelector('#model option', { state: 'attached' });
       return { page, problems };
     }
 
     async function take(page: Page, name: string): Promise<void> {
-      if (PICTURES !== undefined)
-        await page.screenshot({ path: join(PICTURES, `${name}.png`) as `${string}.png` });
+      if (PICTURES !== undefined) await page.screenshot({ path: join(PICTURES, `${name}.png`) });
     }
 
     for (const [name, width, scheme] of [
@@ -91,12 +87,12 @@ describe('the page', function () {
     ] as const)
       it(`chats: ${name}`, async () => {
         const { page, problems } = await open(width, scheme);
-        await page.type('#text', 'Once upon a time');
+        await page.fill('#text', 'Once upon a time');
         await page.keyboard.press('Enter');
-        await page.waitForFunction(`document.querySelector('article.assistant')?.textContent.length > 5`);
-        await page.waitForFunction(`document.querySelector('#send').textContent === 'Send'`);
+        await page.locator('article.assistant', { hasText: /.{6}/ }).waitFor();
+        await page.locator('#send', { hasText: 'Send' }).waitFor();
         await page.waitForSelector('article.assistant small');
-        await page.waitForFunction(`document.querySelector('polyline').getAttribute('points')`);
+        await page.waitForSelector('polyline[points]:not([points=""])', { state: 'attached' });
         const isWide = await page.evaluate('document.documentElement.scrollWidth > innerWidth');
         expect(isWide).to.equal(false);
         await take(page, name);
@@ -116,10 +112,10 @@ describe('the page', function () {
           return answer;
         };
       }`);
-      await page.type('#text', 'Once');
+      await page.fill('#text', 'Once');
       await page.keyboard.press('Enter');
       await page.waitForSelector('article.assistant');
-      await page.waitForFunction(`document.querySelector('#send').textContent === 'Send'`);
+      await page.locator('#send', { hasText: 'Send' }).waitFor();
       // The usage, which comes last, did not come.
       expect(await page.$('article.assistant small')).to.equal(null);
       expect(await page.$('article.failed')).to.equal(null);
