@@ -113,6 +113,7 @@ export const ENCODER_OPTIONS: OptionChecks<EncoderOptions> = {
 export const EMBED_OPTIONS: OptionChecks<EmbedOptions> = {
   promptName: CHECKS.text,
   prompt: CHECKS.text,
+  dimensions: CHECKS.count,
   signal,
 };
 

@@ -105,6 +105,29 @@ describe('vectors and scores of texts', function () {
       expect(one).to.deep.equal(other);
     }));
 
+  it('are cut to their first numbers, and to length 1 where the model makes them so', async () => {
+    for (const [name, isNormalized] of [
+      ['bert-cls', true],
+      ['bert-modes', false],
+    ] as const)
+      await withModel(EmbeddingModel.load, name, async (model) => {
+        const [whole] = await model.embed(['the dog']);
+        const [cut] = await model.embed(['the dog'], { dimensions: 16 });
+        const first = (whole?.vector ?? new Float32Array()).slice(0, 16);
+        const length = isNormalized ? Math.hypot(...first) : 1;
+        expect(
+          largestDifference(
+            cut?.vector ?? new Float32Array(),
+            first.map((x) => x / length),
+          ),
+        ).to.be.below(1e-6);
+        for (const dimensions of [0, 1.5, model.width + 1]) {
+          const refusal = await model.embed(['a'], { dimensions }).catch(String);
+          expect(refusal).to.contain('REQUEST_INVALID: dimensions must be');
+        }
+      });
+  });
+
   it('are as long as they may be: what is longer is cut, token ids are refused', () =>
     withModel(EmbeddingModel.load, 'bert-cls', async (model) => {
       expect(model.maxSeqLength).to.equal(16);

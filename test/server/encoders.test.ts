@@ -138,7 +138,8 @@ describe('models that embed and rank behind the server', function () {
       expect((await embeds({ input })).join(' '), JSON.stringify(input)?.slice(0, 40)).to.match(
         /^400 {2}input/,
       );
-    expect(await embeds({ input: 'a', dimensions: 32 })).to.deep.equal([400, null, 'dimensions']);
+    for (const dimensions of [0, 65])
+      expect(await embeds({ input: 'a', dimensions })).to.deep.equal([400, null, 'dimensions']);
     expect(await embeds({ input: 'a', encoding_format: 'int8' })).to.deep.equal([
       400,
       null,

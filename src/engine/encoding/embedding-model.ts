@@ -3,7 +3,7 @@ import { checkOptions } from '../../runner/options.js';
 import { EMBED_OPTIONS, ENCODER_OPTIONS } from '../options.js';
 import type { EmbedOptions } from './encode-options.js';
 import { type EncoderOptions, OpenEncoder, requireOpenEncoder } from './open-encoder.js';
-import { pool } from './pooling.js';
+import { normalized, pool } from './pooling.js';
 import { readSentenceModules, type SentenceModules } from './sentence-modules.js';
 
 /** The vector of one text. */
@@ -86,6 +86,9 @@ export class EmbeddingModel {
   ): Promise<Embedding[]> {
     checkOptions(options, EMBED_OPTIONS, 'EmbedOptions');
     if (!Array.isArray(texts)) refuseRequest('texts', 'a list of texts', texts);
+    const { dimensions = this.width } = options;
+    if (dimensions > this.width)
+      refuseRequest('dimensions', `at most ${this.width}, as the model's vectors have`, dimensions);
     const prompt = this.#promptOf(options);
     const skip = this.#modules.pooling.includesPrompt ? 0 : await this.#promptLen(prompt);
     return this.#encoder.encode(
@@ -102,7 +105,8 @@ export class EmbeddingModel {
       },
       ({ data, width }, index, tokens) => {
         const isText = typeof texts[index] === 'string';
-        return { vector: this.#vectorOf(data, width, isText ? skip : 0), tokens };
+        const vector = this.#vectorOf(data, width, isText ? skip : 0);
+        return { vector: this.#cut(vector, dimensions), tokens };
       },
       options.signal,
     );
@@ -119,6 +123,12 @@ export class EmbeddingModel {
     if (vector.every(Number.isFinite)) return vector;
     const reason = 'the vector is not finite; the checkpoint or its dtype is at fault';
     throw new AtbError('REQUEST_FAILED', { during: 'embedding', reason });
+  }
+
+  #cut(vector: Float32Array, dimensions: number): Float32Array {
+    if (dimensions === vector.length) return vector;
+    const first = vector.slice(0, dimensions);
+    return this.#modules.steps.at(-1) === normalized ? normalized(first) : first;
   }
 
   #promptOf({ prompt, promptName }: EmbedOptions): string {

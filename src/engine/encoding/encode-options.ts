@@ -3,6 +3,11 @@ export interface EmbedOptions {
   readonly promptName?: string | undefined;
   /** A prompt in its place. */
   readonly prompt?: string | undefined;
+  /**
+   * Numbers of a vector: its first ones, brought back to length 1 where the model's vectors have it. All when absent. A
+   * model that was not trained for it (Matryoshka, arXiv:2205.13147) loses much of what it means.
+   */
+  readonly dimensions?: number | undefined;
   /** Ends the work: the call rejects with REQUEST_ABORTED. */
   readonly signal?: AbortSignal | undefined;
 }

@@ -14,7 +14,7 @@ export const embeddingBody = z.object({
   model: z.string().nullish(),
   input: texts(MAX_TEXTS),
   encoding_format: z.enum(['float', 'base64']).nullish(),
-  dimensions: z.int().nullish(),
+  dimensions: z.int().min(1).nullish(),
   /** The name of one of the model's prompts, as text-embeddings-inference has it. */
   prompt_name: z.string().nullish(),
   user: z.string().nullish(),
@@ -35,15 +35,16 @@ export async function embed(
   } = readBody(embeddingBody, given);
   refuseUnbuilt(given, UNBUILT.embeddings);
   const { width } = embedder;
-  if (dimensions != null && dimensions !== width)
-    throw invalidRequest(
-      `dimensions must be ${width}: no vector is cut, as the model's files do not say`,
-      'dimensions',
-    );
+  if (dimensions != null && dimensions > width)
+    throw invalidRequest(`dimensions must be at most ${width}, as the model's vectors have`, 'dimensions');
   if (promptName != null && !embedder.promptNames.includes(promptName))
     throw invalidRequest(`prompt_name must be one of ${embedder.promptNames.join(', ')}`, 'prompt_name');
   const embeddings = await encoding(context, reply, name, (signal) =>
-    embedder.embed(textsOf(input), { signal, ...(promptName != null && { promptName }) }),
+    embedder.embed(textsOf(input), {
+      signal,
+      ...(promptName != null && { promptName }),
+      ...(dimensions != null && { dimensions }),
+    }),
   );
   const tokens = embeddings.reduce((sum, one) => sum + one.tokens, 0);
   return {
