@@ -1,5 +1,9 @@
 import { describeValue } from './describe-value.js';
 
+/** The first of many names. */
+const shownNames = (names: readonly string[]): string =>
+  `${names.slice(0, 5).map(describeValue).join(', ')}${names.length > 5 ? ', …' : ''}`;
+
 /** What `errors.ts` says of weights and their files. */
 export const WEIGHT_MESSAGES = {
   WEIGHT_NOT_FOUND: (d: {
@@ -119,7 +123,11 @@ export const WEIGHT_MESSAGES = {
   WEIGHT_QUANT_AGAIN: (d: { file: string; found: string }) =>
     `the weights are integers already (${d.file} says ${describeValue(d.found)}): quantize a float checkpoint, or load this one as it is`,
   WEIGHT_UNREAD: (d: { directory: string; modelClass: string; tensors: readonly string[] }) =>
-    `${d.modelClass} does not read ${d.tensors.length} tensors of ${d.directory} that belong to what it reads: ${d.tensors.slice(0, 5).map(describeValue).join(', ')}${d.tensors.length > 5 ? ', …' : ''}; its answers would be wrong. Read them in the model class, or allow it (--allow_unread)`,
+    `${d.modelClass} does not read ${d.tensors.length} tensors of ${d.directory} that belong to what it reads: ${shownNames(d.tensors)}; its answers would be wrong. Read them in the model class, or allow it (--allow_unread)`,
+  WEIGHT_ADAPTER_UNSUPPORTED: (d: { file: string; tensors: readonly string[] }) =>
+    `${d.file} holds ${d.tensors.length} tensors that are no products of LoRA (lora_A, lora_B): ${shownNames(d.tensors)}; merge the adapter into its model with \`merge_and_unload()\` of peft, and give the result`,
+  WEIGHT_ADAPTER_UNREAD: (d: { adapter: string; tensors: readonly string[] }) =>
+    `the adapter ${describeValue(d.adapter)} has ${d.tensors.length} tensors of modules that no adapter is added to here (projections of attention and of MLPs that are no experts are such): ${shownNames(d.tensors)}; if it is of this model, merge it with \`merge_and_unload()\` of peft, and give the result`,
   WEIGHT_QUANT_METHOD: (d: { name: string; where: string; method: string }) =>
     `weight "${d.name}" in ${d.where} is stored as ${d.method}, which this engine does not read; take the float checkpoint that it was made of, and quantise it at load with --quantize`,
   WEIGHT_NUMBERS_INVALID: (d: {

@@ -6,8 +6,8 @@ import type { RunPaArguments } from './run-pa.js';
 /** Options of `run-pa` that answers have and vectors do not. Sizes of batches and caches are of no effect. */
 function refuseAnswering({ runner, sampling, ...args }: RunPaArguments): void {
   const { isChatModel, stream, perfCsv, profile } = args;
-  const { kvQuant, chatTemplate } = runner;
-  const asked = { isChatModel, stream, perfCsv, profile, kvQuant, chatTemplate, ...sampling };
+  const { kvQuant, chatTemplate, loraModules } = runner;
+  const asked = { isChatModel, stream, perfCsv, profile, kvQuant, chatTemplate, loraModules, ...sampling };
   for (const [option, found] of Object.entries(asked)) {
     if (found === undefined || found === false) continue;
     const reason = 'a model that embeds answers nothing';
@@ -27,6 +27,7 @@ function encoderOptions({ runner }: RunPaArguments): { modelPath: string; option
     profile: _profile,
     kvQuant: _kv,
     chatTemplate: _template,
+    loraModules: _adapters,
     modelPath,
     maxInputLength,
     maxPrefillTokens,

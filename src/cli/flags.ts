@@ -25,6 +25,18 @@ function readObject(value: string, name: string): Record<string, unknown> {
   return { ...found };
 }
 
+/** Folders by names. */
+function readFolders(value: string, name: string): Readonly<Record<string, string>> {
+  const found = Object.entries(readObject(value, `--${name}`));
+  return Object.fromEntries(
+    found.map(([key, folder]) =>
+      typeof folder === 'string' && folder !== ''
+        ? [key, folder]
+        : refuseRequest(`--${name}`, 'a JSON object of folders, by names', value),
+    ),
+  );
+}
+
 /** `all`, `none`, or names separated by commas. */
 export const parsePasses = (text: string): PassSelection =>
   text === 'all' || text === 'none' ? text : text.split(',').map((name) => name.trim());
@@ -37,7 +49,9 @@ const MODEL = {
   model_path: text('modelPath', "checkpoint's directory, or org/name in the cache", {
     required: true,
   }),
-  model_dirs: text('modelDirs', 'folders with model directories of your own', { array: true }),
+  model_dirs: text('modelDirs', 'folders of your models', { array: true }),
+  lora_modules: text('loraModules', 'LoRA: {"name": "folder"}', { read: readFolders }),
+  adapter: text('adapter', 'the one to answer with (none)', { needs: 'lora_modules' }),
   dtype: text('dtype', "of weights and activations (the checkpoint's)", { choices: DTYPES }),
   quantize: text('quantize', 'make integers of float weights', { choices: QUANTIZE_MODES }),
   quantize_head: text('quantizeHead', 'and of the output matrix (w8a16)', { choices: QUANTIZE_MODES }),

@@ -10,6 +10,7 @@ import { loadProgress } from './progress.js';
 export const LLM_FLAGS = [
   'model_path',
   'model_dirs',
+  'lora_modules',
   'allow_unread',
   'allow_links',
   'dtype',
@@ -28,6 +29,7 @@ export const LLM_FLAGS = [
 
 /** How it draws tokens; log-probs and what comes after an end are for programs. */
 export const ANSWER_FLAGS = [
+  'adapter',
   'max_tokens',
   ...SAMPLING_FLAGS.filter((name) => name !== 'logprobs' && name !== 'ignore_eos'),
 ] as const;

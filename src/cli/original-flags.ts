@@ -2,8 +2,8 @@ import { AtbError } from '../errors.js';
 
 interface OriginalFlag {
   readonly type: 'string' | 'number' | 'boolean';
-  /** Values that ask for nothing, or for what happens anyway. */
-  readonly allowed: readonly (number | boolean)[];
+  /** Values that ask for nothing, or for what happens anyway; whoever knows more decides when absent. */
+  readonly allowed?: readonly (number | boolean)[];
   readonly reason: string;
 }
 
@@ -11,11 +11,6 @@ const oneProcess: OriginalFlag = {
   type: 'number',
   allowed: [-1, 1],
   reason: 'the engine is one process that uses all cores; only -1 or 1',
-};
-const noLora: OriginalFlag = {
-  type: 'number',
-  allowed: [0],
-  reason: 'LoRA adapters are not built yet',
 };
 
 /**
@@ -32,9 +27,9 @@ export const ORIGINAL_FLAGS: Readonly<Record<string, OriginalFlag>> = {
   sp: oneProcess,
   cp: oneProcess,
   distributed_enable: { type: 'boolean', allowed: [false], reason: 'the engine is one process' },
-  lora_modules: { ...noLora, type: 'string', allowed: [] },
-  max_loras: noLora,
-  max_lora_rank: noLora,
+  // `checkLoraLimits` decides.
+  max_loras: { type: 'number', reason: '' },
+  max_lora_rank: { type: 'number', reason: '' },
   trust_remote_code: {
     type: 'boolean',
     allowed: [false],
@@ -48,7 +43,7 @@ export const ORIGINAL_FLAGS: Readonly<Record<string, OriginalFlag>> = {
 export function refuseUnsupported(flags: Readonly<Record<string, unknown>>): void {
   for (const [name, { allowed, reason }] of Object.entries(ORIGINAL_FLAGS)) {
     const found = flags[name];
-    if (found !== undefined && !allowed.some((value) => value === found))
+    if (found !== undefined && allowed && !allowed.some((value) => value === found))
       throw new AtbError('OPTION_UNSUPPORTED', { option: `--${name}`, found, reason });
   }
 }

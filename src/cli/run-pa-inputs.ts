@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import type { PAInputs } from '../engine/pa-runner.js';
-import { AtbError, refuseRequest } from '../errors.js';
+import { refuseRequest } from '../errors.js';
 import type { OptionsOf, Parsed } from './command-line.js';
 import { readDialogueFile } from './dialogue-file.js';
 import { FLAGS } from './flags.js';
@@ -72,16 +72,21 @@ function readDict(text: string): PAInputs {
   const entries = parseJson('--input_dict', text);
   if (!Array.isArray(entries) || entries.length === 0)
     return refuseRequest('--input_dict', 'a list of at least one {"prompt","adapter"}', text);
-  return { kind: 'texts', prompts: entries.map(promptOf) };
+  const asked = entries.map(askedOf);
+  return {
+    kind: 'texts',
+    prompts: asked.map(({ prompt }) => prompt),
+    adapters: asked.map(({ adapter }) => adapter),
+  };
 }
 
-function promptOf(entry: unknown): string {
+/** A prompt, and the name of the adapter that it is for: `base` is the original's name of none. */
+function askedOf(entry: unknown): { readonly prompt: string; readonly adapter: string | undefined } {
   const { prompt, adapter } = (entry ?? {}) as { prompt?: unknown; adapter?: unknown };
   if (typeof prompt !== 'string')
     return refuseRequest('--input_dict', 'a string "prompt" in each entry', entry);
-  if (adapter !== undefined && adapter !== 'base') {
-    const reason = 'LoRA adapters are not built yet; only "base"';
-    throw new AtbError('OPTION_UNSUPPORTED', { option: '--input_dict', found: adapter, reason });
-  }
-  return prompt;
+  if (adapter === undefined || adapter === 'base') return { prompt, adapter: undefined };
+  if (typeof adapter !== 'string')
+    return refuseRequest('--input_dict', 'the name of an adapter as "adapter", or none', entry);
+  return { prompt, adapter };
 }

@@ -19,6 +19,7 @@ import {
 import { environmentOptions, threadWarnings } from './environment.js';
 import { type FlagName, SAMPLING_FLAGS } from './flags.js';
 import { flagLines } from './long-help.js';
+import { checkLoraLimits } from './lora-limits.js';
 import { withModelFolder } from './model-folder.js';
 import { ORIGINAL_FLAGS, refuseUnsupported } from './original-flags.js';
 import { OutputFile } from './output-file.js';
@@ -48,6 +49,7 @@ export interface RunPaArguments {
 const RUNNER_FLAGS = [
   'model_path',
   'model_dirs',
+  'lora_modules',
   'allow_unread',
   'allow_links',
   'dtype',
@@ -188,6 +190,9 @@ export async function parseRunPaArguments(
   const parsed = await parser.parse();
   const [stray] = parsed._;
   if (stray !== undefined) refuseRequest('the command line', 'made of options only', stray);
-  const found = toArguments({ ...parsed, ...moreFlags(parsed) });
-  return { ...found, runner: await withModelFolder(found.runner) };
+  const all = { ...parsed, ...moreFlags(parsed) };
+  const found = toArguments(all);
+  const runner = await withModelFolder(found.runner);
+  await checkLoraLimits(all, runner.loraModules, runner.allowLinks);
+  return { ...found, runner };
 }

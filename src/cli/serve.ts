@@ -10,6 +10,7 @@ import { loadServed, wantedModels } from './served-models.js';
 const LOAD_FLAGS = [
   ...([
     'model_dirs',
+    'lora_modules',
     'dtype',
     'quantize',
     'quantize_head',

@@ -52,14 +52,23 @@ export function wantedModels(
   return wanted;
 }
 
-/** Loads them one after the other, or none. Of `options` each takes what is about models of its use. */
+/**
+ * Loads them one after the other, or none. Of `options` each takes what is about models of its use; adapters are the first's.
+ */
 export async function loadServed(
   wanted: ReadonlyMap<string, Wanted>,
   options: LLMOptions,
 ): Promise<Served[]> {
   const served: Served[] = [];
   try {
-    for (const [name, model] of wanted) served.push(serveModel(name, await loadOne(model, options)));
+    const { loraModules, ...ofAll } = options;
+    for (const [name, model] of wanted) {
+      const own = served.length === 0 ? options : ofAll;
+      served.push(serveModel(name, await loadOne(model, own)));
+    }
+    const [first] = served;
+    if (loraModules && first?.use !== 'generate')
+      refuseRequest('--lora_modules', 'absent: the first model writes no text', loraModules);
     return served;
   } catch (error) {
     for (const model of served) await disposeServed(model);
@@ -88,6 +97,7 @@ function encoderOptions(options: LLMOptions): EncoderOptions {
     memoryBudget: _memory,
     draftTokens: _drafts,
     policy: _policy,
+    loraModules: _adapters,
     ...rest
   } = options;
   return rest;

@@ -1,5 +1,6 @@
 // Importing a builder's file registers it.
 import './activation.js';
+import './adapted-linear.js';
 import './attention.js';
 import './embedding.js';
 import './gate-up.js';
@@ -14,6 +15,7 @@ import './recurrent.js';
 import './rope.js';
 import './sparse-attention.js';
 
+export { loraShares } from './adapted-linear.js';
 export { multiplyHeads } from './head-products.js';
 export { writeKeys } from './latent-attention.js';
 export {

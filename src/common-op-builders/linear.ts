@@ -8,12 +8,16 @@ import type { BuilderTensors, OpBuilder, ParamOf } from './types.js';
 type Param = ParamOf<'LINEAR'>;
 type Tensors = BuilderTensors['LINEAR'];
 
+/** A linear to which adapters add is left to the builder that has both. */
+const ofKind = ({ linear }: Param, isKind: boolean, wanted: string): true | string =>
+  linear.adapters ? 'leaves adapters to AdaptedLinear' : isKind || `wants ${wanted}, found ${linear.desc}`;
+
 @CommonOpBuilder()
 export class FpLinear implements OpBuilder<'LINEAR'> {
   readonly category = 'LINEAR';
 
-  isMatch({ linear }: Param): true | string {
-    return linear.isFloat || `wants a float weight, found ${linear.desc}`;
+  isMatch(param: Param): true | string {
+    return ofKind(param, param.linear.isFloat, 'a float weight');
   }
 
   build(graph: AtbGraph, { opName, linear }: Param, tensors: Tensors): void {
@@ -39,9 +43,10 @@ export const integersHint = ({ desc, hasOffset }: Pick<Linear, 'desc' | 'hasOffs
 export class ACLNNQuantBatchLinear implements OpBuilder<'LINEAR'> {
   readonly category = 'LINEAR';
 
-  isMatch({ linear: { desc } }: Param): true | string {
-    const isMatch = desc === 'W8A16' || desc === 'W4A16' || desc === 'W4A8_DYNAMIC';
-    return isMatch || `wants a W8A16, W4A16 or W4A8_DYNAMIC weight, found ${desc}`;
+  isMatch(param: Param): true | string {
+    const { desc } = param.linear;
+    const isKind = desc === 'W8A16' || desc === 'W4A16' || desc === 'W4A8_DYNAMIC';
+    return ofKind(param, isKind, 'a W8A16, W4A16 or W4A8_DYNAMIC weight');
   }
 
   build(graph: AtbGraph, { opName, linear }: Param, tensors: Tensors): void {
@@ -59,8 +64,9 @@ export class ACLNNQuantBatchLinear implements OpBuilder<'LINEAR'> {
 export class SmallFloatLinear implements OpBuilder<'LINEAR'> {
   readonly category = 'LINEAR';
 
-  isMatch({ linear: { desc } }: Param): true | string {
-    return desc === 'FP8' || desc === 'FP4' || `wants an FP8 or FP4 weight, found ${desc}`;
+  isMatch(param: Param): true | string {
+    const { desc } = param.linear;
+    return ofKind(param, desc === 'FP8' || desc === 'FP4', 'an FP8 or FP4 weight');
   }
 
   build(graph: AtbGraph, { opName, linear }: Param, tensors: Tensors): void {
@@ -97,8 +103,8 @@ function preparedInput(
 export class W8A8DynamicLinear implements OpBuilder<'LINEAR'> {
   readonly category = 'LINEAR';
 
-  isMatch({ linear: { desc } }: Param): true | string {
-    return desc === 'W8A8_DYNAMIC' || `wants a W8A8_DYNAMIC weight, found ${desc}`;
+  isMatch(param: Param): true | string {
+    return ofKind(param, param.linear.desc === 'W8A8_DYNAMIC', 'a W8A8_DYNAMIC weight');
   }
 
   build(graph: AtbGraph, { opName, linear }: Param, tensors: Tensors): void {
@@ -132,8 +138,8 @@ export class W8A8DynamicLinear implements OpBuilder<'LINEAR'> {
 export class ATBQuantLinear implements OpBuilder<'LINEAR'> {
   readonly category = 'LINEAR';
 
-  isMatch({ linear: { desc } }: Param): true | string {
-    return desc === 'W8A8' || `wants a W8A8 weight, found ${desc}`;
+  isMatch(param: Param): true | string {
+    return ofKind(param, param.linear.desc === 'W8A8', 'a W8A8 weight');
   }
 
   build(graph: AtbGraph, { opName, linear }: Param, tensors: Tensors): void {

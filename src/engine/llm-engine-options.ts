@@ -30,6 +30,7 @@ export interface StepReport {
 /** What the step loop needs of a runner; `ModelRunner` is one. */
 export type StepRunner = Pick<ModelRunner, 'numBlocks' | 'blockSize' | 'addSequence' | 'removeSequence'> & {
   readonly prefixes?: PrefixFacts;
+  readonly adapters?: readonly string[];
   readonly takesInserts?: boolean;
   readonly config: Pick<ModelRunner['config'], 'vocabSize' | 'embeddingRows' | 'eosTokenIds'>;
   run(batch: Batch, options?: RunOptions): Promise<BatchTokens & Partial<Pick<StepResult, 'logits'>>>;
@@ -69,6 +70,8 @@ export interface GenerateOptions {
   readonly client?: string | undefined;
   /** With the policy `priority`: lower numbers go first; 0 when absent. */
   readonly priority?: number | undefined;
+  /** The LoRA adapter to answer with, by its name among the `loraModules` that were loaded; the model itself when absent. */
+  readonly adapter?: string | undefined;
   /** A grammar of the runner's `grammars` that the answer obeys, also when `maxTokens` ends it. */
   readonly grammar?: number | undefined;
   /** Requests with different salts share nothing in the cache, and hence cannot tell by time what others asked. */

@@ -101,7 +101,7 @@ export class LLMEngine {
       postprocessor: this.#postprocessor,
       maxScoredLen: scoredChunkLen(this.#runner.config.vocabSize),
       options,
-      prefixes: this.#runner.prefixes,
+      runner: this.#runner,
       abort: (aborted, reason) => this.#abort(aborted, reason),
     });
     if (signal?.aborted) {

@@ -20,6 +20,7 @@ export const GENERATE_OPTIONS: OptionChecks<GenerateOptions> = {
   timeoutMs: CHECKS.positive,
   client: CHECKS.text,
   priority: CHECKS.integer,
+  adapter: CHECKS.text,
   grammar: CHECKS.integer,
   cacheSalt: CHECKS.text,
   // The engine knows the prompt that they must fit.
@@ -96,6 +97,7 @@ export const PA_RUNNER_OPTIONS: OptionChecks<PARunnerOptions> = {
 
 const {
   modelPath: _modelPath,
+  loraModules: _loraModules,
   chatTemplate: _chatTemplate,
   allowedLocalMediaPath: _allowedLocalMediaPath,
   kvQuant: _kvQuant,

@@ -5,7 +5,12 @@ import type { ChatMessage } from '../tokenizer/chat-template.js';
 
 /** Prompts of `infer`, all of one kind. */
 export type PAInputs =
-  | { readonly kind: 'texts'; readonly prompts: readonly string[] }
+  | {
+      readonly kind: 'texts';
+      readonly prompts: readonly string[];
+      /** Of each prompt the LoRA adapter, by its name; the model itself when absent. */
+      readonly adapters?: readonly (string | undefined)[];
+    }
   | { readonly kind: 'tokens'; readonly prompts: readonly Int32Array[] }
   | { readonly kind: 'dialogues'; readonly dialogues: readonly (readonly ChatMessage[])[] };
 
@@ -15,6 +20,7 @@ export interface Prompt {
   readonly tokens: Int32Array;
   /** What stands among them that is no text. */
   readonly inserts: readonly Insert[];
+  readonly adapter?: string | undefined;
 }
 
 export interface PromptLimits {
@@ -60,10 +66,12 @@ export async function promptsOf(
       const texts = listOf('prompts', inputs.prompts);
       for (const [index, text] of texts.entries())
         if (typeof text !== 'string') refuseRequest(`prompts[${index}]`, 'a text', text);
+      const adapters = listOf('adapters', inputs.adapters ?? []);
       return Promise.all(
-        texts.map((text, index) =>
-          encoded(`prompts[${index}]`, text, isChatModel ? [{ role: 'user', content: text }] : text),
-        ),
+        texts.map(async (text, index) => {
+          const prompt = isChatModel ? [{ role: 'user', content: text }] : text;
+          return { ...(await encoded(`prompts[${index}]`, text, prompt)), adapter: adapters[index] };
+        }),
       );
     }
     default:

@@ -192,13 +192,13 @@ export class PARunner {
     const { maxTokens = this.limits.maxOutputLength, seed } = mergeSampling(defaults, sampling);
     const started: Generation[] = [];
     try {
-      for (const [index, { tokens, inserts }] of prompts.entries()) {
+      for (const [index, { tokens, inserts, adapter }] of prompts.entries()) {
         const request: SamplingOptions = {
           ...sampling,
           maxTokens: Math.min(maxTokens, Math.max(1, maxPositionEmbeddings - tokens.length)),
           ...(seed !== undefined && { seed: seed + index }),
         };
-        started.push(this.engine.generate(tokens, request, { signal, inserts }));
+        started.push(this.engine.generate(tokens, request, { signal, inserts, adapter }));
       }
     } catch (error) {
       for (const generation of started) generation.abort(error);

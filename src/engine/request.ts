@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
-import { AtbError, requestError } from '../errors.js';
+import { AtbError, refuseRequest, requestError } from '../errors.js';
 import type { SampledLogprobs, SamplerOptions } from '../native/index.js';
+import { placeOfAdapter } from '../runner/lora-modules.js';
 import { toSamplerOptions } from '../sampling/sampler-options.js';
 import { isSampled, type SamplingParams } from '../sampling/sampling-params.js';
 import { type FinishReason, Sequence } from '../scheduler/sequence.js';
@@ -8,7 +9,7 @@ import type { PrefixFacts } from '../step-inputs/index.js';
 import type { OutputText, Postprocessor } from '../tokenizer/postprocessor.js';
 import { Generation } from './generation.js';
 import { ignoringErrors } from './ignoring-errors.js';
-import type { GenerateOptions } from './llm-engine-options.js';
+import type { GenerateOptions, StepRunner } from './llm-engine-options.js';
 import type { PromptScores } from './prompt-logprobs.js';
 
 /** Seeds that are drawn for requests without one are below this. */
@@ -25,23 +26,43 @@ export interface RequestOptions {
   readonly params: SamplingParams;
   readonly postprocessor: Postprocessor;
   readonly options: GenerateOptions;
-  /** On what keys depend beside tokens; on nothing when absent. */
-  readonly prefixes: PrefixFacts | undefined;
+  /** On what keys depend beside tokens, and which adapters there are; on nothing, and none, when absent. */
+  readonly runner: Pick<StepRunner, 'prefixes' | 'adapters'>;
   /** Tokens of one step while the prompt is scored. */
   readonly maxScoredLen: number;
   /** Ends this request. */
   readonly abort: (request: Request, reason: unknown) => void;
 }
 
+/**
+ * The place of a request's adapter among those that were loaded; undefined for the model itself.
+ * @throws REQUEST_INVALID for one that was not loaded, and for another than that of the request that is followed
+ */
+function adapterOf(
+  { adapter, follows }: GenerateOptions,
+  loaded: readonly string[] = [],
+): number | undefined {
+  const place = placeOfAdapter('adapter', adapter, loaded);
+  const followed = follows && sequenceOf(follows);
+  if (followed && followed.adapter !== place)
+    refuseRequest('adapter', 'that of the request that it follows, in whose blocks it goes on', adapter);
+  return place;
+}
+
 /** Only prompts of one salt share blocks of the cache. */
 function saltOf(
   { cacheSalt, inserts = [] }: GenerateOptions,
+  adapter: number | undefined,
   promptLen: number,
-  { dependOnPromptLen, dependOnInserts }: Partial<PrefixFacts> = {},
+  { dependOnPromptLen, dependOnInserts, dependOnAdapters }: Partial<PrefixFacts> = {},
 ): string | undefined {
   // Whether it shows anything, and anything that is no sound.
   const shows = [inserts.length > 0, inserts.some(({ input }) => input.encoder !== 'sound')];
-  const facts = [...(dependOnPromptLen ? [promptLen] : []), ...(dependOnInserts ? shows : [])];
+  const facts = [
+    ...(dependOnPromptLen ? [promptLen] : []),
+    ...(dependOnInserts ? shows : []),
+    ...(dependOnAdapters ? [adapter] : []),
+  ];
   return facts.length > 0 ? `${facts.join(' ')} ${cacheSalt ?? ''}` : cacheSalt;
 }
 
@@ -66,7 +87,9 @@ export class Request {
 
   /** @throws REQUEST_FAILED when the postprocessor throws */
   constructor({ id, promptTokens, params, postprocessor, options, ...engine }: RequestOptions) {
-    const { prefixes, maxScoredLen, abort } = engine;
+    const { maxScoredLen, abort } = engine;
+    const { prefixes, adapters } = engine.runner;
+    const adapter = adapterOf(options, adapters);
     const { signal, timeoutMs, client, priority, grammar, inserts, follows } = options;
     this.sequence = new Sequence({
       id,
@@ -75,8 +98,9 @@ export class Request {
       client,
       priority,
       deadlineMs: timeoutMs === undefined ? undefined : this.#startMs + timeoutMs,
-      cacheSalt: saltOf(options, promptTokens.length, prefixes),
+      cacheSalt: saltOf(options, adapter, promptTokens.length, prefixes),
       inserts,
+      adapter,
       keepsBlocks: options.keepsBlocks === true && !prefixes?.dependOnPromptLen && !prefixes?.dependOnInserts,
       follows: follows && sequenceOf(follows),
       scoresPrompt: params.promptLogprobs !== undefined,

@@ -58,7 +58,7 @@ async function adapterText(folder: string): Promise<string> {
   const text = await readFile(join(folder, 'adapter_config.json'), 'utf8').catch(() => '');
   const [, base] = /"base_model_name_or_path"\s*:\s*("(?:[^"\\]|\\.)*")/.exec(text) ?? [];
   const of = base === undefined ? '' : ` of ${describeValue(JSON.parse(base))}`;
-  return `the folder holds an adapter${of}, not a model; merge it into its base model with \`merge_and_unload()\` of peft, save the result, and give that folder`;
+  return `the folder holds an adapter${of}, not a model; give the folder of its base model, and this one with \`--lora_modules '{"NAME": "FOLDER"}'\``;
 }
 
 /** In a cache's folder of a model (`models--owner--name`, or its `snapshots`): the folder of the revision that was fetched last. */

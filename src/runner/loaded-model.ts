@@ -28,6 +28,8 @@ export interface LoadedModel {
   readonly graphs: ReadonlyMap<GraphKind, GraphSpec>;
   readonly graphIds: ReadonlyMap<GraphKind, number>;
   readonly prefixes: PrefixFacts;
+  /** Names of LoRA adapters, in the order in which steps number them. */
+  readonly adapters: readonly string[];
   readonly onPlan: (kind: GraphKind, reason: string) => void;
 }
 

@@ -20,13 +20,13 @@ import { allocateCaches } from './allocate-caches.js';
 import { requireCachedAttention } from './cached-attention.js';
 import { Encodings, encodedInTurn } from './encodings.js';
 import { Grammars, type GrammarVocabulary } from './grammars.js';
-import { blockBytesOf, blockSizeOf, kvBlockBytes } from './kv-block-bytes.js';
+import { blockBytesOf, blockSizeOf } from './kv-block-bytes.js';
 import { type LoadedModel, requireLoaded } from './loaded-model.js';
 import { observer } from './observer.js';
 import { type OpenModel, openModel, requireOpenModel } from './open-model.js';
 import { checkOptions, MODEL_RUNNER_OPTIONS } from './options.js';
 import { PackedWeights } from './packed-weights.js';
-import { matrixSizes, Profiler } from './profiler.js';
+import { Profiler } from './profiler.js';
 import type { ModelRunnerOptions, RunnerOptions, RunOptions } from './runner-options.js';
 import { type BatchTokens, newTokensOf, samplingRowsOf } from './sampling-rows.js';
 import { ServedInputs } from './served-inputs.js';
@@ -55,6 +55,8 @@ export class ModelRunner {
   readonly profiler: Profiler | undefined;
   /** Keys of a token may depend on its prompt's length, as with dynamic rotary scaling, or on what it shows. */
   readonly prefixes: PrefixFacts;
+  /** Names of the LoRA adapters that requests may ask for, in the order in which steps number them. */
+  readonly adapters: readonly string[];
   readonly #loaded: LoadedModel;
   readonly #samplers = new Map<StepSequence, number>();
   readonly #encodings = new Encodings();
@@ -68,6 +70,7 @@ export class ModelRunner {
     this.loadMs = loaded.loadMs;
     this.profiler = loaded.profiler;
     this.prefixes = loaded.prefixes;
+    this.adapters = loaded.adapters;
     this.#loaded = loaded;
   }
 
@@ -109,12 +112,7 @@ export class ModelRunner {
       const shownPlaces = allocateCaches(engine, model, sizes);
       const graphIds = new Map([...graphs].map(([kind, spec]) => [kind, engine.loadGraph(spec)]));
       if (options.largestStep) await reserveSteps(engine, graphIds, inputs, options.largestStep, run);
-      const profiler = options.profile
-        ? new Profiler(graphs, matrixSizes(model.getWeights(), dtype), {
-            config,
-            kvBytes: kvBlockBytes(model.caches().slice(0, 1), cacheDType, blockSize) / blockSize,
-          })
-        : undefined;
+      const profiler = options.profile ? Profiler.of(open, graphs, blockSize) : undefined;
       return new ModelRunner({
         config,
         dtype,
@@ -130,6 +128,7 @@ export class ModelRunner {
         profiler,
         weightsKept: packed?.keep(engine) ?? Promise.resolve(),
         prefixes: prefixFacts(model.stepInputs),
+        adapters: checkpoint.adapters.map(({ name }) => name),
         onPlan: observer('onPlan', options.onPlan),
       });
     } catch (error) {
@@ -269,7 +268,8 @@ export class ModelRunner {
 
   get #forwardLimits(): ForwardLimits {
     const { embeddingRows = this.config.vocabSize } = this.config;
-    return { vocabSize: embeddingRows, cacheTokens: this.numBlocks * this.blockSize };
+    const cacheTokens = this.numBlocks * this.blockSize;
+    return { vocabSize: embeddingRows, cacheTokens, adapters: this.adapters };
   }
 
   async #run(

@@ -9,6 +9,7 @@ import type { CausalLM, ModelUse, Router } from '../router/index.js';
 import { Checkpoint } from '../weights/checkpoint.js';
 import { type QuantizationPlan, type QuantizeOptions, quantizationPlan } from '../weights/quantization.js';
 import type { LinkOptions } from '../weights/regular-file.js';
+import { readLoraModules, refuseUnreadAdapters } from './lora-modules.js';
 import { observer } from './observer.js';
 import { loadTextProcessing, type TextProcessing, type TextProcessingOptions } from './text-processing.js';
 import { endingIn, settleTiedHead } from './tied-head.js';
@@ -27,6 +28,11 @@ export interface OpenModelOptions extends PlanOptions, TextProcessingOptions, Li
   readonly modelPath: string;
   /** Folders with model directories of the user's own, beside this package's. */
   readonly modelDirs?: readonly string[] | undefined;
+  /**
+   * LoRA adapters that requests may ask for by name, each in its folder as peft writes it; none when absent. A request without
+   * one gets the model itself.
+   */
+  readonly loraModules?: Readonly<Record<string, string>> | undefined;
   /** What the model is run for: to generate text, to embed texts or to rank pairs of them; to generate when absent. */
   readonly use?: ModelUse | undefined;
   /** Load a checkpoint although the model leaves out tensors that belong to what it reads. */
@@ -103,9 +109,14 @@ export async function openModel(given: OpenModelOptions): Promise<OpenModel> {
   const router = await getModel(options.modelPath, options);
   // What is wrong with the options is said before any weights are looked at.
   planModel(router, options);
-  const checkpoint = await Checkpoint.open(options.modelPath, { ...options, config: router.configDict });
+  const adapters = await readLoraModules(given.loraModules, options);
+  if (adapters.length > 0 && (options.use ?? 'generate') !== 'generate')
+    refuseRequest('loraModules', 'absent: adapters are for models that generate', given.loraModules);
+  const config = router.configDict;
+  const checkpoint = await Checkpoint.open(options.modelPath, { ...options, config, adapters });
   const planned = planModel(router, options, checkpoint.floatDType);
   const { plan, model, spare } = await modelOf(planned, checkpoint, options);
+  refuseUnreadAdapters(checkpoint, model.getWeights());
   checkUnread(checkpoint, model, [...router.harmlessTensors, ...spare], router.modelClass.name, options);
   let text: Promise<TextProcessing> | undefined;
   return {

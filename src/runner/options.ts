@@ -1,4 +1,5 @@
 import { AtbError, refuseRequest } from '../errors.js';
+import { isObject } from '../is-object.js';
 import { nearestName } from '../nearest-name.js';
 import type { OpenModelOptions } from './open-model.js';
 import type { ModelRunnerOptions, RunnerOptions } from './runner-options.js';
@@ -48,6 +49,8 @@ export function oneOf(...choices: readonly string[]): OptionCheck {
 
 const isPath = (path: unknown): boolean => typeof path === 'string' && path !== '';
 
+const isPaths = (paths: unknown): boolean => isObject(paths) && Object.values(paths).every(isPath);
+
 /** @throws REQUEST_INVALID for what has no options, as null has none */
 export function requireOptions(given: unknown, name: string): asserts given is object {
   if (typeof given !== 'object' || given === null) refuseRequest(name, 'an object', given);
@@ -77,6 +80,7 @@ export function checkOptions<T>(given: unknown, checks: OptionChecks<T>, type: s
 export const OPEN_MODEL_OPTIONS: OptionChecks<OpenModelOptions> = {
   modelPath: CHECKS.modelPath,
   modelDirs: CHECKS.texts,
+  loraModules: { expected: is('an object of the folders of adapters, by their names', isPaths) },
   use: oneOf('generate', 'embed', 'rank'),
   allowUnread: CHECKS.flag,
   allowLinks: CHECKS.flag,

@@ -6,6 +6,8 @@ import { type PlacedOperation, placedOperations, productsOf } from '../graph/pla
 import type { BaseConfig } from '../layers/config/index.js';
 import type { MachineLimits, NodeTiming } from '../native/index.js';
 import type { TensorRef } from '../weights/weights.js';
+import { kvBlockBytes } from './kv-block-bytes.js';
+import type { OpenModel } from './open-model.js';
 import { type StepTimes, StepTrace } from './step-trace.js';
 
 /** The operations of one name in graphs of one kind, over all layers and steps. */
@@ -76,6 +78,16 @@ export class Profiler {
   readonly #trace = new StepTrace();
   readonly #products: ReadonlyMap<GraphKind, ReadonlyMap<string, ProductSize>>;
   readonly #limits: ReadonlyMap<GraphKind, ReadonlyMap<string, SightLimit>>;
+
+  /** Of the graphs of a model whose caches have blocks of so many tokens. */
+  static of(
+    { config, dtype, cacheDType, model }: OpenModel,
+    graphs: ReadonlyMap<GraphKind, GraphSpec>,
+    blockSize: number,
+  ): Profiler {
+    const kvBytes = kvBlockBytes(model.caches().slice(0, 1), cacheDType, blockSize) / blockSize;
+    return new Profiler(graphs, matrixSizes(model.getWeights(), dtype), { config, kvBytes });
+  }
 
   constructor(
     graphs: ReadonlyMap<GraphKind, GraphSpec>,

@@ -5,6 +5,7 @@ import { OBJECT, requireArgument } from '../require-argument.js';
 import { checkTokenIds } from '../sampling/token-ids.js';
 import type { Batch, BatchEntry, StepSequence } from '../scheduler/batch.js';
 import type { InsertedRows, Step } from '../step-inputs/index.js';
+import { placeOfAdapter } from './lora-modules.js';
 
 /** One text, or a pair of texts as one, in tokens. */
 export interface EncodedText {
@@ -64,6 +65,8 @@ export interface ForwardInputs {
   readonly inputLengths: Int32Array;
   /** Tokens whose logits to return; each prompt's last when absent. Decode returns those of every sequence. */
   readonly lmHeadIndices?: Int32Array;
+  /** [batch]: the LoRA adapter of each sequence, by its name; the model itself when absent. */
+  readonly adapters?: readonly (string | undefined)[];
 }
 
 /** A whole prompt in the first blocks of the cache, with the logits of every token. */
@@ -145,6 +148,7 @@ export function stepOfBatch(
     blockTables: entries.map(({ sequence }) => sequence.blockTable.blocks),
     headRows: Int32Array.from(headRows),
     inserts: entries.map(({ sequence }) => sequence.inserts),
+    adapters: entries.map(({ sequence }) => sequence.adapter),
     inserted,
     ...(shownPlaces && { shownPlaces }),
   };
@@ -160,6 +164,8 @@ export interface ForwardLimits {
   readonly vocabSize: number;
   /** Tokens that the whole KV cache holds. */
   readonly cacheTokens: number;
+  /** LoRA adapters that were loaded. */
+  readonly adapters: readonly string[];
 }
 
 /**
@@ -210,7 +216,21 @@ export function stepOfForward(inputs: ForwardInputs, limits: ForwardLimits): Ste
     blockTables,
     slots,
     headRows: lmHeadIndices ?? lastTokens,
+    ...(inputs.adapters && {
+      adapters: adapterPlaces(inputs.adapters, inputLengths.length, limits.adapters),
+    }),
   };
+}
+
+/** Of each sequence the place of its adapter. @throws REQUEST_INVALID */
+function adapterPlaces(
+  adapters: readonly (string | undefined)[],
+  batch: number,
+  loaded: readonly string[],
+): readonly (number | undefined)[] {
+  if (!Array.isArray(adapters) || adapters.length !== batch)
+    refuseRequest('adapters', `a list with an entry for each of the ${batch} sequences`, adapters);
+  return adapters.map((name, row) => placeOfAdapter(`adapters[${row}]`, name, loaded));
 }
 
 function requireEach(field: string, array: Int32Array, min: number, max: number, expected: string): void {

@@ -9,6 +9,8 @@ export interface StepSequence {
   readonly promptLen: number;
   readonly blockTable: { readonly blocks: readonly number[] };
   readonly inserts: readonly Insert[];
+  /** Its LoRA adapter, by its place among those of the run; none when absent. */
+  readonly adapter?: number | undefined;
 }
 
 /** Tokens `[start, start + count)` of a sequence. */

@@ -32,6 +32,8 @@ export interface SequenceOptions {
   readonly maxChunkLen?: number | undefined;
   /** What stands in the prompt that is no text, in order; nothing when absent. */
   readonly inserts?: readonly Insert[] | undefined;
+  /** Its LoRA adapter, by its place among those of the run; none when absent. */
+  readonly adapter?: number | undefined;
   /** Its blocks stay when it has ended, for those that follow it, until they are released or somebody lacks room. */
   readonly keepsBlocks?: boolean | undefined;
   /** One that has ended and whose tokens this one's begin with: it goes on in its blocks while they are kept. */
@@ -52,6 +54,7 @@ export class Sequence {
   readonly maxChunkLen: number;
   readonly blockTable: BlockTable;
   readonly inserts: readonly Insert[];
+  readonly adapter: number | undefined;
   readonly keepsBlocks: boolean;
   readonly follows: Sequence | undefined;
   /** Those of which the runner holds the rows that their tokens need: until the last of these is in the cache. */
@@ -95,6 +98,7 @@ export class Sequence {
     this.scoresPrompt = options.scoresPrompt ?? false;
     this.maxChunkLen = options.maxChunkLen ?? Number.POSITIVE_INFINITY;
     this.inserts = inserts;
+    this.adapter = options.adapter;
     this.keepsBlocks = options.keepsBlocks ?? false;
     this.follows = options.follows;
     this.blockTable = new BlockTable(cacheSalt, inserts);

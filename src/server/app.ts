@@ -1,5 +1,6 @@
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { refuseRequest } from '../errors.js';
 import { CHECKS, checkOptions, type OptionChecks } from '../runner/options.js';
 import { Clients, guardAccess } from './access.js';
 import { Admission } from './admission.js';
@@ -26,6 +27,7 @@ import {
   roomOf,
   type Served,
   type ServedModel,
+  withAdapters,
 } from './served-model.js';
 import { refuseUnknownPaths } from './unknown-path.js';
 import { refuseUnreadable } from './unreadable.js';
@@ -97,7 +99,7 @@ export function createServer(options: ServerOptions): Server {
   const batch = models.reduce((sum, model) => sum + roomOf(model), 0);
   const admission = new Admission(batch + (options.maxWaiting ?? batch));
   const context: ServerContext = {
-    models: new Map(models.map((model) => [model.name, model])),
+    models: byName(models.flatMap(withAdapters)),
     admission,
     clients: new Clients(apiKeys),
     metrics: new Metrics(models),
@@ -139,6 +141,15 @@ export function createServer(options: ServerOptions): Server {
       clearTimeout(forced);
     },
   };
+}
+
+/** @throws REQUEST_INVALID for two of one name */
+function byName(models: readonly Served[]): ReadonlyMap<string, Served> {
+  const found = new Map(models.map((model) => [model.name, model]));
+  const names = models.map(({ name }) => name);
+  const twice = names.find((name, at) => names.indexOf(name) !== at);
+  if (twice !== undefined) refuseRequest('models', 'models and adapters of names that differ', twice);
+  return found;
 }
 
 /** A connection without traffic ends, but not while its request waits for an answer, or between the events of one. */
@@ -188,6 +199,8 @@ function addRoutes(app: FastifyInstance, context: ServerContext): void {
     ...{ type: 'model', display_name: model.name, created_at: new Date(1000 * started).toISOString() },
     max_model_len: maxLenOf(model),
     capabilities: [CAPABILITIES[model.use]],
+    // As vLLM lists adapters.
+    ...(model.use === 'generate' && model.adapter && { parent: model.adapter.of }),
   });
   app.get('/v1/models', async () => {
     const data = [...models.values()].map(card);
@@ -212,7 +225,9 @@ function addRoutes(app: FastifyInstance, context: ServerContext): void {
 /** A token, a vector or a score from each engine, unless it is writing tokens anyway. */
 async function proveAnswering(model: Served): Promise<void> {
   if (model.use === 'generate') {
-    const { llm } = model;
+    const { llm, adapter } = model;
+    // Its model answers for it.
+    if (adapter) return;
     if (llm.stats.running > 0) return;
     await llm.startTokens([0], { maxTokens: 1, temperature: 0, timeoutMs: PROOF_MS }).result;
     return;

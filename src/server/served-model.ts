@@ -12,6 +12,8 @@ export interface ServedModel {
   readonly use: 'generate';
   readonly name: string;
   readonly llm: LLM;
+  /** The LoRA adapter with which it answers, and the name of the model that it is of; absent for the model itself. */
+  readonly adapter?: { readonly name: string; readonly of: string };
   readonly tokenizer: HfTokenizer;
   readonly inputBuilder: InputBuilder;
 }
@@ -47,6 +49,15 @@ export function serveModel(name: string, model: LLM | EmbeddingModel | Reranker)
     });
   return { use: 'generate', name, llm: model, tokenizer, inputBuilder };
 }
+
+/** The model, and beside it each of its LoRA adapters under the adapter's own name. */
+export const withAdapters = (model: Served): readonly Served[] =>
+  model.use === 'generate'
+    ? [
+        model,
+        ...model.llm.runner.adapters.map((name) => ({ ...model, name, adapter: { name, of: model.name } })),
+      ]
+    : [model];
 
 export function disposeServed(model: Served): Promise<void> {
   if (model.use === 'generate') return model.llm.dispose();

@@ -144,6 +144,7 @@ export {
   RELATIVE_BUCKETS,
   relativeBuckets,
 } from './relative-buckets.js';
+export { requestAdapter } from './request-adapters.js';
 export { isLengthDependent, type RopeConfig, type RopeScaling } from './rotary/rope-config.js';
 export { type RotaryTables, rotary, rotaryTables, slidingRotaryTables } from './rotary.js';
 export { rowsOfBlock } from './rows-of-block.js';

@@ -42,11 +42,13 @@ export interface StepSizes {
 export interface PrefixFacts {
   readonly dependOnPromptLen: boolean;
   readonly dependOnInserts: boolean;
+  readonly dependOnAdapters: boolean;
 }
 
 export const prefixFacts = (inputs: readonly StepInput[]): PrefixFacts => ({
   dependOnPromptLen: inputs.some(({ dependsOnPromptLen }) => dependsOnPromptLen),
   dependOnInserts: inputs.some(({ dependsOnInserts }) => dependsOnInserts),
+  dependOnAdapters: inputs.some(({ dependsOnAdapter }) => dependsOnAdapter),
 });
 
 /**
@@ -62,6 +64,8 @@ export interface StepInput {
   readonly dependsOnPromptLen?: boolean;
   /** What it makes of any token depends on whether the prompt shows something: neither shares blocks with the other. */
   readonly dependsOnInserts?: boolean;
+  /** What it makes of any token depends on the request's adapter: no two share blocks. */
+  readonly dependsOnAdapter?: boolean;
   /** How each is made, as data: what `atb-models export` writes. Without it a program must know the input by name. */
   recipes?(kind: GraphKind): Readonly<Record<string, InputRecipe>>;
   /** Those that stay for the whole run, by name. They are handed to the engine once. */

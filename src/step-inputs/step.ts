@@ -35,6 +35,8 @@ export interface Step {
   readonly headRows: Int32Array;
   /** [batch]: what stands in each sequence that is no text, in order; nothing when absent. */
   readonly inserts?: readonly (readonly Insert[])[];
+  /** [batch]: the LoRA adapter of each sequence, by its place among those of the run; none when absent. */
+  readonly adapters?: readonly (number | undefined)[];
   /** The embeddings of those tokens of the step that are part of inserts. */
   readonly inserted?: readonly InsertedRows[];
   /** [batch]: which place of the caches of what encoders gave has what a sequence shows; none when absent. */

@@ -9,7 +9,7 @@ export const SINGLE_FILE = 'model.safetensors';
 /** What Mistral calls its one file, and others that have its names: with other names in it, or with the usual ones. */
 const CONSOLIDATED_FILE = 'consolidated.safetensors';
 /** What peft writes of an adapter, which some models have beside their weights. */
-const ADAPTER_FILE = 'adapter_model.safetensors';
+export const ADAPTER_FILE = 'adapter_model.safetensors';
 export const INDEX_FILE = 'model.safetensors.index.json';
 const RESAVE =
   'load it once with transformers and write it with `model.save_pretrained(folder, safe_serialization=True)`';
@@ -17,7 +17,10 @@ const RESAVE =
 /** Files of other formats that a model directory may hold instead, and what the user can do about each. */
 const FOREIGN_FORMATS: ReadonlyArray<readonly [pattern: RegExp, remedy: string]> = [
   [/\.(incomplete|part|crdownload|aria2)$/, 'its download is not complete; download it again'],
-  [/^adapter_model\./, 'it is an adapter; the checkpoint of its base model is needed'],
+  [
+    /^adapter_model\./,
+    'it is an adapter; give the folder of its base model, and this one with --lora_modules',
+  ],
   [
     /^consolidated.*\.safetensors$/,
     `it is in Mistral's own format, whose names and rows are others; fetch the files of the same model in Hugging Face's format (${SINGLE_FILE}, or ${INDEX_FILE} and what it names), or convert it with transformers`,
@@ -108,11 +111,11 @@ export async function openAdapters(
 }
 
 /** Its tensors by the names of the adapter that they are of: `q_proj.lora_A.vision.weight`. */
-const ofAdapter = (file: SafetensorsFile, adapter: string): SafetensorsFile => ({
+export const ofAdapter = (file: SafetensorsFile, adapter: string): SafetensorsFile => ({
   ...file,
   tensors: new Map(
     [...file.tensors].map(([name, tensor]) => [
-      name.replace(/(\.lora_[AB])\.weight$/, `$1.${adapter}.weight`),
+      name.replace(/(\.lora_[AB])(?:\.default)?\.weight$/, `$1.${adapter}.weight`),
       tensor,
     ]),
   ),

@@ -3,6 +3,7 @@ import { describeValue } from '../describe-value.js';
 import { type FloatDType, isFloat } from '../dtype.js';
 import { AtbError } from '../errors.js';
 import { PATH, requireArgument } from '../require-argument.js';
+import type { Adapter } from './adapter.js';
 import {
   describeMissing,
   exists,
@@ -18,6 +19,7 @@ import type { CheckpointTensor, OpenFormat, StoredLinear } from './formats/forma
 import { openFormat, quantisationOf, refuseQuantizingAgain } from './formats/index.js';
 import { openGguf } from './gguf/checkpoint-file.js';
 import { isGgufPath } from './gguf/model-file.js';
+import { type LoraFolder, openLora } from './lora-file.js';
 import { mergeTensors, type NamedFile, type RepeatedTensor } from './merge-tensors.js';
 import { remedyOf } from './missing-weight.js';
 import type { LinearQuant, LinearRole } from './quantization.js';
@@ -34,6 +36,8 @@ export type { CheckpointTensor } from './formats/format.js';
 export interface CheckpointOptions extends LinkOptions {
   /** config.json, which may say how the weights are quantised. */
   readonly config?: Readonly<Record<string, unknown>> | undefined;
+  /** LoRA adapters to read beside the weights; none when absent. */
+  readonly adapters?: readonly LoraFolder[] | undefined;
   /** Told once of each thing in the files that somebody may have meant otherwise. */
   readonly onWarning?: ((text: string) => void) | undefined;
 }
@@ -42,6 +46,7 @@ interface CheckpointParts {
   readonly directory: string;
   readonly files: readonly NamedFile[];
   readonly index?: ShardIndex;
+  readonly adapters?: readonly Adapter[];
   readonly onWarning?: CheckpointOptions['onWarning'];
 }
 
@@ -64,15 +69,18 @@ export class Checkpoint implements WeightSource {
   #saysRepeated = false;
   readonly #stamps: readonly FileStamp[];
   readonly #onWarning: (text: string) => void;
+  /** LoRA adapters whose tensors are among those of the files. */
+  readonly adapters: readonly Adapter[];
 
   private constructor(parts: CheckpointParts) {
-    const { directory, files, index, onWarning = () => {} } = requireParts(parts);
+    const { directory, files, index, adapters = [], onWarning = () => {} } = requireParts(parts);
     this.directory = directory;
     this.files = files.map(({ file }) => file);
     const { tensors, repeated, aliases } = mergeTensors(files, index);
     this.tensors = tensors;
     this.#names = new StoredNames(tensors.keys(), aliases);
     this.#index = index;
+    this.adapters = adapters;
     this.#repeated = repeated;
     this.#stamps = [index, ...this.files].flatMap((read) => (read ? [read.stamp] : []));
     this.#onWarning = onWarning;
@@ -93,21 +101,23 @@ export class Checkpoint implements WeightSource {
   }
 
   static async #openFiles(directory: string, options: CheckpointOptions): Promise<Checkpoint> {
-    const { onWarning } = options;
+    const { onWarning, adapters = [] } = options;
     const open = async (name: string): Promise<NamedFile> => {
       const path = await followAllowed(join(directory, name), options);
       return { name, file: await openSafetensors(path, directory) };
     };
+    const loras = await Promise.all(adapters.map((adapter) => openLora(adapter, options)));
+    const made = { directory, adapters, onWarning };
     if (isGgufPath(directory))
-      return new Checkpoint({ directory, files: await openGguf(directory), onWarning });
-    const beside = await openAdapters(directory, options.config, open);
+      return new Checkpoint({ ...made, files: [...(await openGguf(directory)), ...loras] });
+    const beside = [...(await openAdapters(directory, options.config, open)), ...loras];
     if (await exists(join(directory, SINGLE_FILE)))
-      return new Checkpoint({ directory, files: [await open(SINGLE_FILE), ...beside], onWarning });
+      return new Checkpoint({ ...made, files: [await open(SINGLE_FILE), ...beside] });
     if (!(await exists(join(directory, INDEX_FILE)))) {
       const files = await Promise.all((await filesWithoutIndex(directory)).map(open));
       const names = files.flatMap(({ file }) => [...file.tensors.keys()]);
       if (names.length === 0 || isOfMistral(names)) throw await describeMissing(directory);
-      return new Checkpoint({ directory, files: [...files, ...beside], onWarning });
+      return new Checkpoint({ ...made, files: [...files, ...beside] });
     }
     const index = await readShardIndex(await followAllowed(join(directory, INDEX_FILE), options), directory);
     const files: NamedFile[] = [];
@@ -115,7 +125,7 @@ export class Checkpoint implements WeightSource {
       if (!(await exists(join(directory, shard)))) throw missingShard(index, shard);
       files.push(await open(shard));
     }
-    return new Checkpoint({ directory, files: [...files, ...beside], index, onWarning });
+    return new Checkpoint({ ...made, files: [...files, ...beside], index });
   }
 
   /** Any one safetensors file as a checkpoint of its own. Throws WEIGHT_FILE_*. */
@@ -262,15 +272,9 @@ export class Checkpoint implements WeightSource {
     );
   }
 
-  /**
-   * A tensor whose name is the same but for its prefix. A model that was saved without its head, or inside another model,
-   * has the same tensors under names that begin otherwise.
-   */
+  /** A tensor whose name is the same but for its prefix. */
   nearest(name: string): string | undefined {
-    for (const known of this.tensors.keys()) {
-      if (known.endsWith(`.${name}`) || name.endsWith(`.${known}`)) return known;
-    }
-    return undefined;
+    return this.#names.nearest(name);
   }
 
   remedy(name: string): string | undefined {

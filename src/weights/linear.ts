@@ -1,6 +1,7 @@
 import { type FloatDType, isFloat } from '../dtype.js';
 import { AtbError } from '../errors.js';
 import { type ArgumentKind, OBJECT, requireArgument } from '../require-argument.js';
+import { type LinearAdapters, linearAdapters } from './linear-adapters.js';
 import { type LinearPart, packBiases, packParts } from './linear-part.js';
 import type { LinearQuant, LinearRole, QuantDesc } from './quantization.js';
 import { loadQuantized, type QuantizedPart } from './quantized-linear.js';
@@ -41,6 +42,7 @@ interface LinearTensors {
   readonly inputScale?: TensorRef | undefined;
   readonly inputOffset?: TensorRef | undefined;
   readonly sumBias?: TensorRef | undefined;
+  readonly adapters?: LinearAdapters | undefined;
 }
 
 const MADE_BY_LOAD: ArgumentKind = {
@@ -62,6 +64,8 @@ export class Linear {
   readonly inputScale: TensorRef | undefined;
   readonly inputOffset: TensorRef | undefined;
   readonly sumBias: TensorRef | undefined;
+  /** What LoRA adapters add to what it gives; undefined where the run has none for it. */
+  readonly adapters: LinearAdapters | undefined;
 
   private constructor(
     readonly name: string,
@@ -83,6 +87,7 @@ export class Linear {
     this.inputScale = ofW8A8.inputScale;
     this.inputOffset = ofW8A8.inputOffset;
     this.sumBias = ofW8A8.sumBias;
+    this.adapters = ofW8A8.adapters;
   }
 
   /**
@@ -95,6 +100,8 @@ export class Linear {
     requireLinear('Linear.load', options);
     const { parts, inFeatures, hasBias = false, role = 'projection', isInputSorted = false } = options;
     const name = options.name ?? parts[0].name;
+    // What stands behind the gathering of rows has no tokens of its own.
+    const adapters = role === 'head' ? undefined : linearAdapters(weights, name, parts, inFeatures);
     const quantized = commonQuant(weights, name, parts, role);
     if (quantized) {
       const [{ quant }] = quantized;
@@ -103,10 +110,12 @@ export class Linear {
       const bias = tensors.sumBias ? undefined : packBiases(weights, name, parts, hasBias);
       const added = bias && !quant.desc.startsWith('W8A8') ? { ...bias, isIntegerBias: true as const } : bias;
       const channels = isInputSorted ? undefined : tensors.channels;
+      if (isInputSorted && adapters && tensors.channels) refuseSorted(weights.path(name));
       return new Linear(weights.path(name), quant.desc, dtype, quant.groupSize, {
         ...tensors,
         channels,
         bias: added,
+        adapters,
       });
     }
     const bias = packBiases(weights, name, parts, hasBias);
@@ -125,7 +134,16 @@ export class Linear {
         supported: Object.keys(DESC_OF_DTYPE),
       });
     }
-    return new Linear(weights.path(name), DESC_OF_DTYPE[dtype], weights.dtype ?? dtype, 0, { weight, bias });
+    return new Linear(weights.path(name), DESC_OF_DTYPE[dtype], weights.dtype ?? dtype, 0, {
+      weight,
+      bias,
+      adapters,
+    });
+  }
+
+  /** The same linear, to which nothing is added. */
+  get unadapted(): Linear {
+    return new Linear(this.name, this.desc, this.dtype, this.groupSize, { ...this, adapters: undefined });
   }
 
   get hasBias(): boolean {
@@ -152,7 +170,9 @@ export class Linear {
 
   getWeights(): TensorRef[] {
     const ofInput = [this.divisors, this.channels, this.inputScale, this.inputOffset];
-    return [...this.#operands(), ...[...ofInput, this.sumBias].filter((ref) => ref !== undefined)];
+    const ofAdapters = (this.adapters?.adapters ?? []).flatMap(({ down, ups }) => [down, ...ups]);
+    const others = [...ofInput, this.sumBias, ...ofAdapters].filter((ref) => ref !== undefined);
+    return [...this.#operands(), ...others];
   }
 
   /** weight, (scale, (offset)), (bias). */
@@ -164,6 +184,16 @@ export class Linear {
 /** The order in which a projection reads its input, where it has one: rows that make this input can have it already. */
 export const channelsOf = (weights: Weights, name: string): Int32Array | undefined =>
   weights.quantOf(name, 'projection')?.channels;
+
+/** Rows that were sorted for the integers are not what an adapter reads. */
+function refuseSorted(name: string): never {
+  throw new AtbError('WEIGHT_CHANGE_INVALID', {
+    name,
+    change: 'an adapter',
+    expected: 'integers whose channels lie as those of its input',
+    found: 'channels that GPTQ has sorted',
+  });
+}
 
 /** What packed parts must agree on. */
 function describeQuant(quant: LinearQuant | undefined): string {

@@ -42,6 +42,16 @@ export class StoredNames {
     return this.#stored(asked) ?? this.#ofBareModel(asked);
   }
 
+  /**
+   * A name that is the same but for its prefix. A model that was saved without its head, or inside another model, has the same
+   * tensors under names that begin otherwise.
+   */
+  nearest(name: string): string | undefined {
+    for (const known of this.#names)
+      if (known.endsWith(`.${name}`) || name.endsWith(`.${known}`)) return known;
+    return undefined;
+  }
+
   #stored(name: string): string | undefined {
     return this.#names.has(name) ? name : (this.#unwrapped.get(name) ?? this.aliases.get(name));
   }

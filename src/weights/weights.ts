@@ -1,6 +1,7 @@
 import { DTYPE_BYTES, type DType, elementCount, type FloatDType } from '../dtype.js';
 import { AtbError } from '../errors.js';
 import { type ArgumentKind, OBJECT, requireArgument, TEXT, wholes } from '../require-argument.js';
+import type { Adapter } from './adapter.js';
 import { partShape } from './part-rows.js';
 import type { LinearQuant, LinearRole, QuantizationPlan } from './quantization.js';
 import { type NamedTensors, type TensorRef, WEIGHT_LIST } from './tensor-ref.js';
@@ -21,6 +22,8 @@ export interface WeightSource {
   nearest?(name: string): string | undefined;
   /** What the user can do about a missing name. */
   remedy?(name: string): string | undefined;
+  /** LoRA adapters beside the weights; none when absent. */
+  readonly adapters?: readonly Adapter[] | undefined;
   /** How the files hold the linear of this full name; undefined for floats. */
   quantOf?(linear: string, role: LinearRole): LinearQuant | undefined;
 }
@@ -53,6 +56,11 @@ export class Weights implements NamedTensors {
   /** The dtype of activations; undefined until it is decided. */
   get dtype(): FloatDType | undefined {
     return this.numbers.dtype;
+  }
+
+  /** LoRA adapters beside the weights, whose tensors `adapterTensor` names. */
+  get adapters(): readonly Adapter[] {
+    return this.source.adapters ?? [];
   }
 
   /** The cursor one level down: `weights.at('layers').at(3)` sees `layers.3.…`. */
@@ -150,6 +158,7 @@ export function renamed(
   const other = typeof names === 'function' ? names : (name: string): string => names.get(name) ?? name;
   return {
     label: source.label,
+    adapters: source.adapters,
     has: (name) => source.has(other(name)),
     find(name, expected) {
       const found = source.find(other(name), expected);

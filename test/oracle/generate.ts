@@ -7,6 +7,7 @@ import { Postprocessor } from '../../src/tokenizer/postprocessor.js';
 interface Prompt {
   readonly prompt: Int32Array;
   readonly inserts?: readonly Insert[];
+  readonly adapter?: string | undefined;
 }
 
 /**
@@ -32,7 +33,9 @@ export async function greedyAnswers(
   try {
     const options = { maxTokens: 8, ignoreEos: true, logprobs: 3 };
     const results = await Promise.all(
-      asked.map(({ prompt, inserts = [] }) => engine.generate(prompt, options, { inserts }).result),
+      asked.map(
+        ({ prompt, inserts = [], adapter }) => engine.generate(prompt, options, { inserts, adapter }).result,
+      ),
     );
     const answers = results.map(({ tokens, logprobs }) => ({
       tokens,

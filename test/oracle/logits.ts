@@ -5,14 +5,15 @@ import type { Insert } from '../../src/media/index.js';
 import type { ModelRunner } from '../../src/runner/model-runner.js';
 import { Sequence } from '../../src/scheduler/sequence.js';
 
-/** Logits [prompt, vocab] of a whole prompt in one prefill step. */
+/** Logits [prompt, vocab] of a whole prompt in one prefill step. `adapter`: the place of its LoRA adapter. */
 export async function promptLogits(
   runner: ModelRunner,
   prompt: Int32Array,
   inserts: readonly Insert[] = [],
+  adapter?: number,
 ): Promise<Float32Array> {
   const blocks = new BlockManager({ numBlocks: runner.numBlocks, blockSize: runner.blockSize });
-  const sequence = new Sequence({ id: 1, promptTokens: prompt, maxTokens: 1, inserts });
+  const sequence = new Sequence({ id: 1, promptTokens: prompt, maxTokens: 1, inserts, adapter });
   blocks.grow(sequence.blockTable, prompt.length);
   const { logits } = await runner.run(
     {

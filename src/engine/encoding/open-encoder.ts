@@ -12,7 +12,10 @@ import { type EncodedRows, EncodeLoop } from './encode-loop.js';
 
 /** How a model that embeds or ranks is loaded, and what fits into one of its steps. */
 export interface EncoderOptions
-  extends Omit<OpenModelOptions, 'modelPath' | 'use' | 'chatTemplate' | 'allowedLocalMediaPath' | 'kvQuant'>,
+  extends Omit<
+      OpenModelOptions,
+      'modelPath' | 'loraModules' | 'use' | 'chatTemplate' | 'allowedLocalMediaPath' | 'kvQuant'
+    >,
     Pick<
       RunnerOptions,
       'threads' | 'isa' | 'passes' | 'weightsCache' | 'nativePath' | 'onProgress' | 'onPlan'

@@ -29,6 +29,7 @@ import {
   positions,
   queryScales,
   type RotaryTables,
+  requestAdapter,
   rotary,
   type StepInput,
   slidingMasks,
@@ -142,6 +143,7 @@ export abstract class FlashForCausalLMATB<C extends BaseConfig = DecoderConfig> 
       ...(expertGroups ? [groupIndices] : []),
       ...(this.model.states().length > 0 ? [stateBlocks] : []),
       ...(queryScale ? [queryScales(queryScale)] : []),
+      ...this.weights.adapters.map(({ scale }, index) => requestAdapter(index, scale)),
       headRows,
     ];
   }

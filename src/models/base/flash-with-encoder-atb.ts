@@ -3,6 +3,7 @@ import { DECODER_KINDS, ENCODE, ENCODE_SOUND, type GraphKind } from '../../graph
 import type { BaseConfig, DecoderConfig } from '../../layers/config/index.js';
 import type { Module } from '../../layers/module.js';
 import type { StepInput } from '../../step-inputs/index.js';
+import { refuseAdapters } from '../../weights/adapter.js';
 import { uniqueWeights } from '../../weights/weight-identity.js';
 import type { TensorRef } from '../../weights/weights.js';
 import { FlashForCausalLMATB } from './flash-for-causal-lm-atb.js';
@@ -44,6 +45,7 @@ export abstract class FlashWithEncoderATB<
   override buildGraph(kind: GraphKind): GraphSpec {
     const encoder = kind === ENCODE_SOUND ? this.soundModule : this.encoderModule;
     if (kind.fillsCache || !encoder) return super.buildGraph(kind);
+    refuseAdapters(encoder.getWeights());
     const weights = encoder.getWeights().map((weight) => weight.name);
     const own = encoder === this.encoderModule ? this.shownNames() : [];
     return modelGraph(`${this.name}_${kind.name}_graph`, [...weights, ...own], encoder.stepInputs, (graph) =>

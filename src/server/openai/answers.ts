@@ -136,7 +136,7 @@ async function startAll(
   { model, promptTokens, inserts, sampling, options, guide, n }: Work,
   signal: AbortSignal,
 ): Promise<Generation[]> {
-  const { llm, name } = model;
+  const { llm, name, adapter } = model;
   const { seed } = sampling;
   const grammar = guide && (await llm.compileGuide(guide));
   return Array.from({ length: n }, (_, i) => {
@@ -146,6 +146,7 @@ async function startAll(
       ...options,
       ...(seed !== undefined && { seed: seed + i }),
       ...(grammar !== undefined && { grammar }),
+      ...(adapter && { adapter: adapter.name }),
       signal,
       timeoutMs: requestTimeoutMs,
     });
