@@ -32,6 +32,7 @@ export type StepRunner = Pick<ModelRunner, 'numBlocks' | 'blockSize' | 'addSeque
   readonly prefixes?: PrefixFacts;
   readonly adapters?: readonly string[];
   readonly takesInserts?: boolean;
+  checkShown?(inserts: readonly Insert[], tokens: number): void;
   readonly config: Pick<ModelRunner['config'], 'vocabSize' | 'embeddingRows' | 'eosTokenIds'>;
   run(batch: Batch, options?: RunOptions): Promise<BatchTokens & Partial<Pick<StepResult, 'logits'>>>;
 };

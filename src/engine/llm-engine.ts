@@ -94,6 +94,7 @@ export class LLMEngine {
     const { signal, inserts = [] } = options;
     const params = this.#resolve(promptTokens, sampling);
     checkInserts(inserts, promptTokens.length, this.#runner.takesInserts ?? false);
+    this.#runner.checkShown?.(inserts, promptTokens.length);
     const request = new Request({
       id: ++this.#lastId,
       promptTokens,

@@ -8,6 +8,7 @@ import { type OpenModel, openModel } from '../runner/open-model.js';
 import { checkOptions } from '../runner/options.js';
 import { requireRewinding } from '../runner/rewinding.js';
 import type { RunnerOptions } from '../runner/runner-options.js';
+import { shownPlacesFor } from '../runner/shown-places.js';
 import type { TextProcessing } from '../runner/text-processing.js';
 import { mergeSampling, resolveSamplingParams } from '../sampling/sampling-params.js';
 import { LLMEngine } from './llm-engine.js';
@@ -67,7 +68,7 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenEngine
   if (draftTokens > 0) requireRewinding(model, 'draftTokens');
   const blockBytes =
     blockBytesOf(model.model, model.cacheDType, blockSize) + (openDraft?.blockBytes(blockSize) ?? 0);
-  const shownBytes = maxBatchSize * shownBytesOf(model.model, model.cacheDType, blockSize);
+  const shownBytes = shownPlacesFor(maxBatchSize) * shownBytesOf(model.model, model.cacheDType, blockSize);
   const numBlocks = cacheBlocks(options, wanted, blockBytes, shownBytes, openDraft?.weightBytes);
   const { maxPrefillTokens = maxBatchSize * maxModelLen } = options;
   const runner = await ModelRunner.load(model, {
@@ -75,7 +76,7 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenEngine
       ...options,
       blockSize,
       numBlocks,
-      shownPlaces: maxBatchSize,
+      shownPlaces: shownPlacesFor(maxBatchSize),
       onProgress: reading.stopping(options.onProgress),
     },
     // Without chunks a step is as large as prompts happen to be.

@@ -62,6 +62,7 @@ export {
 } from './processor.js';
 export { pythonFloorDivision, pythonRound, pythonTenths } from './python-round.js';
 export { LINE_END, RowPacker, type RowShares, SUMMANDS } from './row-shares.js';
+export { type ShownThing, shownThings } from './shown-things.js';
 export {
   logMel,
   MAX_MEL_SECONDS,

@@ -37,6 +37,8 @@ export interface EncoderInput {
   readonly isBesideOthers?: boolean;
   /** SHA-256 over everything that decides what the encoder gives, as 8 integers: equal keys, equal rows. */
   readonly key: Int32Array;
+  /** Of several things that decide about a prompt as one: each of them, where its own token stands. */
+  readonly parts?: readonly Insert[];
 }
 
 /** Tokens of a prompt, words among them, whose positions follow from no grid. */

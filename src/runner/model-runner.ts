@@ -3,7 +3,7 @@ import type { FloatDType, Tensor } from '../dtype.js';
 import { refuseRequest } from '../errors.js';
 import { ENCODE, type GraphKind, PREFILL } from '../graph/graph-kind.js';
 import type { BaseConfig } from '../layers/config/index.js';
-import type { EncoderInput } from '../media/index.js';
+import type { EncoderInput, Insert } from '../media/index.js';
 import {
   betterTableText,
   createEngine,
@@ -28,7 +28,7 @@ import { checkOptions, MODEL_RUNNER_OPTIONS } from './options.js';
 import { PackedWeights } from './packed-weights.js';
 import { Profiler } from './profiler.js';
 import type { ModelRunnerOptions, RunnerOptions, RunOptions } from './runner-options.js';
-import { type BatchTokens, newTokensOf, samplingRowsOf } from './sampling-rows.js';
+import { type BatchResult, joinedResults, newTokensOf, samplingRowsOf } from './sampling-rows.js';
 import { ServedInputs } from './served-inputs.js';
 import { reserveSteps } from './step-sizes.js';
 import { steadyMs } from './step-trace.js';
@@ -195,14 +195,23 @@ export class ModelRunner {
     this.#loaded.engine.appendTokens(sampler, Int32Array.from(right));
   }
 
+  /** @throws REQUEST_INVALID for a prompt of so many tokens that shows more than there are places for */
+  checkShown(inserts: readonly Insert[], tokens: number): void {
+    this.#loaded.shownPlaces?.check(inserts, tokens);
+  }
+
   /** Computes a batch, and before it what its tokens need of the model's encoder. */
-  async run(
-    batch: Batch<StepSequence>,
-    { logits = false }: RunOptions = {},
-  ): Promise<BatchTokens & Omit<StepResult, keyof BatchTokens>> {
+  async run(batch: Batch<StepSequence>, options: RunOptions = {}): Promise<BatchResult> {
+    const parts = this.#loaded.shownPlaces?.split(batch) ?? [batch];
+    const results: BatchResult[] = [];
+    for (const part of parts) results.push(await this.#runPart(part, options));
+    return joinedResults(results);
+  }
+
+  async #runPart(batch: Batch<StepSequence>, { logits = false }: RunOptions): Promise<BatchResult> {
     const { shownPlaces } = this.#loaded;
-    const shown = await shownPlaces?.of(batch, (inputs, places) =>
-      this.#run(stepOfInputs(inputs, places), { logits: false }),
+    const shown = await shownPlaces?.of(batch, (input, place) =>
+      this.#run(stepOfInputs([input], [place]), { logits: false }),
     );
     if (!shownPlaces) await this.#encodings.encode(batch, (inputs) => this.encodeInputs(inputs));
     if (batch.copies) await this.#loaded.engine.copyBlocks(Int32Array.from(batch.copies));

@@ -9,6 +9,7 @@ import { rowsOfBlock, type StepInput, type StepSizes } from '../step-inputs/inde
 import { blockBytesOf, shownBytesOf, shownCachesOf } from './kv-block-bytes.js';
 import type { ModelPlan } from './open-model.js';
 import type { RunnerOptions } from './runner-options.js';
+import { shownPlacesFor } from './shown-places.js';
 import { largestSizes } from './step-sizes.js';
 import { scaleLikes, storedTensors } from './stored-weights.js';
 import { graphsOf, weightLoads, weightStorage, ZERO_OFFSET } from './weight-storage.js';
@@ -69,7 +70,7 @@ export class PlannedModel {
     const { blockSize } = this.options;
     const blockBytes = blockBytesOf(this.model, this.plan.cacheDType, blockSize);
     const shownBytes = shownBytesOf(this.model, this.plan.cacheDType, blockSize);
-    return batch * (Math.ceil(context / blockSize) * blockBytes + shownBytes);
+    return batch * Math.ceil(context / blockSize) * blockBytes + shownPlacesFor(batch) * shownBytes;
   }
 
   activationBytes(context: number, batch: number): number {
@@ -119,7 +120,10 @@ export class PlannedModel {
       );
     return {
       ...this.#weights,
-      ...cachesOf([...this.model.caches(), ...shownCachesOf(this.model, blockSize, sizes.batch)]),
+      ...cachesOf([
+        ...this.model.caches(),
+        ...shownCachesOf(this.model, blockSize, shownPlacesFor(sizes.batch)),
+      ]),
       ...Object.fromEntries(
         (this.model.states?.() ?? []).map(({ name, size }) => [
           name,

@@ -10,6 +10,29 @@ export interface BatchTokens {
   readonly logprobs: ReadonlyArray<readonly (SampledLogprobs | undefined)[]>;
 }
 
+/** What comes of a batch. */
+export type BatchResult = BatchTokens & Omit<StepResult, keyof BatchTokens>;
+
+/** What comes of a batch that was computed in parts. */
+export function joinedResults(parts: readonly BatchResult[]): BatchResult {
+  const [first] = parts;
+  if (first && parts.length === 1) return first;
+  const logits = parts.flatMap((part) => part.logits ?? []);
+  const rows = logits.reduce((sum, { shape }) => sum + (shape[0] ?? 0), 0);
+  const width = logits[0]?.shape[1] ?? 0;
+  const data = new Float32Array(rows * width);
+  let at = 0;
+  for (const part of logits) {
+    data.set(part.data, at);
+    at += part.data.length;
+  }
+  return {
+    tokens: parts.flatMap(({ tokens }) => Array.from(tokens)),
+    logprobs: parts.flatMap(({ logprobs }) => logprobs),
+    ...(logits.length > 0 && { logits: { dtype: 'f32', shape: [rows, width], data } as const }),
+  };
+}
+
 /** Which rows of logits are sampled, by whom, and which depend on the token of the row before. */
 export function samplingRowsOf(
   entries: readonly BatchEntry<StepSequence>[],

@@ -4,7 +4,7 @@ import type { EncoderInput } from '../media/index.js';
 import { OBJECT, requireArgument } from '../require-argument.js';
 import { checkTokenIds } from '../sampling/token-ids.js';
 import type { Batch, BatchEntry, StepSequence } from '../scheduler/batch.js';
-import type { InsertedRows, Step } from '../step-inputs/index.js';
+import type { EncoderPlace, InsertedRows, ShownPlace, Step } from '../step-inputs/index.js';
 import { placeOfAdapter } from './lora-modules.js';
 
 /** One text, or a pair of texts as one, in tokens. */
@@ -84,14 +84,12 @@ export function promptInputs(inputIds: Int32Array, blockSize: number): ForwardIn
 }
 
 /**
- * Things for one encoder of a model as a step, whose sequences are their frames. `encoderPlaces`: where what comes of them is
- * kept, if it is.
+ * Things for one encoder of a model as a step, whose sequences are their frames; several that decide as one stand for
+ * their parts. `encoderPlaces`: where what comes of them is kept, if it is.
  */
-export function stepOfInputs(
-  encoderInputs: readonly EncoderInput[],
-  encoderPlaces?: readonly number[],
-): Step {
+export function stepOfInputs(inputs: readonly EncoderInput[], encoderPlaces?: readonly EncoderPlace[]): Step {
   const none = new Int32Array();
+  const encoderInputs = inputs.flatMap((given) => given.parts?.map(({ input }) => input) ?? [given]);
   const frameLens = Int32Array.from(
     encoderInputs.flatMap(({ shape: [frames, rows, columns] }) => Array<number>(frames).fill(rows * columns)),
   );
@@ -115,7 +113,7 @@ export function stepOfInputs(
 export function stepOfBatch(
   { kind, entries }: Batch<StepSequence>,
   inserted: readonly InsertedRows[],
-  shownPlaces?: readonly (number | undefined)[],
+  shownPlaces?: readonly (readonly ShownPlace[])[],
 ): Step {
   const total = entries.reduce((sum, { count }) => sum + count, 0);
   const tokenIds = new Int32Array(total);

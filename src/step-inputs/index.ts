@@ -166,7 +166,7 @@ export {
   sinusoids,
 } from './sinusoids.js';
 export { STATE_FROM, STATE_TO, stateBlocks } from './state-blocks.js';
-export type { InsertedRows, Step } from './step.js';
+export type { EncoderPlace, InsertedRows, ShownPlace, Step } from './step.js';
 export {
   type PrefixFacts,
   prefixFacts,

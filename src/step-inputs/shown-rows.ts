@@ -1,7 +1,7 @@
 import { toDType } from '../dtype.js';
-import { endOf, type Insert } from '../media/index.js';
+import { type Insert, type ShownThing, shownThings } from '../media/index.js';
 import { int32, int64 } from './integers.js';
-import type { Step } from './step.js';
+import type { ShownPlace, Step } from './step.js';
 import type { StepInput, StepSizes } from './step-input.js';
 
 /** Tokens of sequences that show something, and what each of them sees of it. */
@@ -27,47 +27,68 @@ export interface ShownCounts {
 /** Blocks of the place of one thing. */
 export const blocksOfPlace = (rows: number, blockSize: number): number => Math.ceil(rows / blockSize);
 
+/** The slot of each of so many rows that lie in these places one behind the other, of `rows` rows each. */
+export function slotsOfPlace(place: ShownPlace, rows: number, blockSize: number): number[] {
+  const room = blocksOfPlace(rows, blockSize) * blockSize;
+  return place.flatMap((number) => Array.from({ length: room }, (_, at) => number * room + at));
+}
+
 /** Tokens of one sequence that follow one another and see the same rows. */
 interface SeeingRun {
   /** The first of them, among the tokens of the step. */
   readonly token: number;
   readonly count: number;
-  readonly place: number;
+  readonly place: ShownPlace;
   /** How many rows each of them sees. */
   readonly length: number;
   /** Whether they come behind what is shown, or are its token. */
   readonly isBehind: boolean;
 }
 
+/** How many rows tokens of a sequence see of a thing, from which token on. */
+function seenOf(
+  { parts, from, isBefore }: ShownThing,
+  countsOf: (insert: Insert) => ShownCounts,
+): { readonly from: number; readonly length: number }[] {
+  const counts = parts.map(countsOf);
+  if (isBefore) return [{ from, length: counts.reduce((sum, { all }) => sum + all, 0) }];
+  let length = 0;
+  return parts.map(({ start }, at) => {
+    length += counts[at]?.filled ?? 0;
+    return { from: start, length };
+  });
+}
+
 function seeingRuns(step: Step, countsOf: (insert: Insert) => ShownCounts): readonly SeeingRun[] {
   const { inserts = [], shownPlaces = [], queryLens, seqLens } = step;
   const runs: SeeingRun[] = [];
-  /** Those of a sequence from place `from` on, up to `to`. A run has no more tokens than rows that they see. */
-  const add = (
-    token: number,
-    from: number,
-    to: number,
-    run: Pick<SeeingRun, 'place' | 'length' | 'isBehind'>,
-  ) => {
-    for (let at = from; at < to; at += run.length)
-      runs.push({ ...run, token: token + at - from, count: Math.min(run.length, to - at) });
-  };
   let token = 0;
   for (const [row, end] of seqLens.entries()) {
     const count = queryLens[row] ?? 0;
-    const [insert] = inserts[row] ?? [];
-    const place = shownPlaces[row];
     const begin = end - count;
-    if (insert !== undefined && place !== undefined) {
-      const own = Math.min(Math.max(endOf(insert) - 1, begin), end);
-      const { filled, all } = countsOf(insert);
-      add(token, begin, own, { place, length: all, isBehind: false });
-      add(token + own - begin, own, end, { place, length: filled, isBehind: true });
+    for (const [index, thing] of shownThings(inserts[row]?.[0]).entries()) {
+      const place = shownPlaces[row]?.[index] ?? [];
+      if (place.length === 0) continue;
+      const seen = seenOf(thing, countsOf);
+      for (const [at, { from, length }] of seen.entries()) {
+        const to = Math.min(seen[at + 1]?.from ?? thing.to, end);
+        // A run has no more tokens than rows that they see.
+        for (let first = Math.max(from, begin); first < to; first += length)
+          runs.push({
+            token: token + first - begin,
+            count: Math.min(length, to - first),
+            ...{ place, length, isBehind: !thing.isBefore },
+          });
+      }
     }
     token += count;
   }
   return runs;
 }
+
+/** Blocks of the longest place that a run sees. */
+const widthOf = (runs: readonly SeeingRun[], each: number): number =>
+  each * runs.reduce((most, { place }) => Math.max(most, place.length), 1);
 
 /**
  * Tokens that attend to what their sequence shows, whose keys and values have a place in caches of their own, as many
@@ -98,9 +119,14 @@ export const shownRows = (rows: number, countsOf: (insert: Insert) => ShownCount
     const index = new Int32Array(step.tokenIds.length).map((_, token) => token);
     const seeing = runs.flatMap(({ token, count }) => Array.from({ length: count }, (_, at) => token + at));
     for (const [at, token] of seeing.entries()) index[token] = index.length + at;
-    const width = blocksOfPlace(rows, blockSize);
+    const each = blocksOfPlace(rows, blockSize);
+    const width = widthOf(runs, each);
+    // What is behind a run's places is never read.
     const tables = runs.flatMap(({ place }) =>
-      Array.from({ length: width }, (_, block) => place * width + block),
+      Array.from(
+        { length: width },
+        (_, block) => (place[Math.floor(block / each)] ?? 0) * each + (block % each),
+      ),
     );
     const ofRuns = (of: (run: SeeingRun) => number) => int32(Int32Array.from(runs, of));
     const ofTokens = (of: (run: SeeingRun) => number) =>
@@ -123,7 +149,9 @@ export const shownMask = (rows: number, countsOf: (insert: Insert) => ShownCount
   names: [SEEING_MASK],
   describe: ({ rows: tokens, dtype }) => ({ [SEEING_MASK]: { dtype, shape: [tokens, rows] } }),
   make(step, { dtype }) {
-    const seeing = seeingRuns(step, countsOf).reduce((sum, { count }) => sum + count, 0);
-    return { [SEEING_MASK]: toDType(new Float32Array(seeing * rows), [seeing, rows], dtype) };
+    const runs = seeingRuns(step, countsOf);
+    const seeing = runs.reduce((sum, { count }) => sum + count, 0);
+    const width = widthOf(runs, rows);
+    return { [SEEING_MASK]: toDType(new Float32Array(seeing * width), [seeing, width], dtype) };
   },
 });

@@ -10,6 +10,20 @@ export interface InsertedRows {
   readonly width: number;
 }
 
+/**
+ * Places of the caches of what encoders gave, one behind the other, as many as things are kept together there: first
+ * their rows that hold something, thing by thing, then the others. None: the step needs it not.
+ */
+export type ShownPlace = readonly number[];
+
+/** Where what an encoder gives of one thing goes. */
+export interface EncoderPlace {
+  readonly place: ShownPlace;
+  /** What is kept together there, and which of it this is. */
+  readonly inputs: readonly EncoderInput[];
+  readonly index: number;
+}
+
 /** One step in numbers: everything that its inputs are made of. Tokens lie packed, one sequence after another. */
 export interface Step {
   readonly kind: GraphKind;
@@ -39,10 +53,10 @@ export interface Step {
   readonly adapters?: readonly (number | undefined)[];
   /** The embeddings of those tokens of the step that are part of inserts. */
   readonly inserted?: readonly InsertedRows[];
-  /** [batch]: which place of the caches of what encoders gave has what a sequence shows; none when absent. */
-  readonly shownPlaces?: readonly (number | undefined)[];
+  /** [batch][things]: which places have what `shownThings` says of a sequence, where this step's tokens see it. */
+  readonly shownPlaces?: readonly (readonly ShownPlace[])[];
   /** What an encoder reads, one thing after another. Such a step has no tokens; its sequences are frames. */
   readonly encoderInputs?: readonly EncoderInput[];
-  /** The place of those caches that each of these gets; without them nothing is kept. */
-  readonly encoderPlaces?: readonly number[];
+  /** The places of those caches that each of these gets; without them nothing is kept. */
+  readonly encoderPlaces?: readonly EncoderPlace[];
 }

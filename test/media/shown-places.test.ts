@@ -47,44 +47,41 @@ describe('places of what is shown beside sequences', () => {
     expect(runs).to.equal(prompts.length);
   });
 
-  it('give way to others, after which a picture is encoded anew to the same bits', async () => {
-    const answers = async (places: number) => {
+  it('give way to others, also within a step, after which a picture is encoded anew to the same bits', async () => {
+    const answers = async (places: number, maxBatchSize = 1) => {
       const runner = await load(places);
       const twice = [...prompts, ...prompts];
-      const { answers: found } = await greedyAnswers(runner, twice, { maxModelLen: 128, maxBatchSize: 1 });
+      const { answers: found } = await greedyAnswers(runner, twice, {
+        ...{ maxModelLen: 128, maxBatchSize },
+      });
       runner.dispose();
       return found;
     };
-    expect(await answers(1)).to.deep.equal(await answers(3));
+    const expected = await answers(3);
+    expect(await answers(1)).to.deep.equal(expected);
+    expect(await answers(1, 4), 'a step in parts').to.deep.equal(expected);
   });
 
   it('are part of the memory that is estimated', async () => {
-    const runner = await load(2, 8);
+    const runner = await load(4, 8);
     const sizes = { dtype: 'bf16', blockSize: 32, context: 128, batch: 2 } as const;
     const { cacheBytes } = await estimateMemory({ modelPath: checkpoint.path, ...sizes });
     expect(runner.memory().cacheBytes).to.equal(cacheBytes);
     runner.dispose();
   });
 
-  it('are refused to a step that shows more than there are', async () => {
-    const runner = await load(1);
-    const entries = prompts.map(({ prompt, inserts }) => ({
-      sequence: { tokens: [...prompt], promptLen: prompt.length, blockTable: { blocks: [0, 1] }, inserts },
-      ...{ start: 0, count: prompt.length, sample: false },
-    }));
-    let message = '';
-    await runner.run({ kind: ENCODE, entries }).catch((error: Error) => {
-      message = error.message;
-    });
-    expect(message).to.match(/batch must be at most 1 different things that are shown, found 3/);
-    runner.dispose();
-  });
-
-  it('are for one picture a prompt: more are refused', () => {
-    const [one] = prompts;
-    const inserts = [...(one?.inserts ?? []), ...(one?.inserts ?? [])];
-    expect(() => processor.asOne?.({ tokens: Int32Array.of(1, 2, 3), inserts })).to.throw(
-      'prompt must be at most one picture, on which mllama is trained, found 2',
+  it('are as many as a prompt needs: one that shows more is refused before it begins', async () => {
+    const runner = await load(3);
+    const shown = prompts.flatMap(({ inserts }) => inserts).slice(0, 2);
+    const between = (gap: number) =>
+      shown.map(({ input }, at) => ({ start: 2 + gap * at, input: { ...input, count: 1 } }));
+    const together = (gap: number) =>
+      processor.asOne?.({ tokens: new Int32Array(9), inserts: between(gap) }).inserts ?? [];
+    // Two that are seen together, and two that are also seen each by itself.
+    runner.checkShown(together(1), 9);
+    expect(() => runner.checkShown(together(2), 9)).to.throw(
+      /prompt must be pictures that take at most 3 places.*a larger maxBatchSize gives more.*found "?4 places/,
     );
+    runner.dispose();
   });
 });

@@ -48,16 +48,19 @@ export class MllamaProcessor implements MediaProcessor {
   }
 
   /**
-   * A picture decides about all tokens from the prompt's first on, as the class of transformers has it: those before
-   * its own see its rows, too.
-   * @throws REQUEST_INVALID for a prompt with several pictures
+   * Pictures decide about all tokens from the prompt's first on, as the class of transformers has it: those before
+   * them see rows of all of them.
    */
   asOne({ tokens, inserts }: ExpandedPrompt): ExpandedPrompt {
-    const [insert, ...others] = inserts;
-    if (insert === undefined) return { tokens, inserts };
-    if (others.length > 0)
-      refuseRequest('prompt', 'at most one picture, on which mllama is trained', inserts.length);
-    return { tokens, inserts: [{ start: 0, input: { ...insert.input, count: endOf(insert) } }] };
+    const [first, last] = [inserts[0], inserts.at(-1)];
+    if (first === undefined || last === undefined) return { tokens, inserts };
+    const one = { ...first.input, count: endOf(last) };
+    if (inserts.length === 1) return { tokens, inserts: [{ start: 0, input: one }] };
+    const rows = inserts.reduce((sum, { input }) => sum + input.rows, 0);
+    const key = Int32Array.from(inserts.flatMap((insert) => [...insert.input.key]));
+    const { data: _, grid: __, ...rest } = one;
+    const whole = { ...rest, data: new Float32Array(), rows, key, parts: inserts };
+    return { tokens, inserts: [{ start: 0, input: whole }] };
   }
 
   /** @throws MEDIA_* */

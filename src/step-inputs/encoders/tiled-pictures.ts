@@ -1,6 +1,7 @@
 import type { EncoderInput } from '../../media/index.js';
 import { int32, int64 } from '../integers.js';
-import { blocksOfPlace } from '../shown-rows.js';
+import { slotsOfPlace } from '../shown-rows.js';
+import type { EncoderPlace } from '../step.js';
 import type { StepInput, StepSizes } from '../step-input.js';
 
 /** Rows of pictures that are seen as tiles of a canvas, empty ones among them. */
@@ -44,6 +45,20 @@ const range = (length: number, from = 0): number[] => Array.from({ length }, (_,
 
 /** What `EncoderInput` says of a picture's tiles. */
 const tilesOf = ({ grid }: EncoderInput): number => (grid?.rows ?? 1) * (grid?.columns ?? 1);
+
+/** Slots of a picture's rows among those of pictures that are kept together, whose filled rows come first. [rows] */
+function keptSlots(
+  { place, inputs, index }: EncoderPlace,
+  { rows, each, blockSize }: { readonly rows: number; readonly each: number; readonly blockSize: number },
+): number[] {
+  const slots = slotsOfPlace(place, rows, blockSize);
+  const filled = inputs.map((input) => tilesOf(input) * each);
+  const sum = (counts: readonly number[]) => counts.reduce((all, count) => all + count, 0);
+  const before = sum(filled.slice(0, index));
+  const own = filled[index] ?? 0;
+  const empty = sum(filled) + index * rows - before;
+  return [...slots.slice(before, before + own), ...slots.slice(empty, empty + rows - own)];
+}
 
 /**
  * For pictures as tiles of a canvas. A picture has `rows` = maxTiles * (count + 1) rows, a class's before those of each
@@ -117,8 +132,7 @@ export function tiledPictures({ count, maxTiles }: TiledSizes): StepInput {
           add(TILED.keys, range(keys, firstPadded));
         }
         const place = encoderPlaces?.[picture];
-        const first = place === undefined ? 0 : place * blocksOfPlace(rows, blockSize) * blockSize;
-        add(TILED.slots, place === undefined ? Array<number>(rows).fill(-1) : range(rows, first));
+        add(TILED.slots, place ? keptSlots(place, { rows, each, blockSize }) : Array<number>(rows).fill(-1));
         patch += tiles * count;
       }
       const { [TILED.slots]: slots = [], [TILED.lengths]: _, ...others } = lists;

@@ -8,7 +8,7 @@ from transformers.models.mllama.processing_mllama import (convert_sparse_cross_a
 from make_media_fixtures import mllama_processor
 from media.base import TEXT, VOCAB, Prompt, each, image, side_of
 
-# One picture a prompt: behind words, before them, smaller than a tile.
+# A picture: behind words, before them, smaller than a tile.
 SINGLE = [
     [19],
     [5, (0, 70, 121, 1), 34],
@@ -17,16 +17,25 @@ SINGLE = [
 ]
 
 
+# Behind words, and two one after the other; before all words, which none are before.
+SEVERAL = [
+    [2, (0, 70, 121, 1), 3, (0, 120, 3, 2), (0, 30, 20, 3), 26],
+    [(0, 30, 20, 3), 4, (0, 70, 121, 1), 2],
+]
+
+
 class TiledPrompt(Prompt):
-    """A picture that one token stands for, from which on all tokens see its tiles."""
+    """Pictures each of which one token stands for. Tokens from it on see its tiles, up to the next picture behind words."""
 
     def __init__(self, parts, number, processor, image):
-        self.processor, self.image, self.seen = processor, image, None
+        self.processor, self.image, self.shown = processor, image, []
+        self.seen = None
         super().__init__(parts, number)
 
     def show(self, *part):
         _, width, height, seed = part
-        self.seen = self.processor(images=[[image(width, height, seed)]], return_tensors="pt")
+        self.shown.append(image(width, height, seed))
+        self.seen = self.processor(images=[self.shown], return_tensors="pt")
         self.tiles = self.seen.pop("num_tiles")
         self.place(part, self.image, 1)
 
@@ -46,7 +55,7 @@ class TiledPrompt(Prompt):
 def prompts(case, out):
     processor = mllama_processor(side_of(case), case["tiles"])
     processor.save_pretrained(out)
-    return each(TiledPrompt, SINGLE, processor, case["config"]["image_token_index"])
+    return each(TiledPrompt, case["shown"], processor, case["config"]["image_token_index"])
 
 
 CASES = {}
@@ -59,7 +68,7 @@ CASES["mllama"] = dict(
                                    attention_heads=2,
                                    vision_output_dim=96, image_size=28, patch_size=14,
                                    intermediate_layers_indices=[0, 2])),
-    prompts=prompts, tiles=4, seed=1)
+    prompts=prompts, shown=SINGLE, tiles=4, seed=1)
 # The first and the last layer attend to at most two tiles, of whose layers one is taken.
 CASES["mllama-pairs"] = dict(
     config=CASES["mllama"]["config"] | dict(
@@ -69,4 +78,4 @@ CASES["mllama-pairs"] = dict(
             num_global_layers=1, vision_output_dim=64, image_size=42, max_num_tiles=2,
             supported_aspect_ratios=[[1, 1], [1, 2], [2, 1]],
             intermediate_layers_indices=[1])),
-    prompts=prompts, tiles=2, seed=1)
+    prompts=prompts, shown=SINGLE[:2] + SEVERAL, tiles=2, seed=1)
