@@ -10,7 +10,14 @@ export {
   shrunkWindow,
 } from './image/anyres.js';
 export { boundedPicture, boundedSize, type PatchBounds } from './image/bounded.js';
-export { type CanvasSizes, canvasGrid, canvasOf, coveringGrid, coveringTiles } from './image/canvas.js';
+export {
+  type CanvasSizes,
+  canvasGrid,
+  canvasOf,
+  coveringGrid,
+  coveringTiles,
+  onBlack,
+} from './image/canvas.js';
 export { type AreaSizes, areaTiles, coveringAreaGrid } from './image/covering-area.js';
 export { cubicPlaces, type PlaceShare } from './image/cubic.js';
 export { type Cut, cutOut } from './image/cut.js';

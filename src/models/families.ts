@@ -5,6 +5,8 @@ export * from './apertus/index.js';
 export * from './apertus1p5/index.js';
 export * from './apertus1p5_text/index.js';
 export * from './arcee/index.js';
+export * from './aria/index.js';
+export * from './aria_text/index.js';
 export * from './audioflamingo3/index.js';
 export * from './axk1/index.js';
 export * from './axk2/index.js';

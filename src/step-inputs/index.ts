@@ -8,6 +8,7 @@ export {
   bucketsOf,
   gridPositions,
 } from './encoders/bucketed-positions.js';
+export { COUNTED_QUERIES, countedQueries } from './encoders/counted-queries.js';
 export { FRAME_ROWS, FRAME_SHARES, FRAME_TABLE, frameMeans, frameTimes } from './encoders/frames.js';
 export { GRID_TAPS, gridTaps } from './encoders/grid-taps.js';
 export {

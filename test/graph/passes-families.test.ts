@@ -249,7 +249,11 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
   'Split Elewise Fill Elewise Fill RmsNorm RmsNorm Elewise Fill Elewise Fill Elewise Fill Elewise Fill Rope ReshapeAndCache RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Elewise':
     ['olmoe-normed'],
   'RmsNorm Elewise Linear Softmax Sort FusedExperts Linear Elewise Elewise': ['deepseek', 'lara_mini-biases'],
-  'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Linear Elewise Elewise': ['lara_mini'],
+  'RmsNorm Elewise Linear Softmax Sort VectorNorm Elewise FusedExperts Linear Elewise Elewise': [
+    'aria_text',
+    'aria_text-biases',
+    'lara_mini',
+  ],
   // A token is multiplied by its expert's weight, and what comes of it by 1.
   'RmsNorm Elewise Linear Sort Sigmoid Elewise Elewise Elewise Elewise FusedExperts Linear Elewise Elewise': [
     'llama4_text-dense-layers',

@@ -24,6 +24,7 @@ import { SharedRunners } from './shared-runners.js';
 
 /** Families with experts. */
 const FAMILIES = [
+  'aria_text',
   ...['afmoe', 'deepseek', 'deepseek_v2', 'deepseek_v3', 'dots1', 'ernie4_5_moe', 'flex_olmo', 'glm4_moe'],
   ...['glm4_moe_lite', 'glm_moe_dsa', 'deepseek_v32'],
   ...['gpt_oss', 'granitemoe', 'granitemoeshared', 'hunyuan_v1_moe', 'llama4_text', 'minimax_m2', 'mixtral'],

@@ -10,6 +10,7 @@ import {
 import { getRouter, type HeadNames, type Router } from '../../router/index.js';
 import { renamed, type Weights } from '../../weights/weights.js';
 // A family is read when a config.json is called so; these are called by others, within which they stand.
+import '../aria_text/index.js';
 import '../cohere2/index.js';
 import '../cohere2_moe/index.js';
 import '../deepseek_v3/index.js';
@@ -38,6 +39,7 @@ import '../step3p5/index.js';
  * says, as in transformers 5.24: most leave them as a head gives them, also where that of the text alone would not.
  */
 const TEXT_KINDS = [
+  'aria_text',
   'cohere2',
   'cohere2_moe',
   'deepseek_v3',

@@ -41,8 +41,8 @@ PUBLISHED = [
     ("model.mm_projector.", "mm_projector."),
     ("vision_tower.encoder.patch_embed.", "vision_tower.patch_embed."),
 ]
-# Whose experts published files have as 5.24 writes them, [experts, outputs, inputs].
-OUTPUTS_FIRST = ("mistral3", "qwen3_omni_moe_thinker")
+# Whose experts published files have as 5.24 writes them.
+AS_WRITTEN = ("aria", "mistral3", "qwen3_omni_moe_thinker")
 
 
 def recipe_of(tensors, model, seed, tied=False):
@@ -59,7 +59,7 @@ def recipe_of(tensors, model, seed, tied=False):
         # Published files of Qwen have experts [experts, inputs, outputs], 5.24 writes [experts, outputs, inputs], and
         # reads both.
         stacked = ".layers.0.mlp.experts." in name and len(entry["shape"]) == 3
-        if stacked and model.config.model_type not in OUTPUTS_FIRST:
+        if stacked and model.config.model_type not in AS_WRITTEN:
             entry["shape"] = [entry["shape"][i] for i in (0, 2, 1)]
         for ends, scale in SCALES:
             if name.endswith(ends):
