@@ -58,6 +58,7 @@ export * from './fast_vlm/index.js';
 export * from './flex_olmo/index.js';
 export * from './flint/index.js';
 export * from './fun_asr_nano/index.js';
+export * from './fuyu/index.js';
 export * from './gemma/index.js';
 export * from './gemma2/index.js';
 export * from './gemma3/index.js';

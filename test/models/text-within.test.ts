@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import type { BaseConfig } from '../../src/layers/config/index.js';
+import { FUYU_CONFIG } from '../../src/models/fuyu/index.js';
 import { loadModels } from '../../src/models/get-model.js';
 import { INTERNVL_CHAT_CONFIG, INTERNVL_CONFIG } from '../../src/models/internvl/index.js';
 import { LLAVA_CONFIG } from '../../src/models/llava/index.js';
@@ -123,6 +124,32 @@ describe('configurations with a model of text within', () => {
     );
   });
 
+  it('may lie beside the rest, as in fuyu-8b', () => {
+    const beside = {
+      ...{
+        vocab_size: 262_144,
+        hidden_size: 2048,
+        num_attention_heads: 32,
+        rope_theta: 25_000,
+        use_cache: true,
+      },
+      ...{ num_hidden_layers: 12, qk_layernorm: false, rope_scaling: null, eos_token_id: 2 },
+    };
+    const own = {
+      model_type: 'fuyu',
+      patch_size: 30,
+      image_size: 300,
+      image_token_id: 71_011,
+      bos_token_id: 1,
+    };
+    const flat = FUYU_CONFIG.read({ ...own, ...beside });
+    expect(flat).to.deep.equal(
+      FUYU_CONFIG.read({ ...own, text_config: { model_type: 'persimmon', ...beside } }),
+    );
+    expect([flat.hiddenSize, flat.intermediateSize]).to.deep.equal([2048, 16_384]);
+    expect([flat.rope?.theta, flat.unreadKeys]).to.deep.equal([25_000, []]);
+  });
+
   it('take the encoder that vision_config names, and what its class has', () => {
     // The keys in which files with Pixtral's encoder differ from LlavaConfig's defaults in transformers 5.24.
     const pixtral = {
@@ -178,7 +205,7 @@ describe('configurations with a model of text within', () => {
     const chat = (changes: object) => problemsOf(() => INTERNVL_CHAT_CONFIG.read({ ...CHAT, ...changes }));
     const vision = (changes: object) => chat({ vision_config: { ...CHAT.vision_config, ...changes } }).join();
     expect(chat({ llm_config: { ...QWEN2, model_type: 'phi3' } }).join()).to.match(
-      /llm_config\.model_type must be one of aria_text, cohere2, cohere2_moe, deepseek_v3, exaone4, gemma, gemma2, gemma3_text, granite, granite_docling_text, hyperclovax, internlm2, kimi_k2, lfm2, lfm3, llama, llama4_text, minimax_m3_vl_text, ministral3, mistral, mistral4, qwen2, qwen3, qwen3_5_moe_text, qwen3_5_text, step3p5, found "phi3"/,
+      /llm_config\.model_type must be one of aria_text, cohere2, cohere2_moe, deepseek_v3, exaone4, gemma, gemma2, gemma3_text, granite, granite_docling_text, hyperclovax, internlm2, kimi_k2, lfm2, lfm3, llama, llama4_text, minimax_m3_vl_text, ministral3, mistral, mistral4, persimmon, qwen2, qwen3, qwen3_5_moe_text, qwen3_5_text, step3p5, found "phi3"/,
     );
     expect(chat({ llm_config: { ...QWEN2, hidden_size: 'wide', vocab_size: 0 } })).to.have.members([
       'llm_config.hidden_size must be an integer from 1 to 1048576, found "wide"',

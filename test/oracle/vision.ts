@@ -80,6 +80,8 @@ export async function visionReferences(name: string): Promise<VisionReference[]>
 
 /** Tokens around what is seen and for it, as make_media_model_fixture.py has them. */
 const AROUND: Readonly<Record<string, number>> = {
+  '|NEWLINE|': 123,
+  '<s>': 1,
   '<IMG_CONTEXT>': 120,
   '<IMG_START>': 122,
   '<IMG_GRID>': 123,
@@ -123,7 +125,7 @@ const AROUND: Readonly<Record<string, number>> = {
 export const encodeWords: EncodeWords = (text) => (text.match(SPECIAL) ?? []).map(tokenOfPart);
 
 const SPECIAL =
-  /<\/?(?:img|image|slice|image_id)>|<unk>|<video>|<IMG_[A-Z]+>|<\|(?:vision|image|tile|media|img|START|END|IMG)\w*\|>|<(?:fake|global|row)[-\w]+>|\[IMG_\w+\]|\]<\][\w ]+\[>\[|./gs;
+  /\|NEWLINE\||<s>|<\/?(?:img|image|slice|image_id)>|<unk>|<video>|<IMG_[A-Z]+>|<\|(?:vision|image|tile|media|img|START|END|IMG)\w*\|>|<(?:fake|global|row)[-\w]+>|\[IMG_\w+\]|\]<\][\w ]+\[>\[|./gs;
 
 function tokenOfPart(part: string): number {
   const [, row, column] = /row_(\d+)_col_(\d+)\|?>$/.exec(part) ?? [];

@@ -79,12 +79,13 @@ function shapeWithin(picture: PictureSize, { width, height }: PictureSize): Pict
     : { width: within(picture.width * down, width), height };
 }
 
-/** A picture at the upper left of a black one. */
+/** A picture at the upper left of one that is black, or of another grey. */
 export function onBlack(
   { width: from, height: rows, data }: Picture,
   { width, height }: PictureSize,
+  grey = 0,
 ): Picture {
-  const whole = new Uint8Array(width * height * 3);
+  const whole = new Uint8Array(width * height * 3).fill(grey);
   for (let y = 0; y < rows; y++) whole.set(data.subarray(y * from * 3, (y + 1) * from * 3), y * width * 3);
   return { width, height, data: whole };
 }

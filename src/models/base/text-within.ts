@@ -29,6 +29,7 @@ import '../minimax_m3_vl_text/index.js';
 import '../ministral3/index.js';
 import '../mistral/index.js';
 import '../mistral4/index.js';
+import '../persimmon/index.js';
 import '../qwen2/index.js';
 import '../qwen3/index.js';
 import '../qwen3_5_text/index.js';
@@ -60,6 +61,7 @@ const TEXT_KINDS = [
   'ministral3',
   'mistral',
   'mistral4',
+  'persimmon',
   'qwen2',
   'qwen3',
   'qwen3_5_moe_text',
