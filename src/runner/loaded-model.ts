@@ -1,4 +1,5 @@
 import type { FloatDType } from '../dtype.js';
+import { refuseRequest } from '../errors.js';
 import type { GraphSpec } from '../graph/atb-graph.js';
 import type { GraphKind } from '../graph/graph-kind.js';
 import { isObject } from '../is-object.js';
@@ -42,4 +43,15 @@ const LOADED: ArgumentKind = {
 export function requireLoaded(found: LoadedModel): LoadedModel {
   requireArgument('new ModelRunner', 'its argument', LOADED, found);
   return found;
+}
+
+/** @throws REQUEST_INVALID for a graph that the model has not */
+export function graphIdOf(
+  { config, graphIds }: Pick<LoadedModel, 'config' | 'graphIds'>,
+  kind: GraphKind,
+): number {
+  const id = graphIds.get(kind);
+  if (id !== undefined) return id;
+  const kinds = [...graphIds.keys()].map(({ name }) => name).join(', ');
+  return refuseRequest('kind', `a graph that ${config.modelType} has: ${kinds}`, kind.name);
 }

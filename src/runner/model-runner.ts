@@ -1,6 +1,5 @@
 import { availableParallelism } from 'node:os';
 import type { FloatDType, Tensor } from '../dtype.js';
-import { refuseRequest } from '../errors.js';
 import { ENCODE, type GraphKind, PREFILL } from '../graph/graph-kind.js';
 import type { BaseConfig } from '../layers/config/index.js';
 import type { EncoderInput, Insert } from '../media/index.js';
@@ -21,7 +20,7 @@ import { requireCachedAttention } from './cached-attention.js';
 import { Encodings, encodedInTurn } from './encodings.js';
 import { Grammars, type GrammarVocabulary } from './grammars.js';
 import { blockBytesOf, blockSizeOf } from './kv-block-bytes.js';
-import { type LoadedModel, requireLoaded } from './loaded-model.js';
+import { graphIdOf, type LoadedModel, requireLoaded } from './loaded-model.js';
 import { observer } from './observer.js';
 import { type OpenModel, openModel, requireOpenModel } from './open-model.js';
 import { checkOptions, MODEL_RUNNER_OPTIONS } from './options.js';
@@ -161,7 +160,7 @@ export class ModelRunner {
   }
 
   graphStats(kind: GraphKind): GraphStats {
-    return this.#loaded.engine.graphStats(this.#graphId(kind));
+    return this.#loaded.engine.graphStats(graphIdOf(this.#loaded, kind));
   }
 
   /** What makes guides of answers ready for this runner's sequences. */
@@ -287,7 +286,7 @@ export class ModelRunner {
   ): Promise<StepResult> {
     const { engine, inputs, onPlan } = this.#loaded;
     const profile = this.profiler !== undefined;
-    const id = this.#graphId(step.kind);
+    const id = graphIdOf(this.#loaded, step.kind);
     const startedMs = steadyMs();
     const made = inputs.make(step);
     const calledMs = steadyMs();
@@ -296,14 +295,5 @@ export class ModelRunner {
     const times = { startedMs, calledMs, endedMs: steadyMs() };
     this.profiler?.add(step.kind, step.queryLens, step.seqLens, result.timings ?? [], times);
     return result;
-  }
-
-  #graphId(kind: GraphKind): number {
-    const id = this.#loaded.graphIds.get(kind);
-    if (id === undefined) {
-      const kinds = [...this.#loaded.graphIds.keys()].map(({ name }) => name).join(', ');
-      return refuseRequest('kind', `a graph that ${this.config.modelType} has: ${kinds}`, kind.name);
-    }
-    return id;
   }
 }

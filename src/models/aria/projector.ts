@@ -23,8 +23,9 @@ const NAMES = {
 const OF = ['q', 'k', 'v'] as const;
 
 /**
- * Learned queries attend to a picture's patches, and become its tokens (arXiv:2410.05993, section 2.2): [patches, hidden]
- * -> [queries of all pictures, out]. Queries, keys and values each pass two products, one behind the other.
+ * Learned queries attend to a picture's patches, and become its tokens (arXiv:2410.05993, section 2.2):
+ * [patches, hidden] -> [queries of all pictures, out]. Queries, keys and values each pass two products, one behind
+ * the other.
  */
 export class AriaProjector extends BaseLayer {
   readonly queryNorm: BaseLayerNorm;
@@ -40,7 +41,7 @@ export class AriaProjector extends BaseLayer {
   private readonly width: number;
   private readonly heads: number;
 
-  /** `weights`: of `multi_modal_projector`. Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
+  /** `weights`: the projector's. Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
   constructor({ vision, queries, hiddenSize }: AriaConfig, weights: Weights) {
     super(vision.numLayers, weights, 'projector');
     const { hiddenSize: width, numHeads } = vision;

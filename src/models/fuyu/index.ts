@@ -15,7 +15,7 @@ export { FUYU_CONFIG } from './config.js';
 
 const TEXT = 'language_model';
 
-/** Pictures, then what is asked of them, then the token with which answers begin (transformers 5.24, `FuyuProcessor`). */
+/** Pictures, what is asked of them, the token with which answers begin (transformers 5.24, `FuyuProcessor`). */
 const FUYU_CHAT: ChatFormat = {
   template: `{%- if messages | length > 1 -%}
 {{ raise_exception('Fuyu answers one message: it knows no turns') }}

@@ -5,9 +5,9 @@ import { querySequences } from './query-sequences.js';
 export const COUNTED_QUERIES = { rows: 'counted_query_rows', lens: 'counted_query_lens' } as const;
 
 /**
- * For learned queries of which the first look at the patches of each picture, as many as it has tokens, at most `most`:
- * `counted_query_rows` i64 [queries], the queries again for each picture; `counted_query_lens` i32 [2, pictures], queries
- * and patches of each.
+ * For learned queries of which the first look at the patches of each picture, as many as it has tokens, at most
+ * `most`: `counted_query_rows` i64 [queries], the queries again for each picture; `counted_query_lens` i32
+ * [2, pictures], queries and patches of each.
  */
 export const countedQueries = (most: number): StepInput => ({
   names: Object.values(COUNTED_QUERIES),
