@@ -93,8 +93,7 @@ export class LLMEngine {
     checkOptions(options, GENERATE_OPTIONS, 'GenerateOptions');
     const { signal, inserts = [] } = options;
     const params = this.#resolve(promptTokens, sampling);
-    checkInserts(inserts, promptTokens.length, this.#runner.takesInserts ?? false);
-    this.#runner.checkShown?.(inserts, promptTokens.length);
+    checkInserts(inserts, promptTokens.length, this.#runner);
     const request = new Request({
       id: ++this.#lastId,
       promptTokens,
