@@ -62,7 +62,8 @@ export interface SquareConvSizes {
   readonly name: string;
   readonly inSize: number;
   readonly outSize: number;
-  readonly window: ConvWindow;
+  /** `neighbours`: the step input that names rows of pictures of several sizes, in place of that of a square. */
+  readonly window: ConvWindow | { readonly kernel: number; readonly neighbours: string };
   /** False when absent. */
   readonly hasBias?: boolean;
 }
@@ -103,7 +104,7 @@ export class SquareConv extends Module {
       hasBias,
     });
     this.zeros = zeroRow(weights.at(name), inSize);
-    this.wanted = neighboursOf(window);
+    this.wanted = 'neighbours' in window ? window.neighbours : neighboursOf(window);
   }
 
   override getWeights(): TensorRef[] {

@@ -11,6 +11,7 @@ export {
 export { COUNTED_QUERIES, countedQueries } from './encoders/counted-queries.js';
 export { FRAME_ROWS, FRAME_SHARES, FRAME_TABLE, frameMeans, frameTimes } from './encoders/frames.js';
 export { GRID_TAPS, gridTaps } from './encoders/grid-taps.js';
+export { halvedGridOf, halvedGrids } from './encoders/halved-grids.js';
 export {
   HALVED_SOUND,
   type HalvedSound,

@@ -80,6 +80,11 @@ export async function visionReferences(name: string): Promise<VisionReference[]>
 
 /** Tokens around what is seen and for it, as make_media_model_fixture.py has them. */
 const AROUND: Readonly<Record<string, number>> = {
+  '<im_start>': 122,
+  '<im_end>': 123,
+  '<patch_start>': 124,
+  '<patch_end>': 125,
+  '<patch_newline>': 126,
   '|NEWLINE|': 123,
   '<s>': 1,
   '<IMG_CONTEXT>': 120,
@@ -125,7 +130,7 @@ const AROUND: Readonly<Record<string, number>> = {
 export const encodeWords: EncodeWords = (text) => (text.match(SPECIAL) ?? []).map(tokenOfPart);
 
 const SPECIAL =
-  /\|NEWLINE\||<s>|<\/?(?:img|image|slice|image_id)>|<unk>|<video>|<IMG_[A-Z]+>|<\|(?:vision|image|tile|media|img|START|END|IMG)\w*\|>|<(?:fake|global|row)[-\w]+>|\[IMG_\w+\]|\]<\][\w ]+\[>\[|./gs;
+  /\|NEWLINE\||<s>|<\/?(?:img|image|slice|image_id)>|<unk>|<video>|<IMG_[A-Z]+>|<\|(?:vision|image|tile|media|img|START|END|IMG)\w*\|>|<(?:fake|global|row|im|patch)[-\w]+>|\[IMG_\w+\]|\]<\][\w ]+\[>\[|./gs;
 
 function tokenOfPart(part: string): number {
   const [, row, column] = /row_(\d+)_col_(\d+)\|?>$/.exec(part) ?? [];

@@ -97,6 +97,8 @@ export interface AxialRotary {
   readonly takesTurns?: boolean;
   /** How far the frequencies of x lie between those of y, in steps from one to the next; 0 when absent: they are the same. */
   readonly xShift?: number;
+  /** Whether all of x come before those of y; false when absent. */
+  readonly xFirst?: boolean;
 }
 
 /**
@@ -104,7 +106,7 @@ export interface AxialRotary {
  * x frequencies], and both halves are equal (transformers 5.24, `Qwen2VLVisionRotaryEmbedding`).
  */
 export function axialRotary(
-  { theta, headDim, mergeSize, xShift = 0, takesTurns = false }: AxialRotary,
+  { theta, headDim, mergeSize, xShift = 0, takesTurns = false, xFirst = false }: AxialRotary,
   places: PatchPlaces = asTheyCome,
 ): StepInput {
   const perAxis = headDim / 4;
@@ -123,7 +125,7 @@ export function axialRotary(
       for (const patch of places(input)) {
         const { x, y } = within[patch % within.length] as { x: number; y: number };
         for (let pair = 0; pair < 2 * perAxis; pair++, at++) {
-          const isX = takesTurns ? pair % 2 === 0 : pair >= perAxis;
+          const isX = takesTurns ? pair % 2 === 0 : pair >= perAxis !== xFirst;
           const i = takesTurns ? pair >> 1 : pair % perAxis;
           angles[at] = (isX ? x : y) * (inverses[isX ? 1 : 0][i] as number);
         }
