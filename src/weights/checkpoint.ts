@@ -223,7 +223,7 @@ export class Checkpoint implements WeightSource {
     this.#settleRepeated(this.#nameOf(name));
     const { file, offset, shape } = found;
     const coded = this.#format?.coded?.(this.#nameOf(name));
-    if (coded) return { name, ...coded, parts: [{ file, offset, ...coded }] };
+    if (coded) return { name, ...coded, parts: coded.parts ?? [{ file, offset, ...coded }] };
     const dtype = ENGINE_DTYPE.get(found.dtype);
     if (dtype === undefined)
       throw new AtbError('WEIGHT_DTYPE_UNSUPPORTED', {

@@ -99,7 +99,10 @@ export function withColumnOrder(ref: TensorRef, order: Int32Array | undefined): 
   return { ...ref, parts };
 }
 
-/** The transpose of a matrix: [in, out] as GPT-2's Conv1D stores it becomes [out, in]. Comes before row orders. */
+/**
+ * The transpose of a matrix: [in, out] as GPT-2's Conv1D stores it becomes [out, in]. Comes before row orders; a matrix whose
+ * rows are ordered becomes vectors, which only weights that are no linear's take.
+ */
 export function transposed(ref: TensorRef): TensorRef {
   const { shape, parts } = changeable('transposed', ref);
   const [rows, columns] = shape;
@@ -107,16 +110,17 @@ export function transposed(ref: TensorRef): TensorRef {
     return refuse('transposed', ref, 'a matrix', shape);
   const [part, ...others] = parts;
   if (others.length > 0) refuse('transposed', ref, 'one tensor of a file', `${parts.length} tensors`);
-  if (part?.file !== undefined && (part.rowOrder !== undefined || part.unitRows))
+  const isOrdered = part?.file !== undefined && part.rowOrder !== undefined;
+  if (part?.file !== undefined && (part.unitRows || (isOrdered && (part.transposed || part.blocks))))
     refuse('transposed', ref, 'to come before row orders and unit rows', 'one of them');
-  return { ...ref, shape: [columns, rows], parts: part === undefined ? [] : [transposePart(part)] };
+  return { ...ref, shape: [columns, rows], parts: part === undefined ? [] : transposedParts(part) };
 }
 
-/** [rows, …] as a matrix of as many rows: the same numbers in the same order. Comes before all other changes. */
+/** [rows, …] as a matrix of as many rows: the same numbers in the same order. Comes before all changes but row orders. */
 export function flattened(ref: TensorRef): TensorRef {
   const { shape, parts } = changeable('flattened', ref);
-  if (parts.some((part) => part.file !== undefined && (part.rowOrder || part.transposed)))
-    refuse('flattened', ref, 'to come before row orders and transposes', 'one of them');
+  if (parts.some((part) => part.file !== undefined && part.transposed))
+    refuse('flattened', ref, 'to come before transposes', 'one of them');
   const matrix = ([rows = 1, ...inner]: readonly number[]) => [rows, elementCount(inner)];
   return {
     ...ref,
@@ -127,7 +131,7 @@ export function flattened(ref: TensorRef): TensorRef {
 
 /** […, columns] as a matrix of as many columns: the same numbers in the same order. Comes before all other changes. */
 export function asTable(ref: TensorRef): TensorRef {
-  const { parts } = flattened(ref);
+  const { parts } = unordered('asTable', flattened(ref));
   const matrix = (shape: readonly number[]) => [elementCount(shape.slice(0, -1)), shape.at(-1) ?? 1];
   return {
     ...ref,
@@ -138,7 +142,7 @@ export function asTable(ref: TensorRef): TensorRef {
 
 /** The same numbers in the same order as one vector. Comes before all other changes. */
 export function asVector(ref: TensorRef): TensorRef {
-  const { parts } = flattened(ref);
+  const { parts } = unordered('asVector', flattened(ref));
   const vector = (shape: readonly number[]) => [elementCount(shape)];
   return {
     ...ref,
@@ -269,6 +273,25 @@ function partOfRow(parts: readonly WeightPart[], row: number): PartRange {
     begin = end;
   }
   throw new RangeError(`row ${row} is behind the last of ${begin}`);
+}
+
+/** What would be ordered by other rows than those that it has. */
+function unordered(change: string, ref: TensorRef): TensorRef {
+  if (ref.parts.some((part) => part.file !== undefined && part.rowOrder))
+    refuse(change, ref, 'to come before row orders', 'one of them');
+  return ref;
+}
+
+function transposedParts(part: WeightPart): WeightPart[] {
+  if (part.file === undefined || !part.rowOrder) return [transposePart(part)];
+  // Each row is a vector of numbers that lie a row of the tensor apart.
+  const { rowOrder, ...rest } = part;
+  const [rows = 0, columns = 0] = part.shape;
+  return Array.from({ length: columns }, (_, column) => ({
+    ...rest,
+    shape: [rows * columns],
+    rowOrder: rowOrder.map((row) => row * columns + column),
+  }));
 }
 
 function transposePart(part: WeightPart): WeightPart {

@@ -69,7 +69,14 @@ describe('changes of a weight at load', () => {
     expect(partsOf(rowsOf(matrix, 2, 3))[0]).to.deep.include({ shape: [4, 6], rowOrder: order(2, 3, 4) });
     expect(transposed(matrix)).to.deep.equal(ref([4, 6]));
     await failure('WEIGHT_CHANGE_INVALID', () => transposed(ref([4])));
-    await failure('WEIGHT_CHANGE_INVALID', () => transposed(withRowOrder(ref([4, 6]), order(1, 0))));
+    expect(partsOf(transposed(withRowOrder(ref([4, 3]), order(1, 0))))).to.deep.equal(
+      [order(3, 0), order(4, 1), order(5, 2)].map((rowOrder) => ({
+        ...partsOf(ref([4, 3]))[0],
+        shape: [12],
+        rowOrder,
+      })),
+    );
+    await failure('WEIGHT_CHANGE_INVALID', () => transposed(withRowOrder(matrix, order(1, 0))));
     await failure('WEIGHT_CHANGE_INVALID', () => transposed(concatRows('p', [ref([1, 2]), ref([1, 2])])));
   });
 

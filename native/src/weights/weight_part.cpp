@@ -327,8 +327,10 @@ void CheckBlocks(const WeightPart& part, const std::string& name) {
   };
   const StoredBlocks& blocks = *part.blocks;
   const DType made = blocks.content == BlockContent::kIntegers ? DType::kI8 : DType::kF32;
-  if (part.dtype != made || part.words || part.codes || part.doubles || part.transposed)
+  if (part.dtype != made || part.words || part.codes || part.doubles)
     fail("NATIVE_ARGUMENT_INVALID", "blocks become f32 or, as integers, i8, and are no words, codes or doubles");
+  if (part.transposed && blocks.content != BlockContent::kNumbers)
+    fail("NATIVE_ARGUMENT_INVALID", "integers of blocks share scales along their rows, and cannot be transposed");
   const int64_t row = part.shape.empty() ? 1 : part.shape.back();
   if (row % ElementsOfBlock(blocks) != 0)
     fail("NATIVE_SHAPE_MISMATCH", "rows must be of whole blocks, found " + ToString(part.dtype, part.shape));

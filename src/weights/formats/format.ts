@@ -1,5 +1,5 @@
 import type { FloatDType, Tensor } from '../../dtype.js';
-import type { FilePart } from '../../native/binding.js';
+import type { FilePart, WeightPart } from '../../native/binding.js';
 import type { LinearQuant, LinearRole } from '../quantization.js';
 import type { FileStamp, LinkOptions } from '../regular-file.js';
 import type { StoredTensor } from '../safetensors-file.js';
@@ -43,6 +43,8 @@ export interface StoredLinear {
 export interface CodedTensor extends Pick<FilePart, 'codes' | 'blocks' | 'rowOrder' | 'plus'> {
   readonly dtype: FloatDType;
   readonly shape: readonly number[];
+  /** What it is made of, where that is not the tensor of this name alone. */
+  readonly parts?: readonly WeightPart[];
 }
 
 /** How the weights of one checkpoint are quantised. */

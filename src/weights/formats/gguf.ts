@@ -1,7 +1,7 @@
 import type { DType } from '../../dtype.js';
 import type { WeightPart } from '../../native/binding.js';
-import { ggufTypeNamed } from '../gguf/block-types.js';
 import { GgufModel, isGgufPath } from '../gguf/model-file.js';
+import { blockTypes, channelsOf, codedTensor } from '../gguf/tensor-parts.js';
 import type { LinearQuant, LinearRole, RowReader } from '../quantization.js';
 import type { TensorRef } from '../tensor-ref.js';
 import { unpaired } from '../weight-changes.js';
@@ -16,6 +16,8 @@ const TOGETHER: ReadonlyArray<readonly [pattern: RegExp, names: readonly string[
   [/\b[qkv](?=_proj$)/, ['q', 'k', 'v']],
   [/\b(gate|up)(?=_proj$)/, ['gate', 'up']],
   [/\bw[13]$/, ['w1', 'w3']],
+  [/\bin_proj_(qkv|z)$/, ['in_proj_qkv', 'in_proj_z']],
+  [/\b(q_a_proj|kv_a_proj_with_mqa)$/, ['q_a_proj', 'kv_a_proj_with_mqa']],
 ];
 
 /**
@@ -29,30 +31,33 @@ export const gguf: QuantFormat = { methods: ['gguf'], open };
 async function open({ config, directory }: FormatSource): Promise<OpenFormat | undefined> {
   if (config?.quant_method !== 'gguf' || !isGgufPath(directory)) return undefined;
   const model = await GgufModel.open(directory);
-  const typeOf = (linear: string) => {
-    const type = model.tensors.get(`${linear}.weight`)?.dtype;
-    return type === undefined ? undefined : ggufTypeNamed(type);
-  };
+  const decays = await model.decays();
+  const typesOf = (linear: string) => blockTypes(model.tensors.get(`${linear}.weight`));
+  const ordered = [...model.tensors].filter(([, { columnHeads }]) => columnHeads);
+  for (const [name, { dtype }] of ordered)
+    if (!typesOf(name.replace(/\.weight$/, '')))
+      model.fail(
+        `${name} has its columns in another order, in which ${dtype} is not read: take a file in Q8_0 or smaller`,
+      );
   const matrices = [...model.tensors.values()].filter(({ shape }) => shape.length > 1);
   return {
     method: `gguf (${[...new Set(matrices.map(({ dtype }) => dtype))].sort().join(', ')})`,
     file: directory,
     stamps: [],
-    mayQuantize: true,
+    mayQuantize: ordered.length === 0,
     quantOf({ name }: StoredLinear, role: LinearRole): LinearQuant | undefined {
-      if (!typeOf(name)?.isQuantised || role === 'gates') return undefined;
-      const bits = together(name).every((each) => typeOf(each)?.name === FOUR_BITS) ? 4 : 8;
-      return { desc: bits === 4 ? 'W4A16' : 'W8A16', groupSize: GROUP, rows: rows(bits) };
+      if (!typesOf(name) || role === 'gates') return undefined;
+      const isFour = (linear: string) => typesOf(linear)?.every((type) => type === FOUR_BITS) ?? false;
+      const bits = together(name).every(isFour) ? 4 : 8;
+      const channels = channelsOf(model.tensors.get(`${name}.weight`));
+      const quant = { desc: bits === 4 ? 'W4A16' : 'W8A16', groupSize: GROUP, rows: rows(bits) } as const;
+      return channels ? { ...quant, channels } : quant;
     },
+    // Numbers that were read here.
+    isSpare: (name) => model.tensors.get(name)?.isDecay ?? false,
     coded(name): CodedTensor | undefined {
       const tensor = model.tensors.get(name);
-      if (tensor === undefined) return undefined;
-      const { dtype: type, shape, rowOrder, plus } = tensor;
-      const changes = { ...(rowOrder && { rowOrder }), ...(plus !== undefined && { plus }) };
-      if (ggufTypeNamed(type)?.isQuantised)
-        return { dtype: 'f32', shape, blocks: { type, content: 'numbers' }, ...changes };
-      const dtype = ({ F32: 'f32', F16: 'f16', BF16: 'bf16' } as const)[type];
-      return dtype && Object.keys(changes).length > 0 ? { dtype, shape, ...changes } : undefined;
+      return tensor && codedTensor(tensor, decays);
     },
   };
 }

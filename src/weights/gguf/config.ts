@@ -1,3 +1,4 @@
+import { yarn } from './architecture.js';
 import type { GgufModel } from './model-file.js';
 import { readSmallFloats } from './small-floats.js';
 
@@ -20,14 +21,13 @@ export async function ggufConfig(model: GgufModel): Promise<Readonly<Record<stri
   const { architecture } = model;
   const heads = model.number('attention.head_count');
   const hidden = model.number('embedding_length');
-  const embedding =
-    model.tensors.get('model.embed_tokens.weight') ?? model.fail('token_embd.weight is missing');
+  const embedding = model.stored('token_embd.weight') ?? model.fail('token_embd.weight is missing');
   return {
     model_type: architecture.modelType,
     architectures: [architecture.architectures],
     hidden_size: hidden,
     intermediate_size: model.optional('feed_forward_length'),
-    num_hidden_layers: model.number('block_count'),
+    num_hidden_layers: model.layers,
     num_attention_heads: heads,
     num_key_value_heads: model.optional('attention.head_count_kv') ?? heads,
     head_dim: model.optional('attention.key_length') ?? hidden / heads,
@@ -35,7 +35,7 @@ export async function ggufConfig(model: GgufModel): Promise<Readonly<Record<stri
     vocab_size: embedding.shape[0],
     rms_norm_eps: model.optional('attention.layer_norm_rms_epsilon'),
     rope_theta: model.optional('rope.freq_base') ?? 10_000,
-    tie_word_embeddings: !model.tensors.has('lm_head.weight'),
+    tie_word_embeddings: !model.has('output.weight'),
     ...(architecture.saysBiases && {
       attention_bias: model.tensors.has('model.layers.0.self_attn.q_proj.bias'),
     }),
@@ -110,12 +110,10 @@ async function ropeScaling(model: GgufModel): Promise<Readonly<Record<string, un
   }
   const type = model.scalingType();
   if (type === undefined || type === 'none') return {};
-  const factor = model.number('rope.scaling.factor');
-  if (type === 'linear') return { rope_scaling: { rope_type: 'linear', factor } };
+  if (type === 'linear')
+    return { rope_scaling: { rope_type: 'linear', factor: model.number('rope.scaling.factor') } };
   if (type !== 'yarn') return model.fail(`rope.scaling.type must be none, linear or yarn, found ${type}`);
-  return {
-    rope_scaling: { rope_type: 'yarn', factor, original_max_position_embeddings: original },
-  };
+  return { rope_scaling: yarn(model) };
 }
 
 /** Llama 3.1 to 3.3 differ in the factor alone, the largest of all (transformers, _compute_llama3_parameters). */

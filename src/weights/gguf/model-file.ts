@@ -1,25 +1,14 @@
 import { AtbError } from '../../errors.js';
 import { checkUnchanged, type FileStamp } from '../regular-file.js';
 import type { StoredTensor } from '../safetensors-file.js';
-import {
-  GGUF_ARCHITECTURES,
-  type GgufArchitecture,
-  type GgufNumbers,
-  ggufArchitecture,
-} from './architectures.js';
+import { type GgufArchitecture, type GgufNumbers, OUTER } from './architecture.js';
+import { GGUF_ARCHITECTURES, ggufArchitecture } from './architectures.js';
+import { type GgufTensor, unstacked } from './changes.js';
 import { type GgufHeader, type GgufValue, readGgufHeader } from './header.js';
+import { readSmallFloats } from './small-floats.js';
 
 /** Whether a path means a GGUF file, which is a model by itself, and not a folder. */
 export const isGgufPath = (path: string): boolean => /\.gguf$/i.test(path);
-
-/** How a tensor of the files becomes one that a model asks for. */
-export interface GgufTensor extends StoredTensor {
-  readonly file: string;
-  /** Row i of the model's tensor is this row of the file's. */
-  readonly rowOrder?: Int32Array;
-  /** What is added to its numbers. */
-  readonly plus?: number;
-}
 
 /** A model in one GGUF file, or in several that `gguf-split` cut it into. */
 export class GgufModel implements GgufNumbers {
@@ -37,7 +26,7 @@ export class GgufModel implements GgufNumbers {
     this.metadata = headers[0].metadata;
     const name = this.metadata.get('general.architecture');
     this.#name = typeof name === 'string' ? name : '';
-    const found = ggufArchitecture(this.#name, (this.optional('expert_count') ?? 0) > 0);
+    const found = ggufArchitecture(this.#name, this);
     this.architecture =
       found ??
       this.fail(
@@ -66,10 +55,32 @@ export class GgufModel implements GgufNumbers {
 
   optional(key: string): number | undefined {
     const found = this.metadata.get(`${this.#name}.${key}`);
-    // Some architectures have a number for each layer, which here must be the same.
-    const value = Array.isArray(found) && new Set(found).size === 1 ? found[0] : found;
+    // Some architectures have a number for each layer, which must be the same in all that have such a part.
+    const own = Array.isArray(found) ? new Set(found.filter((item) => item !== 0)) : new Set();
+    const value = Array.isArray(found) && own.size <= 1 ? ([...own, 0][0] as GgufValue) : found;
     if (value === undefined || (typeof value === 'number' && Number.isFinite(value))) return value;
     return this.fail(`${this.#name}.${key} must be a number, found ${JSON.stringify(value)?.slice(0, 80)}`);
+  }
+
+  perLayer(key: string): readonly (number | boolean)[] | undefined {
+    const found = this.metadata.get(`${this.#name}.${key}`);
+    return Array.isArray(found) ? (found as (number | boolean)[]) : undefined;
+  }
+
+  flag(key: string): boolean {
+    return this.metadata.get(`${this.#name}.${key}`) === true;
+  }
+
+  has(tensor: string): boolean {
+    return this.stored(tensor) !== undefined;
+  }
+
+  rows(tensor: string): number {
+    return this.stored(tensor)?.shape[0] ?? this.fail(`${tensor} is missing`);
+  }
+
+  get layers(): number {
+    return this.number('block_count') - (this.optional('nextn_predict_layers') ?? 0);
   }
 
   number(key: string): number {
@@ -115,54 +126,68 @@ export class GgufModel implements GgufNumbers {
   }
 
   *#renamed(): Generator<readonly [name: string, tensor: GgufTensor]> {
+    const { layer: inLayer, layers = 'model.layers', outer = OUTER } = this.architecture;
+    const joined = this.#joins();
+    yield* joined.made;
     for (const { path: file, tensors } of this.headers) {
-      for (const [name, tensor] of tensors) {
-        if (IN_CONFIG.test(name)) continue;
-        const [, stem = name, suffix = ''] = /^(.*?)(\.weight|\.bias)?$/.exec(name) ?? [];
-        const [, layer, part] = /^blk\.(\d+)\.(.+)$/.exec(stem) ?? [];
-        const inLayer = part === undefined ? undefined : this.architecture.layer[part];
-        const renamed = inLayer === undefined ? OUTER[stem] : `model.layers.${layer}.${inLayer}`;
+      for (const [name, stored] of tensors) {
+        if (IN_CONFIG.test(name) || joined.taken.has(name)) continue;
+        const [, layer, part = name] = /^blk\.(\d+)\.(.+)$/.exec(name) ?? [];
+        // Layers that guess further tokens.
+        if (layer !== undefined && Number(layer) >= this.layers) continue;
+        const names = layer === undefined ? outer : inLayer;
+        const [, stem = part, suffix = ''] = /^(.*?)(\.weight|\.bias)?$/.exec(part) ?? [];
+        const found = names[part] ?? (names[stem] === undefined ? undefined : `${names[stem]}${suffix}`);
+        const before = layer === undefined ? '' : `${layers}.${layer}.`;
         // What no model reads keeps its name, by which a message tells of it.
-        yield* this.#changed(`${renamed ?? stem}${suffix}`, part ?? stem, { ...tensor, file });
+        const renamed = found === undefined ? name : `${before}${found}`;
+        const tensor = this.#changed(stem, suffix, { ...stored, file });
+        if (!renamed.includes('*')) yield [renamed, tensor];
+        else for (const [i, own] of unstacked(tensor).entries()) yield [renamed.replace('*', `${i}`), own];
       }
     }
   }
 
-  *#changed(name: string, part: string, tensor: GgufTensor): Generator<readonly [string, GgufTensor]> {
-    const { turnsNeighbours = false, hasWholeNorms = false } = this.architecture;
-    if (name.includes('*')) {
-      yield* expertsOf(name, tensor);
-    } else if (turnsNeighbours && (part === 'attn_q' || part === 'attn_k')) {
-      const heads = this.number('attention.head_count');
-      const own = part === 'attn_q' ? heads : (this.optional('attention.head_count_kv') ?? heads);
-      yield [name, { ...tensor, rowOrder: this.#halves(name, tensor, own) }];
-    } else if (hasWholeNorms && part.endsWith('norm')) {
-      yield [name, { ...tensor, plus: -1 }];
-    } else if (part === 'ffn_gate_inp_shexp') {
-      yield [name, { ...tensor, shape: [1, ...tensor.shape.slice(-1)] }];
-    } else yield [name, tensor];
+  #changed(stem: string, suffix: string, tensor: GgufTensor): GgufTensor {
+    const { changes = {}, wholeNorms } = this.architecture;
+    const changed = changes[stem]?.(tensor, this) ?? tensor;
+    const isWhole = suffix === '.weight' && /norm$/.test(stem) && !wholeNorms?.butNot.includes(stem);
+    return wholeNorms && isWhole ? { ...changed, plus: -1 } : changed;
   }
 
-  /** Where rows that turn as neighbours lie half a head apart. */
-  #halves(name: string, { shape }: StoredTensor, heads: number): Int32Array {
-    const [rows = 0] = shape;
-    const size = rows / heads;
-    if (!Number.isInteger(size / 2))
-      return this.fail(`${name} has ${rows} rows, which are not ${heads} heads`);
-    return Int32Array.from({ length: rows }, (_, row) => {
-      const [head, inner] = [Math.floor(row / size), row % size];
-      const half = size / 2;
-      return head * size + 2 * (inner % half) + Math.floor(inner / half);
-    });
+  /** Tensors that are made of several, and which these are. */
+  #joins() {
+    const { joins = [], layers: before = 'model.layers' } = this.architecture;
+    const made: (readonly [string, GgufTensor])[] = [];
+    const taken = new Set<string>();
+    for (let layer = 0; layer < this.layers; layer++) {
+      for (const { as, of, by = (tensors: readonly GgufTensor[]) => tensors } of joins) {
+        const names = of.map((name) => `blk.${layer}.${name}`);
+        const found = names.map((name) => this.stored(name)).filter((tensor) => tensor !== undefined);
+        const [first, ...others] = found.length === of.length ? by(found, this) : [];
+        if (first === undefined) continue;
+        const rows = [first, ...others].reduce((sum, { shape }) => sum + (shape[0] ?? 0), 0);
+        const bytes = found.reduce((sum, tensor) => sum + tensor.bytes, 0);
+        const shape = [rows, ...first.shape.slice(1)];
+        made.push([`${before}.${layer}.${as}`, { ...first, shape, bytes, joined: [first, ...others] }]);
+        for (const name of names) taken.add(name);
+      }
+    }
+    return { made, taken };
+  }
+
+  /** The numbers x of which files have -exp(x), by where these lie. Throws WEIGHT_FILE_*. */
+  async decays(): Promise<ReadonlyMap<number, Float32Array>> {
+    const read = new Map<number, Float32Array>();
+    for (const tensor of this.tensors.values())
+      if (tensor.isDecay)
+        read.set(
+          tensor.offset,
+          (await readSmallFloats(tensor, this.path)).map((x) => Math.log(-x)),
+        );
+    return read;
   }
 }
-
-/** What stands beside the layers. */
-const OUTER: Readonly<Record<string, string>> = {
-  token_embd: 'model.embed_tokens',
-  output_norm: 'model.norm',
-  output: 'lm_head',
-};
 
 /** Factors of rotary frequencies, which are read as configuration. */
 const IN_CONFIG = /^rope_(freqs|factors_(long|short))\.weight$/;
@@ -175,14 +200,6 @@ const isUnchanged = (stamps: readonly FileStamp[]): Promise<boolean> =>
     () => true,
     () => false,
   );
-
-/** The matrices of a stack. */
-function* expertsOf(name: string, tensor: GgufTensor): Generator<readonly [string, GgufTensor]> {
-  const [experts = 0, ...shape] = tensor.shape;
-  const bytes = tensor.bytes / experts;
-  for (let e = 0; e < experts; e++)
-    yield [name.replace('*', `${e}`), { ...tensor, shape, offset: tensor.offset + e * bytes, bytes }];
-}
 
 /** `gguf-split` numbers its files; the first one has the metadata. */
 async function otherSplits(first: GgufHeader): Promise<GgufHeader[]> {
