@@ -2,73 +2,7 @@ import { AtbError } from '../errors.js';
 import type { GgufModel } from '../weights/gguf/model-file.js';
 import { byteLevelBpe } from './bpe-model.js';
 import { bosEosProcessor } from './edge-tokens.js';
-import { gpt4Pattern } from './tokenizer-class.js';
-
-/** How texts are cut into words before merges, which a GGUF file has by name (`tokenizer.ggml.pre`). */
-interface Cutting {
-  /** Regular expressions, one after another; GPT-2's own when there is none. */
-  readonly patterns: readonly string[];
-  readonly isNfc?: boolean;
-  /** Words that are tokens stay whole, whatever merges would make of them. */
-  readonly ignoresMerges?: boolean;
-  /** Texts begin with a token where the file does not say. */
-  readonly beginsTexts?: boolean;
-}
-
-/** Words by case, as GPT-4o has them; `tail` behind each, digits so many at once. */
-const byCase = (tail: string, digits: string): string =>
-  [
-    `[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+${tail}`,
-    `[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*${tail}`,
-    `\\p{N}${digits}`,
-    ' ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*',
-    '\\s*[\\r\\n]+',
-    '\\s+(?!\\S)',
-    '\\s+',
-  ].join('|');
-
-const GPT2: Cutting = { patterns: [] };
-const EACH_DIGIT: Cutting = { patterns: ['\\p{N}'] };
-const LLAMA3: Cutting = { patterns: [gpt4Pattern('{1,3}')], ignoresMerges: true, beginsTexts: true };
-const QWEN2: Cutting = { patterns: [gpt4Pattern('')], isNfc: true };
-/** Marks belong to the letters that they stand on. */
-const QWEN35: Cutting = {
-  patterns: [
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
-  ],
-};
-const DEEPSEEK_CODER: Cutting = {
-  patterns: ['[\\r\\n]', '\\s?\\p{L}+', '\\s?\\p{P}+', '[一-龥ࠀ-一가-퟿]+', '\\p{N}'],
-};
-
-/** By the names that llama.cpp's converter gives the tokenizers that it knows. */
-const CUTTINGS: ReadonlyMap<string, Cutting> = new Map([
-  ['gpt-2', GPT2],
-  ['olmo', GPT2],
-  ['phi-2', GPT2],
-  ['mpt', GPT2],
-  ['jais', GPT2],
-  ['trillion', GPT2],
-  ['starcoder', EACH_DIGIT],
-  ['refact', EACH_DIGIT],
-  ['command-r', EACH_DIGIT],
-  ['smollm', EACH_DIGIT],
-  ['codeshell', EACH_DIGIT],
-  ['llama-bpe', LLAMA3],
-  ['llama3', LLAMA3],
-  ['llama-v3', LLAMA3],
-  ['falcon3', LLAMA3],
-  ['pixtral', LLAMA3],
-  ['smaug-bpe', { patterns: LLAMA3.patterns }],
-  ['dbrx', { patterns: LLAMA3.patterns }],
-  ['qwen2', QWEN2],
-  ['deepseek-r1-qwen', QWEN2],
-  ['megrez', QWEN2],
-  ['qwen35', QWEN35],
-  ['deepseek-coder', DEEPSEEK_CODER],
-  ['tekken', { patterns: [byCase('', '')], ignoresMerges: true, beginsTexts: true }],
-  ['gpt-4o', { patterns: [byCase("(?i:'s|'t|'re|'ve|'m|'ll|'d)?", '{1,3}')] }],
-]);
+import { CUTTINGS, type Cutting } from './gguf-cuttings.js';
 
 const CONTROL = 3;
 const USER_DEFINED = 4;
@@ -118,8 +52,7 @@ export function ggufByteLevelJson(model: GgufModel): object | undefined {
   };
 }
 
-function cutter({ patterns }: Cutting): object {
-  const isGpt2 = patterns.length === 0 || patterns[0] === EACH_DIGIT.patterns[0];
+function cutter({ patterns, isGpt2 = false }: Cutting): object {
   const bytes = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: isGpt2 };
   const splits = patterns.map((pattern) => ({
     type: 'Split',

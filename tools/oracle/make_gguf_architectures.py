@@ -53,9 +53,10 @@ def with_words(converter, arch):
 
     writer = converter.gguf_writer
     writer.add_tokenizer_model("llama")
-    writer.add_token_list([f"<{i}>".encode() for i in range(VOCAB)])
+    # llama.cpp wants one for the end of a line.
+    writer.add_token_list([b"<0x0A>" if i == 3 else f"<{i}>".encode() for i in range(VOCAB)])
     writer.add_token_scores([float(-i) for i in range(VOCAB)])
-    writer.add_token_types([2, 3, 3] + [1] * (VOCAB - 3))
+    writer.add_token_types([2, 3, 3, 6] + [1] * (VOCAB - 4))
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
 
