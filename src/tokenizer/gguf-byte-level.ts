@@ -13,10 +13,10 @@ export function ggufByteLevelJson(model: GgufModel): object | undefined {
   const fail = (problem: string): never => {
     throw new AtbError('TOKENIZER_INVALID', { file: model.path, problem });
   };
-  if (kind === undefined || kind === 'llama') return undefined;
+  if (kind === undefined || kind === 'llama' || kind === 'bert') return undefined;
   if (kind !== 'gpt2')
     return fail(
-      `tokenizer.ggml.model must be gpt2 or llama, found ${JSON.stringify(kind)}; use token ids only (--load_tokenizer False --input_ids …), or the Hugging Face checkpoint`,
+      `tokenizer.ggml.model must be gpt2, llama or bert, found ${JSON.stringify(kind)}; use token ids only (--load_tokenizer False --input_ids …), or the Hugging Face checkpoint`,
     );
   const name = model.text('tokenizer.ggml.pre') ?? '';
   const cutting = CUTTINGS.get(name);

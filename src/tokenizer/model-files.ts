@@ -21,6 +21,9 @@ export async function readModelBytes(
   maxBytes = MAX_FILE_BYTES,
 ): Promise<Buffer | undefined> {
   if (isGgufPath(dir)) return readGgufFile(dir, name);
+  // A folder within the one that a GGUF file stands for.
+  const [, gguf, within] = /^(.*\.gguf)[\\/]([\w-]+)$/i.exec(dir) ?? [];
+  if (gguf !== undefined) return readGgufFile(gguf, `${within}/${name}`);
   const file = join(dir, name);
   try {
     return await readRegularFile(await followAllowed(file, links), dir, async (handle, stamp) => {

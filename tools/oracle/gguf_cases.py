@@ -20,6 +20,11 @@ POWERS_OF_TWO = {"attention_in_multiplier": 2.0, "attention_out_multiplier": 0.5
                  "key_multiplier": 0.5, "lm_head_multiplier": 0.5, "mlp_multipliers": [2.0, 0.5], "ssm_in_multiplier": 2.0,
                  "ssm_multipliers": [0.5, 0.5, 1.0, 2.0, 0.5], "ssm_out_multiplier": 0.5}
 
+# What published files say beside the sizes, in the words of their own code, and the converter asks for.
+NOMIC = {"n_positions": 8192, "max_trained_positions": 2048, "activation_function": "swiglu", "causal": False,
+         "rotary_emb_fraction": 1.0, "rotary_emb_interleaved": False, "rotary_emb_scale_base": None, "prenorm": False,
+         "qkv_proj_bias": False, "mlp_fc1_bias": False, "mlp_fc2_bias": False}
+
 CASES = {
     "gpt-oss": {"family": "gpt_oss", "set": {"num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 8,
                 "num_hidden_layers": 2, "layer_types": ["sliding_attention", "full_attention"],
@@ -98,6 +103,10 @@ CASES = {
     "minicpm3": {"family": "minicpm3", "set": {**FILLED, "num_key_value_heads": 4, "dim_model_base": 256, "rope_scaling": None}},
     "olmo": {"family": "olmo", "set": {**FILLED, "num_key_value_heads": 4}},
     "olmoe": {"family": "olmoe", "set": {**FILLED, "num_key_value_heads": 4, "num_experts": 4, "num_experts_per_tok": 2}},
+    "bert": {"encoder": "bert", "set": {**FILLED, "num_key_value_heads": ..., "max_position_embeddings": 32}},
+    "nomic-bert": {"encoder": "nomic_bert", "set": {**FILLED, **NOMIC, "num_key_value_heads": ...}},
+    "gemma-embedding": {"encoder": "gemma3_text-bidirectional", "set": {**SMALL, "query_pre_attn_scalar": 16,
+                        "sliding_window": 8, "num_key_value_heads": 1, "layer_types": ["sliding_attention"] * 2}},
     "dots1": {"family": "dots1", "set": {**SMALL, **EXPERTS, "num_key_value_heads": 4, "n_group": 1, "topk_group": 1,
               "sliding_window": None}},
     "gemma3n": {"family": "gemma3n_text", "set": {"hidden_size": 32, "intermediate_size": [64] * 4, "sliding_window": 8,

@@ -5,12 +5,12 @@
     make_gguf_architectures.py LLAMA_CPP OUT [NAME ...]     # test/fixtures/gguf/architectures; all of gguf_cases.py without names
 
 LLAMA_CPP is a checkout of llama.cpp's source: its converter writes the files, so that names, orders and transforms in them
-are the real ones and not only inverses of ours. Each case is the configuration of a case of test/fixtures/families, made
-smaller. Its matrices hold whole numbers of up to 127 times a power of two, of which each 32 neighbours of a row or of a
-column have a 127: Q8_0 stands for them exactly, so that the same numbers are in the file and in transformers.
+are the real ones and not only inverses of ours. Each case is the configuration of a case of test/fixtures/families or
+encoders, made smaller. Its matrices hold whole numbers of up to 127 times a power of two, of which each 32 neighbours of a
+row or of a column have a 127: Q8_0 stands for them exactly, so that the same numbers are in the file and in transformers.
 
 OUT gets NAME.gguf, and architectures.json: {"prompt": [...], "cases": {NAME: {"logits": base64 of f32}}} with the
-logits of the last ROWS tokens of the prompt. A name that is given alone changes its own entry only.
+logits, or `last_hidden_state`, of the last ROWS tokens of the prompt. A name that is given alone changes its own entry only.
 """
 
 import argparse
@@ -32,7 +32,8 @@ from tiny_checkpoint import DERIVED, write_stand_in, write_tiny
 from tiny_config import config_of
 
 ROWS, VOCAB, LENGTH, SEED = 4, 64, 24, 1
-FIXTURES = pathlib.Path(__file__).resolve().parents[2] / "test/fixtures/families"
+FIXTURES = pathlib.Path(__file__).resolve().parents[2] / "test/fixtures"
+KINDS = {"family": "families", "encoder": "encoders"}
 PROMPT = [1] + [(7 * i * i + 11 * i) % (VOCAB - 10) + 5 for i in range(1, LENGTH)]
 
 
@@ -47,11 +48,24 @@ def whole_numbers(name, tensor):
     return torch.where(largest, torch.where(numbers < 0, -127.0, 127.0), numbers) * step
 
 
-def with_words(converter, arch):
-    """A vocabulary that no test reads, in place of the tokenizer that a small checkpoint has not."""
+def with_words(converter, case):
+    """A vocabulary in place of the tokenizer that a small checkpoint has not. Encoders take the vector of the first token."""
     import gguf
 
     writer = converter.gguf_writer
+    if "encoder" in case:
+        writer.add_pooling_type(gguf.PoolingType.CLS)
+    if case.get("encoder") == "bert":
+        named = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+        words = [*named, "\u2581word", "s", *(f"\u2581{i}" for i in range(VOCAB - 7))]
+        writer.add_tokenizer_model("bert")
+        writer.add_tokenizer_pre("bert-bge")
+        writer.add_token_list([word.encode() for word in words])
+        writer.add_token_types([3] * len(named) + [1] * (VOCAB - len(named)))
+        for at, add in enumerate((writer.add_pad_token_id, writer.add_unk_token_id, writer.add_bos_token_id,
+                                  writer.add_sep_token_id, writer.add_mask_token_id)):
+            add(at)
+        return
     writer.add_tokenizer_model("llama")
     # llama.cpp wants one for the end of a line.
     writer.add_token_list([b"<0x0A>" if i == 3 else f"<{i}>".encode() for i in range(VOCAB)])
@@ -100,7 +114,7 @@ def write_gguf(folder, path, case):
     hparams = ModelBase.load_hparams(folder, False)
     arch = case.get("class") or get_model_architecture(hparams, ModelType.TEXT)
     found = get_model_class(arch)
-    changed = type(found.__name__, (found,), {"set_vocab": lambda self: with_words(self, arch), "model_arch": found.model_arch})
+    changed = type(found.__name__, (found,), {"set_vocab": lambda self: with_words(self, case), "model_arch": found.model_arch})
     if case.get("whole_latents"):
         put_whole_latents(changed, found)
     outtype = {"q8_0": gguf.LlamaFileType.MOSTLY_Q8_0, "bf16": gguf.LlamaFileType.MOSTLY_BF16,
@@ -115,7 +129,8 @@ def write_gguf(folder, path, case):
 
 def record(name, out):
     case = CASES[name]
-    raw = json.loads((FIXTURES / case["family"] / "config.json").read_text()) if "family" in case else {}
+    source = next((FIXTURES / kind / case[key] for key, kind in KINDS.items() if key in case), None)
+    raw = json.loads((source / "config.json").read_text()) if source else {}
     for key, value in {"vocab_size": VOCAB, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, **case.get("set", {})}.items():
         raw.pop(key, None)
         if value is not ...:
@@ -136,16 +151,21 @@ def record(name, out):
             model = load(folder, class_of(raw), "f32", case.get("attention", "eager"))
         with torch.no_grad():
             output = model(torch.tensor([PROMPT]))
-        logits = output.logits[0].float() if hasattr(output, "logits") else output.last_hidden_state[0].float()
+        kind = "logits" if hasattr(output, "logits") else "last_hidden_state"
+        logits = getattr(output, kind)[0].float()
         (folder / "weights.json").unlink()
         converted = {**weights, **case["renamed"](weights)} if "renamed" in case else weights
         save_file(converted, folder / "model.safetensors", metadata={"format": "pt"})
+        if "encoder" in case:
+            # By which the converter tells kinds of Nomic's apart, and rows that Gemma's has no words for.
+            words = {"model": {"type": "WordPiece", "vocab": list(range(VOCAB))}, "added_tokens": []}
+            (folder / "tokenizer.json").write_text(json.dumps(words))
         convert(folder, out / f"{name}.gguf", case)
     if not logits.std() >= 1:
         print(f"{name}: std of logits is {logits.std():.2f}")
     print(name, (out / f"{name}.gguf").stat().st_size, f"bytes, std {logits.std():.2f}")
     rows = logits[-ROWS:].contiguous().numpy().astype("<f4")
-    return {"logits": base64.b64encode(rows.tobytes()).decode()}
+    return {kind: base64.b64encode(rows.tobytes()).decode()}
 
 
 def main():

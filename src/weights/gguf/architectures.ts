@@ -1,6 +1,7 @@
 import type { GgufArchitecture, GgufNumbers } from './architecture.js';
 import { DELTA_MODELS } from './architectures/delta.js';
 import { DENSE } from './architectures/dense.js';
+import { ENCODERS } from './architectures/encoders.js';
 import { EXPERT_MODELS, MIXTRAL } from './architectures/experts.js';
 import { GEMMAS } from './architectures/gemma.js';
 import { FALCON_OF_TWO_NORMS, OLDER, SECOND_NORM } from './architectures/older.js';
@@ -8,7 +9,15 @@ import { STATE_MODELS } from './architectures/states.js';
 
 /** By `general.architecture`, as llama.cpp's converter calls them. */
 const ARCHITECTURES: ReadonlyMap<string, GgufArchitecture> = new Map(
-  Object.entries({ ...DENSE, ...GEMMAS, ...EXPERT_MODELS, ...DELTA_MODELS, ...STATE_MODELS, ...OLDER }),
+  Object.entries({
+    ...DENSE,
+    ...GEMMAS,
+    ...EXPERT_MODELS,
+    ...DELTA_MODELS,
+    ...STATE_MODELS,
+    ...OLDER,
+    ...ENCODERS,
+  }),
 );
 
 export const GGUF_ARCHITECTURES: readonly string[] = [...ARCHITECTURES.keys()];
