@@ -37,7 +37,9 @@ describe("an architecture of llama.cpp's converter", () => {
           ? await promptLogits(runner, tokenIds)
           : (await runner.encode([{ tokenIds }], 'all')).data;
         const expected = floats(logits ?? hidden);
-        expect(largestDifference(found.subarray(found.length - expected.length), expected)).to.be.at.most(2e-4);
+        expect(largestDifference(found.subarray(found.length - expected.length), expected)).to.be.at.most(
+          2e-4,
+        );
       } finally {
         runner.dispose();
       }
@@ -46,7 +48,7 @@ describe("an architecture of llama.cpp's converter", () => {
 
   it('that embeds makes vectors of texts by its pooling, as llama.cpp serves them', async () => {
     const modelPath = join(FOLDER, 'bert.gguf');
-    const model = await EmbeddingModel.load({ modelPath, dtype: 'f32', threads: 1 });
+    const model = await EmbeddingModel.load(modelPath, { dtype: 'f32', threads: 1 });
     const [found] = await model.embed(['Words, word']);
     await model.dispose();
     const runner = await ModelRunner.load({ modelPath, use: 'embed', ...OPTIONS });
@@ -54,7 +56,12 @@ describe("an architecture of llama.cpp's converter", () => {
       // [CLS] word ##s [UNK] word [SEP]
       const { data } = await runner.encode([{ tokenIds: Int32Array.of(2, 5, 6, 1, 5, 3) }], 'first');
       const length = Math.hypot(...data);
-      expect(largestDifference(found?.vector ?? data, data.map((x) => x / length))).to.be.at.most(1e-6);
+      expect(
+        largestDifference(
+          found?.vector ?? data,
+          data.map((x) => x / length),
+        ),
+      ).to.be.at.most(1e-6);
     } finally {
       runner.dispose();
     }

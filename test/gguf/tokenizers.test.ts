@@ -104,7 +104,10 @@ describe('the tokenizer of a GGUF file', () => {
         { 'tokenizer.ggml.pre': 'nobody' },
         /tokenizer\.ggml\.pre, .* must be one of gpt-2, .*, found "nobody"/,
       ],
-      [{ 'tokenizer.ggml.model': 't5' }, /tokenizer\.ggml\.model must be gpt2, llama or bert, found "t5"/],
+      [
+        { 'tokenizer.ggml.model': 't5' },
+        /tokenizer\.ggml\.model must be gpt2, llama, gemma4 or bert, found "t5"/,
+      ],
       [{ 'tokenizer.ggml.model': 'llama' }, /tokens, scores and token_type must be lists of one length/],
       [{ 'tokenizer.ggml.merges': [1, 2] }, /tokenizer\.ggml\.merges must be a list of strings/],
     ] as const) {

@@ -156,7 +156,7 @@ def record(name, out):
         (folder / "weights.json").unlink()
         converted = {**weights, **case["renamed"](weights)} if "renamed" in case else weights
         save_file(converted, folder / "model.safetensors", metadata={"format": "pt"})
-        if "encoder" in case:
+        if "encoder" in case or "gemma" in model_type:
             # By which the converter tells kinds of Nomic's apart, and rows that Gemma's has no words for.
             words = {"model": {"type": "WordPiece", "vocab": list(range(VOCAB))}, "added_tokens": []}
             (folder / "tokenizer.json").write_text(json.dumps(words))

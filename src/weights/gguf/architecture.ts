@@ -26,7 +26,7 @@ export interface GgufArchitecture {
   readonly architectures: string;
   /**
    * What stands behind `blk.N.` → what stands behind `model.layers.N.`, without `.weight` and `.bias`; or with them on both
-   * sides. A `*` stands for the matrices of a stack, one after another.
+   * sides. A `*` stands for the matrices of a stack, one after another; `{a,b}` for equal parts of rows.
    */
   readonly layer: Readonly<Record<string, string>>;
   /** The same of what stands beside layers, where it differs from or comes beside OUTER. */
@@ -65,6 +65,7 @@ export const EXPERTS = {
   ffn_gate_inp: 'mlp.gate',
   ffn_gate_exps: 'mlp.experts.*.gate_proj',
   ffn_up_exps: 'mlp.experts.*.up_proj',
+  ffn_gate_up_exps: 'mlp.experts.*.{gate_proj,up_proj}',
   ffn_down_exps: 'mlp.experts.*.down_proj',
 };
 export const SHARED_EXPERT = {

@@ -62,6 +62,12 @@ export class GgufModel implements GgufNumbers {
     return this.fail(`${this.#name}.${key} must be a number, found ${JSON.stringify(value)?.slice(0, 80)}`);
   }
 
+  /** As `optional`, but undefined where layers differ. */
+  shared(key: string): number | undefined {
+    const found = new Set(this.perLayer(key)?.filter((value) => value !== 0));
+    return found.size > 1 ? undefined : this.optional(key);
+  }
+
   perLayer(key: string): readonly (number | boolean)[] | undefined {
     const found = this.metadata.get(`${this.#name}.${key}`);
     return Array.isArray(found) ? (found as (number | boolean)[]) : undefined;
@@ -142,8 +148,10 @@ export class GgufModel implements GgufNumbers {
         // What no model reads keeps its name, by which a message tells of it.
         const renamed = found === undefined ? name : `${before}${found}`;
         const tensor = this.#changed(stem, suffix, { ...stored, file });
-        if (!renamed.includes('*')) yield [renamed, tensor];
-        else for (const [i, own] of unstacked(tensor).entries()) yield [renamed.replace('*', `${i}`), own];
+        if (!renamed.includes('*')) yield* halvesOf(renamed, tensor);
+        else
+          for (const [i, own] of unstacked(tensor).entries())
+            yield* halvesOf(renamed.replace('*', `${i}`), own);
       }
     }
   }
@@ -191,6 +199,18 @@ export class GgufModel implements GgufNumbers {
 
 /** Factors of rotary frequencies, which are read as configuration. */
 const IN_CONFIG = /^rope_(freqs|factors_(long|short))\.weight$/;
+
+/** Tensors that lie one below the other in one, and have as many rows each: `{gate_proj,up_proj}`. */
+function* halvesOf(name: string, tensor: GgufTensor): Generator<readonly [string, GgufTensor]> {
+  const [braces, listed] = /\{(.+)\}/.exec(name) ?? [];
+  if (braces === undefined || listed === undefined) return yield [name, tensor];
+  const names = listed.split(',');
+  const [rows = 0, ...inner] = tensor.shape;
+  const bytes = tensor.bytes / names.length;
+  const shape = [rows / names.length, ...inner];
+  for (const [i, each] of names.entries())
+    yield [name.replace(braces, each), { ...tensor, shape, bytes, offset: tensor.offset + i * bytes }];
+}
 
 /** The last model, which its configuration, tokenizer and weights ask for one after another. */
 const opened = new Map<string, GgufModel>();

@@ -22,6 +22,61 @@ const gemma = (numbers: GgufNumbers, largest: number) => ({
       : numbers.number('attention.key_length'),
 });
 
+/** Inputs of each layer's own. */
+const PER_LAYER = {
+  inp_gate: 'per_layer_input_gate',
+  proj: 'per_layer_projection',
+  post_norm: 'post_per_layer_input_norm',
+};
+const PER_LAYER_OUTER = {
+  per_layer_token_embd: 'model.embed_tokens_per_layer',
+  per_layer_model_proj: 'model.per_layer_model_projection',
+  per_layer_proj_norm: 'model.per_layer_projection_norm',
+};
+
+/** What differs by layers in Gemma 4: those that see all have heads of another size, and may have no values. */
+function gemma4(numbers: GgufNumbers) {
+  const types: readonly string[] = toldWindowTypes(numbers, 6);
+  const [sliding, full] = ['sliding_attention', 'full_attention'].map((type) => types.indexOf(type));
+  const ofLayer = (key: string, layer = 0) =>
+    Number(numbers.perLayer(key)?.[layer] ?? numbers.optional(key) ?? 0);
+  const [width, last] = [0, numbers.layers - 1].map((layer) => ofLayer('feed_forward_length', layer));
+  const hasExperts = (numbers.optional('expert_count') ?? 0) > 0;
+  const perLayer = numbers.optional('embedding_length_per_layer_input') ?? 0;
+  return {
+    hidden_activation: 'gelu_pytorch_tanh',
+    final_logit_softcapping: numbers.optional('final_logit_softcapping') ?? null,
+    sliding_window: numbers.number('attention.sliding_window'),
+    layer_types: types,
+    head_dim: numbers.number('attention.key_length_swa'),
+    global_head_dim: numbers.number('attention.key_length'),
+    num_key_value_heads: ofLayer('attention.head_count_kv', sliding),
+    num_global_key_value_heads: ofLayer('attention.head_count_kv', full),
+    attention_k_eq_v: !numbers.has(`blk.${full}.attn_v.weight`),
+    intermediate_size: width,
+    use_double_wide_mlp: last !== width,
+    num_kv_shared_layers: numbers.optional('attention.shared_kv_layers') ?? 0,
+    hidden_size_per_layer_input: perLayer,
+    ...(perLayer > 0 && { vocab_size_per_layer_input: numbers.rows('per_layer_token_embd.weight') }),
+    enable_moe_block: hasExperts,
+    ...(hasExperts && {
+      num_experts: numbers.number('expert_count'),
+      top_k_experts: numbers.number('expert_used_count'),
+      moe_intermediate_size: numbers.number('expert_feed_forward_length'),
+    }),
+    rope_parameters: {
+      sliding_attention: { rope_type: 'default', rope_theta: numbers.number('rope.freq_base_swa') },
+      // A quarter of a head turns: files have factors that hardly turn the rest, `rope_freqs`.
+      full_attention: {
+        rope_type: 'proportional',
+        partial_rotary_factor: 0.25,
+        rope_theta: numbers.number('rope.freq_base'),
+      },
+    },
+    ...{ rope_theta: undefined, rope_scaling: undefined, original_max_position_embeddings: undefined },
+  };
+}
+
 export const GEMMAS: Readonly<Record<string, GgufArchitecture>> = {
   gemma: {
     modelType: 'gemma',
@@ -68,17 +123,13 @@ export const GEMMAS: Readonly<Record<string, GgufArchitecture>> = {
       laurel_l: 'laurel.linear_left',
       laurel_r: 'laurel.linear_right',
       laurel_post_norm: 'laurel.post_laurel_norm',
-      inp_gate: 'per_layer_input_gate',
-      proj: 'per_layer_projection',
-      post_norm: 'post_per_layer_input_norm',
+      ...PER_LAYER,
     },
     outer: {
       ...OUTER,
       altup_proj: 'model.altup_projections.*',
       altup_unembd_proj: 'model.altup_unembed_projections.*',
-      per_layer_token_embd: 'model.embed_tokens_per_layer',
-      per_layer_model_proj: 'model.per_layer_model_projection',
-      per_layer_proj_norm: 'model.per_layer_projection_norm',
+      ...PER_LAYER_OUTER,
     },
     config: (numbers) => ({
       hidden_activation: 'gelu_pytorch_tanh',
@@ -99,5 +150,25 @@ export const GEMMAS: Readonly<Record<string, GgufArchitecture>> = {
         .perLayer('activation_sparsity_scale')
         ?.map((scale) => (Number(scale) > 0 ? 0.95 : 0)),
     }),
+  },
+  gemma4: {
+    modelType: 'gemma4_text',
+    architectures: 'Gemma4ForCausalLM',
+    layer: {
+      ...SANDWICH,
+      ...HEAD_NORMS,
+      ...PER_LAYER,
+      'layer_output_scale.weight': 'layer_scalar',
+      post_ffw_norm_1: 'post_feedforward_layernorm_1',
+      post_ffw_norm_2: 'post_feedforward_layernorm_2',
+      pre_ffw_norm_2: 'pre_feedforward_layernorm_2',
+      ffn_gate_inp: 'router.proj',
+      'ffn_gate_inp.scale': 'router.scale',
+      'ffn_down_exps.scale': 'router.per_expert_scale',
+      ffn_gate_up_exps: 'experts.*.{gate_proj,up_proj}',
+      ffn_down_exps: 'experts.*.down_proj',
+    },
+    outer: { ...OUTER, ...PER_LAYER_OUTER },
+    config: gemma4,
   },
 };
