@@ -53,6 +53,19 @@ const QWEN3_MOE: GgufArchitecture = {
   config: (numbers) => ({ ...everyLayer(numbers), norm_topk_prob: true }),
 };
 
+/** Experts are chosen within some of their groups. */
+const expertGroups = (numbers: GgufNumbers) => ({
+  n_group: numbers.optional('expert_group_count') ?? 1,
+  topk_group: numbers.optional('expert_group_used_count') ?? 1,
+});
+
+/** Until October 2025 files did not say so of DeepSeek: V3 has 256 experts, V2 160, and of 8 groups they choose 4 and 3. */
+function deepseekGroups(numbers: GgufNumbers) {
+  const chosen = { 256: 4, 160: 3 }[numbers.optional('expert_count') ?? 0];
+  const isUnsaid = numbers.optional('expert_group_count') === undefined;
+  return isUnsaid && chosen ? { n_group: 8, topk_group: chosen } : expertGroups(numbers);
+}
+
 /** Models that choose experts, most used first. */
 export const EXPERT_MODELS: Readonly<Record<string, GgufArchitecture>> = {
   'gpt-oss': {
@@ -95,22 +108,24 @@ export const EXPERT_MODELS: Readonly<Record<string, GgufArchitecture>> = {
     layer: { ...LLAMA, ...CORRECTED_EXPERTS, ...PROJECTED_LATENTS },
     joins: KEYS_AND_VALUES,
     changes: { attn_kv_b: asFloats },
-    config: (numbers) => ({
-      ...(takesSigmoids(numbers)
-        ? { scoring_func: 'sigmoid', topk_method: 'noaux_tc' }
-        : {
-            model_type: 'deepseek_v2',
-            architectures: ['DeepseekV2ForCausalLM'],
-            scoring_func: 'softmax',
-            topk_method:
-              (numbers.optional('expert_group_count') ?? 1) > 1 ? 'group_limited_greedy' : 'greedy',
-          }),
-      ...latentSizes(numbers),
-      ...groupedExperts(numbers),
-      n_group: numbers.optional('expert_group_count') ?? 1,
-      topk_group: numbers.optional('expert_group_used_count') ?? 1,
-      ...yarnOfLatents(numbers),
-    }),
+    config: (numbers) => {
+      const { n_group: groups, topk_group: chosen } = deepseekGroups(numbers);
+      return {
+        ...(takesSigmoids(numbers)
+          ? { scoring_func: 'sigmoid', topk_method: 'noaux_tc' }
+          : {
+              model_type: 'deepseek_v2',
+              architectures: ['DeepseekV2ForCausalLM'],
+              scoring_func: 'softmax',
+              topk_method: groups > 1 ? 'group_limited_greedy' : 'greedy',
+            }),
+        ...latentSizes(numbers),
+        ...groupedExperts(numbers),
+        n_group: groups,
+        topk_group: chosen,
+        ...yarnOfLatents(numbers),
+      };
+    },
   },
   glm4moe: {
     modelType: 'glm4_moe',
@@ -125,8 +140,7 @@ export const EXPERT_MODELS: Readonly<Record<string, GgufArchitecture>> = {
     saysBiases: true,
     config: (numbers) => ({
       ...groupedExperts(numbers),
-      n_group: numbers.optional('expert_group_count') ?? 1,
-      topk_group: numbers.optional('expert_group_used_count') ?? 1,
+      ...expertGroups(numbers),
       num_nextn_predict_layers: 0,
       use_qk_norm: numbers.has('blk.0.attn_q_norm.weight'),
       ...rotaryPart(numbers),
@@ -237,8 +251,7 @@ export const EXPERT_MODELS: Readonly<Record<string, GgufArchitecture>> = {
     layer: { ...LLAMA, ...HEAD_NORMS, ...CORRECTED_EXPERTS },
     config: (numbers) => ({
       ...groupedExperts(numbers),
-      n_group: numbers.optional('expert_group_count') ?? 1,
-      topk_group: numbers.optional('expert_group_used_count') ?? 1,
+      ...expertGroups(numbers),
       sliding_window: null,
       layer_types: toldWindowTypes(numbers, 1),
     }),
