@@ -68,6 +68,24 @@ describe('blocks of a GGUF file', () => {
     expect([...(await read(plain([part('Q4_K', 'numbers', { rowOrder: order })])))]).to.deep.equal(turned);
   });
 
+  it('are read as the transpose of their matrix, where floats become of them', async () => {
+    const expected = floats(numbers.Q4_K ?? '');
+    // Columns on both sides of a group's end.
+    const order = Int32Array.of(33, 30, 31, 255);
+    const load = (content: 'numbers' | 'integers') => ({
+      ...plain([part('Q4_K', content, { transposed: true, rowOrder: order })]),
+      shape: [order.length, rows],
+    });
+    const turned = [...order].flatMap((at) =>
+      Array.from({ length: rows }, (_, row) => expected[row * columns + at]),
+    );
+    expect([...(await read(load('numbers')))]).to.deep.equal(turned);
+    const error: unknown = await read(load('integers')).catch((thrown) => thrown);
+    expect(error)
+      .to.have.property('message')
+      .match(/share scales along their rows, and cannot be transposed/);
+  });
+
   it('are refused where the rows do not fill them, and where they become something else', async () => {
     const refused = async (changes: object, message: RegExp) => {
       const error: unknown = await read(plain([part('Q4_K', 'numbers', changes)])).catch((thrown) => thrown);
