@@ -4,6 +4,7 @@ import type { PackedWords, WeightPart } from '../native/binding.js';
 import { requireArgument, TEXT, wholes } from '../require-argument.js';
 import { partRows, selectRows, sliceRows } from './part-rows.js';
 import { ORDER, requireWeight, type TensorRef } from './tensor-ref.js';
+import { transposedParts } from './transposed-parts.js';
 
 /*
  * Changes of a weight that are made while the engine reads it: none costs memory or a pass of its own. Each function
@@ -99,10 +100,7 @@ export function withColumnOrder(ref: TensorRef, order: Int32Array | undefined): 
   return { ...ref, parts };
 }
 
-/**
- * The transpose of a matrix: [in, out] as GPT-2's Conv1D stores it becomes [out, in]. Comes before row orders; a matrix whose
- * rows are ordered becomes vectors, which only weights that are no linear's take.
- */
+/** The transpose of a matrix, as of GPT-2's Conv1D. Rows that have an order become vectors, which no linear takes. */
 export function transposed(ref: TensorRef): TensorRef {
   const { shape, parts } = changeable('transposed', ref);
   const [rows, columns] = shape;
@@ -280,24 +278,6 @@ function unordered(change: string, ref: TensorRef): TensorRef {
   if (ref.parts.some((part) => part.file !== undefined && part.rowOrder))
     refuse(change, ref, 'to come before row orders', 'one of them');
   return ref;
-}
-
-function transposedParts(part: WeightPart): WeightPart[] {
-  if (part.file === undefined || !part.rowOrder) return [transposePart(part)];
-  // Each row is a vector of numbers that lie a row of the tensor apart.
-  const { rowOrder, ...rest } = part;
-  const [rows = 0, columns = 0] = part.shape;
-  return Array.from({ length: columns }, (_, column) => ({
-    ...rest,
-    shape: [rows * columns],
-    rowOrder: rowOrder.map((row) => row * columns + column),
-  }));
-}
-
-function transposePart(part: WeightPart): WeightPart {
-  if (part.file === undefined) return { ...part, shape: part.shape.toReversed() };
-  const { transposed: wasTransposed, ...rest } = part;
-  return wasTransposed === true ? rest : { ...rest, transposed: true };
 }
 
 type Arithmetic = (times: number, plus: number) => readonly [times: number, plus: number];

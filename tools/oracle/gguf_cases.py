@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What make_gguf_architectures.py makes: by name the case of test/fixtures/families whose configuration it takes, what it
-sets in it (... removes a key), and the type of the file's matrices."""
+"""What make_gguf_architectures.py makes, by name: `family` or `encoder`, the case of test/fixtures/families or encoders whose
+configuration it takes; `set`, what it sets in it (... removes a key); `type` of the file's matrices, q8_0 when absent;
+`class`, the converter's, where that is another than the configuration's; `unsaid`, keys that the converter is not told."""
 
 SMALL = {"hidden_size": 32, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "intermediate_size": 32,
          "num_hidden_layers": 2}

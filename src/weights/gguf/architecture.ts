@@ -1,32 +1,13 @@
 import type { Change, Join } from './changes.js';
-
-/** Numbers that a file's metadata has for its architecture, by their names without that of the architecture. */
-export interface GgufNumbers {
-  /** How many layers the model runs, without those that guess further tokens. */
-  readonly layers: number;
-  /** @throws CONFIG_INVALID when there is no such number */
-  number(key: string): number;
-  /** Of a list with a number for each layer the one that all layers have, beside those of which it is 0. */
-  optional(key: string): number | undefined;
-  /** A number or a truth for each layer; undefined when there is no such list. */
-  perLayer(key: string): readonly (number | boolean)[] | undefined;
-  /** Whether a truth is told and holds. */
-  flag(key: string): boolean;
-  /** Whether the files have a tensor, by its name there. */
-  has(tensor: string): boolean;
-  /** The rows of a tensor, by its name in the files. @throws CONFIG_INVALID when there is no such tensor */
-  rows(tensor: string): number;
-  /** @throws CONFIG_INVALID */
-  fail(problem: string): never;
-}
+import type { GgufNumbers } from './numbers.js';
 
 /** How tensors and metadata of an architecture of GGUF are called by the `model_type` that it becomes. */
 export interface GgufArchitecture {
   readonly modelType: string;
   readonly architectures: string;
   /**
-   * What stands behind `blk.N.` → what stands behind `model.layers.N.`, without `.weight` and `.bias`; or with them on both
-   * sides. A `*` stands for the matrices of a stack, one after another; `{a,b}` for equal parts of rows.
+   * What stands behind `blk.N.` → what stands behind `model.layers.N.`, without `.weight` and `.bias`; or with them on
+   * both sides. A `*` stands for the matrices of a stack, one after another; `{a,b}` for equal parts of rows.
    */
   readonly layer: Readonly<Record<string, string>>;
   /** The same of what stands beside layers, where it differs from or comes beside OUTER. */

@@ -1,4 +1,4 @@
-import type { GgufArchitecture, GgufNumbers } from './architecture.js';
+import type { GgufArchitecture } from './architecture.js';
 import { DELTA_MODELS } from './architectures/delta.js';
 import { DENSE } from './architectures/dense.js';
 import { ENCODERS } from './architectures/encoders.js';
@@ -6,6 +6,7 @@ import { EXPERT_MODELS, MIXTRAL } from './architectures/experts.js';
 import { GEMMAS } from './architectures/gemma.js';
 import { FALCON_OF_TWO_NORMS, OLDER, SECOND_NORM } from './architectures/older.js';
 import { STATE_MODELS } from './architectures/states.js';
+import type { GgufNumbers } from './numbers.js';
 
 /** By `general.architecture`, as llama.cpp's converter calls them. */
 const ARCHITECTURES: ReadonlyMap<string, GgufArchitecture> = new Map(

@@ -1,6 +1,6 @@
 import { elementCount } from '../../dtype.js';
 import type { StoredTensor } from '../safetensors-file.js';
-import type { GgufNumbers } from './architecture.js';
+import type { GgufNumbers } from './numbers.js';
 
 /** How a tensor of the files becomes one that a model asks for. */
 export interface GgufTensor extends StoredTensor {
@@ -34,7 +34,7 @@ export interface Join {
   readonly by?: (tensors: readonly GgufTensor[], numbers: GgufNumbers) => readonly GgufTensor[];
 }
 
-/** Rows that turn as neighbours (2i, 2i + 1), as llama.cpp has them, lie half a head apart. `heads`: a key of the metadata. */
+/** Rows that turn as neighbours (2i, 2i + 1) in the files lie half a head apart. `heads`: keys of the metadata. */
 export const halves =
   (...heads: readonly [string, ...string[]]): Change =>
   (tensor, numbers) => {
@@ -51,10 +51,7 @@ export const halves =
     return { ...tensor, rowOrder };
   };
 
-/**
- * llama.cpp turns neighbours of a head: rows of queries and keys lie in pairs (2i, 2i + 1), which Hugging Face has half a
- * head apart.
- */
+/** llama.cpp turns neighbours of a head, so that its converter lays what Hugging Face has half a head apart in pairs. */
 export const TURNS_NEIGHBOURS = {
   attn_q: halves('attention.head_count'),
   attn_k: halves('attention.head_count_kv', 'attention.head_count'),

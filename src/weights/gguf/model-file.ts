@@ -1,10 +1,11 @@
 import { AtbError } from '../../errors.js';
 import { checkUnchanged, type FileStamp } from '../regular-file.js';
 import type { StoredTensor } from '../safetensors-file.js';
-import { type GgufArchitecture, type GgufNumbers, OUTER } from './architecture.js';
+import { type GgufArchitecture, OUTER } from './architecture.js';
 import { GGUF_ARCHITECTURES, ggufArchitecture } from './architectures.js';
 import { type GgufTensor, unstacked } from './changes.js';
 import { type GgufHeader, type GgufValue, readGgufHeader } from './header.js';
+import type { GgufNumbers } from './numbers.js';
 import { readSmallFloats } from './small-floats.js';
 
 /** Whether a path means a GGUF file, which is a model by itself, and not a folder. */

@@ -4,14 +4,14 @@ import {
   experts,
   GATED_MLP,
   type GgufArchitecture,
-  type GgufNumbers,
   HEAD_NORMS,
   rotaryPart,
   SHARED_EXPERT,
 } from '../architecture.js';
 import { type Change, channelKernels, decays, type GgufTensor, oneRow, ordered } from '../changes.js';
+import type { GgufNumbers } from '../numbers.js';
 
-/** The rows of a fused projection, of which llama.cpp has all queries first, and Hugging Face those of one head beside its others. */
+/** Rows of a fused projection head by head, as Hugging Face has them; llama.cpp has all queries first, then all keys. */
 const perHead = (heads: number, ...sizes: readonly number[]): Int32Array => {
   const starts = sizes.map((_, i) => sizes.slice(0, i).reduce((sum, size) => sum + size * heads, 0));
   return Int32Array.from(

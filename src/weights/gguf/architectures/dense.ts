@@ -2,7 +2,6 @@ import {
   ATTENTION,
   GATED_MLP,
   type GgufArchitecture,
-  type GgufNumbers,
   HEAD_NORMS,
   LLAMA,
   rotaryPart,
@@ -11,6 +10,7 @@ import {
   yarn,
 } from '../architecture.js';
 import { TURNS_NEIGHBOURS } from '../changes.js';
+import type { GgufNumbers } from '../numbers.js';
 
 /** Norms of heads as Hunyuan calls them. */
 export const HUNYUAN_NORMS = {

@@ -1,4 +1,5 @@
-import { type GgufArchitecture, type GgufNumbers, OWN_KEYS, TURNS_NOTHING } from '../architecture.js';
+import { type GgufArchitecture, OWN_KEYS, TURNS_NOTHING } from '../architecture.js';
+import type { GgufNumbers } from '../numbers.js';
 import { GEMMAS } from './gemma.js';
 
 const encoder = (numbers: GgufNumbers) => ({

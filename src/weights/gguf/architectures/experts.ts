@@ -5,7 +5,6 @@ import {
   experts,
   GATED_MLP,
   type GgufArchitecture,
-  type GgufNumbers,
   groupedExperts,
   HEAD_NORMS,
   LLAMA,
@@ -16,6 +15,7 @@ import {
   yarn,
 } from '../architecture.js';
 import { asFloats, halves, oneRow, TURNS_NEIGHBOURS } from '../changes.js';
+import type { GgufNumbers } from '../numbers.js';
 import { graniteScales, HUNYUAN_NORMS } from './dense.js';
 import { KEYS_AND_VALUES, latentSizes, PROJECTED_LATENTS, yarnOfLatents } from './latent.js';
 
@@ -59,7 +59,7 @@ const expertGroups = (numbers: GgufNumbers) => ({
   topk_group: numbers.optional('expert_group_used_count') ?? 1,
 });
 
-/** Until October 2025 files did not say so of DeepSeek: V3 has 256 experts, V2 160, and of 8 groups they choose 4 and 3. */
+/** Files of 2024 and 2025 leave this out: DeepSeek-V3 has 256 experts, V2 160, and of 8 groups they choose 4 and 3. */
 function deepseekGroups(numbers: GgufNumbers) {
   const chosen = { 256: 4, 160: 3 }[numbers.optional('expert_count') ?? 0];
   const isUnsaid = numbers.optional('expert_group_count') === undefined;

@@ -1,6 +1,5 @@
 import {
   type GgufArchitecture,
-  type GgufNumbers,
   HEAD_NORMS,
   LLAMA,
   OUTER,
@@ -8,6 +7,7 @@ import {
   toldWindowTypes,
   windowTypes,
 } from '../architecture.js';
+import type { GgufNumbers } from '../numbers.js';
 
 /**
  * What Gemma 2 and 3 have alike. `largest`: layers of the model whose queries are scaled by another size, as llama.cpp and

@@ -1,5 +1,6 @@
-import { type GgufNumbers, yarn } from '../architecture.js';
+import { yarn } from '../architecture.js';
 import { type GgufTensor, type Join, unstacked } from '../changes.js';
+import type { GgufNumbers } from '../numbers.js';
 
 /** The projections of latent attention (MLA). */
 export const PROJECTED_LATENTS = {
@@ -13,8 +14,8 @@ export const PROJECTED_LATENTS = {
 };
 
 /**
- * Keys and values of latents, which files since then have apart: of each head a matrix [latent, key], which is turned here, and
- * one [value, latent].
+ * Keys and values of latents, which files since then have apart: of each head a matrix [latent, key], which is turned
+ * here, and one [value, latent].
  */
 export const KEYS_AND_VALUES: readonly Join[] = [
   {

@@ -1,7 +1,6 @@
 import {
   ATTENTION,
   type GgufArchitecture,
-  type GgufNumbers,
   LLAMA,
   OUTER,
   OWN_KEYS,
@@ -9,6 +8,7 @@ import {
   TURNS_NOTHING,
 } from '../architecture.js';
 import { asFloats, type Change, turned } from '../changes.js';
+import type { GgufNumbers } from '../numbers.js';
 import { layerNormEps } from './dense.js';
 import { latentSizes, PROJECTED_LATENTS } from './latent.js';
 

@@ -2,13 +2,13 @@ import {
   ATTENTION,
   experts,
   type GgufArchitecture,
-  type GgufNumbers,
   groupedExperts,
   OUTER,
   OWN_KEYS,
   TURNS_NOTHING,
 } from '../architecture.js';
 import { type Change, channelKernels, decays, TURNS_NEIGHBOURS, vector } from '../changes.js';
+import type { GgufNumbers } from '../numbers.js';
 import { graniteScales } from './dense.js';
 import { GRANITE_MOE } from './experts.js';
 
