@@ -27,7 +27,7 @@ function refusal(
   methods: ReadonlyMap<string, ReadonlySet<string>>,
 ): HttpError {
   const path = (url.split('?', 1)[0] as string).replace(/\/+/g, '/').replace(/(?<=.)\/$/, '');
-  const allowed = methods.get(path);
+  const allowed = methods.get(path) ?? methodsOfStar(path, method, methods);
   const kind = 'invalid_request_error';
   if (allowed !== undefined) {
     const allow = [...allowed].join(', ');
@@ -40,6 +40,17 @@ function refusal(
   const nearest = likely ?? nearestSibling(path, methods.keys());
   const hint = nearest === undefined ? '' : `; did you mean ${nearest}?`;
   return new HttpError(404, `there is no ${method} ${path.slice(0, 200)}${hint}`, kind);
+}
+
+/** Methods of a path that ends in a star, as that of a model by its name, if it has another than this. */
+function methodsOfStar(
+  path: string,
+  method: string,
+  methods: ReadonlyMap<string, ReadonlySet<string>>,
+): ReadonlySet<string> | undefined {
+  for (const [known, allowed] of methods)
+    if (known.endsWith('/*') && path.startsWith(known.slice(0, -1)) && !allowed.has(method)) return allowed;
+  return undefined;
 }
 
 /** The path that differs in its last part alone, and there in little. */

@@ -46,6 +46,8 @@ describe('paths of the server', function () {
       const answer = await ask(`${CHAT}?a=b`, { method, ...(method !== 'PUT' && { body: null }) });
       expect([answer.status, answer.headers.get('allow')], method).to.deep.equal([405, 'POST']);
     }
+    const { status, headers } = await ask('/v1/models/tiny', { method: 'DELETE' });
+    expect([status, headers.get('allow')]).to.deep.equal([405, 'GET, HEAD']);
   });
 
   it('say what media type they take', async () => {
