@@ -2,10 +2,17 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { isIP } from 'node:net';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { describeValue } from '../describe-value.js';
 import { HttpError, invalidRequest } from './http-error.js';
 
 /** Paths that say whether the server lives, or what it takes; and the page, which asks for a key itself. */
 const OPEN = /^(?:\/|\/health(?:\/live|\/ready)?|\/openapi\.json|\/docs(?:\/.*)?)$/;
+
+/** Load balancers ask them by HTTP/1.0, which needs no host. */
+const HEALTH = /^\/health\b/;
+
+const NOT_LOCAL =
+  'without --api_key a request must name this machine as its host, by localhost or an address';
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
 
@@ -20,8 +27,10 @@ export function guardAccess(app: FastifyInstance, keys: readonly string[]): void
     reply.headers({ 'x-request-id': request.id, 'request-id': request.id });
     if (!saysOneHost(request)) throw invalidRequest('a request must name one host, and a path');
     if (digests.length === 0) {
-      if (!isLocalName(request.hostname))
-        throw new HttpError(403, 'the host is not this machine', 'permission_error');
+      const { host } = request.headers;
+      const isCheck = host === undefined && HEALTH.test(request.routeOptions.url ?? '');
+      if (!isCheck && !isLocalName(request.hostname))
+        throw new HttpError(403, `${NOT_LOCAL}, found ${describeValue(host)}`, 'permission_error');
       return;
     }
     if (request.routeOptions.url !== undefined && OPEN.test(request.routeOptions.url)) return;
@@ -70,10 +79,10 @@ function keyOf({ headers }: FastifyRequest): string | undefined {
   return bearer ?? (typeof own === 'string' && own !== '' ? own : undefined);
 }
 
-/** Another host in a second header, or in the path, would be somebody else's to choose. */
-function saysOneHost({ raw: { rawHeaders, url = '' } }: FastifyRequest): boolean {
+/** Another host in a second header, or in the path, would be somebody else's to choose. HTTP/1.0 needs none. */
+function saysOneHost({ raw: { rawHeaders, url = '', httpVersion } }: FastifyRequest): boolean {
   const hosts = rawHeaders.filter((name, at) => at % 2 === 0 && name.toLowerCase() === 'host');
-  return hosts.length <= 1 && url.startsWith('/');
+  return hosts.length <= 1 && (hosts.length === 1 || httpVersion === '1.0') && url.startsWith('/');
 }
 
 function isLocalName(host: string): boolean {

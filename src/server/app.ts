@@ -7,7 +7,7 @@ import { Admission } from './admission.js';
 import { anthropicError, countTokens, createMessage } from './anthropic/messages.js';
 import { addDocumentation } from './documentation.js';
 import { loggedError, openAiError, reportedError, unavailable } from './http-error.js';
-import { acceptJson } from './json-body.js';
+import { acceptJson, refusedBody } from './json-body.js';
 import { Metrics } from './metrics.js';
 import { newId, nowSeconds, type ServerContext } from './openai/answers.js';
 import { completeChat } from './openai/chat-completions.js';
@@ -30,7 +30,7 @@ import {
   withAdapters,
 } from './served-model.js';
 import { refuseUnknownPaths } from './unknown-path.js';
-import { refuseUnreadable } from './unreadable.js';
+import { refuseExpectation, refuseUnreadable } from './unreadable.js';
 
 export interface ServerOptions {
   /** At least one; requests that name none get the first that does what they ask for. */
@@ -109,7 +109,11 @@ export function createServer(options: ServerOptions): Server {
     bodyLimit: maxBodyBytes,
     requestTimeout: SLOW_REQUEST_MS,
     connectionTimeout: SLOW_REQUEST_MS,
-    http: { headersTimeout: SLOW_HEADERS_MS, connectionsCheckingInterval: LOOK_FOR_SLOW_MS },
+    http: {
+      ...{ headersTimeout: SLOW_HEADERS_MS, connectionsCheckingInterval: LOOK_FOR_SLOW_MS },
+      // `guardAccess` asks for it, in the shape of all errors.
+      requireHostHeader: false,
+    },
     // Clients join addresses and paths as they come.
     routerOptions: { maxParamLength: 200, ignoreTrailingSlash: true, ignoreDuplicateSlashes: true },
     genReqId: () => newId('req_'),
@@ -122,6 +126,7 @@ export function createServer(options: ServerOptions): Server {
     },
   });
   app.server.on('connection', (socket) => socket.setNoDelay(true));
+  app.server.on('checkExpectation', refuseExpectation);
   letAnswersTakeTime(app);
   allowOrigins(app, options.allowedOrigins ?? []);
   acceptJson(app);
@@ -241,7 +246,10 @@ const named = z.object({ model: z.string().nullish() });
 const nameIn = (body: unknown): string | null | undefined => readBody(named, body).model;
 
 function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const found = reportedError(error, request.log);
+  const found = reportedError(refusedBody(error, request) ?? error, request.log);
+  // Fastify would end the connection with bytes of the body unread, and the system then takes the answer away from a
+  // client that still sends. Node.js reads and forgets the rest, for as long as a request may come.
+  reply.removeHeader('connection');
   if (found.retryAfter !== undefined) reply.header('retry-after', found.retryAfter);
   if (found.allow !== undefined) reply.header('allow', found.allow);
   const isAnthropic = request.url.startsWith('/v1/messages');

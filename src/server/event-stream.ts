@@ -5,7 +5,6 @@ import { clientGone, type HttpError, reportedError } from './http-error.js';
 const HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',
   'cache-control': 'no-cache',
-  connection: 'keep-alive',
   // nginx would collect the events otherwise.
   'x-accel-buffering': 'no',
 };

@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { isObject } from '../is-object.js';
 import { endOfString, spellNumbers } from '../tokenizer/written-numbers.js';
 import { HttpError, invalidRequest } from './http-error.js';
@@ -9,12 +9,7 @@ const MAX_DEPTH = 128;
 /** Reads bodies as JSON, which is UTF-8 whatever their media type says of charsets: bounded in depth, without keys that harm. */
 export function acceptJson(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('*', (request, _, done) => {
-    const found = JSON.stringify(request.headers['content-type'] ?? 'none');
-    done(
-      new HttpError(415, `content-type must be application/json, found ${found}`, 'invalid_request_error'),
-    );
-  });
+  app.addContentTypeParser('*', (request, _, done) => done(otherType(request)));
   const parse = app.getDefaultJsonParser('error', 'error');
   app.addContentTypeParser(
     /^application\/(?:[\w.+-]+\+)?json\b/i,
@@ -35,7 +30,7 @@ export function acceptJson(app: FastifyInstance): void {
               'the body has a key __proto__, or constructor with a prototype, which are not read',
             ),
           );
-        else if (error) done(invalidRequest(`the body is no JSON: ${error.message}`));
+        else if (error) done(invalidRequest(`the body is no JSON: ${faultOf(text)}`));
         else if (!isObject(value)) done(invalidRequest('the body must be a JSON object'));
         else done(null, restored(value));
       });
@@ -49,6 +44,32 @@ function textOf(body: Buffer): string | undefined {
     return new TextDecoder('utf-8', { fatal: true }).decode(body);
   } catch {
     return undefined;
+  }
+}
+
+const otherType = ({ headers }: FastifyRequest): HttpError => {
+  const found = JSON.stringify(headers['content-type'] ?? 'none');
+  return new HttpError(415, `content-type must be application/json, found ${found}`, 'invalid_request_error');
+};
+
+/** What Fastify says of bodies before a parser of ours has them, in the words of the rest; undefined of other errors. */
+export function refusedBody(error: unknown, request: FastifyRequest): HttpError | undefined {
+  const { code } = error as { code?: unknown };
+  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return otherType(request);
+  if (code !== 'FST_ERR_CTP_BODY_TOO_LARGE') return undefined;
+  const { bodyLimit } = request.server.initialConfig;
+  const message = `the body has more than ${bodyLimit} bytes; serve --max_body 64MiB lets larger ones in`;
+  return new HttpError(413, message, 'invalid_request_error');
+}
+
+/** Where a text ceases to be JSON, as V8 says it. */
+function faultOf(text: string): string {
+  if (text.trim() === '') return 'it is empty';
+  try {
+    JSON.parse(text);
+    return 'its numbers cannot be read';
+  } catch (error) {
+    return (error as Error).message;
   }
 }
 

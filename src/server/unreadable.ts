@@ -1,4 +1,4 @@
-import { STATUS_CODES } from 'node:http';
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { HttpError, openAiError } from './http-error.js';
 
@@ -31,4 +31,12 @@ export function refuseUnreadable(error: Error & { readonly code?: string }, sock
     `content-length: ${Buffer.byteLength(body)}`,
   ];
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());
+}
+
+/** Answers `Expect:` with anything but 100-continue, which Node.js answers itself, in that shape, too. */
+export function refuseExpectation({ headers }: IncomingMessage, response: ServerResponse): void {
+  const message = `expect must be 100-continue, found ${JSON.stringify(headers.expect)}`;
+  response
+    .writeHead(417, { 'content-type': 'application/json; charset=utf-8', connection: 'close' })
+    .end(JSON.stringify(openAiError(new HttpError(417, message, 'invalid_request_error'))));
 }

@@ -169,6 +169,71 @@ describe('the server under adversity', function () {
     expect(await statusOf(chat())).to.equal(200);
   });
 
+  const raw = (head: readonly string[], body: string, forMs?: number): Promise<string> => {
+    const all = [
+      ...head,
+      'Host: localhost',
+      'Content-Type: application/json',
+      `Content-Length: ${body.length}`,
+    ];
+    return rawRequest(port, `${all.join('\r\n')}\r\n\r\n${body}`, forMs);
+  };
+
+  it('reads what clients still send of a body that is too large, which would lose the answer otherwise', async () => {
+    const next = 'GET /v1/models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n';
+    const head = 'POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json';
+    const letters = 'a'.repeat(8 << 20);
+    for (const sent of [
+      `${head}\r\nContent-Length: ${letters.length}\r\n\r\n${letters}`,
+      `${head}\r\nTransfer-Encoding: chunked\r\n\r\n800000\r\n${letters}\r\n0\r\n\r\n`,
+    ]) {
+      const answers = await rawRequest(port, sent + next, 20_000);
+      expect(answers.match(/(?<=HTTP\/1\.1 )\d+|serve --max_body/g)).to.deep.equal([
+        '413',
+        'serve --max_body',
+        '200',
+      ]);
+    }
+  });
+
+  it('ends connections when clients say so, those of streams among them', async () => {
+    const body = JSON.stringify({ prompt: 'Once', max_tokens: 2, stream: true });
+    for (const head of [
+      ['POST /v1/completions HTTP/1.1', 'Connection: close'],
+      ['POST /v1/completions HTTP/1.0'],
+    ]) {
+      const started = performance.now();
+      expect(await raw(head, body, 60_000)).to.match(/Connection: close[\s\S]*data: \[DONE\]/);
+      expect(performance.now() - started).to.be.below(50_000);
+    }
+  });
+
+  it('says in the shape of all errors what Node.js and Fastify find wrong', async () => {
+    const ask = (...head: readonly string[]): Promise<string> =>
+      rawRequest(port, [...head, 'Connection: close', '', ''].join('\r\n'));
+    expect(await ask('GET /v1/models HTTP/1.1')).to.match(
+      / 400 [\s\S]*"error":\{"message":"a request must name/,
+    );
+    expect(await ask('GET /v1/models HTTP/1.1', 'Host: localhost', 'Expect: x')).to.match(
+      / 417 [\s\S]*expect must be 100-continue, found \\"x\\"/,
+    );
+    // Load balancers ask so.
+    expect(await ask('GET /health/live HTTP/1.0')).to.match(/ 200 /);
+    expect(await ask('GET /v1/models HTTP/1.1', 'Host: a.example')).to.match(
+      / 403 [\s\S]*--api_key [\s\S]* found \\"a.example\\"/,
+    );
+    for (const type of ['///', 'application/json, application/json']) {
+      const answer = await post('{}', { 'content-type': type });
+      expect([answer.status, await answer.text()].join(' ')).to.include(
+        `415 {"error":{"message":"content-type must be application/json, found \\"${type}`,
+      );
+    }
+    expect(await (await post('{"max_tokens": NaN}')).text()).to.include(
+      'the body is no JSON: Unexpected token',
+    );
+    expect(await (await post('')).text()).to.include('the body is no JSON: it is empty');
+  });
+
   it('has neither prompts nor answers in its log, and the cause of each failure, also of a stream', async () => {
     const { write } = process.stderr;
     const lines: string[] = [];
