@@ -32,6 +32,7 @@ const SERVER_FLAGS = [
     'api_key',
     'allow_origin',
     'max_waiting',
+    'max_body',
     'request_timeout',
     'drain_timeout',
   ] as const),

@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs';
+import { parseBytes } from '../bytes.js';
 import { refuseRequest } from '../errors.js';
 import { atLeast, boolean, number, text, within } from './flag-rows.js';
 
@@ -36,6 +37,9 @@ export const SERVER = {
   policy: text('policy', 'who goes first (fcfs)', { choices: ['fcfs', 'priority', 'sjf', 'round_robin'] }),
   allowed_local_media_path: text('allowedLocalMediaPath', 'folder whose files dialogues may name', {
     read: existingFolder,
+  }),
+  max_body: text('maxBodyBytes', 'bytes of a request, pictures among them (4MiB)', {
+    read: (value: string, name: string) => parseBytes(`--${name}`, value),
   }),
   request_timeout: number('requestTimeoutS', 'seconds that a request may take (600)', {
     read: within(1, MOST_SECONDS),
