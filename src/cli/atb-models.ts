@@ -21,6 +21,19 @@ const isCommand = (word: string): boolean => Object.hasOwn(COMMANDS, word);
 const asFlag = ([first, ...others]: readonly string[]): string[] =>
   first === 'help' ? [...others, '--help'] : [first ?? [], others].flat();
 
+/** What stands before `--`, and behind it, where nothing is a flag. */
+function parted(words: readonly string[]): [before: readonly string[], behind: readonly string[]] {
+  const end = words.indexOf('--');
+  return end < 0 ? [words, []] : [words.slice(0, end), words.slice(end + 1)];
+}
+
+/** Prompts may be any texts; names of other commands stand behind the command's own, before flags that take several. */
+function withNames([command, ...rest]: readonly string[], behind: readonly string[]): string[] {
+  const all = [command ?? [], rest].flat();
+  if (behind.length === 0) return all;
+  return command === 'generate' ? [...all, '--', ...behind] : [command ?? [], ...behind, ...rest].flat();
+}
+
 /** All commands by name, and the one that is called with what it does. */
 async function withCommands(argv: Argv, called: string | undefined): Promise<Argv> {
   for (const [name, { usage, describe, load }] of Object.entries(COMMANDS)) {
@@ -47,7 +60,8 @@ async function ownHelp(name: string): Promise<string | undefined> {
  * @throws AtbError for what the user did wrong
  */
 export async function atbModels(words: readonly string[]): Promise<void> {
-  const args = words.includes(ASKS_COMPLETIONS) ? words : underscored(asFlag(words));
+  const [asked, behind] = words.includes(ASKS_COMPLETIONS) ? [words, []] : parted(words);
+  const args = words.includes(ASKS_COMPLETIONS) ? words : underscored(asFlag(asked));
   const [first = '-'] = args;
   if (args.length === 0)
     refuseRequest(
@@ -64,7 +78,7 @@ export async function atbModels(words: readonly string[]): Promise<void> {
     process.stdout.write(help);
     return;
   }
-  const argv = yargs(args).scriptName('atb-models').usage('$0 <command> [options]');
+  const argv = yargs(withNames(args, behind)).scriptName('atb-models').usage('$0 <command> [options]');
   await (await withCommands(argv, args.find(isCommand)))
     .completion(COMPLETION, COMPLETION_DESCRIBE, completions(words))
     .demandCommand(1, 'a command is missing')

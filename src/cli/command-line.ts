@@ -108,7 +108,10 @@ export interface CommandShape {
 /** Makes yargs know a command's flags; what else is written, and what is missing, is refused by name. */
 export function declareFlags<T>(argv: Argv<T>, shape: CommandShape): Argv<T> {
   argv
-    .parserConfiguration({ 'camel-case-expansion': false, 'strip-dashed': true, 'greedy-arrays': true })
+    .parserConfiguration({
+      ...{ 'camel-case-expansion': false, 'strip-dashed': true, 'greedy-arrays': true },
+      'populate--': true,
+    })
     .options(Object.fromEntries(shape.flags.map((name) => [name, yargsOptions(name, shape.flags)])))
     .example(`${shape.command} ${shape.example}`, '')
     .check((parsed) => {

@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { refuseRequest } from '../errors.js';
 import type { ChatMessage } from '../tokenizer/chat-template.js';
 import { parseWritten } from '../tokenizer/written-numbers.js';
+import { readText } from './read-text.js';
 
 const FLAG = '--input_file';
 
@@ -11,8 +11,7 @@ const FLAG = '--input_file';
  * @throws REQUEST_INVALID naming the line
  */
 export function readDialogueFile(file: string): ChatMessage[][] {
-  // Editors on Windows begin a file with a byte order mark.
-  const text = readFileSync(file, 'utf8').replace(/^\uFEFF/, '');
+  const text = readText(FLAG, file);
   const dialogues = fromWhole(text) ?? fromLines(text);
   if (dialogues.length === 0)
     refuseRequest(FLAG, 'a file with at least one dialogue', `${file}, which is empty`);

@@ -97,7 +97,7 @@ export const evalCommand: Command = {
     for (const warning of threadWarnings(options.threads)) process.stderr.write(`warning: ${warning}\n`);
     const found = await evaluate({
       ...options,
-      text: await readText('--text', textFile),
+      text: readText('--text', textFile),
       ...environmentOptions(),
       onProgress: loadProgress(process.stderr),
       onWindow: countProgress(process.stderr, 'windows'),

@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs';
-import { text as textOf } from 'node:stream/consumers';
+import { buffer } from 'node:stream/consumers';
 import type { LLMPrompt } from '../engine/encode-prompt.js';
 import type { Generation } from '../engine/generation.js';
 import type { LLM } from '../engine/llm.js';
@@ -11,6 +10,7 @@ import type { Command } from './command.js';
 import { type CommandShape, declareFlags, type OptionsOf, optionsOf } from './command-line.js';
 import { ANSWER_FLAGS, LLM_FLAGS, warn, withLlm } from './llm-command.js';
 import { pictureOf, contentOf as withPictures } from './pictures.js';
+import { readText, textOf } from './read-text.js';
 import { isFile, parseJson } from './run-pa-inputs.js';
 import { stoppable } from './stop-signals.js';
 import { TEMPLATE_FLAGS, templateVariables } from './template-variables.js';
@@ -32,7 +32,7 @@ const SHAPE: CommandShape = {
   command: 'atb-models generate',
   example: '--model_path DIR "Once upon a time" --max_tokens 100 --temperature 0.8',
   flags: [...LLM_FLAGS, 'chat_template', ...GENERATE_FLAGS, ...GUIDE_FLAGS, ...ANSWER_FLAGS],
-  alsoKnown: ['prompts'],
+  alsoKnown: ['prompts', '--'],
 };
 
 /** What the answers must be; undefined: anything. @throws REQUEST_INVALID for two of them, or for a schema that is no JSON */
@@ -41,22 +41,23 @@ function guideOf({ jsonSchema, ...rest }: OptionsOf<(typeof GUIDE_FLAGS)[number]
   if (one === undefined) return undefined;
   if (other !== undefined) refuseRequest(`--${other}`, `absent beside --${one}`, 'both');
   if (jsonSchema !== undefined) return { jsonSchema: schemaOf(jsonSchema) };
-  return rest.grammar === undefined ? rest : { grammar: contentOf(rest.grammar) };
+  return rest.grammar === undefined ? rest : { grammar: contentOf('--grammar', rest.grammar) };
 }
 
 function schemaOf(given: string): unknown {
   // What begins like no JSON value of a schema is meant as a file.
   if (!isFile(given) && !/^\s*(\{|true|false)/.test(given))
     refuseRequest('--json_schema', 'an existing file, or JSON', given);
-  return parseJson('--json_schema', contentOf(given));
+  return parseJson('--json_schema', contentOf('--json_schema', given));
 }
 
 /** A text, or that of the file of this name. */
-const contentOf = (given: string): string => (isFile(given) ? readFileSync(given, 'utf8') : given);
+const contentOf = (flag: string, given: string): string => (isFile(given) ? readText(flag, given) : given);
 
 async function promptsOf(given: readonly string[]): Promise<readonly string[]> {
   if (given.length > 0) return given;
-  const text = process.stdin.isTTY ? '' : (await textOf(process.stdin)).replace(/\n$/, '');
+  const bytes = process.stdin.isTTY ? Buffer.alloc(0) : await buffer(process.stdin);
+  const text = textOf('standard input', bytes).replace(/\r?\n$/, '');
   return text === '' ? refuseRequest('the prompt', 'an argument, or standard input', undefined) : [text];
 }
 
@@ -108,7 +109,10 @@ const plain = (_: string, value: unknown): unknown =>
   ArrayBuffer.isView(value) ? Array.from(value as Int32Array) : value;
 
 /** `atb-models generate`: text that goes on where prompts end. */
-export const generateCommand: Command<{ readonly prompts?: readonly string[] | undefined }> = {
+export const generateCommand: Command<{
+  readonly prompts?: readonly string[] | undefined;
+  readonly '--'?: readonly string[];
+}> = {
   longHelp: SHAPE,
   builder: (argv) =>
     declareFlags(
@@ -124,7 +128,7 @@ export const generateCommand: Command<{ readonly prompts?: readonly string[] | u
     const chatTemplateKwargs = templateVariables(optionsOf(argv, TEMPLATE_FLAGS));
     const guide = guideOf(optionsOf(argv, GUIDE_FLAGS));
     const loading = optionsOf(argv, [...LLM_FLAGS, 'chat_template']);
-    const prompts = await promptsOf(argv.prompts ?? []);
+    const prompts = await promptsOf([...(argv.prompts ?? []), ...(argv['--'] ?? [])]);
     const maxNumSeqs = Math.min(MAX_NUM_SEQS, prompts.length * asked.n);
     await stoppable((signal) =>
       withLlm({ ...loading, maxNumSeqs }, (llm) =>

@@ -48,7 +48,7 @@ export const quantizeCommand: Command<Directories> = {
     const { quantize, json, calibrateFile, ...options } = optionsOf(argv, FLAGS);
     if (quantize === undefined) throw new TypeError('declareFlags requires it');
     const { modelPath } = await withModelFolder({ modelPath: argv.input });
-    const calibrate = calibrateFile === undefined ? undefined : await readText('--calibrate', calibrateFile);
+    const calibrate = calibrateFile === undefined ? undefined : readText('--calibrate', calibrateFile);
     const { keptFloat } = await stoppable((signal) =>
       quantizeCheckpoint({
         ...options,

@@ -1,9 +1,10 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import type { PAInputs } from '../engine/pa-runner.js';
 import { refuseRequest } from '../errors.js';
 import type { OptionsOf, Parsed } from './command-line.js';
 import { readDialogueFile } from './dialogue-file.js';
 import { FLAGS } from './flags.js';
+import { readText } from './read-text.js';
 
 /** The flags that say what to answer. */
 export const INPUT_FLAGS = ['input_texts', 'input_ids', 'input_file', 'input_dict'] as const;
@@ -26,7 +27,7 @@ export function readInputs({ texts, ids, file, dict }: OptionsOf<(typeof INPUT_F
   if (texts.length === 0) refuseRequest('--input_texts', 'at least one prompt', texts);
   return {
     kind: 'texts',
-    prompts: texts.map((text) => (isFile(text) ? readFileSync(text, 'utf8') : text)),
+    prompts: texts.map((text) => (isFile(text) ? readText('--input_texts', text) : text)),
   };
 }
 

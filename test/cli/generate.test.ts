@@ -8,13 +8,13 @@ const ROOT = join(import.meta.dirname, '../../..');
 const MODEL = join(ROOT, 'examples/models/tiny-stories');
 const PROMPT = 'Once upon a time';
 
-const generate = (args: readonly string[], input = '') =>
+const generate = (args: readonly string[], input: string | Buffer = '') =>
   runAtbModels(
     [
       'generate',
-      ...args,
       ...['--model_path', MODEL, '--threads', '2'],
       ...(args.includes('--max_tokens') ? [] : ['--max_tokens', '10']),
+      ...args,
     ],
     input,
   );
@@ -29,7 +29,7 @@ interface Answer {
 }
 
 async function answers(args: readonly string[], input = ''): Promise<Answer[]> {
-  const { status, stdout, stderr } = await generate([...args, '--json'], input);
+  const { status, stdout, stderr } = await generate(['--json', ...args], input);
   expect(status, stderr).to.equal(0);
   return stdout
     .trim()
@@ -49,6 +49,40 @@ describe('atb-models generate', function () {
     expect(`${answer?.text}\n`).to.equal(stdout);
     expect(answer).to.include({ index: 0, prompt: PROMPT, finishReason: 'length' });
     expect(answer?.tokens).to.have.length(10);
+  });
+
+  it('takes what stands behind -- as prompts, whatever it begins with', async () => {
+    const found = await answers([PROMPT, '--', '--help', '-5 degrees', '--', '--json']);
+    expect(found.map(({ prompt }) => prompt)).to.deep.equal([PROMPT, '--help', '-5 degrees', '--', '--json']);
+    const chosen = await answers(['--choice', 'A', 'B', '--', PROMPT]);
+    expect(chosen.map(({ prompt }) => prompt)).to.deep.equal([PROMPT]);
+  });
+
+  it('reads standard input and files as UTF-8, and nothing else as if it were', async () => {
+    const [answer] = await answers([], `\uFEFF${PROMPT}\r\n`);
+    expect(answer?.prompt).to.equal(PROMPT);
+    const latin = Buffer.from('caf\u00e9', 'latin1');
+    const wide = Buffer.from(`\uFEFF${PROMPT}`, 'utf16le');
+    for (const [bytes, found] of [
+      [latin, 'bytes that are none'],
+      [wide, 'UTF-16'],
+    ] as const) {
+      const { status, stderr } = await generate([], bytes);
+      expect([status, stderr].join(' ')).to.contain(
+        `1 REQUEST_INVALID: standard input must be text in UTF-8`,
+      );
+      expect(stderr).to.contain(`found "${found}"`);
+      writeFileSync(path('grammar'), bytes);
+      const asked = await generate([PROMPT, '--grammar', path('grammar')]);
+      expect([asked.status, asked.stderr].join(' ')).to.contain(
+        '1 REQUEST_INVALID: --grammar must be text in UTF-8',
+      );
+    }
+    writeFileSync(path('schema.json'), '\uFEFF{"const": 7}');
+    const [seven] = await answers([PROMPT, '--json_schema', path('schema.json')]);
+    expect(seven?.text).to.equal('7');
+    const { stderr } = await generate([], 'a'.repeat(5 << 20));
+    expect(stderr).to.contain('a text must be a string of up to 4194304 characters');
   });
 
   it('gives n answers to each prompt, in their order, each with its own seed', async () => {

@@ -13,7 +13,7 @@ export interface Ended {
  * `atb-models` with these arguments and this standard input, in this process: a process of its own takes longer to start
  * than most commands take to run. That the program does the same is seen by tests which start it (e2e/).
  */
-export async function runAtbModels(args: readonly string[], input = ''): Promise<Ended> {
+export async function runAtbModels(args: readonly string[], input: string | Buffer = ''): Promise<Ended> {
   const stdout = listenTo(process.stdout);
   const stderr = listenTo(process.stderr);
   const stdin = Object.getOwnPropertyDescriptor(process, 'stdin') as PropertyDescriptor;
