@@ -1,13 +1,8 @@
 import { AtbError } from '../errors.js';
 import { FLAGS } from './flags.js';
 
-/** Flags by the options of the library that are called the same: `topK` is `--top_k`. */
-const FLAG_OF = new Map(
-  Object.keys(FLAGS).map((flag) => [
-    flag.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase()),
-    `--${flag}`,
-  ]),
-);
+/** Flags by the options of the library that they set: `topK` is `--top_k`, `memoryBudget` is `--memory`. */
+const FLAG_OF = new Map(Object.entries(FLAGS).map(([flag, { option }]) => [option as string, `--${flag}`]));
 
 /** A refused option by the name that it has on the command line: `--top_k`, `--stop[0]`. */
 export function inFlags(error: AtbError): string {

@@ -97,7 +97,7 @@ export const modelsCommand: Command<ModelsArguments> = {
   async handler(argv) {
     const { action, name } = argv;
     if (action !== undefined && !ACTIONS.includes(action))
-      refuseRequest('models', `followed by nothing, ${ACTIONS.join(' or ')}`, action);
+      refuseRequest('what follows models', `nothing, ${ACTIONS.join(' or ')}`, action);
     if ((action === 'rm') !== (name !== undefined))
       refuseRequest('models rm', 'followed by the name of a model', name);
     const flags = optionsOf(argv, FLAGS);

@@ -74,7 +74,9 @@ export function httpErrorOf(thrown: unknown): HttpError {
       const field = fieldOf(detail.field);
       const expected = detail.expected.replace(/\b(?:max|min)[A-Z][A-Za-z]+\b/g, fieldOf);
       const { message } = new AtbError('REQUEST_INVALID', { ...detail, expected, field });
-      return invalidRequest(message, field.replace(/^the key of /, ''));
+      const param = field.replace(/^the key of /, '');
+      // What is no field has words.
+      return invalidRequest(message, param.includes(' ') ? null : param);
     }
     if (Object.hasOwn(OF_REQUESTS, code))
       return invalidRequest(withoutFolders(thrown), null, OF_REQUESTS[code] ?? null);

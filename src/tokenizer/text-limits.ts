@@ -18,7 +18,7 @@ export function checkText(text: unknown): void {
   if (typeof text === 'string' && text.length <= MAX_TEXT_LEN) return;
   const found = typeof text === 'string' ? `${text.length} characters` : text;
   throw new AtbError('REQUEST_INVALID', {
-    field: 'text',
+    field: 'a text',
     expected: `a string of up to ${MAX_TEXT_LEN} characters`,
     found,
   });

@@ -46,7 +46,9 @@ describe('atb-models models list and rm', function () {
   });
 
   it('refuse what they do not know', async () => {
-    expect((await models('remove', 'x/y')).stderr).to.match(/models must be followed by nothing, list or rm/);
+    expect((await models('remove', 'x/y')).stderr).to.match(
+      /what follows models must be nothing, list or rm/,
+    );
     expect((await models('rm')).stderr).to.match(/models rm must be followed by the name of a model/);
   });
 });
