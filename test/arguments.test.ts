@@ -1,6 +1,8 @@
 import { expect } from 'chai';
 import { AtbError } from '../src/errors.js';
+import { pullModel } from '../src/hub/index.js';
 import * as lib from '../src/index.js';
+import { serveModel } from '../src/server/index.js';
 
 /*
  * Whoever calls the package's tools from JavaScript, or with JSON out of a file, reads which argument of which call
@@ -225,6 +227,36 @@ describe('arguments of what the package exports', () => {
       /modelPath must be a text, found nothing/,
     ],
     [
+      'no weights for a norm',
+      () => new lib.BaseRMSNorm(nonsense(undefined), 4, 1e-5),
+      /new BaseRMSNorm: the weights must be Weights, as `\(await Checkpoint/,
+    ],
+    [
+      'weights in the place of the layer',
+      () => new lib.RotaryAttention(nonsense({}), nonsense(undefined), nonsense(undefined)),
+      /new RotaryAttention: config must be a configuration.*found nothing/,
+    ],
+    [
+      'no configuration of experts',
+      () => new lib.Experts(nonsense(null), nonsense({})),
+      /new Experts: config must be a configuration.*found null/,
+    ],
+    [
+      'no fields',
+      () => lib.defineConfig(nonsense({})),
+      /defineConfig: the definition must be \{ fields, irrelevant\? \}.*found \{\}/,
+    ],
+    [
+      'an object for the class of a builder',
+      () => lib.registerCommonOpBuilder(nonsense<never>({ isMatch: () => true, build: () => {} })),
+      /registerCommonOpBuilder: the builder must be a class of an OpBuilder, with isMatch and build/,
+    ],
+    [
+      'a folder to serve',
+      () => serveModel('mine', nonsense<never>('models/mine')),
+      /serveModel: the model must be what LLM\.load, EmbeddingModel\.load or Reranker\.load gives, found "models/,
+    ],
+    [
       'a template that is none',
       () => lib.answerFormat(nonsense(undefined)),
       /answerFormat: the template must be a text, found nothing/,
@@ -239,6 +271,7 @@ describe('arguments of what the package exports', () => {
         () => lib.Checkpoint.open(nonsense(undefined)),
         /Checkpoint\.open: modelDirectory must be a path, a text that is not empty, found nothing/,
       ],
+      [() => pullModel('org/name', nonsense(null)), /the hub: options must be an object, found null/],
       [() => lib.HfTokenizer.load(nonsense(5)), /HfTokenizer\.load: the directory must be a path.*found 5/],
       [
         () => lib.ModelRunner.load(nonsense<never>({}), nonsense<never>({})),
@@ -291,6 +324,8 @@ describe('arguments of what the package exports', () => {
       'resolveSamplingParams',
       'answerReader',
       'getRouter',
+      'defineConfig',
+      'registerCommonOpBuilder',
     ] as const;
     const classes = [
       'AtbGraph',
@@ -314,6 +349,9 @@ describe('arguments of what the package exports', () => {
       'Weights',
       'FlashLlamaForCausalLMATB',
       'BaseModelATB',
+      ...(['BaseAttention', 'RotaryAttention', 'NormedRotaryAttention', 'PositionFreeAttention'] as const),
+      ...(['BaseMLP', 'UngatedMLP', 'BaseRMSNorm', 'OffsetRMSNorm', 'BaseLayerNorm'] as const),
+      ...(['ExpertRouter', 'Experts', 'BaseLayer', 'PreNormLayer'] as const),
     ] as const;
     for (const first of values)
       for (const second of values) {

@@ -1,9 +1,20 @@
 import { container, injectable, Lifecycle } from '../di.js';
 import { AtbError } from '../errors.js';
 import type { AtbGraph } from '../graph/atb-graph.js';
+import { isObject } from '../is-object.js';
+import { type ArgumentKind, OBJECT, requireArgument } from '../require-argument.js';
 import type { BuilderParam, BuilderTensors, Category, OpBuilder, ParamOf } from './types.js';
 
 const OP_BUILDER = Symbol.for('atb-models.CommonOpBuilder');
+
+/** One that is none would be asked for every operation of every model from then on. */
+const BUILDER: ArgumentKind = {
+  expected: 'a class of an OpBuilder, with isMatch and build',
+  holds: (value) =>
+    typeof value === 'function' && ['isMatch', 'build'].every((name) => isCallable(value, name)),
+};
+const isCallable = (of: { prototype?: unknown }, name: string): boolean =>
+  isObject(of.prototype) && typeof of.prototype[name] === 'function';
 
 type BuilderClass<C extends Category> = new (...args: never[]) => OpBuilder<C>;
 
@@ -16,6 +27,7 @@ export interface BoundBuilder<C extends Category> {
 
 /** Makes a builder class known; `@CommonOpBuilder()` does the same. Its constructor's dependencies are injected. */
 export function registerCommonOpBuilder<C extends Category>(builder: BuilderClass<C>): void {
+  requireArgument('registerCommonOpBuilder', 'the builder', BUILDER, builder);
   injectable()(builder as new (...args: never[]) => object);
   container.register(
     OP_BUILDER,
@@ -35,6 +47,7 @@ export const CommonOpBuilder =
 export class CommonOpBuilderManager {
   /** Throws BUILDER_NOT_FOUND with each candidate's reason, and BUILDER_AMBIGUOUS. */
   static getBuilder<P extends BuilderParam>(param: P): BoundBuilder<P['category']> {
+    requireArgument('CommonOpBuilderManager.getBuilder', 'the param', OBJECT, param);
     const { category, opName, owner = 'DEFAULT' } = param;
     const candidates = container
       .resolveAll<OpBuilder>(OP_BUILDER)

@@ -1,5 +1,6 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { OBJECT, optionalArgument, PATH, requireArgument } from '../require-argument.js';
 
 /** Where models come from and where they are kept. */
 export interface HubOptions {
@@ -15,6 +16,10 @@ export interface HubOptions {
 
 export const DEFAULT_ENDPOINT = 'https://huggingface.co';
 
-export function cacheDirOf({ cacheDir }: HubOptions): string {
+/** @throws ARGUMENT_INVALID for what are no options */
+export function cacheDirOf(options: HubOptions): string {
+  requireArgument('a call of the hub', 'options', OBJECT, options);
+  const { cacheDir } = options;
+  optionalArgument('a call of the hub', 'options.cacheDir', PATH, cacheDir);
   return cacheDir ?? join(homedir(), '.cache', 'huggingface', 'hub');
 }

@@ -4,6 +4,7 @@ import type { GraphKind } from '../graph/graph-kind.js';
 import type { SwigluClamp } from '../graph/ops/activation.js';
 import { channelsOf, Linear, type LinearOptions } from '../weights/linear.js';
 import type { LinearPart } from '../weights/linear-part.js';
+import { requireStep } from '../weights/require-weights.js';
 import type { Weights } from '../weights/weights.js';
 import { requireMember } from './complete.js';
 import { buildRowParallelLinear } from './linear-steps.js';
@@ -53,7 +54,7 @@ export class BaseMLP extends Module {
   private readonly clamp: SwigluClamp | undefined;
 
   constructor(
-    { hiddenSize, intermediateSize, hiddenAct, mlpBias: hasBias, downBias = hasBias }: MLPConfig,
+    config: MLPConfig,
     weights: Weights,
     {
       names = { gate: 'gate_proj', up: 'up_proj', down: 'down_proj' },
@@ -61,10 +62,12 @@ export class BaseMLP extends Module {
       outputScale = 1,
       gateScale = 1,
       clamp,
-      outSize = hiddenSize,
+      outSize,
     }: GatedMLPOptions = {},
   ) {
     super();
+    requireStep(`new ${new.target.name}`, config, weights);
+    const { hiddenSize, intermediateSize, hiddenAct, mlpBias: hasBias, downBias = hasBias } = config;
     const inFeatures = hiddenSize;
     const outFeatures = intermediateSize;
     this.hiddenAct = hiddenAct;
@@ -77,7 +80,7 @@ export class BaseMLP extends Module {
       hasBias,
     });
     this.down = Linear.load(weights, {
-      parts: [{ name: names.down, outFeatures: outSize, transposed, times: outputScale }],
+      parts: [{ name: names.down, outFeatures: outSize ?? hiddenSize, transposed, times: outputScale }],
       inFeatures: intermediateSize,
       hasBias: downBias,
       isInputSorted: true,
@@ -165,7 +168,7 @@ export abstract class BaseUngatedMLP extends Module {
   readonly down: Linear;
 
   constructor(
-    { hiddenSize, intermediateSize, mlpBias: hasBias }: Omit<MLPConfig, 'hiddenAct'>,
+    config: Omit<MLPConfig, 'hiddenAct'>,
     weights: Weights,
     {
       names = { up: 'up_proj', down: 'down_proj' },
@@ -174,6 +177,8 @@ export abstract class BaseUngatedMLP extends Module {
     }: MLPOptions<UngatedMLPNames> = {},
   ) {
     super();
+    requireStep(`new ${new.target.name}`, config, weights);
+    const { hiddenSize, intermediateSize, mlpBias: hasBias } = config;
     requireMember(this, 'buildActivationGraph', 'function');
     this.up = Linear.load(weights, {
       parts: [{ name: names.up, outFeatures: intermediateSize, transposed }],

@@ -2,6 +2,7 @@ import { CommonOpBuilderManager } from '../common-op-builders/index.js';
 import { type AtbGraph, BaseOperation, dim } from '../graph/atb-graph.js';
 import type { RopeConfig } from '../step-inputs/index.js';
 import { SMOOTHING_BIAS } from '../weights/quantization.js';
+import { requireWeights } from '../weights/require-weights.js';
 import { constantWeight, withRowOrder } from '../weights/weight-changes.js';
 import { concatRows, type TensorRef, type Weights } from '../weights/weights.js';
 import { requireMember } from './complete.js';
@@ -28,11 +29,12 @@ export abstract class BaseNorm extends Module implements NormStep {
   constructor(
     weights: Weights,
     readonly epsilon: number,
-    name = weights.name,
+    name?: string,
   ) {
     super();
+    requireWeights(`new ${new.target.name}`, weights);
     requireMember(this, 'buildGraph', 'function');
-    this.name = name;
+    this.name = name ?? weights.name;
   }
 
   /** `input` [..., size] -> the tensor whose name is returned, of the same shape. */

@@ -1,7 +1,8 @@
 import { EmbeddingModel } from '../engine/encoding/embedding-model.js';
 import { Reranker } from '../engine/encoding/reranker.js';
-import type { LLM } from '../engine/llm.js';
+import { LLM } from '../engine/llm.js';
 import { AtbError } from '../errors.js';
+import { type ArgumentKind, requireArgument, TEXT } from '../require-argument.js';
 import type { ModelUse } from '../router/index.js';
 import type { HfTokenizer } from '../tokenizer/hf-tokenizer.js';
 import type { InputBuilder } from '../tokenizer/input-builder.js';
@@ -34,12 +35,19 @@ export interface ServedReranker {
 
 export type Served = ServedModel | ServedEmbedder | ServedReranker;
 
+const LOADED: ArgumentKind = {
+  expected: 'what LLM.load, EmbeddingModel.load or Reranker.load gives',
+  holds: (value) => value instanceof LLM,
+};
+
 /** @throws OPTION_UNSUPPORTED for a model without its tokenizer, which could only be asked in token ids */
 export function serveModel(name: string, llm: LLM): ServedModel;
 export function serveModel(name: string, model: LLM | EmbeddingModel | Reranker): Served;
 export function serveModel(name: string, model: LLM | EmbeddingModel | Reranker): Served {
+  requireArgument('serveModel', 'the name', TEXT, name);
   if (model instanceof EmbeddingModel) return { use: 'embed', name, embedder: model };
   if (model instanceof Reranker) return { use: 'rank', name, reranker: model };
+  requireArgument('serveModel', 'the model', LOADED, model);
   const { tokenizer, inputBuilder } = model.text;
   if (!tokenizer || !inputBuilder)
     throw new AtbError('OPTION_UNSUPPORTED', {

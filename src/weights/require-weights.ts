@@ -14,6 +14,10 @@ const WEIGHTS: ArgumentKind = {
   expected: 'Weights, as `(await Checkpoint.open(directory)).weights()` gives them',
   holds: (value) => isObject(value) && ['at', 'get', 'path'].every((name) => FUNCTION.holds(value[name])),
 };
+const CONFIG: ArgumentKind = {
+  expected: 'a configuration, as the model that has this step is given it',
+  holds: isObject,
+};
 const PART: ArgumentKind = {
   expected: '{ name, outFeatures }',
   holds: (value) => isObject(value) && TEXT.holds(value.name) && whole(1).holds(value.outFeatures),
@@ -22,6 +26,12 @@ const PART: ArgumentKind = {
 /** What every layer and linear reads. @throws ARGUMENT_INVALID */
 export function requireWeights(call: string, found: unknown): void {
   requireArgument(call, 'the weights', WEIGHTS, found);
+}
+
+/** What steps of layers are made of: their family's configuration, and weights. @throws ARGUMENT_INVALID */
+export function requireStep(call: string, config: unknown, weights: unknown): void {
+  requireArgument(call, 'config', CONFIG, config);
+  requireWeights(call, weights);
 }
 
 /** The options of `Linear.load`. @throws ARGUMENT_INVALID */

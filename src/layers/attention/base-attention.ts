@@ -11,6 +11,7 @@ import {
   TOKEN_SEQUENCES,
 } from '../../step-inputs/index.js';
 import { Linear } from '../../weights/linear.js';
+import { requireStep } from '../../weights/require-weights.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
 import type { AttentionConfig } from '../attention-config.js';
 import { type CacheRef, layerCache } from '../cache-ref.js';
@@ -97,14 +98,14 @@ export abstract class BaseAttention extends Module {
     {
       qkv = SEPARATE,
       dense = 'o_proj',
-      scale = 1 / Math.sqrt(config.headDim),
+      scale,
       softcap,
       clip,
-      isCausal = config.isCausal ?? true,
+      isCausal,
       transposed = false,
       outputScale = 1,
       seqLen = 'seq_len',
-      inFeatures = config.hiddenSize,
+      inFeatures,
       sinks,
       scoreBias,
       rotaryRows,
@@ -112,12 +113,13 @@ export abstract class BaseAttention extends Module {
     }: AttentionOptions = {},
   ) {
     super();
+    requireStep(`new ${new.target.name}`, config, weights);
     requireMember(this, 'buildGraph', 'function');
     const { hiddenSize, numAttentionHeads, numKeyValueHeads, headDim, valueHeadDim = headDim } = config;
     this.windowSize = config.slidingWindows[layerId];
-    this.scale = scale;
+    this.scale = scale ?? 1 / Math.sqrt(headDim);
     this.softcap = softcap;
-    this.isCausal = isCausal;
+    this.isCausal = isCausal ?? config.isCausal ?? true;
     this.seqLen = seqLen;
     this.scoreBias = scoreBias;
     const slidingRope = this.windowSize === undefined ? undefined : config.slidingRope;
@@ -126,7 +128,7 @@ export abstract class BaseAttention extends Module {
     const [queries] = parts;
     this.qkv = Linear.load(weights, {
       ...(cache ? { parts: [queries] as const } : { name: 'query_key_value', parts }),
-      inFeatures,
+      inFeatures: inFeatures ?? hiddenSize,
       hasBias: config.qkvBias,
     });
     this.dense = Linear.load(weights, {

@@ -1,10 +1,17 @@
 import { describeValue } from '../../describe-value.js';
 import { AtbError } from '../../errors.js';
+import { isObject } from '../../is-object.js';
+import { type ArgumentKind, requireArgument } from '../../require-argument.js';
 import type { ConfigDict } from './checks.js';
 import { ConfigReader, Unreadable, type UnreadKey } from './config-reader.js';
 import type { Field } from './fields.js';
 import { IRRELEVANT_KEYS } from './irrelevant-keys.js';
 import { judgeUnread } from './known-keys.js';
+
+const DEFINITION: ArgumentKind = {
+  expected: '{ fields, irrelevant? }, as `{ fields: { ...decoder(LLAMA_DEFAULTS) } }`',
+  holds: (value) => isObject(value) && isObject(value.fields),
+};
 
 type Fields = Readonly<Record<string, Field<unknown, never>>>;
 type Values<F extends Fields> = {
@@ -34,6 +41,7 @@ export function defineConfig<F extends Fields>(definition: {
   readonly fields: F & NeedsMet<F>;
   readonly irrelevant?: Readonly<Record<string, string>>;
 }): ConfigDefinition<Values<F>> {
+  requireArgument('defineConfig', 'the definition', DEFINITION, definition);
   const { irrelevant = {} } = definition;
   const fields: F = definition.fields;
   return {

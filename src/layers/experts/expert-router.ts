@@ -2,6 +2,7 @@ import { CommonOpBuilderManager, type ExpertGroups } from '../../common-op-build
 import type { FloatDType } from '../../dtype.js';
 import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
 import { GROUP_INDICES } from '../../step-inputs/index.js';
+import { requireStep } from '../../weights/require-weights.js';
 import { constantWeight, inF32, rowsOf, transposed } from '../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
 import { buildWideLinear } from '../linear-steps.js';
@@ -71,6 +72,7 @@ export class ExpertRouter extends Module {
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
   constructor(config: RouterConfig, weights: Weights, names: RouterNames = { gate: 'gate.weight' }) {
     super();
+    requireStep(`new ${new.target.name}`, config, weights);
     const { numExperts, hiddenSize, normTopkProb, sumGuard } = config;
     const { gate, bias, correction, correctionRows, correctionRow, inGraph = 'router' } = names;
     this.inGraph = inGraph;

@@ -5,6 +5,7 @@ import type { SwigluClamp } from '../../graph/ops/activation.js';
 import { ExpertLinear } from '../../weights/expert-linear.js';
 import { unstacked } from '../../weights/expert-stacks.js';
 import { channelsOf } from '../../weights/linear.js';
+import { requireStep } from '../../weights/require-weights.js';
 import type { Weights } from '../../weights/weights.js';
 import type { LayerStep } from '../decoder-layers.js';
 import { BaseMLP, type GatedMLPOptions, type MLPConfig } from '../mlp.js';
@@ -45,6 +46,7 @@ export class Experts extends Module {
     { gate = 'gate_proj', up = 'up_proj', down = 'down_proj', stacks, stacked = IN_MEMORY }: ExpertNames = {},
   ) {
     super();
+    requireStep(`new ${new.target.name}`, config, given);
     const { hiddenSize, moeIntermediateSize: width, numExperts: experts, hasBias = false } = config;
     const { isGated = true } = config;
     this.config = config;
