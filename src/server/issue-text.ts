@@ -20,7 +20,16 @@ export function saying(issue: Issue, body: unknown): string {
   const expected = expectedBy(issue);
   if (expected === undefined) return `: ${issue.message}`;
   const found = issue.path.reduce<unknown>(memberOf, body);
-  return ` ${expected}, found ${found === undefined ? 'nothing' : describeValue(found)}`;
+  // As JSON.parse reads 1e999.
+  if (found === Number.POSITIVE_INFINITY || found === Number.NEGATIVE_INFINITY)
+    return ' must be a number that double precision holds, found one that is larger';
+  return ` ${expected}, found ${found === undefined ? 'nothing' : describeValue(sizeIn(issue, found))}`;
+}
+
+/** How many entries or characters there are, where that is wrong with them. */
+function sizeIn({ code }: Issue, found: unknown): unknown {
+  const hasSize = Array.isArray(found) || typeof found === 'string';
+  return (code === 'too_big' || code === 'too_small') && hasSize && found.length > 0 ? found.length : found;
 }
 
 /** What the field must be; undefined for what zod says in other words. */

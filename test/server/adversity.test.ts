@@ -232,6 +232,11 @@ describe('the server under adversity', function () {
       'the body is no JSON: Unexpected token',
     );
     expect(await (await post('')).text()).to.include('the body is no JSON: it is empty');
+    const tools = JSON.stringify({ ...chat(), tools: Array(200).fill({}) });
+    expect(await (await post(tools)).text()).to.include('tools must have at most 128 entries, found 200');
+    expect(await (await post('{"temperature":1e999}')).text()).to.include(
+      'temperature must be a number that',
+    );
   });
 
   it('has neither prompts nor answers in its log, and the cause of each failure, also of a stream', async () => {
