@@ -1,8 +1,17 @@
 import { AtbError } from '../errors.js';
 import { FLAGS } from './flags.js';
 
-/** Flags by the options of the library that they set: `topK` is `--top_k`, `memoryBudget` is `--memory`. */
-const FLAG_OF = new Map(Object.entries(FLAGS).map(([flag, { option }]) => [option as string, `--${flag}`]));
+const camelCased = (flag: string): string =>
+  flag.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+
+/**
+ * Flags by the options of the library that are called the same, `topK` being `--top_k`, and by those that they set, which
+ * goes before: `memoryBudget` is `--memory`, although there is a `--memory_budget`.
+ */
+const FLAG_OF = new Map<string, string>([
+  ...Object.keys(FLAGS).map((flag) => [camelCased(flag), `--${flag}`] as const),
+  ...Object.entries(FLAGS).map(([flag, { option }]) => [option, `--${flag}`] as const),
+]);
 
 /** A refused option by the name that it has on the command line: `--top_k`, `--stop[0]`. */
 export function inFlags(error: AtbError): string {

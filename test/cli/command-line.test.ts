@@ -60,6 +60,7 @@ describe('what commands say of a failure', () => {
     expect(said('stop[0]', '')).to.equal('REQUEST_INVALID: --stop[0] must be else, found ""');
     // Another program's flag is called as the option is.
     expect(said('memoryBudget')).to.contain(' --memory must');
+    expect(said('context')).to.contain(' --context must');
     expect(said('maxBodyBytes')).to.contain(' --max_body must');
     expect(said('messages[0].content')).to.equal(
       'REQUEST_INVALID: messages[0].content must be else, found nothing',
