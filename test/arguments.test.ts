@@ -257,6 +257,11 @@ describe('arguments of what the package exports', () => {
       /serveModel: the model must be what LLM\.load, EmbeddingModel\.load or Reranker\.load gives, found "models/,
     ],
     [
+      'steps between patches that lead nowhere',
+      () => lib.gridPositions(4, -1),
+      /patchOrder: mergeSize must be an integer of at least 1, found -1/,
+    ],
+    [
       'a template that is none',
       () => lib.answerFormat(nonsense(undefined)),
       /answerFormat: the template must be a text, found nothing/,

@@ -1,4 +1,5 @@
 import { type FloatDType, rounded } from '../../dtype.js';
+import { requireArgument, whole } from '../../require-argument.js';
 import type { Picture } from './picture.js';
 
 /** How pixels become numbers: (value * rescale - mean) / std, each step rounded. */
@@ -92,12 +93,14 @@ export function patchesOf(
   return { data, grid: [pairs, rows, columns] };
 }
 
-/** The places of patches: blocks row by row, and row by row within each block. */
+/** The places of patches: blocks row by row, and row by row within each block. @throws ARGUMENT_INVALID */
 export function* patchOrder(
   rows: number,
   columns: number,
   mergeSize: number,
 ): Generator<{ readonly x: number; readonly y: number }, void, undefined> {
+  // Steps of another kind would never come to an end.
+  requireArgument('patchOrder', 'mergeSize', whole(1), mergeSize);
   for (let top = 0; top < rows; top += mergeSize)
     for (let left = 0; left < columns; left += mergeSize)
       for (let y = top; y < top + mergeSize; y++)
