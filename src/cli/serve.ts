@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import { AtbError, refuseRequest } from '../errors.js';
 import { createServer, type Server } from '../server/app.js';
 import { disposeServed } from '../server/served-model.js';
@@ -107,11 +108,16 @@ function checkAccess(host: string, keys: readonly string[]): void {
     refuseRequest('--api_key', `given, because ${host} can be reached from other machines`, undefined);
 }
 
-/** Waits for a signal, then for the answers that run. A second signal ends it at once. */
+/** Waits for a signal, then for the answers that run. A second one, of either kind, ends the process with a shell's status. */
 async function stopped(server: Server, drainMs: number): Promise<void> {
   await new Promise<void>((resolve) => {
-    for (const signal of SIGNALS) process.once(signal, () => resolve());
+    const stop = (): void => {
+      for (const signal of SIGNALS) process.off(signal, stop);
+      resolve();
+    };
+    for (const signal of SIGNALS) process.on(signal, stop);
   });
-  for (const signal of SIGNALS) process.once(signal, () => process.exit(1));
+  // Not by the signal itself, which the first process of a container does not die of.
+  for (const signal of SIGNALS) process.once(signal, () => process.exit(128 + constants.signals[signal]));
   await server.close(drainMs);
 }

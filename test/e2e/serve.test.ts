@@ -118,8 +118,9 @@ describe('atb-models serve', function () {
     const ended = once(server, 'exit');
     server.kill('SIGTERM');
     while ((await fetch(`${address}/health/ready`).catch(() => undefined))?.status === 200);
-    server.kill('SIGTERM');
-    expect(await ended).to.deep.equal([1, null]);
+    // Of another kind than the first: Ctrl-C behind a supervisor's.
+    server.kill('SIGINT');
+    expect(await ended).to.deep.equal([130, null]);
     expect(await running.text().catch((error: unknown) => error)).to.be.instanceOf(Error);
   });
 
