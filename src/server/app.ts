@@ -7,7 +7,7 @@ import { Admission } from './admission.js';
 import { anthropicError, countTokens, createMessage } from './anthropic/messages.js';
 import { addDocumentation } from './documentation.js';
 import { loggedError, openAiError, reportedError, unavailable } from './http-error.js';
-import { acceptJson, refusedBody } from './json-body.js';
+import { acceptJson, refusedBody, sendBesideBody } from './json-body.js';
 import { Metrics } from './metrics.js';
 import { newId, nowSeconds, type ServerContext } from './openai/answers.js';
 import { completeChat } from './openai/chat-completions.js';
@@ -247,13 +247,9 @@ const nameIn = (body: unknown): string | null | undefined => readBody(named, bod
 
 function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const found = reportedError(refusedBody(error, request) ?? error, request.log);
-  // Fastify would end the connection with bytes of the body unread, and the system then takes the answer away from a
-  // client that still sends. Node.js reads and forgets the rest, for as long as a request may come.
-  reply.removeHeader('connection');
   if (found.retryAfter !== undefined) reply.header('retry-after', found.retryAfter);
   if (found.allow !== undefined) reply.header('allow', found.allow);
   const isAnthropic = request.url.startsWith('/v1/messages');
-  return reply
-    .status(found.status)
-    .send(isAnthropic ? anthropicError(found, request.id) : openAiError(found));
+  const said = isAnthropic ? anthropicError(found, request.id) : openAiError(found);
+  return sendBesideBody(said, request, reply.status(found.status));
 }

@@ -1,4 +1,6 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { Readable } from 'node:stream';
+import { finished } from 'node:stream/promises';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { isObject } from '../is-object.js';
 import { endOfString, spellNumbers } from '../tokenizer/written-numbers.js';
 import { HttpError, invalidRequest } from './http-error.js';
@@ -60,6 +62,24 @@ export function refusedBody(error: unknown, request: FastifyRequest): HttpError 
   const { bodyLimit } = request.server.initialConfig;
   const message = `the body has more than ${bodyLimit} bytes; serve --max_body 64MiB lets larger ones in`;
   return new HttpError(413, message, 'invalid_request_error');
+}
+
+/**
+ * Sends an error of a request whose body was perhaps not read. Fastify ends such connections, and one that ends with bytes
+ * unread takes the answer away from a client that still sends. So the answer does not end before the body does, which is
+ * read and forgotten, for as long as a request may come.
+ */
+export function sendBesideBody(error: object, { raw }: FastifyRequest, reply: FastifyReply): FastifyReply {
+  if (reply.getHeader('connection') !== 'close' || raw.complete)
+    return reply.removeHeader('connection').send(error);
+  const text = JSON.stringify(error);
+  const answer = async function* (): AsyncGenerator<string, void, undefined> {
+    yield text;
+    await finished(raw.resume()).catch(() => {});
+  };
+  return reply
+    .headers({ 'content-type': 'application/json; charset=utf-8', 'content-length': Buffer.byteLength(text) })
+    .send(Readable.from(answer()));
 }
 
 /** Where a text ceases to be JSON, as V8 says it. */

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { expect } from 'chai';
 import { AtbError } from '../../src/errors.js';
 import { createServer } from '../../src/server/index.js';
@@ -180,19 +182,23 @@ describe('the server under adversity', function () {
   };
 
   it('reads what clients still send of a body that is too large, which would lose the answer otherwise', async () => {
-    const next = 'GET /v1/models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n';
     const head = 'POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json';
     const letters = 'a'.repeat(8 << 20);
     for (const sent of [
       `${head}\r\nContent-Length: ${letters.length}\r\n\r\n${letters}`,
       `${head}\r\nTransfer-Encoding: chunked\r\n\r\n800000\r\n${letters}\r\n0\r\n\r\n`,
     ]) {
-      const answers = await rawRequest(port, sent + next, 20_000);
-      expect(answers.match(/(?<=HTTP\/1\.1 )\d+|serve --max_body/g)).to.deep.equal([
-        '413',
-        'serve --max_body',
-        '200',
-      ]);
+      const socket = connect(port, '127.0.0.1');
+      let received = '';
+      socket.on('data', (data) => {
+        received += String(data);
+      });
+      // Fails where the other side has closed.
+      await new Promise<void>((resolve, reject) => {
+        socket.on('error', reject).write(sent, (error) => (error ? reject(error) : resolve()));
+      });
+      await once(socket, 'close');
+      expect(received).to.match(/^HTTP\/1.1 413 [\s\S]*connection: close[\s\S]*serve --max_body 64MiB/);
     }
   });
 
