@@ -1,5 +1,5 @@
 import { type CommandShape, helpOf } from './command-line.js';
-import { GROUPS, groupOf } from './flags.js';
+import { FLAGS, type FlagName, GROUPS, groupOf } from './flags.js';
 
 const LINE_WIDTH = 110;
 
@@ -16,12 +16,21 @@ export function longHelp(shape: CommandShape, usage: string, describe: string): 
   return `${lines.join('\n')}\n`;
 }
 
-/** Many flags on one screen: groups without empty lines, no types, two flags on a line where they are short. */
-export function flagLines({ flags }: CommandShape): string[] {
+const isFlag = (name: string): name is FlagName => Object.hasOwn(FLAGS, name);
+
+/**
+ * Many flags on one screen: groups without empty lines, no types, two flags on a line where they are short. Those that the
+ * command declares by itself stand first, and are not required there.
+ */
+export function flagLines({ flags: listed, alsoKnown = [] }: CommandShape): string[] {
+  const own = alsoKnown.filter(isFlag);
+  const flags = [...own, ...listed];
+  const describe = (name: FlagName): string =>
+    own.includes(name) ? FLAGS[name].describe : helpOf(name, flags);
   const groups = GROUPS.flatMap((group) => {
     const names = flags.filter((name) => groupOf(name) === group);
     const width = Math.max(...names.map((name) => name.length));
-    const cells = names.map((name) => `  --${name.padEnd(width)}  ${helpOf(name, flags)}`);
+    const cells = names.map((name) => `  --${name.padEnd(width)}  ${describe(name)}`);
     return names.length === 0 ? [] : [group, ...inPairs(cells)];
   });
   return [...groups, '  -h, --help, --version'];

@@ -3,7 +3,7 @@ import { AtbError, refuseRequest } from '../errors.js';
 import { createServer, type Server } from '../server/app.js';
 import { disposeServed } from '../server/served-model.js';
 import type { Command } from './command.js';
-import { declareFlags, optionsOf } from './command-line.js';
+import { type CommandShape, declareFlags, optionsOf } from './command-line.js';
 import { apiKeyOfEnvironment } from './environment.js';
 import { isLoopback } from './loopback.js';
 import { loadServed, wantedModels } from './served-models.js';
@@ -40,6 +40,13 @@ const SERVER_FLAGS = [
   ...(['log_level', 'page'] as const),
 ] as const;
 
+const SHAPE: CommandShape = {
+  command: 'atb-models serve',
+  example: '--model_path DIR --port 8000',
+  flags: [...LOAD_FLAGS, ...SERVER_FLAGS],
+  alsoKnown: ['model_path'],
+};
+
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 
 /** What to do where the system refuses to listen. */
@@ -52,6 +59,7 @@ const LISTENING: Readonly<Record<string, string>> = {
 
 /** `atb-models serve`: OpenAI's and Anthropic's APIs for one model or several. */
 export const serveCommand: Command<{ readonly model_path: string | undefined }> = {
+  longHelp: SHAPE,
   builder: (argv) =>
     declareFlags(
       argv.option('model_path', {
@@ -59,12 +67,7 @@ export const serveCommand: Command<{ readonly model_path: string | undefined }> 
         group: 'Model:',
         describe: 'directory of a checkpoint, or org/name in the cache',
       }),
-      {
-        command: 'atb-models serve',
-        example: '--model_path DIR --port 8000',
-        flags: [...LOAD_FLAGS, ...SERVER_FLAGS],
-        alsoKnown: ['model_path'],
-      },
+      SHAPE,
     ),
   async handler(argv) {
     const { models, uses, host, port, apiKeys, requestTimeoutS, drainTimeoutS, ...options } = optionsOf(
