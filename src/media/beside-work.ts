@@ -1,4 +1,4 @@
-import { anyresOf, paddedSquare } from './image/anyres.js';
+import { anyresOf, framedSquare, paddedSquare } from './image/anyres.js';
 import { boundedPicture } from './image/bounded.js';
 import { canvasOf, coveringTiles } from './image/canvas.js';
 import { changedBlocks } from './image/changed-blocks.js';
@@ -28,6 +28,7 @@ export const WORK = {
   scanOf,
   anyresOf,
   paddedSquare,
+  framedSquare,
   areaTiles,
   canvasOf,
   coveringTiles,

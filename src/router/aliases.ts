@@ -4,6 +4,11 @@ export const NOT_BUILT: ReadonlyMap<string, string> = new Map([
     'ernie4_5_moe_vl',
     'its files are for code of their own; ernie4_5_vl_moe, as transformers 5 writes the same model, is read',
   ],
+  [
+    'unlimited_ocr',
+    'its text sees all of a prompt, but of what it writes a window alone, for which attention has no form here; ' +
+      'DeepSeek-OCR, deepseek_vl_v2, whose encoder it has, is read',
+  ],
 ]);
 
 /** Other names of a model_type; everything known of such names is here. `familyOf` looks them up. */

@@ -1,5 +1,6 @@
 export { ALIBI_MASK, alibiMask, TOKEN_SEQUENCES, tokenSequences } from './alibi.js';
 export { AXIS_POSITIONS, axisPositions } from './encoders/axis-positions.js';
+export { axisShares, axisSharesOf, type DrawnAxis } from './encoders/axis-shares.js';
 export {
   BUCKETED_POSITIONS,
   bucketedPositions,
@@ -48,6 +49,7 @@ export {
   windowLens,
 } from './encoders/patches.js';
 export { PERCEIVING, perceiving } from './encoders/perceiving.js';
+export { QUERIED, type QueriedSquares, queriedMaskOf, queriedSquares } from './encoders/queried-squares.js';
 export { QUERY_BLOCKS, queryBlocks } from './encoders/query-blocks.js';
 export {
   DISTANCE_ROWS,
@@ -93,6 +95,7 @@ export {
   placesAlong,
   squareDistances,
   squarePlaces,
+  squaresIn,
   squareWindows,
   WINDOWED,
 } from './encoders/square-windows.js';

@@ -1,6 +1,7 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { DEEPSEEK_OCR_CHAT } from '../../src/models/deepseek_ocr2/chat-format.js';
 import { getModel, loadModels } from '../../src/models/get-model.js';
 import { GOT_CHAT } from '../../src/models/got_ocr2/chat-format.js';
 import { type ChatMessage, ChatTemplate } from '../../src/tokenizer/chat-template.js';
@@ -27,6 +28,16 @@ describe('families that read documents', () => {
     );
   });
 
+  it('have the words of DeepSeek-OCR as they are, each page on a line of its own before them', () => {
+    const template = new ChatTemplate(DEEPSEEK_OCR_CHAT.template ?? '', 'deepseek_ocr2');
+    const content = [
+      { type: 'text', text: 'Free OCR.' },
+      { type: 'image', image: 'page' },
+    ];
+    const messages = [{ role: 'user', content }] as unknown as ChatMessage[];
+    expect(template.render({ messages, bos_token: '<s>' })).to.equal('<s><image>\nFree OCR.');
+  });
+
   it('leave out the layers of GLM-OCR that guess further tokens', () => {
     const sizes = { hidden_size: 64, intermediate_size: 96, vocab_size: 131, max_position_embeddings: 256 };
     const layers = { num_attention_heads: 8, num_hidden_layers: 16, num_nextn_predict_layers: 1 };
@@ -44,6 +55,8 @@ describe('families that read documents', () => {
     ['paddleocr_vl', { temporal_patch_size: 2 }, /temporal_patch_size must be .*1/],
     ['hunyuan_vl', { patch_size: 14, merge_size: 4 }, /merge_size .*2, as vision_config says/],
     ['granite_docling', { size: { height: 56, width: 56 }, fine_route: true }, /fine_route must be .*false/],
+    ['deepseek_ocr2', { size: { height: 56, width: 56 } }, /size .*64, as image_size says/],
+    ['deepseek_vl_v2', { size: { height: 256, width: 256 } }, /tile_size .*160, as image_size says/],
     ['got_ocr2', { size: { height: 56, width: 56 } }, /size .*112, as image_size says/],
   ] as const)
     it(`refuse files of processors by name: ${family}, ${JSON.stringify(says)}`, async () => {

@@ -52,6 +52,15 @@ const FLAMINGO = { audio_token_id: 151_669, projector_hidden_act: 'gelu', projec
     max_window_layers: 28, attention_dropout: 0, tie_word_embeddings: false, ...rope(10_000) },
   audio_config: { model_type: 'audioflamingo3_encoder', num_mel_bins: 128, num_hidden_layers: 32, num_attention_heads: 20, intermediate_size: 5120, layerdrop: 0, activation_function: 'gelu', hidden_size: 1280, dropout: 0, attention_dropout: 0, activation_dropout: 0, initializer_range: 0.02, scale_embedding: false, max_source_positions: 1500 } };
 
+/** Text of DeepSeek-OCR and of DeepSeek-OCR-2, and SAM's encoder. */
+// biome-ignore format: one class a paragraph
+const DEEPSEEK_OCR_TEXT = { bos_token_id: 0, eos_token_id: 1, first_k_dense_replace: 1, hidden_size: 1280, intermediate_size: 6848, kv_lora_rank: null, lm_head: true, max_position_embeddings: 8192, moe_intermediate_size: 896, n_group: 1, n_routed_experts: 64, n_shared_experts: 2, num_attention_heads: 10, num_experts_per_tok: 6, num_hidden_layers: 12,
+  num_key_value_heads: 10, q_lora_rank: null, qk_nope_head_dim: 0, qk_rope_head_dim: 0, rm_head: false, topk_group: 1, topk_method: 'greedy', use_mla: false, v_head_dim: 0, vocab_size: 129_280 };
+const DEEPSEEK_OCR_SAM = {
+  ...{ downsample_channels: [512, 1024], global_attn_indexes: [2, 5, 8, 11], heads: 12, layers: 12 },
+  width: 768,
+};
+
 /** Defaults of classes of transformers 5.24, which are those of a published checkpoint each. */
 // biome-ignore format: one class a paragraph
 const CLASSES: Readonly<Record<string, Dict>> = {
@@ -223,6 +232,21 @@ const CLASSES: Readonly<Record<string, Dict>> = {
     text_config: { model_type: 'qwen2', vocab_size: 151_860, hidden_size: 1024, intermediate_size: 2816, num_hidden_layers: 24, num_attention_heads: 16, num_key_value_heads: 16, hidden_act: 'silu', max_position_embeddings: 32_768, initializer_range: 0.02, rms_norm_eps: 1e-6, use_cache: true, tie_word_embeddings: true, rope_theta: 1_000_000,
       use_sliding_window: false, sliding_window: 4096, max_window_layers: 21, attention_dropout: 0 },
     vision_config: { model_type: 'got_ocr2_vision', hidden_size: 768, output_channels: 256, num_hidden_layers: 12, num_attention_heads: 12, num_channels: 3, image_size: 1024, patch_size: 16, hidden_act: 'gelu', layer_norm_eps: 1e-6, attention_dropout: 0, initializer_range: 1e-10, qkv_bias: true, use_abs_pos: true, use_rel_pos: true, window_size: 14, global_attn_indexes: [2, 5, 8, 11], mlp_dim: 3072 } },
+  // DeepSeek-OCR, as tests of mlx-swift-lm quote its file, which repeats language_config beside it.
+  deepseek_vl_v2: { model_type: 'deepseek_vl_v2', architectures: ['DeepseekOCRForCausalLM'], auto_map: {}, candidate_resolutions: [[1024, 1024]], global_view_pos: 'head', tile_tag: '2D', ...DEEPSEEK_OCR_TEXT, language_config: { architectures: ['DeepseekV2ForCausalLM'], torch_dtype: 'bfloat16', ...DEEPSEEK_OCR_TEXT },
+    projector_config: { input_dim: 2048, model_type: 'mlp_projector', n_embed: 1280, projector_type: 'linear' },
+    vision_config: { image_size: 1024, mlp_ratio: 3.7362, model_name: 'deeplip_b_l', model_type: 'vision', width: { 'clip-l-14-224': { heads: 16, image_size: 224, layers: 24, patch_size: 14, width: 1024 }, sam_vit_b: DEEPSEEK_OCR_SAM } } },
+  // DeepSeek-OCR-2, as a test of OpenVINO GenAI quotes its file.
+  deepseek_vl_v2_second: { model_type: 'deepseek_vl_v2', architectures: ['DeepseekOCR2ForCausalLM'], candidate_resolutions: [[1024, 1024]], language_config: { ...DEEPSEEK_OCR_TEXT, moe_layer_freq: 1 },
+    projector_config: { input_dim: 896, model_type: 'mlp_projector', n_embed: 1280, projector_type: 'linear' },
+    vision_config: { image_size: 1024, mlp_ratio: 3.7362, model_name: 'deepencoderv2', model_type: 'vision', width: { 'qwen2-0-5b': { dim: 896 }, sam_vit_b: DEEPSEEK_OCR_SAM } } },
+  // The same in keys of DeepseekOcr2Config, whose SAM and text are those numbers, and the queries those of the published code.
+  deepseek_ocr2: { model_type: 'deepseek_ocr2', image_token_id: 128_815, tie_word_embeddings: false,
+    text_config: { model_type: 'deepseek_ocr2_text', vocab_size: 129_280, hidden_size: 1280, intermediate_size: 6848, num_hidden_layers: 12, num_attention_heads: 10, num_key_value_heads: 10, hidden_act: 'silu', max_position_embeddings: 8192, initializer_range: 0.02, rms_norm_eps: 1e-6, use_cache: true, bos_token_id: 0, eos_token_id: 1, pretraining_tp: 1, tie_word_embeddings: false,
+      attention_bias: false, attention_dropout: 0, mlp_bias: false, n_group: 1, n_routed_experts: 64, output_router_logits: false, n_shared_experts: 2, routed_scaling_factor: 1, topk_group: 1, topk_method: 'greedy', num_experts_per_tok: 6, moe_intermediate_size: 896, mlp_layer_types: ['dense', ...Array(11).fill('sparse')], ...rope(10_000) },
+    vision_config: { model_type: 'deepseek_ocr2_vision',
+      sam_config: { model_type: 'deepseek_ocr2_sam_vision_model', hidden_size: 768, output_channels: 256, num_hidden_layers: 12, num_attention_heads: 12, num_channels: 3, image_size: 1024, patch_size: 16, hidden_act: 'gelu', layer_norm_eps: 1e-6, attention_dropout: 0, initializer_range: 1e-10, qkv_bias: true, mlp_ratio: 4, use_abs_pos: true, use_rel_pos: true, window_size: 14, global_attn_indexes: [2, 5, 8, 11], mlp_dim: 3072, downsample_channels: [512, 896] },
+      encoder_config: { model_type: 'deepseek_ocr2_encoder', vocab_size: 151_936, hidden_size: 896, intermediate_size: 4864, num_hidden_layers: 24, num_attention_heads: 14, num_key_value_heads: 2, hidden_act: 'silu', max_position_embeddings: 32_768, initializer_range: 0.02, rms_norm_eps: 1e-6, use_cache: true, tie_word_embeddings: false, use_sliding_window: false, sliding_window: null, max_window_layers: 28, attention_dropout: 0, ...rope(1_000_000) } } },
   qianfan_ocr: { model_type: 'qianfan_ocr', image_token_id: 151_667, image_seq_length: 256, downsample_ratio: 0.5, projector_hidden_act: 'gelu', vision_feature_layer: -1, vision_feature_select_strategy: 'default', tie_word_embeddings: false,
     text_config: llama('qwen3', [4096, 22_016, 32, 32, 32, 151_936, 32_768], { head_dim: 128, rms_norm_eps: 1e-6, attention_bias: false, use_sliding_window: false, sliding_window: null, max_window_layers: 28, tie_word_embeddings: false, layer_types: layerTypes(32, 1, 0), ...rope(10_000) }),
     vision_config: { model_type: 'qianfan_ocr_vision', hidden_size: 1024, num_hidden_layers: 24, num_attention_heads: 16, attention_bias: true, use_qk_norm: false, intermediate_size: 4096, hidden_act: 'gelu', hidden_dropout_prob: 0, attention_dropout: 0, projection_dropout: 0, drop_path_rate: 0.1, initializer_range: 0.02, norm_type: 'layer_norm', layer_norm_eps: 1e-6,
@@ -614,5 +638,29 @@ describe('published sizes that classes of transformers have by default', functio
     'GLM-4.6V with other text',
     within('glm46v', { model_type: 'llama' }, 'text_config'),
     /text_config\.model_type must be one of glm4v_text, glm4v_moe_text, found "llama"/,
+  );
+  itIsRefused(
+    'DeepSeek-VL2, which DeepSeek-OCR is called like',
+    {
+      ...CLASSES.deepseek_vl_v2,
+      vision_config: { model_type: 'vision', layers: 27, patch_size: 14, width: 1152 },
+    },
+    /vision_config\.width/,
+  );
+  itIsRefused(
+    'DeepSeek-OCR with latent attention',
+    within('deepseek_vl_v2', { use_mla: true }, 'language_config'),
+    /language_config\.use_mla must be false/,
+  );
+  itIsRefused(
+    'DeepSeek-OCR 2 with a window among queries',
+    {
+      ...CLASSES.deepseek_ocr2,
+      vision_config: {
+        sam_config: { downsample_channels: [512] },
+        encoder_config: { use_sliding_window: true },
+      },
+    },
+    /downsample_channels must have 2 numbers, found 1.*use_sliding_window must be false/,
   );
 });

@@ -1,6 +1,7 @@
-import { pythonFloorDivision } from '../python-round.js';
+import { pythonFloorDivision, pythonRound } from '../python-round.js';
 import { cutOut } from './cut.js';
 import type { Picture, PictureSize } from './picture.js';
+import { checkRatio } from './ratio.js';
 import { resize } from './resample.js';
 import type { TileGrid } from './tiles.js';
 
@@ -79,6 +80,23 @@ export function paddedSquare(picture: Picture, side: number, colour: readonly nu
   const longer = Math.max(picture.width, picture.height);
   const square = inMiddle(picture, { width: longer, height: longer }, colour);
   return resize(square, { width: side, height: side }, 'bicubic');
+}
+
+/**
+ * A picture in its own shape as large as a square, on a colour around it (transformers 5.24, `DeepseekOcr2ImageProcessor`).
+ * @throws MEDIA_UNSUPPORTED for a picture that is more than 200 times as long as it is wide
+ */
+export function framedSquare(
+  picture: Picture,
+  side: number,
+  colour: readonly number[],
+  what: string,
+): Picture {
+  checkRatio(picture, what);
+  const scale = side / Math.max(picture.width, picture.height);
+  const drawn = (length: number): number => Math.max(1, pythonRound(length * scale));
+  const size = { width: drawn(picture.width), height: drawn(picture.height) };
+  return inMiddle(resize(picture, size, 'bicubic'), { width: side, height: side }, colour);
 }
 
 /** A part of a canvas, in patches. */

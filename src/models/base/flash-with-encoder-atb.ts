@@ -17,6 +17,16 @@ export interface Encoder extends Module {
   buildGraph(graph: AtbGraph, kind: GraphKind): string;
 }
 
+/** What graphs of one kind alone read: those of another may have inputs of the same names that are made otherwise. */
+const ofGraph = (kind: GraphKind, inputs: readonly StepInput[]): readonly StepInput[] =>
+  inputs.map((input) => ({
+    ...input,
+    describe: (sizes) => (sizes.kind === kind ? input.describe(sizes) : {}),
+    ...(input.make && {
+      make: (step, run) => (step.kind === kind ? (input.make?.(step, run) ?? {}) : {}),
+    }),
+  }));
+
 /** A causal language model that also reads what is no text, by a graph of the kind `encode` beside its own. */
 export abstract class FlashWithEncoderATB<
   C extends BaseConfig = DecoderConfig,
@@ -29,8 +39,11 @@ export abstract class FlashWithEncoderATB<
   override readonly graphKinds: readonly GraphKind[] = [...DECODER_KINDS, ENCODE];
 
   override get stepInputs(): readonly StepInput[] {
-    const encoders = [this.encoderModule, ...(this.soundModule ? [this.soundModule] : [])];
-    return [...new Set([...this.decoderInputs, ...encoders.flatMap(({ stepInputs }) => stepInputs)])];
+    const { encoderModule: seen, soundModule: heard } = this;
+    const encoders = heard
+      ? [...ofGraph(ENCODE, seen.stepInputs), ...ofGraph(ENCODE_SOUND, heard.stepInputs)]
+      : seen.stepInputs;
+    return [...new Set([...this.decoderInputs, ...encoders])];
   }
 
   protected override get decoderInputs(): readonly StepInput[] {

@@ -13,6 +13,7 @@ import { renamed, type Weights } from '../../weights/weights.js';
 import '../aria_text/index.js';
 import '../cohere2/index.js';
 import '../cohere2_moe/index.js';
+import '../deepseek/index.js';
 import '../deepseek_v3/index.js';
 import '../exaone4/index.js';
 import '../gemma/index.js';
@@ -43,6 +44,7 @@ const TEXT_KINDS = [
   'aria_text',
   'cohere2',
   'cohere2_moe',
+  'deepseek',
   'deepseek_v3',
   'exaone4',
   'gemma',
@@ -72,6 +74,7 @@ export type TextKind = (typeof TEXT_KINDS)[number];
 
 /** What files of some models call a family, the first ones or those of a model with layers of its own between. */
 const OLDER_NAMES: Readonly<Record<string, TextKind>> = {
+  deepseek_ocr2_text: 'deepseek',
   exaone4_5_text: 'exaone4',
   granite4_vision_text: 'granite',
   mllama_text_model: 'llama',
@@ -154,8 +157,9 @@ export const besideHead = (weights: Weights, root: string): Weights =>
     ),
   );
 
-/** What a checkpoint calls embedding and head of a model of text whose names all begin with `root`. */
+/** What a checkpoint calls embedding and head of a model of text whose names all begin with `root`, or with nothing. */
 export function headNamesWithin(kind: TextKind, root: string): HeadNames {
   const { embedding, head } = textRouter(kind).headNames;
+  if (root === '') return { embedding, head };
   return { embedding: `${root}.${embedding}`, head: `${root}.${head}` };
 }

@@ -6,11 +6,13 @@ import {
   experts,
   field,
   fullAttention,
+  keysBecause,
   LLAMA_DEFAULTS,
   only,
   required,
+  routedScalingFactor,
   sharedExperts,
-  sparseBehindDense,
+  sparseByType,
 } from '../../layers/config/index.js';
 import { ExpertRouter } from '../../layers/experts/expert-router.js';
 import { Experts, SparseMLP, sharedMLP } from '../../layers/experts/experts.js';
@@ -32,8 +34,18 @@ const DEEPSEEK_CONFIG = defineConfig({
     }),
     scoringFunc: field('scoring_func', only('softmax'), 'softmax'),
     sharedExperts: sharedExperts('n_shared_experts', 0),
-    sparseLayers: sparseBehindDense({ dense: 0 }),
+    sparseLayers: sparseByType({ dense: 0 }),
     slidingWindows: fullAttention,
+    // What DeepSeek-OCR's files say of the same layers, in the terms of DeepSeek-V2.
+    routedScalingFactor: routedScalingFactor(1),
+    topkMethod: field('topk_method', only('greedy'), 'greedy'),
+    isLatent: field('use_mla', only(false), false),
+  },
+  irrelevant: {
+    ...keysBecause('counts for another topk_method', 'n_group', 'topk_group'),
+    ...keysBecause('is of latent attention, which these layers do not have', 'kv_lora_rank', 'q_lora_rank'),
+    ...keysBecause('is of latent attention', 'qk_nope_head_dim', 'qk_rope_head_dim', 'v_head_dim'),
+    ...keysBecause('says how training built the class', 'lm_head', 'rm_head'),
   },
 });
 

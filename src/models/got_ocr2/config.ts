@@ -1,24 +1,15 @@
 import {
-  activation,
   defineConfig,
-  encoderHeads,
   field,
   flag,
-  integer,
   keysBecause,
-  listOf,
   nested,
-  only,
-  positive,
   required,
   text,
   tokenField,
-  WIDTH,
 } from '../../layers/config/index.js';
 import { aroundText, textWithin } from '../base/text-within.js';
-import { besideText, dtypeBesideText, sideOfSquare } from '../base/vision/index.js';
-
-const COUNT = integer(1, 10_000);
+import { besideText, dtypeBesideText, samFields } from '../base/vision/index.js';
 
 /** Text of GOT-OCR 2.0, as transformers 5.24 has it in GotOcr2Config. */
 const QWEN2 = {
@@ -44,23 +35,7 @@ export const GOT_OCR2_CONFIG = aroundText(
       dtype: dtypeBesideText,
       tieWordEmbeddings: besideText('tie_word_embeddings', flag, true),
       imageTokenId: tokenField(['image_token_index', 'image_token_id'], 151_859),
-      vision: nested('vision_config', {
-        hiddenSize: field('hidden_size', WIDTH, 768),
-        intermediateSize: field('mlp_dim', WIDTH, 3072),
-        outSize: field('output_channels', WIDTH, 256),
-        numLayers: field('num_hidden_layers', COUNT, 12),
-        numHeads: encoderHeads('num_attention_heads', 12),
-        channels: field('num_channels', only(3), 3),
-        imageSize: sideOfSquare('image_size', 1024),
-        patchSize: sideOfSquare('patch_size', 16),
-        hiddenAct: activation('hidden_act', 'gelu'),
-        epsilon: field('layer_norm_eps', positive(1), 1e-6),
-        qkvBias: field('qkv_bias', flag, true),
-        hasPositions: field('use_abs_pos', only(true), true),
-        hasDistances: field('use_rel_pos', only(true), true),
-        windowSize: field('window_size', COUNT, 14),
-        wholeLayers: field('global_attn_indexes', listOf(integer(0, 10_000), 'layers'), [2, 5, 8, 11]),
-      }),
+      vision: nested('vision_config', samFields),
     },
     irrelevant: keysBecause('follows from the sizes of pictures', 'image_seq_length'),
   }),

@@ -47,7 +47,7 @@ export const packedRows = (isMixed: boolean, area = 1, hasOthers = true): StepIn
         ]),
       ),
     make({ encoderInputs = [] }, { dtype }) {
-      const total = encoderInputs.reduce((sum, { rows }) => sum + rows / area, 0);
+      const total = encoderInputs.reduce((sum, { rows }) => sum + Math.round(rows / area), 0);
       const made = inputs.map(({ rows, shares: shareName }, summand) => {
         const [places, shares]: [number[], number[]] = [[], []];
         let first = 0;
@@ -55,7 +55,7 @@ export const packedRows = (isMixed: boolean, area = 1, hasOthers = true): StepIn
           for (const row of packed?.rows[summand] ?? [])
             places.push(row >= 0 ? first + row : hasOthers ? total + LINE_END - row : 0);
           for (const share of packed?.shares[summand] ?? []) shares.push(share);
-          first += own / area;
+          first += Math.round(own / area);
         }
         const values = toDType(Float32Array.from(shares), [shares.length, 1], dtype);
         return { [rows]: int64(Int32Array.from(places)), ...(isMixed && { [shareName]: values }) };

@@ -1,5 +1,6 @@
 import { int32, int64 } from '../integers.js';
 import type { StepInput } from '../step-input.js';
+import { squaresIn } from './square-windows.js';
 
 /** What a convolution takes of squares of rows, which lie line by line; beyond their edges there are zeros. */
 export interface ConvWindow {
@@ -49,7 +50,7 @@ function squareRows({ name, within, each, area, together }: SquareRows): StepInp
     names: [name],
     describe: ({ rows }) => ({ [name]: { dtype: 'i64', shape: shapeOf(rows / area) } }),
     make({ encoderInputs = [] }) {
-      const squares = encoderInputs.length;
+      const squares = squaresIn(encoderInputs);
       const rows = new Int32Array(squares * within.length);
       for (let at = 0; at < rows.length; at++) {
         const row = within[at % within.length] as number;

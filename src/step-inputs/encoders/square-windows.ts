@@ -1,4 +1,5 @@
 import { toDType } from '../../dtype.js';
+import type { EncoderInput } from '../../media/index.js';
 import { int64 } from '../integers.js';
 import type { StepInput } from '../step-input.js';
 
@@ -9,6 +10,10 @@ export const ofWholePictures = (area: number, inputs: readonly StepInput[]): rea
     describe: (sizes) =>
       input.describe({ ...sizes, rows: Math.max(1, Math.floor(sizes.rows / area)) * area }),
   }));
+
+/** Squares of one size that are seen together: pictures, or tiles of them. */
+export const squaresIn = (inputs: readonly EncoderInput[]): number =>
+  inputs.reduce((sum, { shape: [frames] }) => sum + frames, 0);
 
 /** What attention over squares of tokens reads that knows their places by vectors of distances along either axis. */
 export const squarePlaces = (square: string) => ({
@@ -66,7 +71,7 @@ export function squareDistances(
       };
     },
     make({ encoderInputs = [] }, { dtype }) {
-      const total = encoderInputs.length * each * area;
+      const total = squaresIn(encoderInputs) * each * area;
       const ofRows = (find: (first: number, line: number, place: number) => number) => {
         const found = Int32Array.from({ length: total }, (_, at) => {
           const within = at % area;
@@ -121,11 +126,14 @@ export function squareWindows(side: number, window: number): StepInput {
       };
     },
     make({ encoderInputs = [] }) {
-      const all = encoderInputs.length * side * side;
+      const squares = squaresIn(encoderInputs);
+      const all = squares * side * side;
       const ofPictures = (one: Int32Array, step: number) =>
         int64(
           Int32Array.from(
-            encoderInputs.flatMap((_, picture) => [...one].map((at) => (at < 0 ? all : at + picture * step))),
+            Array.from({ length: squares }, (_, square) =>
+              [...one].map((at) => (at < 0 ? all : at + square * step)),
+            ).flat(),
           ),
         );
       return {

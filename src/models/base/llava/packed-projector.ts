@@ -8,33 +8,37 @@ import { addResidual } from '../../../layers/residual.js';
 import { PACKED_ROWS } from '../../../step-inputs/index.js';
 import type { TensorRef, Weights } from '../../../weights/weights.js';
 
-/** Tokens of the rows of tiles, and of one learned row that ends each line: [rows, hidden] -> [tokens, hidden]. */
-class RowPacking extends BaseLayer {
-  /** `isMixed`: see `packedRows`. */
+/** Tokens of the rows of tiles, and of learned rows, as one that ends each line: [rows, hidden] -> [tokens, hidden]. */
+export class RowPacking extends BaseLayer {
+  /** `others`: the learned rows, [hidden] each, which stand behind all; `isMixed`: see `packedRows`. */
   constructor(
     layerId: number,
     weights: Weights,
-    private readonly lineEnd: TensorRef,
+    private readonly others: readonly TensorRef[],
     private readonly isMixed: boolean,
   ) {
     super(layerId, weights, 'packing');
   }
 
   override getWeights(): TensorRef[] {
-    return [...super.getWeights(), this.lineEnd];
+    return [...super.getWeights(), ...this.others];
   }
 
   protected buildLayerGraph(graph: AtbGraph, _kind: GraphKind, hidden: string): string {
-    graph.addReshape(this.lineEnd.name, 'line_end', [1, dim(0)]);
-    const concat = new BaseOperation('Concat', { concatDim: 0 }, 'rows_and_end');
-    graph.addOperation(concat, [hidden, 'line_end'], ['rows_and_end']);
+    let rows = hidden;
+    for (const [at, { name }] of this.others.entries()) {
+      const [other, all] = [`learned_row_${at}`, `rows_and_${at + 1}`];
+      graph.addReshape(name, other, [1, dim(0)]);
+      graph.addOperation(new BaseOperation('Concat', { concatDim: 0 }, all), [rows, other], [all]);
+      rows = all;
+    }
     const summands = this.isMixed ? PACKED_ROWS : PACKED_ROWS.slice(0, 1);
-    const taken = summands.map(({ rows, shares }) => {
-      const row = gatherRows(graph, 'rows_and_end', rows, `taken_${rows}`);
+    const taken = summands.map(({ rows: wanted, shares }) => {
+      const row = gatherRows(graph, rows, wanted, `taken_${wanted}`);
       if (!this.isMixed) return row;
-      const multiply = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_MUL' }, `share_of_${rows}`);
-      graph.addOperation(multiply, [row, shares], [`share_of_${rows}`]);
-      return `share_of_${rows}`;
+      const multiply = new BaseOperation('Elewise', { elewiseType: 'ELEWISE_MUL' }, `share_of_${wanted}`);
+      graph.addOperation(multiply, [row, shares], [`share_of_${wanted}`]);
+      return `share_of_${wanted}`;
     });
     return taken.reduce((sum, more, summand) => addResidual(graph, sum, more, `packed_sum_${summand}`));
   }
@@ -55,7 +59,8 @@ export class PackedProjector extends Module implements LayerStep {
     }: { readonly layerId: number; readonly hiddenSize: number; readonly isMixed: boolean },
   ) {
     super();
-    this.packing = new RowPacking(layerId, weights, weights.get('image_newline', [hiddenSize]), isMixed);
+    const lineEnd = weights.get('image_newline', [hiddenSize]);
+    this.packing = new RowPacking(layerId, weights, [lineEnd], isMixed);
   }
 
   buildGraph(graph: AtbGraph, kind: GraphKind, input: string): string {

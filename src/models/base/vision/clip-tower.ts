@@ -55,9 +55,11 @@ export interface ClipLayerNames {
   readonly mlpNorm: string;
   readonly up: string;
   readonly down: string;
+  /** Of queries, keys and values, where one tensor holds all of them, one below the other. */
+  readonly packed?: string;
 }
 
-const CLIP_NAMES: ClipLayerNames = {
+export const CLIP_NAMES: ClipLayerNames = {
   attentionNorm: 'layer_norm1',
   dense: 'out_proj',
   mlpNorm: 'layer_norm2',
@@ -69,6 +71,8 @@ const CLIP_NAMES: ClipLayerNames = {
 export interface LaterLayers {
   readonly first: number;
   readonly seqLen: string;
+  /** The number of the first of them in the graph, where another encoder stands before; `first` when absent. */
+  readonly numberedFrom?: number;
 }
 
 /**
@@ -79,7 +83,7 @@ export function clipLayers(
   weights: Weights,
   { hiddenSize, intermediateSize, numHeads, numLayers, layerNormEps, hiddenAct, rope }: ClipLayerSizes,
   Attention: typeof PositionFreeAttention | typeof RotaryAttention = PositionFreeAttention,
-  { attentionNorm, dense, mlpNorm, up, down }: ClipLayerNames = CLIP_NAMES,
+  { attentionNorm, dense, mlpNorm, up, down, packed }: ClipLayerNames = CLIP_NAMES,
   later?: LaterLayers,
 ): readonly PreNormLayer[] {
   const attention = {
@@ -87,13 +91,14 @@ export function clipLayers(
     ...(rope && { rope }),
   };
   const norm = (at: Weights) => new BaseLayerNorm(at, hiddenSize, layerNormEps, { hasBias: true });
-  const { first = 0, ...seen } = later ?? {};
+  const { first = 0, numberedFrom = first, ...seen } = later ?? {};
+  const qkv = packed === undefined ? {} : ({ qkv: { packed, order: 'blocks' } } as const);
   return Array.from({ length: numLayers - first }, (_, place) => {
-    const layerId = first + place;
-    const at = weights.at(layerId);
+    const layerId = numberedFrom + place;
+    const at = weights.at(first + place);
     const parts = {
       inputLayernorm: norm(at.at(attentionNorm)),
-      selfAttn: new Attention(layerId, attention, at.at('self_attn'), { dense, ...seen }),
+      selfAttn: new Attention(layerId, attention, at.at('self_attn'), { dense, ...qkv, ...seen }),
       postAttentionLayernorm: norm(at.at(mlpNorm)),
       mlp: new UngatedMLP({ hiddenSize, intermediateSize, hiddenAct, mlpBias: true }, at.at('mlp'), {
         names: { up, down },

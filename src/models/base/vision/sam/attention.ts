@@ -5,7 +5,14 @@ import { BaseAttention } from '../../../../layers/attention/base-attention.js';
 import { encoderAttention } from '../../../../layers/attention-config.js';
 import { gatherOrZeros, zeroRow } from '../../../../layers/convolution.js';
 import { gatherRows } from '../../../../layers/gather-rows.js';
-import { placesAlong, squarePlaces, WINDOW_LENS, WINDOWED } from '../../../../step-inputs/index.js';
+import {
+  axisSharesOf,
+  type DrawnAxis,
+  placesAlong,
+  squarePlaces,
+  WINDOW_LENS,
+  WINDOWED,
+} from '../../../../step-inputs/index.js';
 import type { TensorRef, Weights } from '../../../../weights/weights.js';
 
 /** What SAM's attention is told. */
@@ -19,6 +26,8 @@ export interface SamAttentionSizes {
   readonly square: string;
   /** Whether these are windows, some of whose rows are empty. */
   readonly isWindowed: boolean;
+  /** How vectors of distances are drawn, where the checkpoint has them for squares of another side. */
+  readonly drawn?: DrawnAxis | undefined;
 }
 
 /**
@@ -45,7 +54,7 @@ export class SamAttention extends BaseAttention {
       dense: 'proj',
     });
     const { headDim } = this.config;
-    const table = (name: string) => weights.get(name, [2 * sizes.side - 1, headDim]);
+    const table = (name: string) => weights.get(name, [sizes.drawn?.from ?? 2 * sizes.side - 1, headDim]);
     this.along = placesAlong(sizes.side, headDim);
     this.ofLines = table('rel_pos_h');
     this.ofColumns = table('rel_pos_w');
@@ -106,13 +115,14 @@ export class SamAttention extends BaseAttention {
    * heads, N].
    */
   private buildScoresGraph(graph: AtbGraph, q: string, along: 'lines' | 'columns', table: TensorRef): string {
-    const { numHeads, side, square } = this.sizes;
+    const { numHeads, side, square, drawn } = this.sizes;
     const { headDim } = this.config;
     const names = squarePlaces(square);
     const name = (what: string) => `${along}_${what}`;
     gatherRows(graph, q, names[along], name('q'));
     graph.addReshape(name('q'), name('queries'), [dim(0), side * numHeads, headDim]);
-    gatherRows(graph, table.name, names.distances, name('table'));
+    const drawnTable = drawn ? this.buildDrawnGraph(graph, table, name('drawn'), drawn) : table.name;
+    gatherRows(graph, drawnTable, names.distances, name('table'));
     const linear = new BaseOperation('Linear', { transposeB: true, hasBias: false }, name('products'));
     graph.addOperation(linear, [name('queries'), name('table')], [name('products')]);
     graph.addReshape(name('products'), name('list'), [dim(0), side, numHeads * this.along]);
@@ -125,5 +135,16 @@ export class SamAttention extends BaseAttention {
     }
     graph.addReshape(rows, name('scores'), [dim(0), numHeads, this.along]);
     return name('scores');
+  }
+
+  /** A table [from, headDim] -> [to, headDim]. */
+  private buildDrawnGraph(graph: AtbGraph, table: TensorRef, out: string, drawn: DrawnAxis): string {
+    const turn = (input: string, turned: string): string => {
+      graph.addOperation(new BaseOperation('Transpose', { perm: [1, 0] }, turned), [input], [turned]);
+      return turned;
+    };
+    const linear = new BaseOperation('Linear', { transposeB: true, hasBias: false }, `${out}_draw`);
+    graph.addOperation(linear, [turn(table.name, `${out}_turned`), axisSharesOf(drawn)], [`${out}_columns`]);
+    return turn(`${out}_columns`, out);
   }
 }

@@ -11,7 +11,9 @@ import { Module } from '../../../../layers/module.js';
 import { BaseLayerNorm } from '../../../../layers/norms.js';
 import { addResidual } from '../../../../layers/residual.js';
 import {
+  axisShares,
   BUCKETED_POSITIONS,
+  type DrawnAxis,
   evenWindow,
   gridPositions,
   lengths,
@@ -28,6 +30,7 @@ import { Linear } from '../../../../weights/linear.js';
 import type { TensorRef, Weights } from '../../../../weights/weights.js';
 import type { Encoder } from '../../flash-with-encoder-atb.js';
 import { patchLinear } from '../clip-tower.js';
+import { buildDrawnSquare } from '../drawn-square.js';
 import { SamAttention } from './attention.js';
 
 /** Of the norms behind the layers: the class has it so. */
@@ -58,7 +61,13 @@ class SamFront extends BaseLayer {
   readonly proj: Linear;
   private readonly positions: TensorRef;
 
-  constructor(tower: Weights, { hiddenSize, patchSize }: SamSizes, side: number) {
+  /** `side`: along which the checkpoint has positions; `axis`: how they are drawn to others. */
+  constructor(
+    tower: Weights,
+    { hiddenSize, patchSize }: SamSizes,
+    side: number,
+    private readonly axis?: DrawnAxis,
+  ) {
     // Its result comes before that of layer 0.
     super(-1, tower, 'front');
     this.proj = patchLinear(tower, 'patch_embed.projection', hiddenSize, patchSize, true);
@@ -71,8 +80,12 @@ class SamFront extends BaseLayer {
 
   protected buildLayerGraph(graph: AtbGraph, _kind: GraphKind, input: string): string {
     const embedded = buildLinear(graph, this.proj, input, 'patch_embedding_out');
-    graph.addReshape(this.positions.name, 'position_table', [dim(0, 1, 2), dim(3)]);
-    const rows = gatherRows(graph, 'position_table', BUCKETED_POSITIONS, 'position_rows');
+    const { positions, axis } = this;
+    if (axis) graph.addReshape(positions.name, 'places', [dim(0, 1), dim(2), dim(3)]);
+    else graph.addReshape(positions.name, 'position_table', [dim(0, 1, 2), dim(3)]);
+    const hidden = positions.shape.at(-1) ?? 0;
+    const table = axis ? buildDrawnSquare(graph, 'places', axis, hidden) : 'position_table';
+    const rows = gatherRows(graph, table, BUCKETED_POSITIONS, 'position_rows');
     return addResidual(graph, embedded, rows, 'positioned_patches');
   }
 }
@@ -104,6 +117,31 @@ export class Convolution extends BaseLayer {
   }
 }
 
+/** Rows come to another width, and see those about them: [patches, hidden] -> [patches, out]. */
+class SamNeck extends BaseLayer {
+  readonly conv1: Linear;
+  readonly norm1: BaseLayerNorm;
+  readonly conv2: SquareConv;
+  readonly norm2: BaseLayerNorm;
+
+  constructor(neck: Weights, { hiddenSize, outSize, numLayers }: SamSizes, side: number) {
+    super(numLayers, neck, 'neck');
+    this.conv1 = Linear.load(neck, {
+      parts: [{ name: 'conv1', outFeatures: outSize, kernel: [hiddenSize, 1, 1] }],
+      inFeatures: hiddenSize,
+    });
+    this.norm1 = new BaseLayerNorm(neck.at('layer_norm1'), outSize, EPSILON);
+    const window = evenWindow(side, KERNEL, 1);
+    this.conv2 = new SquareConv(neck, { name: 'conv2', inSize: outSize, outSize, window });
+    this.norm2 = new BaseLayerNorm(neck.at('layer_norm2'), outSize, EPSILON);
+  }
+
+  protected buildLayerGraph(graph: AtbGraph, _kind: GraphKind, hidden: string): string {
+    const narrow = this.norm1.buildGraph(graph, buildLinear(graph, this.conv1, hidden, 'neck_conv1_out'));
+    return this.norm2.buildGraph(graph, this.conv2.buildGraph(graph, narrow, 'convolved'));
+  }
+}
+
 /**
  * SAM's encoder of square pictures (arXiv:2304.02643, section 3): most layers see windows, vectors of distances are
  * parts of scores, and a convolution is behind the layers. [patches, out]
@@ -112,16 +150,19 @@ export class SamEncoder extends Module implements Encoder {
   readonly stepInputs: readonly StepInput[];
   readonly front: SamFront;
   readonly layers: readonly PreNormLayer[];
-  readonly conv1: Linear;
-  readonly norm1: BaseLayerNorm;
-  readonly conv2: Convolution;
-  readonly norm2: BaseLayerNorm;
+  readonly neck: SamNeck;
 
-  /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
-  constructor(sizes: SamSizes, tower: Weights) {
+  /**
+   * `drawn`: pixels along a side of pictures for which positions and distances are drawn, where they are not as large
+   * as the checkpoint's. Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED.
+   */
+  constructor(sizes: SamSizes, tower: Weights, drawn?: number) {
     super();
-    const { hiddenSize, outSize, numLayers, numHeads, patchSize, windowSize, wholeLayers, epsilon } = sizes;
-    const side = Math.floor(sizes.imageSize / patchSize);
+    const { hiddenSize, numLayers, numHeads, patchSize, windowSize, wholeLayers, epsilon } = sizes;
+    const from = Math.floor(sizes.imageSize / patchSize);
+    const side = Math.floor((drawn ?? sizes.imageSize) / patchSize);
+    const positions = drawn === undefined ? undefined : ({ from, to: side, filter: 'smoothCubic' } as const);
+    const distances = positions && ({ from: 2 * from - 1, to: 2 * side - 1, filter: 'linear' } as const);
     const windows = Math.ceil(side / windowSize) ** 2;
     const headDim = hiddenSize / numHeads;
     const isWhole = (layer: number): boolean => wholeLayers.includes(layer);
@@ -130,23 +171,25 @@ export class SamEncoder extends Module implements Encoder {
     this.stepInputs = ofWholePictures(area, [
       patches(3 * patchSize * patchSize),
       gridPositions(side),
+      ...(positions ? [axisShares(positions)] : []),
+      ...(distances && all.includes(true) ? [axisShares(distances)] : []),
       lengths,
       ...(all.includes(true) ? [squareDistances('whole', { side, each: 1, patches: area, headDim })] : []),
       ...(all.includes(false)
         ? [
             squareWindows(side, windowSize),
-            windowLens(() => new Int32Array(windows).fill(windowSize ** 2)),
+            windowLens(({ shape: [squares] }) => new Int32Array(squares * windows).fill(windowSize ** 2)),
             squareDistances('window', { side: windowSize, each: windows, patches: area, headDim }),
           ]
         : []),
       neighbours(evenWindow(side, KERNEL, 1), area),
     ]);
-    this.front = new SamFront(tower, sizes, side);
+    this.front = new SamFront(tower, sizes, from, positions);
     const mlp = { ...sizes, mlpBias: true };
     this.layers = all.map((sees, layerId) => {
       const at = tower.at('layers').at(layerId);
       const square = sees
-        ? { side, square: 'whole', isWindowed: false }
+        ? { side, square: 'whole', isWindowed: false, drawn: distances }
         : { side: windowSize, square: 'window', isWindowed: true };
       const parts = {
         inputLayernorm: new BaseLayerNorm(at.at('layer_norm1'), hiddenSize, epsilon),
@@ -156,21 +199,12 @@ export class SamEncoder extends Module implements Encoder {
       };
       return new PreNormLayer(layerId, at, parts, sees ? '' : 'window');
     });
-    const neck = tower.at('neck');
-    this.conv1 = Linear.load(neck, {
-      parts: [{ name: 'conv1', outFeatures: outSize, kernel: [hiddenSize, 1, 1] }],
-      inFeatures: hiddenSize,
-    });
-    this.norm1 = new BaseLayerNorm(neck.at('layer_norm1'), outSize, EPSILON);
-    const conv2 = { name: 'conv2', inSize: outSize, outSize, side, stride: 1 };
-    this.conv2 = new Convolution(numLayers, neck, conv2);
-    this.norm2 = new BaseLayerNorm(neck.at('layer_norm2'), outSize, EPSILON);
+    this.neck = new SamNeck(tower.at('neck'), sizes, side);
   }
 
   buildGraph(graph: AtbGraph, kind: GraphKind): string {
     let hidden = this.front.buildGraph(graph, kind, PATCHES);
     for (const layer of this.layers) hidden = layer.buildGraph(graph, kind, hidden);
-    const narrow = this.norm1.buildGraph(graph, buildLinear(graph, this.conv1, hidden, 'neck_conv1_out'));
-    return this.norm2.buildGraph(graph, this.conv2.buildGraph(graph, kind, narrow));
+    return this.neck.buildGraph(graph, kind, hidden);
   }
 }
