@@ -41,6 +41,7 @@ export const MINIMAX_M3_VL_CONFIG = aroundText(
       dtype: dtypeBesideText,
       tieWordEmbeddings: besideText('tie_word_embeddings', flag, false),
       imageTokenId: tokenField(['image_token_index', 'image_token_id'], 200_025),
+      videoTokenId: tokenField(['video_token_index', 'video_token_id'], 200_026),
       projectorSize: field('projector_hidden_size', WIDTH, 6144),
       projectorAct: field('projector_hidden_act', only('gelu'), 'gelu'),
       projectorBias: field('multimodal_projector_bias', only(true), true),
@@ -69,7 +70,6 @@ export const MINIMAX_M3_VL_CONFIG = aroundText(
       ),
     },
     irrelevant: {
-      ...keysBecause('stands for videos, which are not built', 'video_token_index', 'video_token_id'),
       ...keysBecause('is read of text_config', 'bos_token_id', 'eos_token_id', 'pad_token_id'),
       ...keysBecause('is what vision_config says', 'spatial_merge_size', 'temporal_patch_size'),
       ...keysBecause(

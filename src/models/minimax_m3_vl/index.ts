@@ -19,14 +19,14 @@ const asText = (weights: Weights): Weights =>
     ),
   );
 
-/** MiniMax-M3, which sees pictures. */
+/** MiniMax-M3, which sees pictures and frames. */
 export class FlashMiniMaxM3VlForCausalLMATB extends FlashInsertingATB<MiniMaxM3VlConfig> {
   readonly name = 'minimax_m3_vl';
   protected readonly encoderModule: MiniMaxM3Tower;
 
   constructor(config: MiniMaxM3VlConfig, weights: Weights) {
     super(config, asText(weights), TEXT);
-    this.encoderModule = new MiniMaxM3Tower(config, weights);
+    this.encoderModule = new MiniMaxM3Tower(config, weights, this.model.text);
   }
 }
 
@@ -39,6 +39,7 @@ export const MiniMaxM3VlRouter = routerOf(MINIMAX_M3_VL_CONFIG, FlashMiniMaxM3Vl
     kind: 'media',
     features: [
       'pictures of any size',
+      'frames in stretches that see each other',
       'CLIP with rotary positions of three axes',
       'text of minimax_m3_vl_text',
     ],

@@ -8,7 +8,6 @@ import { buildLinear } from '../../layers/linear-steps.js';
 import { Module } from '../../layers/module.js';
 import { BaseLayerNorm } from '../../layers/norms.js';
 import {
-  lengths,
   MERGED_PATCHES,
   mergedPatches,
   PATCHES,
@@ -17,14 +16,20 @@ import {
   type StepInput,
   spaceTimeRotary,
   spaceTimeTurned,
+  WINDOW_LENS,
+  windowLens,
+  wordsAmongRows,
 } from '../../step-inputs/index.js';
 import { Linear } from '../../weights/linear.js';
-import type { Weights } from '../../weights/weights.js';
+import type { TensorRef, Weights } from '../../weights/weights.js';
 import type { Encoder } from '../base/flash-with-encoder-atb.js';
-import { clipLayers, RowProjector } from '../base/vision/index.js';
+import { buildWordsAmongGraph, CLIP_NAMES, clipLayers, RowProjector, type WordTable } from '../base/vision/index.js';
 import type { MiniMaxM3VlConfig } from './config.js';
 
-type TowerConfig = Pick<MiniMaxM3VlConfig, 'vision' | 'hiddenSize' | 'projectorSize'>;
+type TowerConfig = Pick<
+  MiniMaxM3VlConfig,
+  'vision' | 'hiddenSize' | 'projectorSize' | 'imageTokenId' | 'videoTokenId'
+>;
 
 /** Patches come to the size of words, one by one; then those of a block, side by side, become one: [tokens, hidden]. */
 class BlockProjector extends BaseLayer {
@@ -52,17 +57,23 @@ class BlockProjector extends BaseLayer {
   }
 }
 
-/** CLIP over pictures in their own shapes, whose heads turn by time, rows and columns, a third by each. */
+/**
+ * CLIP over pictures in their own shapes, and over stretches of frames, all of whose patches see each other; heads turn by
+ * time, rows and columns, a third by each. With embeddings of the words between frames: [tokens, hidden].
+ */
 export class MiniMaxM3Tower extends Module implements Encoder {
   readonly stepInputs: readonly StepInput[];
   readonly patchEmbedding: Linear;
   readonly norm: BaseLayerNorm;
   readonly layers: readonly PreNormLayer[];
   readonly projector: BlockProjector;
+  private readonly words: WordTable;
 
-  /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
-  constructor(config: TowerConfig, weights: Weights) {
+  /** `words`: of the model of text. Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
+  constructor(config: TowerConfig, weights: Weights, { embedTokens, embeddingScale }: WordTable) {
     super();
+    const { imageTokenId = -1, videoTokenId = -1 } = config;
+    this.words = { embedTokens, embeddingScale };
     const { hiddenSize, numHeads, patchSize, temporalPatchSize, mergeSize, layerNormEps, theta } =
       config.vision;
     const kernel = [3, temporalPatchSize, patchSize, patchSize];
@@ -71,8 +82,9 @@ export class MiniMaxM3Tower extends Module implements Encoder {
     this.stepInputs = [
       patches(features),
       spaceTimeRotary({ theta, headDim, mergeSize }),
-      lengths,
+      windowLens(({ rows }) => Int32Array.of(rows)),
       mergedPatches(mergeSize ** 2),
+      wordsAmongRows(imageTokenId, videoTokenId),
     ];
     const tower = weights.at('vision_tower.vision_model');
     this.patchEmbedding = Linear.load(tower.at('embeddings'), {
@@ -85,8 +97,19 @@ export class MiniMaxM3Tower extends Module implements Encoder {
       ...{ theta, headDim, rotaryDim: spaceTimeTurned(headDim), interleaved: false },
       ...{ maxPositionEmbeddings: 1, scaling: { type: 'default' } },
     };
-    this.layers = clipLayers(tower.at('encoder.layers'), { ...config.vision, rope }, RotaryAttention);
+    const whole = { first: 0, seqLen: WINDOW_LENS };
+    this.layers = clipLayers(
+      tower.at('encoder.layers'),
+      { ...config.vision, rope },
+      RotaryAttention,
+      CLIP_NAMES,
+      whole,
+    );
     this.projector = new BlockProjector(config, weights);
+  }
+
+  override getWeights(): TensorRef[] {
+    return [...super.getWeights(), this.words.embedTokens];
   }
 
   buildGraph(graph: AtbGraph, kind: GraphKind): string {
@@ -95,6 +118,6 @@ export class MiniMaxM3Tower extends Module implements Encoder {
       buildLinear(graph, this.patchEmbedding, PATCHES, 'patch_embedding_out'),
     );
     for (const layer of this.layers) hidden = layer.buildGraph(graph, kind, hidden);
-    return this.projector.buildGraph(graph, kind, hidden);
+    return buildWordsAmongGraph(graph, this.projector.buildGraph(graph, kind, hidden), this.words);
   }
 }
