@@ -26,6 +26,7 @@ export { fitBlocks, type PatchBudget } from './image/fit.js';
 export { fittedGrid, fittedTiles } from './image/fitted-tiles.js';
 export { type HdPicture, type HdSizes, hdPictureOf, hdSize, hdTiles } from './image/hd-picture.js';
 export { type PageSizes, pageTiles } from './image/pages.js';
+export { frameGrid, type PatchGridSizes, patchGrid } from './image/patch-grid.js';
 export { type Patches, type PatchSizes, type PixelValues, patchesOf, patchOrder } from './image/patches.js';
 export type { Picture, PictureSize } from './image/picture.js';
 export { type ResamplingFilter, resize } from './image/resample.js';
@@ -67,7 +68,7 @@ export {
   mediaKey,
   tokenOf,
 } from './processor.js';
-export { pythonFloorDivision, pythonRound, pythonTenths } from './python-round.js';
+export { pythonFloorDivision, pythonHundredths, pythonRound, pythonTenths } from './python-round.js';
 export { LINE_END, RowPacker, type RowShares, SUMMANDS } from './row-shares.js';
 export { type ShownThing, shownThings } from './shown-things.js';
 export {

@@ -12,6 +12,12 @@ export function pythonTenths(value: number): string {
   return value % 1 === 0.25 ? `${Math.floor(value)}.2` : value.toFixed(1);
 }
 
+/** The same with two digits, of 0 <= value < 2^40. */
+export function pythonHundredths(value: number): string {
+  // Of all ties that a float can be, JavaScript rounds those of .125 and .625 the other way.
+  return value % 0.5 === 0.125 ? (value - 0.005).toFixed(2) : value.toFixed(2);
+}
+
 /**
  * The largest integer that is at most a / b, as Python's `//` has it: `Math.floor(a / b)` may lie one above; a, b >
  * 0.

@@ -168,6 +168,7 @@ export * from './musicflamingo/index.js';
 export * from './nanochat/index.js';
 export * from './nemotron/index.js';
 export * from './nemotron_h/index.js';
+export * from './nemotron_h_omni/index.js';
 export * from './nomic_bert/index.js';
 export * from './olmo/index.js';
 export * from './olmo_hybrid/index.js';

@@ -23,6 +23,7 @@ export {
 } from './encoders/halved-sound.js';
 export { HD_ROWS, hdRows } from './encoders/hd-rows.js';
 export { CORNERS, interpolatedPositions, type RowShare } from './encoders/interpolated-positions.js';
+export { LED, ledRows } from './encoders/led-rows.js';
 export {
   MEL_PLANES,
   melPlanes,

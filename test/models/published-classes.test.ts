@@ -1,6 +1,7 @@
+import { expect } from 'chai';
 import { loadModels } from '../../src/models/get-model.js';
 import { MINIMAX_M3_TEXT } from './minimax-m3.js';
-import { type Dict, itIsRead, itIsRefused } from './published-checks.js';
+import { type Dict, itIsRead, itIsRefused, routerOf } from './published-checks.js';
 
 /** Hidden and intermediate size, layers, heads, heads of keys, vocabulary, positions. */
 type Sizes = readonly [number, number, number, number, number, number, number];
@@ -247,6 +248,10 @@ const CLASSES: Readonly<Record<string, Dict>> = {
     vision_config: { model_type: 'deepseek_ocr2_vision',
       sam_config: { model_type: 'deepseek_ocr2_sam_vision_model', hidden_size: 768, output_channels: 256, num_hidden_layers: 12, num_attention_heads: 12, num_channels: 3, image_size: 1024, patch_size: 16, hidden_act: 'gelu', layer_norm_eps: 1e-6, attention_dropout: 0, initializer_range: 1e-10, qkv_bias: true, mlp_ratio: 4, use_abs_pos: true, use_rel_pos: true, window_size: 14, global_attn_indexes: [2, 5, 8, 11], mlp_dim: 3072, downsample_channels: [512, 896] },
       encoder_config: { model_type: 'deepseek_ocr2_encoder', vocab_size: 151_936, hidden_size: 896, intermediate_size: 4864, num_hidden_layers: 24, num_attention_heads: 14, num_key_value_heads: 2, hidden_act: 'silu', max_position_embeddings: 32_768, initializer_range: 0.02, rms_norm_eps: 1e-6, use_cache: true, tie_word_embeddings: false, use_sliding_window: false, sliding_window: null, max_window_layers: 28, attention_dropout: 0, ...rope(1_000_000) } } },
+  // Nemotron 3 Nano Omni in keys that a test of Ollama quotes of its file; text and encoder as the classes have them by default.
+  nemotron_h_omni: { model_type: 'NemotronH_Nano_Omni_Reasoning_V3', patch_size: 16, downsample_ratio: 0.5, img_context_token_id: 18, img_context_token: '<image>', img_start_token: '<img>', img_end_token: '</img>', vit_hidden_size: 1280, projector_hidden_size: 20_480, max_sequence_length: 131_072, force_image_size: 512, use_thumbnail: true, sound_context_token_id: 27, sound_context_token: '<so_embedding>', sound_config: { model_type: 'parakeet' }, norm_mean: [0.5, 0.5, 0.5], norm_std: [0.5, 0.5, 0.5],
+    vision_config: { version: 'radio_v2.5-h', patch_size: 16, min_num_patches: 1024, max_num_patches: 13_312, max_resolution: 2048, separate_video_embedder: true },
+    llm_config: { architectures: ['NemotronHForCausalLM'], model_type: 'nemotron_h', vocab_size: 131_072, hidden_size: 4096, layers_block_type: ['linear_attention', 'moe', 'full_attention', 'mlp'], num_attention_heads: 32, num_key_value_heads: 8, head_dim: 128, max_position_embeddings: 4096, mlp_hidden_act: 'relu2', ssm_state_size: 128, mamba_num_heads: 128, mamba_head_dim: 64, n_groups: 8, n_routed_experts: 8, num_experts_per_tok: 2 } },
   qianfan_ocr: { model_type: 'qianfan_ocr', image_token_id: 151_667, image_seq_length: 256, downsample_ratio: 0.5, projector_hidden_act: 'gelu', vision_feature_layer: -1, vision_feature_select_strategy: 'default', tie_word_embeddings: false,
     text_config: llama('qwen3', [4096, 22_016, 32, 32, 32, 151_936, 32_768], { head_dim: 128, rms_norm_eps: 1e-6, attention_bias: false, use_sliding_window: false, sliding_window: null, max_window_layers: 28, tie_word_embeddings: false, layer_types: layerTypes(32, 1, 0), ...rope(10_000) }),
     vision_config: { model_type: 'qianfan_ocr_vision', hidden_size: 1024, num_hidden_layers: 24, num_attention_heads: 16, attention_bias: true, use_qk_norm: false, intermediate_size: 4096, hidden_act: 'gelu', hidden_dropout_prob: 0, attention_dropout: 0, projection_dropout: 0, drop_path_rate: 0.1, initializer_range: 0.02, norm_type: 'layer_norm', layer_norm_eps: 1e-6,
@@ -663,4 +668,18 @@ describe('published sizes that classes of transformers have by default', functio
     },
     /downsample_channels must have 2 numbers, found 1.*use_sliding_window must be false/,
   );
+  itIsRefused(
+    'Nemotron 3 Nano Omni with frames that are pruned',
+    { ...CLASSES.nemotron_h_omni, video_pruning_rate: 0.5, downsample_ratio: 0.25 },
+    /downsample_ratio must be 0\.5.*video_pruning_rate must be 0/,
+  );
+
+  it('mean the same in published files as in those of transformers: DeepSeek-OCR 2', () => {
+    const visionOf = (name: string) =>
+      (routerOf(CLASSES[name] ?? {}).config as unknown as { vision: Record<'sam' | 'queries', Dict> }).vision;
+    const [published, saved] = [visionOf('deepseek_vl_v2_second'), visionOf('deepseek_ocr2')];
+    const { middle: _, ...sam } = published.sam;
+    expect(saved.sam).to.deep.include(sam);
+    expect(saved.queries).to.deep.include(published.queries);
+  });
 });

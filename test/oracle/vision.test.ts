@@ -103,7 +103,9 @@ for (const [turn, name] of visionCases.entries()) {
       );
       expect(others).to.deep.equal([]);
       expect(findings.length > 0).to.equal(
-        /^(fast_vlm|gemma3n|lfm[23]|minicpm(_ocr|v4)|minimax_m3|qwen3_5|qwen4_exp)|gemma2$/.test(name),
+        /^(fast_vlm|gemma3n|lfm[23]|minicpm(_ocr|v4)|minimax_m3|nemotron_h|qwen3_5|qwen4_exp)|gemma2$/.test(
+          name,
+        ),
       );
       const router = await getModel(checkpoint.path);
       expect(router.config.unreadKeys).to.deep.equal([]);

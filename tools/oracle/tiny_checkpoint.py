@@ -28,7 +28,7 @@ DECAY = "A_log"
 # over batches how many these were, which nothing reads; frequencies of esm.
 DERIVED = ("num_batches_tracked", "rotary_embeddings.inv_freq",
            "slope_rate", "query_decay", "key_decay", "diagonal_decay",
-           "layer_multipliers", "ngram_heads_vocab_sizes", "ngram_heads_offsets")
+           "layer_multipliers", "ngram_heads_vocab_sizes", "ngram_heads_offsets", "summary_idxs")
 # Steps of Mamba's mixers, of which softplus is taken, are small, so that states remember.
 STEP_BIAS = ("dt_proj.bias", "dt_proj_bias")
 # The softplus of these is what a gated recurrence forgets by: those of trained ones are small, so that states remember.

@@ -30,6 +30,7 @@ import '../minimax_m3_vl_text/index.js';
 import '../ministral3/index.js';
 import '../mistral/index.js';
 import '../mistral4/index.js';
+import '../nemotron_h/index.js';
 import '../persimmon/index.js';
 import '../qwen2/index.js';
 import '../qwen3/index.js';
@@ -63,6 +64,7 @@ const TEXT_KINDS = [
   'ministral3',
   'mistral',
   'mistral4',
+  'nemotron_h',
   'persimmon',
   'qwen2',
   'qwen3',

@@ -9,6 +9,7 @@ import { PageProcessor } from './processor.js';
 import { PageTower } from './vision-tower.js';
 
 export * from './chat-format.js';
+export type { DeepseekOcr2Config } from './config.js';
 export * from './processor.js';
 
 /** DeepSeek's layers with experts that read pages by queries, each of which sees those before (arXiv:2601.20552). */

@@ -60,6 +60,7 @@ const samOf = (said: ReturnType<typeof SAM.read>, imageSize: number, outSize: nu
   ...said,
   ...{ imageSize, patchSize: 16, outSize: 256, windowSize: 14, epsilon: 1e-6, hiddenAct: 'gelu' as const },
   ...{ intermediateSize: 4 * said.hiddenSize, qkvBias: true, reduced: [said.middle, outSize] as const },
+  ...({ channels: 3, hasPositions: true, hasDistances: true } as const),
 });
 
 /** A configuration around an encoder behind SAM's, which `width` of vision_config describes. */
@@ -119,7 +120,7 @@ const SECOND = aroundText({
     const { sam, encoder } = seen.width;
     const queries = {
       ...{ ...encoder, intermediateSize: 4864, numLayers: 24, numHeads: 14, numKeyValueHeads: 2 },
-      ...{ hiddenAct: 'silu' as const, epsilon: 1e-6, theta: 1_000_000 },
+      ...({ hiddenAct: 'silu', epsilon: 1e-6, theta: 1_000_000, slides: false } as const),
     };
     return { ...config, vision: { sam: samOf(sam, seen.imageSize, encoder.hiddenSize), queries } };
   },

@@ -1,9 +1,14 @@
 import { DECODER_KINDS, ENCODE, ENCODE_SOUND, type GraphKind } from '../../graph/graph-kind.js';
-import { registerModel, routerOf } from '../../router/index.js';
+import { type CausalLMClass, registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashInsertingATB } from '../base/inserting-text-atb.js';
 import { headNamesWithin } from '../base/text-within.js';
-import { DEEPSEEK_OCR_CHAT, FlashDeepseekOcr2ForCausalLMATB, PageProcessor } from '../deepseek_ocr2/index.js';
+import {
+  DEEPSEEK_OCR_CHAT,
+  type DeepseekOcr2Config,
+  FlashDeepseekOcr2ForCausalLMATB,
+  PageProcessor,
+} from '../deepseek_ocr2/index.js';
 import { DEEPSEEK_VL_V2_CONFIG, type DeepseekOcrConfig, isSecond } from './config.js';
 import { LinedPageProcessor } from './processor.js';
 import { DeepEncoder } from './vision-tower.js';
@@ -24,9 +29,14 @@ export class FlashDeepseekOcrForCausalLMATB extends FlashInsertingATB<DeepseekOc
   }
 }
 
+/** Each is given the one of both configurations that is its own, as `isSecond` tells of both. */
+type EitherClass = CausalLMClass<ReturnType<typeof DEEPSEEK_VL_V2_CONFIG.read>>;
+const FIRST = FlashDeepseekOcrForCausalLMATB as unknown as EitherClass;
+const SECOND = FlashDeepseekOcr2ForCausalLMATB as unknown as EitherClass;
+
 /** DeepSeek-OCR and DeepSeek-OCR 2 as they are published, under the name of DeepSeek-VL2, which is neither. */
-export const DeepseekVlV2Router = routerOf(DEEPSEEK_VL_V2_CONFIG, FlashDeepseekOcrForCausalLMATB as never, {
-  modelOf: (dict) => (isSecond(dict) ? (FlashDeepseekOcr2ForCausalLMATB as never) : undefined),
+export const DeepseekVlV2Router = routerOf(DEEPSEEK_VL_V2_CONFIG, FIRST, {
+  modelOf: (dict) => (isSecond(dict) ? SECOND : undefined),
   headNames: ({ textKind }) => headNamesWithin(textKind, ''),
   // The encoder behind SAM's reads rows in place of patches.
   harmlessTensors: [/^model\.vision_model\.embeddings\.(patch_embedding\.weight|position_ids)$/],
@@ -34,7 +44,7 @@ export const DeepseekVlV2Router = routerOf(DEEPSEEK_VL_V2_CONFIG, FlashDeepseekO
   mediaProcessor: (folder, config) =>
     'clip' in config.vision
       ? LinedPageProcessor.load(folder, config as DeepseekOcrConfig)
-      : PageProcessor.load(folder, config as never),
+      : PageProcessor.load(folder, config as DeepseekOcr2Config),
   about: {
     kind: 'media',
     features: ['pages on a square, and tiles', "SAM's encoder, then CLIP or queries", 'text of deepseek'],

@@ -27,7 +27,10 @@ const [BEFORE, BEHIND] = [']<]start of image[>[', ']<]end of image[>['];
 
 /** A definition in which the size of published files, which is that of no picture, is left out. */
 const sized = (maxPixels: number) => {
-  const defaults = pictureConfig({ ...{ patchSize: 14, minPixels: 4 * 28 * 28, maxPixels }, ...CLIP_CHANNELS });
+  const defaults = pictureConfig({
+    ...{ patchSize: 14, minPixels: 4 * 28 * 28, maxPixels },
+    ...CLIP_CHANNELS,
+  });
   return {
     read({ size, ...dict }: ConfigDict, file: string) {
       const isNone = size === undefined || /672.*672/.test(JSON.stringify(size));

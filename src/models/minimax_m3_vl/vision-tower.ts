@@ -23,7 +23,13 @@ import {
 import { Linear } from '../../weights/linear.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
 import type { Encoder } from '../base/flash-with-encoder-atb.js';
-import { buildWordsAmongGraph, CLIP_NAMES, clipLayers, RowProjector, type WordTable } from '../base/vision/index.js';
+import {
+  buildWordsAmongGraph,
+  CLIP_NAMES,
+  clipLayers,
+  RowProjector,
+  type WordTable,
+} from '../base/vision/index.js';
 import type { MiniMaxM3VlConfig } from './config.js';
 
 type TowerConfig = Pick<

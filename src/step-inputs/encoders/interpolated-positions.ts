@@ -19,12 +19,14 @@ export const CORNERS: readonly RowShare[] = [0, 1, 2, 3].map((corner) => ({
  * Learned positions of a square of `side` x `side`, stretched over a picture of any size: of each patch four rows of
  * the table, i64 [patches] each, and their weights [patches, 1] in the model's dtype (bilinear; transformers 5.24,
  * `get_vision_interpolation_indices_and_weights`). `lies`: whether the middles of the first and the last patch lie on
- * those of the table's, or the edges of the picture on the table's.
+ * those of the table's, or the edges of the picture on the table's. `inSquare`: the table covers the square about the
+ * picture that begins where it does.
  */
 export const interpolatedPositions = (
   side: number,
   mergeSize: number,
   lies: keyof typeof PLACES = 'middles',
+  inSquare = false,
 ): StepInput => ({
   names: CORNERS.flatMap(({ rows, weights }) => [rows, weights]),
   describe: ({ rows: patches, dtype }) =>
@@ -40,9 +42,13 @@ export const interpolatedPositions = (
     let at = 0;
     for (const { shape } of encoderInputs) {
       const [frames, rows, columns] = shape;
+      const [high, wide] = inSquare ? Array<number>(2).fill(Math.max(rows, columns)) : [rows, columns];
       for (let frame = 0; frame < frames; frame++)
         for (const { x, y } of patchOrder(rows, columns, mergeSize)) {
-          const [down, right] = [between(y, rows, side, lies), between(x, columns, side, lies)];
+          const [down, right] = [
+            between(y, high ?? rows, side, lies),
+            between(x, wide ?? columns, side, lies),
+          ];
           for (const [corner, { rows: places, weights }] of made.entries()) {
             const [v, h] = [corner >> 1, corner & 1] as const;
             places[at] = (v ? down.next : down.first) * side + (h ? right.next : right.first);

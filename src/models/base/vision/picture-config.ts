@@ -40,10 +40,15 @@ const pixels = (name: string, member: string, fallback: number): Field<number> =
 });
 
 /** A number for each of three channels. */
-export const channels = (name: string, fallback: readonly number[]): Field<readonly number[]> => ({
+export const channels = (
+  name: string | readonly string[],
+  fallback: readonly number[],
+): Field<readonly number[]> => ({
   read(json) {
     const found = json.value(name, CHANNELS) ?? fallback;
-    return found.length === 3 ? found : json.fail(`${name} must have 3 numbers, found ${found.length}`);
+    return found.length === 3
+      ? found
+      : json.fail(`${[name].flat()[0]} must have 3 numbers, found ${found.length}`);
   },
 });
 
