@@ -163,7 +163,7 @@ describe('getModel', () => {
     const cases: [string, RegExp][] = [
       ['b/model.safetensors', /model\.safetensors: is a file; give the folder that holds it/],
       ['b', /config.json: does not exist beside the weights/],
-      ['lora', /adapter of "meta-llama\/Llama-3\.2-1B", not a model; .*merge_and_unload/],
+      ['lora', /adapter of "meta-llama\/Llama-3\.2-1B", not a model; .*--lora_modules/],
       ['plain-lora', /holds an adapter, not a model/],
       ['models--o--n', /Hugging Face cache; give ".*models--o--n\/snapshots\/beef"/],
       ['models--o--n/snapshots', /give ".*snapshots\/beef"/],
