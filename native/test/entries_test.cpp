@@ -133,16 +133,18 @@ class Caches {
   }
 
   std::vector<int32_t> Choose(int64_t heads, int64_t top, Array q, Array weights, std::vector<int32_t> contexts,
-                              std::vector<int32_t> queries) {
-    const auto op = CreateOperation(
-        "LightningIndexer", {{"headNum", double(heads)}, {"topK", double(top)}, {"tokensPerKey", double(rate_)}});
-    const int64_t tokens = q.size() / (heads * head_dim_);
-    std::vector<int32_t> chosen(static_cast<size_t>(tokens * top), -7), block{static_cast<int32_t>(kTokens)};
+                              std::vector<int32_t> queries, bool gives_tokens = false) {
+    const auto op = CreateOperation("LightningIndexer", {{"headNum", double(heads)},
+                                                         {"topK", double(top)},
+                                                         {"tokensPerKey", double(rate_)},
+                                                         {"givesTokens", gives_tokens}});
+    const int64_t tokens = q.size() / (heads * head_dim_), width = gives_tokens ? (top + 1) * rate_ - 1 : top;
+    std::vector<int32_t> chosen(static_cast<size_t>(tokens * width), -7), block{static_cast<int32_t>(kTokens)};
     std::vector<int32_t> tables = Tables(contexts.size());
     Run(*op,
         {Floats(q, {tokens, heads, head_dim_}), Floats(weights, {tokens, heads}), cache_.Keys(1),
          Ints(tables, {static_cast<int64_t>(contexts.size()), kBlocks}), Ints(contexts), Ints(queries), Ints(block)},
-        {Ints(chosen, {tokens, top})}, kernels_, pool_);
+        {Ints(chosen, {tokens, width})}, kernels_, pool_);
     return chosen;
   }
 
@@ -261,11 +263,11 @@ void IndexersChooseEntriesByDefinition() {
       };
       Array keys = whole(dtype, kContext * kHeadDim), entries = whole(dtype, kContext / rate * kHeadDim);
       Array q = whole(dtype, 51 * kHeads * kHeadDim), weights = whole(DType::kF32, 51 * kHeads);
-      std::vector<int32_t> expected;
+      std::vector<int32_t> expected, expected_tokens;
       int64_t token = 0;
       for (size_t s = 0; s < contexts.size(); ++s) {
         for (int64_t i = 0; i < queries[s]; ++i, ++token) {
-          const int64_t ended = (contexts[s] - queries[s] + i + 1) / rate;
+          const int64_t seen = contexts[s] - queries[s] + i + 1, ended = seen / rate;
           Numbers scores(static_cast<size_t>(ended), 0);
           for (int64_t e = 0; e < ended; ++e) {
             for (int64_t h = 0; h < kHeads; ++h) {
@@ -282,6 +284,11 @@ void IndexersChooseEntriesByDefinition() {
           });
           order.resize(static_cast<size_t>(std::min(ended, kTop)));
           std::ranges::sort(order);
+          const size_t end = expected_tokens.size() + static_cast<size_t>((kTop + 1) * rate - 1);
+          for (const int32_t key : order)
+            for (int64_t j = 0; j < rate; ++j) expected_tokens.push_back(static_cast<int32_t>(key * rate + j));
+          for (int64_t j = ended * rate; j < seen; ++j) expected_tokens.push_back(static_cast<int32_t>(j));
+          expected_tokens.resize(end, -1);
           order.resize(kTop, -1);
           expected.insert(expected.end(), order.begin(), order.end());
         }
@@ -291,6 +298,7 @@ void IndexersChooseEntriesByDefinition() {
           Caches caches(kHeadDim, rate, dtype, cache_dtype, table, pool);
           caches.Write(keys, entries);
           CHECK(caches.Choose(kHeads, kTop, q, weights, contexts, queries) == expected);
+          CHECK(caches.Choose(kHeads, kTop, q, weights, contexts, queries, true) == expected_tokens);
         }
       });
     }

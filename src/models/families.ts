@@ -71,6 +71,7 @@ export * from './gemma4/index.js';
 export * from './gemma4_text/index.js';
 export * from './gemma4_unified/index.js';
 export * from './glm/index.js';
+export * from './glm5_next/index.js';
 export * from './glm_moe_dsa/index.js';
 export * from './glm_ocr/index.js';
 export * from './glm4/index.js';

@@ -128,6 +128,19 @@ function mixtureOfBoth(choices: number): string {
 /** Experts without gates. */
 const UNGATED = 'MoeInitRouting Elewise GroupedMatmul Activation Elewise GroupedMatmul MoeTokenUnpermute';
 
+/** GLM-5.3's linear attention, and its latent attention to pools, each between streams; and what is behind them. */
+const POOL_DELTA =
+  'Elewise Linear HyperWeights MixStreams RmsNorm Linear Linear Split Linear Linear Concat Slice CausalConv1d Slice CausalConv1d Slice CausalConv1d Concat Concat GatedDeltaRule Linear RmsNorm Activation Elewise Linear MixStreams Elewise Linear HyperWeights MixStreams';
+const POOL_SPARSE =
+  'Elewise Linear HyperWeights MixStreams RmsNorm Linear Split RmsNorm Linear RmsNorm Elewise Linear Linear Linear LayerNorm Linear Concat WindowPool ReshapeAndCache LightningIndexer Linear ReshapeAndCache SparseAttention Linear Linear MixStreams Elewise Linear HyperWeights MixStreams';
+const POOL_SHARED =
+  'Elewise Linear HyperWeights MixStreams Split RmsNorm Linear ReshapeAndCache SparseAttention Linear Linear MixStreams Elewise Linear HyperWeights MixStreams';
+const POOL_EXPERTS =
+  'RmsNorm Elewise Linear Sigmoid Elewise Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Activation Linear Elewise MixStreams';
+const POOL_GROUPS =
+  'RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts Linear Activation Linear Elewise MixStreams';
+const POOL_MLP = 'Activation Linear MixStreams';
+
 /** What the passes leave in a layer's graph beside Llama's operations, in order, and whose layers those are. */
 const LEFT: Readonly<Record<string, readonly string[]>> = {
   'LayerNorm Linear LayerNorm': ['bloom-normed-residual'],
@@ -418,6 +431,12 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     ['axk2'],
   [`${GATED_SPARSE} ${GATED_NORM} Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather Elewise FusedExperts Linear Elewise Elewise`]:
     ['axk2-groups'],
+  [`${POOL_DELTA} ${POOL_MLP}`]: ['glm5_next', 'glm5_next-shared'],
+  [`${POOL_SPARSE} ${POOL_EXPERTS}`]: ['glm5_next'],
+  [`${POOL_DELTA} ${POOL_EXPERTS}`]: ['glm5_next'],
+  [`${POOL_SPARSE} ${POOL_MLP}`]: ['glm5_next-shared'],
+  [`${POOL_SHARED} ${POOL_MLP}`]: ['glm5_next-shared'],
+  [`${POOL_DELTA} ${POOL_GROUPS}`]: ['glm5_next-shared'],
   [KIMI_DELTA]: ['kimi_linear', 'kimi_linear-lora'],
   [`${KIMI_DELTA} RmsNorm Elewise Linear Sigmoid Elewise Sort Gather FusedExperts Linear Elewise Elewise`]: [
     'kimi_linear-lora',

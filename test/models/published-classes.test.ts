@@ -78,6 +78,12 @@ const CLASSES: Readonly<Record<string, Dict>> = {
     layer_norm_eps: 1e-12, scale_embedding: true, pad_token_id: 1, bos_token_id: 0, eos_token_id: 2 },
   xglm: { model_type: 'xglm', vocab_size: 256_008, max_position_embeddings: 2048, d_model: 1024, ffn_dim: 4096, num_layers: 24, attention_heads: 16, activation_function: 'gelu', scale_embedding: true,
     decoder_start_token_id: 2, pad_token_id: 1, bos_token_id: 0, eos_token_id: 2, add_cross_attention: false, tie_word_embeddings: true },
+  glm5_next: { model_type: 'glm5_next', image_token_id: 154_854, video_token_id: 154_855, image_start_token_id: 154_830, image_end_token_id: 154_831, video_start_token_id: 154_832, video_end_token_id: 154_833, tie_word_embeddings: false,
+    text_config: llama('glm5_next_text', [4096, 12_288, 45, 64, 64, 154_880, 1_048_576], { moe_intermediate_size: 2048, n_shared_experts: 1, n_routed_experts: 288, routed_scaling_factor: 2.5, kv_lora_rank: 512, q_lora_rank: 1536, qk_rope_head_dim: 0, v_head_dim: 256, qk_nope_head_dim: 256, qk_head_dim: 256, head_dim: 0,
+      n_group: 1, topk_group: 1, num_experts_per_tok: 8, norm_topk_prob: true, rms_norm_eps: 1e-5, pad_token_id: 154_820, tie_word_embeddings: false, attention_bias: false, index_topk: 2048, index_head_dim: 128, index_n_heads: 32, index_kpool: 16, index_kpool_always_select_tail: true, swiglu_limit: 10,
+      mlp_layer_types: Array.from({ length: 45 }, (_, layer) => (layer < 3 ? 'dense' : 'sparse')), layer_types: Array.from({ length: 45 }, (_, layer) => (layer % 4 === 3 ? 'indexed_attention' : 'linear_attention')), indexer_types: Array(45).fill('full'),
+      linear_head_dim: 128, linear_num_heads: 64, linear_conv_kernel_dim: 4, linear_lower_bound: -5, hc_mult: 4, hc_eps: 1e-6, hc_sinkhorn_iters: 20, router_aux_loss_coef: 0.001, output_router_logits: false }),
+    vision_config: { model_type: 'glm5_next_vision', depth: 24, hidden_size: 1024, hidden_act: 'silu', attention_bias: true, num_heads: 16, out_hidden_size: 1536, intermediate_size: 4096, projection_intermediate_size: 10_240, swiglu_limit: 10 } },
   ministral: llama('ministral', [4096, 14_336, 32, 32, 8, 32_000, 131_072],
     { rms_norm_eps: 1e-6, sliding_window: 4096, layer_types: layerTypes(32, 33, 32), ...rope(10_000) }),
   ministral3: llama('ministral3', [4096, 14_336, 34, 32, 8, 131_072, 262_144],
@@ -603,6 +609,18 @@ describe('published sizes that classes of transformers have by default', functio
     'Llama 3.2 Vision with a layer that attends to pictures behind the last',
     within('mllama', { cross_attention_layers: [3, 40] }, 'text_config'),
     /cross_attention_layers must be ascending layers below 40, found 3,40/,
+  );
+  itIsRefused(
+    'GLM-5.3 with pools of which a choice has no whole number, and a choice that goes through linear attention',
+    within(
+      'glm5_next',
+      {
+        index_topk: 2040,
+        indexer_types: Array.from({ length: 45 }, (_, layer) => (layer === 7 ? 'shared' : 'full')),
+      },
+      'text_config',
+    ),
+    /index_topk \(2040\) must be a multiple of index_kpool \(16\).*indexer_types must be "full" in layer 7/,
   );
   itIsRefused(
     'LFM2-VL with another layer',

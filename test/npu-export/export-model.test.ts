@@ -186,7 +186,7 @@ const BEYOND_ATB = new Map([
     .map((name) => [name, 'hasSinks is an extension key'] as const),
   ...[...familyCases, ...visionCases]
     .filter((name) =>
-      /^(bailing_hybrid|bamba|falcon_h1|falcon_mamba|granitemoehybrid|jamba|kimi_linear|lara_mini|lfm[23]|mamba|minicpm(_ocr|v4)|nemotron_h|olmo_hybrid|qwen3_5|qwen3_next|qwen4_exp|recurrent_gemma|zamba)/.test(
+      /^(bailing_hybrid|bamba|falcon_h1|falcon_mamba|glm5_next|granitemoehybrid|jamba|kimi_linear|lara_mini|lfm[23]|mamba|minicpm(_ocr|v4)|nemotron_h|olmo_hybrid|qwen3_5|qwen3_next|qwen4_exp|recurrent_gemma|zamba)/.test(
         name,
       ),
     )

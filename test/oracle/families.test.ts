@@ -50,6 +50,9 @@ const CLAMPED = /(limit|clampForm) is an extension key$/;
 /** What it lacks for streams, and for attention to entries of several tokens. */
 const ENTRIES =
   /(CompressedAttention|HyperWeights|LightningIndexer|MixStreams|WindowPool) is an extension op$|(limit|clampForm) is an extension key$/;
+/** The same for pools of tokens, with states of linear attention. */
+const POOLS =
+  /(CausalConv1d|GatedDeltaRule|HyperWeights|LightningIndexer|MixStreams|SparseAttention|WindowPool) is an extension op$|(limit|clampForm) is an extension key$/;
 /** What it lacks where a number of each head takes part in softmaxes. */
 const SINKS = /hasSinks is an extension key$/;
 /** The same, and what it lacks for values of another size than keys where a sequence has several tokens. */
@@ -74,6 +77,8 @@ const EXTENSIONS: Readonly<Record<string, RegExp>> = {
   gemma2: /softcap is an extension key$/,
   hy_v4: CLAMPED_SPARSE,
   'hy_v4-plain': CLAMPED_SPARSE,
+  glm5_next: POOLS,
+  'glm5_next-shared': POOLS,
   glm_moe_dsa: SPARSE,
   'glm_moe_dsa-shared': SPARSE,
   mimo_v2_flash: LONG_KEYS,

@@ -7,6 +7,8 @@ import type { KeysOfPrompt } from './families.js';
  */
 interface Choosing {
   readonly indexOwners?: readonly number[];
+  /** Where some layers have linear attention, which ones have not. */
+  readonly attends?: readonly boolean[];
   readonly entryUses?: readonly string[];
   readonly blockLayers?: readonly boolean[];
   readonly indexTopBlocks?: number;
@@ -17,10 +19,11 @@ interface Choosing {
  * [heads of indexers][tokens].
  */
 export async function chosenKeys(runner: ModelRunner, prompt: Int32Array): Promise<string[][]> {
-  const { indexOwners, entryUses = [], blockLayers, indexTopBlocks } = runner.config as unknown as Choosing;
+  const config = runner.config as unknown as Choosing;
+  const { indexOwners, attends, entryUses = [], blockLayers, indexTopBlocks } = config;
   if (blockLayers) return chosenBlocks(runner, prompt, blockLayers, indexTopBlocks);
   const choosing = [...entryUses.keys()].filter((layer) => entryUses[layer] === 'chosen');
-  const owners = [...new Set(indexOwners ?? choosing)];
+  const owners = [...new Set(indexOwners ?? choosing)].filter((layer) => attends?.[layer] ?? true);
   const paths = owners.map((layer) => `layer_${layer}/chosen_keys`);
   const { tensors } = await runner.trace(prompt, paths);
   return paths.map((path) => {

@@ -42,7 +42,7 @@ import torch
 import transformers
 from safetensors.torch import save_file
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
-from transformers import Mistral4Config, Mistral4ForCausalLM
+from transformers import Glm5NextConfig, Glm5NextForConditionalGeneration, Mistral4Config, Mistral4ForCausalLM
 
 from recording import DTYPES, first_tensor, free_generation, greedy, random_prompt, recorded
 from tiny_checkpoint import write_tiny
@@ -87,7 +87,8 @@ def class_of(raw):
     return AutoModelForCausalLM if decoder else AutoModel
 
 
-# It generates, though transformers 5.24 does not list it among the classes that do.
+# They generate, though transformers 5.24 does not list them among the classes that do.
+AutoModelForCausalLM.register(Glm5NextConfig, Glm5NextForConditionalGeneration, exist_ok=True)
 AutoModelForCausalLM.register(Mistral4Config, Mistral4ForCausalLM, exist_ok=True)
 
 ENCODERS = ("bert", "roberta", "xlm-roberta", "camembert", "electra")

@@ -51,6 +51,7 @@ void LightningIndexer(Case& c) {
   ParamObject param{{"headNum", Num(heads)}, {"topK", Num(d.Int(1, 80))}};
   if (rate > 0) {
     param.emplace("tokensPerKey", Num(rate));
+    if (d.Flag()) param.emplace("givesTokens", true);
     inputs.push_back(c.Input(DType::kI32, {1}, {0, 0, {kBlockSize}}));
   }
   c.Node("LightningIndexer", param, inputs, 1);

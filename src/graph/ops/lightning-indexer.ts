@@ -21,6 +21,11 @@ export interface LightningIndexerParam {
    * input says how many tokens a block has, i32[1].
    */
   readonly tokensPerKey?: number;
+  /**
+   * Whether positions of tokens come out, i32[tokens, (topK + 1) * tokensPerKey - 1]: those of the chosen keys, then those
+   * up to the query's own behind the last key that has ended; false when absent. Beside `tokensPerKey` alone.
+   */
+  readonly givesTokens?: boolean;
   /** Positions that are chosen together; keys are chosen one by one when absent. Not beside `tokensPerKey`. */
   readonly blockSize?: number;
   /** How many blocks up to a query's own are chosen in any case, at most `topK`; 0 when absent. */
@@ -33,6 +38,7 @@ export const lightningIndexer: OpDefinition<'LightningIndexer', LightningIndexer
     headNum: 'integer',
     topK: 'integer',
     tokensPerKey: 'integer',
+    givesTokens: 'bool',
     blockSize: 'integer',
     localBlocks: 'integer',
   },
@@ -41,7 +47,7 @@ export const lightningIndexer: OpDefinition<'LightningIndexer', LightningIndexer
     inputs: 5 + count(blockSize === undefined, tokensPerKey > 1),
     outputs: 1,
   }),
-  shapes(inputs, { headNum, topK, tokensPerKey = 1, blockSize }) {
+  shapes(inputs, { headNum, topK, tokensPerKey = 1, givesTokens = false, blockSize }) {
     inputs.at(0, 2, 3);
     const keys = blockSize === undefined ? 2 : 1;
     const [tokens, cache] = [inputs.size(0, 0), inputs.at(keys, 4)];
@@ -55,6 +61,7 @@ export const lightningIndexer: OpDefinition<'LightningIndexer', LightningIndexer
     if (blockSize === undefined) inputs.sameShape(1, [tokens, headNum]);
     pagedSequences(inputs, keys + 1);
     if (tokensPerKey > 1) inputs.sameShape(6, [1]);
-    return [{ dtype: 'i32', shape: [tokens, blockSize === undefined ? topK : headNum * topK] }];
+    const chosen = givesTokens ? (topK + 1) * tokensPerKey - 1 : topK;
+    return [{ dtype: 'i32', shape: [tokens, blockSize === undefined ? chosen : headNum * topK] }];
   },
 };

@@ -30,9 +30,20 @@ export interface IndexerConfig {
   readonly headDim: number;
   /** How many keys a query of attention attends to. */
   readonly indexTopK: number;
-  /** The rotary embedding of attention; `indexInterleaved` says how its numbers lie here. */
-  readonly rope: RopeConfig;
-  readonly indexInterleaved: boolean;
+  /** The rotary embedding of attention, where anything turns; `indexInterleaved` says how its numbers lie here. */
+  readonly rope?: RopeConfig | undefined;
+  readonly indexInterleaved?: boolean;
+  /** Tokens that a key stands for; 1 when absent. */
+  readonly tokensPerKey?: number;
+}
+
+/** What scores are made of, by the names in the graph. */
+export interface ScoredParts {
+  /** Queries [tokens, heads, indexHeadDim], and their weights f32 [tokens, heads]. */
+  readonly q: string;
+  readonly weights: string;
+  /** A key of each token [tokens, 1, indexHeadDim], which is not in the cache yet. */
+  readonly k: string;
 }
 
 /** Of the norm of keys where a family does not say it (transformers 5.24, DeepseekV32Indexer). */
@@ -51,13 +62,13 @@ export class Indexer extends Module {
   readonly keys: Linear;
   readonly keyNorm: BaseLayerNorm;
   readonly headWeights: TensorRef;
-  private readonly cache: CacheRef;
+  protected readonly cache: CacheRef;
   private readonly dtype: FloatDType;
 
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED, WEIGHT_QUANT_*. */
   constructor(
     layerId: number,
-    private readonly config: IndexerConfig,
+    protected readonly config: IndexerConfig,
     weights: Weights,
   ) {
     super();
@@ -74,7 +85,7 @@ export class Indexer extends Module {
     const rowOrder = splitHeads(1, config);
     this.keyNorm = new BaseLayerNorm(weights.at('k_norm'), size, indexNormEps, { rowOrder });
     this.headWeights = inF32(weights.get('weights_proj.weight', [heads, hiddenSize]));
-    this.cache = keyRows(layerId, 'index_cache', size);
+    this.cache = keyRows(layerId, 'index_cache', size, config.tokensPerKey);
     this.dtype = weights.dtype ?? 'bf16';
   }
 
@@ -91,26 +102,31 @@ export class Indexer extends Module {
    * ascending order, and -1 behind them where there are fewer keys.
    */
   buildGraph(graph: AtbGraph, input: string, queries: string): string {
-    const { indexHeads: headNum, indexTopK: topK } = this.config;
+    const { indexHeads: headNum } = this.config;
     const wide = { name: 'index_weights', weight: this.headWeights, dtype: this.dtype };
     const weights = buildWideLinear(graph, wide, input, 'index_weights_out');
     this.buildPartsGraph(graph, 'index_q', buildLinear(graph, this.queries, queries, 'index_q_out'), headNum);
     const key = this.keyNorm.buildGraph(graph, buildLinear(graph, this.keys, input, 'index_k_out'));
     this.buildPartsGraph(graph, 'index_k', key, 1);
     if (this.config.indexTurns ?? true) this.buildTurnedGraph(graph);
+    const q = this.buildGrownGraph(graph, 'index_q');
+    this.buildChosenGraph(graph, input, { q, weights, k: 'index_k' });
+    return CHOSEN_KEYS;
+  }
+
+  /** Writes keys to the cache and chooses among all that are there: -> `chosen_keys`. */
+  protected buildChosenGraph(graph: AtbGraph, _input: string, scored: ScoredParts): void {
+    const { indexHeads: headNum, indexTopK: topK } = this.config;
     CommonOpBuilderManager.getBuilder({ category: 'INDEXER', opName: 'indexer', headNum, topK }).build(
       graph,
       {
-        q: this.buildGrownGraph(graph, 'index_q'),
-        weights,
-        k: 'index_k',
+        ...scored,
         cache: { key: this.cache.key, slots: 'slots_mapping', blockTables: 'block_tables' },
         seqLen: 'seq_len',
         qLen: 'q_len',
         chosenOut: CHOSEN_KEYS,
       },
     );
-    return CHOSEN_KEYS;
   }
 
   /** What scores read of `queries` [tokens, heads, indexHeadDim], of the same shape. */
@@ -164,10 +180,17 @@ export class Indexer extends Module {
  */
 function splitHeads(
   heads: number,
-  { indexHeadDim, headDim, rope, indexInterleaved, indexTurnsLast = false, indexTurns = true }: IndexerConfig,
+  {
+    indexHeadDim,
+    headDim,
+    rope,
+    indexInterleaved = false,
+    indexTurnsLast = false,
+    indexTurns = true,
+  }: IndexerConfig,
 ): Int32Array | undefined {
   if (!indexTurns) return undefined;
-  const turned = rotaryOrder(1, { ...rope, interleaved: indexInterleaved });
+  const turned = rotaryOrder(1, rope && { ...rope, interleaved: indexInterleaved });
   const still = indexHeadDim - headDim;
   const [firstTurned, firstStill] = indexTurnsLast ? [still, 0] : [0, headDim];
   return Int32Array.from({ length: heads * indexHeadDim }, (_, row) => {

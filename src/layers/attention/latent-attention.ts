@@ -17,8 +17,8 @@ import { addSplit } from '../split.js';
 import { queryParts, splitHeads } from './latent-heads.js';
 import { ROTARY_ROWS } from './rotary-rows.js';
 
-/** The parts of queries and of the shared key that turn, where anything does, by their names in the graph. */
-type TurnedParts = Readonly<Record<'qRope' | 'kRope', string>>;
+/** The parts of queries and of the shared key behind those that never turn, where there are any, by their names. */
+type TurnedParts = Readonly<Record<'qRope' | 'kRope', string | undefined>>;
 
 /** What attention reads beside these. */
 interface AttendedParts {
@@ -35,6 +35,8 @@ export interface LatentOptions {
   readonly sinks?: string;
   /** The checkpoint's name of the projection of what comes out; `o_proj` when absent. */
   readonly dense?: string;
+  /** Of the norms of latent vectors; that of DeepSeek's when absent. */
+  readonly latentEpsilon?: number;
 }
 
 /** Of the norms of latent vectors, whatever config.json says of the others (transformers 5.24, DeepseekV2RMSNorm's default). */
@@ -69,9 +71,11 @@ export class LatentAttention extends Module {
     layerId: number,
     protected readonly config: LatentAttentionConfig,
     weights: Weights,
-    { outputScale = 1, queryScale = 1, latentScale = 1, sinks, dense = 'o_proj' }: LatentOptions = {},
+    options: LatentOptions = {},
   ) {
     super();
+    const { outputScale = 1, queryScale = 1, latentScale = 1, sinks, dense = 'o_proj' } = options;
+    const { latentEpsilon = LATENT_EPSILON } = options;
     const { hiddenSize, numAttentionHeads: heads, qLoraRank, kvLoraRank, rope } = config;
     const { qkNopeHeadDim: keyRows, headDim, vHeadDim: valueRows, qkvBias, denseBias } = config;
     const queries: LinearPart = {
@@ -94,10 +98,10 @@ export class LatentAttention extends Module {
       hasBias: qkvBias,
     });
     if (qLoraRank !== undefined) {
-      this.qNorm = new BaseRMSNorm(weights.at('q_a_layernorm'), qLoraRank, LATENT_EPSILON);
+      this.qNorm = new BaseRMSNorm(weights.at('q_a_layernorm'), qLoraRank, latentEpsilon);
       this.qUp = this.loadQueries(weights, queries, qLoraRank);
     }
-    this.kvNorm = new BaseRMSNorm(weights.at('kv_a_layernorm'), kvLoraRank, LATENT_EPSILON);
+    this.kvNorm = new BaseRMSNorm(weights.at('kv_a_layernorm'), kvLoraRank, latentEpsilon);
     const { keyUp, valueUp } = headMatrices(weights, {
       name: 'kv_b_proj',
       heads,
@@ -135,7 +139,7 @@ export class LatentAttention extends Module {
     const normed = this.kvNorm.buildGraph(graph, 'kv_a');
     const latent =
       this.latentScale === 1 ? normed : addScaled(graph, normed, this.latentScale, 'kv_a_scaled');
-    const turned = this.config.rope ? this.buildRopeGraph(graph) : { qRope: 'q_pe', kRope: 'k_pe' };
+    const turned = this.buildTurnedGraph(graph);
     const chosen = this.buildChoiceGraph(graph, input, queries);
     const attended = this.buildAttentionGraph(graph, kind, { latent, ...turned, chosen });
     const gated = this.buildGatedGraph(graph, attended, input);
@@ -165,10 +169,14 @@ export class LatentAttention extends Module {
 
   /** `qUp` of `normed` [tokens, qLoraRank], which is the norm of `q_a` -> `q_nope`, `q_pe` of all heads. */
   protected buildQueriesGraph(graph: AtbGraph, qUp: Linear, normed: string): void {
-    addSplit(graph, 'q_b_split', buildLinear(graph, qUp, normed, 'q_b_out'), queryParts(this.config));
+    if (this.config.headDim === 0) buildLinear(graph, qUp, normed, 'q_nope');
+    else addSplit(graph, 'q_b_split', buildLinear(graph, qUp, normed, 'q_b_out'), queryParts(this.config));
   }
 
-  private buildRopeGraph(graph: AtbGraph): TurnedParts {
+  /** `q_pe`, `k_pe`, turned where the configuration has a rotary embedding. */
+  private buildTurnedGraph(graph: AtbGraph): TurnedParts {
+    if (this.config.headDim === 0) return { qRope: undefined, kRope: undefined };
+    if (!this.config.rope) return { qRope: 'q_pe', kRope: 'k_pe' };
     const { cos, sin } = ROTARY_ROWS;
     CommonOpBuilderManager.getBuilder({ category: 'ROPE', opName: 'rope', rotaryCoeff: 2 }).build(graph, {
       q: 'q_pe',
@@ -188,10 +196,12 @@ export class LatentAttention extends Module {
    */
   private buildDownGraph(graph: AtbGraph, input: string): string {
     const { qLoraRank, kvLoraRank, headDim } = this.config;
-    const keys = [
-      ['kv_a', kvLoraRank],
-      ['k_pe', headDim],
-    ] as const;
+    const keys = (
+      [
+        ['kv_a', kvLoraRank],
+        ['k_pe', headDim],
+      ] as const
+    ).filter(([, size]) => size > 0);
     buildLinear(graph, this.down, input, 'q_a_kv_a_out');
     if (qLoraRank === undefined || !this.qNorm || !this.qUp) {
       const queries = queryParts(this.config);

@@ -10,7 +10,7 @@ import { LatentAttention, type LatentOptions } from './latent-attention.js';
 /** What sparse attention is told by the configuration. */
 export interface SparseAttentionConfig extends LatentAttentionConfig, IndexerConfig {
   readonly qLoraRank: number;
-  readonly rope: RopeConfig;
+  readonly rope?: RopeConfig | undefined;
   /** For each layer, the one whose indexer chooses its keys: itself, or one before it. */
   readonly indexOwners: readonly number[];
 }
@@ -40,11 +40,17 @@ export class SparseLatentAttention extends LatentAttention {
   private readonly owner: number;
   private readonly isLending: boolean;
 
-  /** Throws what `LatentAttention` and `Indexer` throw. */
-  constructor(layerId: number, config: SparseAttentionConfig, weights: Weights, options?: LatentOptions) {
+  /** `Choice`: of what kind its indexer is. Throws what `LatentAttention` and `Indexer` throw. */
+  constructor(
+    layerId: number,
+    config: SparseAttentionConfig,
+    weights: Weights,
+    options?: LatentOptions,
+    Choice: typeof Indexer = Indexer,
+  ) {
     super(layerId, config, weights, options);
     const { owner, isOwn, isLending } = indexerRoles(config, layerId);
-    this.indexer = isOwn ? new Indexer(layerId, config, weights.at('indexer')) : undefined;
+    this.indexer = isOwn ? new Choice(layerId, config, weights.at('indexer')) : undefined;
     this.owner = owner;
     this.isLending = isLending;
   }

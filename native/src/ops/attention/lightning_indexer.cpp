@@ -66,6 +66,9 @@ void ChooseLargest(const float* scores, int64_t n, int64_t top, int32_t* out) {
 /// With blockSize each head chooses for itself, and blocks of so many positions (MiniMax-M3, transformers 5.24): the
 /// localBlocks last ones up to the query's own, then those in which a key up to its own has the largest q k^T. There
 /// are no weights then, and numbers of blocks come out, i32 [tokens, heads * topK].
+///
+/// With givesTokens, which needs tokensPerKey, positions of tokens come out: those of the keys that are chosen, and
+/// those behind the last key that has ended, i32 [tokens, (topK + 1) * tokensPerKey - 1] (GLM-5.3, transformers 5.24).
 class LightningIndexer : public Operation {
  public:
   static constexpr const char* kOp = "LightningIndexer";
@@ -77,6 +80,7 @@ class LightningIndexer : public Operation {
     int64_t stride;  ///< Tokens of a key.
     int64_t block;   ///< Keys that are chosen together, by each head for itself; 0: keys are chosen one by one.
     int64_t local;   ///< Of the last blocks, those that are chosen in any case.
+    bool gives_tokens;  ///< Whether tokens of keys come out instead of keys, and those that have no key yet.
   };
 
   LightningIndexer(int64_t heads, const Choice& choice)
@@ -97,7 +101,7 @@ class LightningIndexer : public Operation {
     RequireHeads(kOp, keys_, keys, 1, head_dim);
     paged_.Check(in, keys, kQuery);
     if (choice_.stride > 1) RequireVector(kOp, block_tokens_, in.back(), DType::kI32, 1);
-    out[0] = TensorDesc(DType::kI32, {tokens, Choosers() * choice_.top});
+    out[0] = TensorDesc(DType::kI32, {tokens, Choosers() * Width()});
   }
 
   size_t WorkspaceBytes(std::span<const TensorDesc> in, int threads, const kernels::KernelTable&) const override {
@@ -146,8 +150,9 @@ class LightningIndexer : public Operation {
         const int64_t own = task % most;
         if (own >= tile.count * choosers) return;
         const int64_t seen = SeenBy(tile, own / choosers);
-        Choose(seen, space.Scores(ctx.workspace, tile.row * choosers + own),
-               out[0].As<int32_t>() + (tile.token * choosers + own) * choice_.top);
+        int32_t* chosen = out[0].As<int32_t>() + (tile.token * choosers + own) * Width();
+        Choose(seen, space.Scores(ctx.workspace, tile.row * choosers + own), chosen);
+        if (choice_.gives_tokens) Spread(tile.seen + own, chosen);
       });
     }
   }
@@ -204,6 +209,8 @@ class LightningIndexer : public Operation {
   }
   /// How many choices a query makes.
   int64_t Choosers() const { return choice_.block > 0 ? heads_ : 1; }
+  /// Numbers that come out for a choice.
+  int64_t Width() const { return choice_.gives_tokens ? (choice_.top + 1) * choice_.stride - 1 : choice_.top; }
   /// Whether of so many keys some are not chosen.
   bool Chooses(int64_t keys) const { return keys > choice_.top * std::max<int64_t>(choice_.block, 1); }
   /// Keys that the tile's query `own` sees.
@@ -260,6 +267,20 @@ class LightningIndexer : public Operation {
     ChooseLargest(scores, count, choice_.top, chosen);
   }
 
+  /// Puts tokens in the place of the chosen keys, of a query that sees so many of them.
+  void Spread(int64_t seen, int32_t* chosen) const {
+    const int64_t stride = choice_.stride, ended = std::max<int64_t>(seen, 0) / stride * stride;
+    int64_t count = std::find(chosen, chosen + choice_.top, -1) - chosen;
+    // From behind, so that no key is written over that is still to be read.
+    for (int64_t i = count - 1; i >= 0; --i) {
+      const int64_t first = chosen[i] * stride;
+      for (int64_t token = 0; token < stride; ++token) chosen[i * stride + token] = static_cast<int32_t>(first + token);
+    }
+    count *= stride;
+    for (int64_t token = ended; token < seen; ++token) chosen[count++] = static_cast<int32_t>(token);
+    std::fill(chosen + count, chosen + Width(), -1);
+  }
+
   int64_t heads_;
   Choice choice_;
   int keys_;  ///< Number of that input; those of sequences are behind it.
@@ -278,8 +299,12 @@ std::unique_ptr<Operation> CreateLightningIndexer(const ParamObject& param) {
   if (block > 0 && stride > 1) reader.Fail("blockSize", "0 with tokensPerKey");
   const int64_t local = reader.Int("localBlocks", 0, 0, 1 << 20);
   if (local > top || (local > 0 && block == 0)) reader.Fail("localBlocks", "at most topK, and 0 without blockSize");
+  const bool gives_tokens = reader.Bool("givesTokens", false);
+  if (gives_tokens && stride == 1) reader.Fail("givesTokens", "false without tokensPerKey");
+  // As far as positions of tokens go.
+  if (gives_tokens && top > (1 << 24) / stride) reader.Fail("topK", "at most 2^24 tokens");
   reader.Done();
-  return std::make_unique<LightningIndexer>(heads, LightningIndexer::Choice{top, stride, block, local});
+  return std::make_unique<LightningIndexer>(heads, LightningIndexer::Choice{top, stride, block, local, gives_tokens});
 }
 
 }  // namespace atb
