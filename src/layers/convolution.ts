@@ -1,5 +1,5 @@
 import { type AtbGraph, BaseOperation, dim } from '../graph/atb-graph.js';
-import { type ConvWindow, neighboursOf } from '../step-inputs/index.js';
+import { type ConvWindow, neighboursOf, TEXT_TAPS } from '../step-inputs/index.js';
 import { Linear } from '../weights/linear.js';
 import { constantWeight, flattened, inF32, transposed, withRowOrder } from '../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../weights/weights.js';
@@ -113,11 +113,53 @@ export class SquareConv extends Module {
 
   /** Returns `out`. Makes views, so it stands in a layer's graph. */
   buildGraph(graph: AtbGraph, input: string, out: string): string {
-    const around = gatherOrZeros(graph, input, this.zeros, this.wanted, `${out}_around`);
-    const [turned, rows] = [`${around}_transposed`, `${around}_rows`];
-    // The checkpoint's kernel is [channels, rows, columns].
-    graph.addOperation(new BaseOperation('Transpose', { perm: [0, 2, 1] }, turned), [around], [turned]);
-    graph.addReshape(turned, rows, [dim(0), dim(1, 2)]);
-    return buildLinear(graph, this.conv, rows, out);
+    return buildGatheredConv(graph, this.conv, this.zeros, this.wanted, input, out);
+  }
+}
+
+/** One product of the rows around each, which `wanted` [results, places] names. Returns `out`; makes views. */
+function buildGatheredConv(
+  graph: AtbGraph,
+  conv: Linear,
+  zeros: TensorRef,
+  wanted: string,
+  input: string,
+  out: string,
+): string {
+  const around = gatherOrZeros(graph, input, zeros, wanted, `${out}_around`);
+  const [turned, rows] = [`${around}_transposed`, `${around}_rows`];
+  // The checkpoint's kernel has its places behind its channels.
+  graph.addOperation(new BaseOperation('Transpose', { perm: [0, 2, 1] }, turned), [around], [turned]);
+  graph.addReshape(turned, rows, [dim(0), dim(1, 2)]);
+  return buildLinear(graph, conv, rows, out);
+}
+
+/** A convolution over the tokens of each text, [out, in, taps]: [tokens, in] -> [tokens, out]. Its step input is `textTaps`. */
+export class TextConv extends Module {
+  readonly conv: Linear;
+  private readonly zeros: TensorRef;
+
+  /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
+  constructor(
+    weights: Weights,
+    name: string,
+    { inSize, outSize, taps }: { readonly inSize: number; readonly outSize: number; readonly taps: number },
+  ) {
+    super();
+    this.conv = Linear.load(weights, {
+      parts: [{ name, outFeatures: outSize, kernel: [inSize, taps] }],
+      inFeatures: inSize * taps,
+      hasBias: true,
+    });
+    this.zeros = zeroRow(weights.at(name), inSize);
+  }
+
+  override getWeights(): TensorRef[] {
+    return [...super.getWeights(), this.zeros];
+  }
+
+  /** Returns `out`. Makes views, so it stands in a layer's graph. */
+  buildGraph(graph: AtbGraph, input: string, out: string): string {
+    return buildGatheredConv(graph, this.conv, this.zeros, TEXT_TAPS, input, out);
   }
 }

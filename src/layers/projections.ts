@@ -10,7 +10,12 @@ export type QkvNames =
   /** One tensor for queries, one that holds of each key head its key and value. */
   | { readonly q: string; readonly keyValue: string }
   /** One tensor for all. `blocks`: queries, then keys, then values. `groups`: of each key head its queries, key and value. */
-  | { readonly packed: string; readonly order: 'blocks' | 'groups' }
+  | {
+      readonly packed: string;
+      readonly order: 'blocks' | 'groups';
+      /** What has the biases of queries and of values, where these lie elsewhere. */
+      readonly biases?: { readonly q: string; readonly v: string };
+    }
   /** The same, with the rows of queries, keys and values. */
   | { readonly packed: string; readonly rows: readonly [PackedRows, PackedRows, PackedRows] };
 
@@ -41,8 +46,10 @@ export function projectionsOf(
   const [qRows, kRows, vRows] = rowsOfParts(sizes, names);
   const { q, k, v } = namesOfParts(names);
   const [queries, keys] = [heads * headDim, kvHeads * headDim];
+  const biases = 'biases' in names ? names.biases : undefined;
+  const ofQueries = { name: q, biasOf: biases?.q, rows: qRows };
   return [
-    { name: q, outFeatures: queries, rows: qRows, rowOrder: rotaryOrder(heads, rope), transposed },
+    { ...ofQueries, outFeatures: queries, rowOrder: rotaryOrder(heads, rope), transposed },
     {
       name: k,
       outFeatures: keys,
@@ -51,7 +58,7 @@ export function projectionsOf(
       transposed,
       hasBias: keyBias,
     },
-    { name: v, outFeatures: kvHeads * valueHeadDim, rows: vRows, transposed },
+    { name: v, biasOf: biases?.v, outFeatures: kvHeads * valueHeadDim, rows: vRows, transposed },
   ];
 }
 

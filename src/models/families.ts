@@ -29,6 +29,7 @@ export * from './ctrl/index.js';
 export * from './cwm/index.js';
 export * from './data2vec_text/index.js';
 export * from './dbrx/index.js';
+export * from './deberta/index.js';
 export * from './deberta_v2/index.js';
 export * from './deepseek/index.js';
 export * from './deepseek_ocr2/index.js';

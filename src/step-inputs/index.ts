@@ -181,5 +181,6 @@ export {
   type StepSizes,
 } from './step-input.js';
 export { ADAPTER_SHARES, adapterShares, type Showing, switchedAdapter } from './switched-adapter.js';
+export { TEXT_TAPS, textTaps } from './text-taps.js';
 export { tokenIds } from './token-ids.js';
 export { tokenTypes } from './token-types.js';

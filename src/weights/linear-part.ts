@@ -39,7 +39,7 @@ export interface LinearPart {
   readonly times?: number | undefined;
   /** Whether this part has a bias, where that differs from the others of a linear. The outputs of one without get 0. */
   readonly hasBias?: boolean | undefined;
-  /** What has the bias, where it does not lie beside the weight: a head whose weight is that of the embeddings. */
+  /** What has the bias, all of it, where it does not lie beside the weight: as of a head whose weight is that of the embeddings. */
   readonly biasOf?: string | undefined;
 }
 
@@ -86,13 +86,16 @@ export function packBiases(
   if (![first, ...others].some((part) => part.hasBias ?? hasBias)) return undefined;
   const tensor = { suffix: 'bias', isScalable: true };
   const bias = (part: LinearPart): TensorRef => {
-    if (part.hasBias ?? hasBias) return partTensor(weights, part, tensor);
+    if (part.hasBias ?? hasBias) return partTensor(weights, withOwnBias(part), tensor);
     return constantWeight(weights.path(`${part.name}.bias`), [part.outFeatures], 0);
   };
-  if (others.length === 0)
-    return packParts(weights, name, [{ ...first, name: first.biasOf ?? first.name }], tensor);
+  if (others.length === 0) return packParts(weights, name, [withOwnBias(first)], tensor);
   return concatRows(weights.path(`${name}.bias`), [bias(first), ...others.map(bias)]);
 }
+
+/** The part as its bias is found. */
+const withOwnBias = (part: LinearPart): LinearPart =>
+  part.biasOf === undefined ? part : { ...part, name: part.biasOf, rows: undefined };
 
 const isChanged = (part: LinearPart): boolean =>
   part.rows !== undefined ||

@@ -286,6 +286,14 @@ const PUBLISHED: ReadonlyArray<readonly [name: string, family: string, architect
   ['mxbai-rerank-base-v1', 'deberta-v2', 'DebertaV2ForSequenceClassification', [768, 3072, 12, 12, 128_100, 512],
     { ...deberta, ...oneLabel, torch_dtype: 'float16' },
     { labels: 1, poolerAct: 'gelu', maxPositionEmbeddings: 512, learnedPositions: Number.POSITIVE_INFINITY, dtype: 'f16' }],
+  // As PaddleNLP quotes a model of the second generation that has a convolution.
+  ['a DeBERTa-v2 with a convolution', 'deberta-v2', 'DebertaV2Model', [1024, 4096, 24, 16, 50_265, 512],
+    { ...deberta, pos_att_type: 'c2p|p2c', pooler_dropout: undefined, pooler_hidden_act: undefined, pooler_hidden_size: undefined, conv_kernel_size: 3, conv_act: 'gelu', attention_head_size: 64 },
+    { convTaps: 3, convAct: 'gelu' }],
+  // As code that reads it quotes its config.json.
+  ['deberta-large', 'deberta', 'DebertaModel', [1024, 4096, 24, 16, 50_265, 512],
+    { ...deberta, norm_rel_ebd: undefined, position_buckets: undefined, share_att_key: undefined, pad_token_id: undefined, pos_att_type: 'c2p|p2c', pooler_dropout: undefined, pooler_hidden_act: undefined, pooler_hidden_size: undefined },
+    { distanceTerms: ['c2p', 'p2c'], distanceBuckets: { buckets: 0, farthest: 512 }, sharesProjections: false, keyBias: false, positionTable: 0, scoreScale: 1 / Math.sqrt(3 * 64) }],
 ];
 
 function routerOf(family: string, architecture: string, sizes: Sizes, says: Dict) {
@@ -345,7 +353,8 @@ describe('published encoders', () => {
     ['mpnet', { relative_attention_num_buckets: 16 }, /relative_attention_num_buckets must be an integer from 32/],
     ['albert', { inner_group_num: 2 }, /inner_group_num must be 1: .*found 2/],
     ['electra', { is_decoder: true }, /is_decoder must be false: .*found true/],
-    ['deberta-v2', { conv_kernel_size: 3, position_embedding_type: undefined }, /conv_kernel_size must be 0: .*found 3/],
+    ['deberta-v2', { conv_kernel_size: 2, conv_groups: 2 }, /conv_kernel_size must be odd or 0, found 2.*conv_groups must be 1/],
+    ['deberta', { talking_head: true }, /talking_head must be false/],
     ['deberta-v2', { pos_att_type: 'p2c|p2p' }, /pos_att_type must be a list of c2p and p2c/],
     ['deberta-v2', { attention_head_size: 24 }, /attention_head_size must be 16: .*found 24/],
     ['deberta-v2', { pooler_hidden_size: 32 }, /pooler_hidden_size must be 64: .*found 32/],

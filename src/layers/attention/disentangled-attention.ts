@@ -27,11 +27,16 @@ export const DISTANCE_VECTORS = 'distance_vectors';
 
 const BIAS = 'score_bias';
 
-/** Of each kind of term: whose number it is, where that stands, and the projection of distances of its own. */
+/** Of each kind of term: whose number it is, whose projections those of distances are, and where the number stands. */
 const TERMS = {
-  c2p: { of: 'q', distances: 'k', places: QUERY_PLACES, projection: 'pos_key_proj' },
-  p2c: { of: 'k', distances: 'q', places: KEY_PLACES, projection: 'pos_query_proj' },
+  c2p: { of: 'q', distances: 'k', places: QUERY_PLACES },
+  p2c: { of: 'k', distances: 'q', places: KEY_PLACES },
 } as const;
+
+/** For each kind of term the checkpoint's name of the projection of distances, and whether it has a bias. */
+export type DistanceProjections = Readonly<
+  Record<DistanceTerm, { readonly name: string; readonly hasBias: boolean }>
+>;
 
 /**
  * Attention that knows distances by vectors of their own (arXiv:2006.03654, section 3.1): to the score of a query and a
@@ -47,7 +52,7 @@ export class DisentangledAttention extends PositionFreeAttention {
     layerId: number,
     config: DisentangledConfig,
     weights: Weights,
-    options: AttentionOptions & { readonly distances: Weights },
+    options: AttentionOptions & { readonly distances: Weights; readonly projections: DistanceProjections },
   ) {
     const { distanceTerms, sharesProjections, scoreScale: scale } = config;
     super(layerId, config, weights, {
@@ -61,9 +66,8 @@ export class DisentangledAttention extends PositionFreeAttention {
       ? []
       : distanceTerms.map((term) =>
           Linear.load(options.distances, {
-            parts: [{ name: TERMS[term].projection, outFeatures: numAttentionHeads * headDim }],
+            parts: [{ ...options.projections[term], outFeatures: numAttentionHeads * headDim }],
             inFeatures,
-            hasBias: true,
           }),
         );
   }

@@ -69,35 +69,52 @@ const scoreScale: Field<
   { readonly positionTerms: readonly DistanceTerm[]; readonly headDim: number }
 > = { read: (_, { positionTerms, headDim }) => 1 / Math.sqrt(headDim * (1 + positionTerms.length)) };
 
+/** What both generations say alike, with defaults of transformers 5.24. */
+export const DEBERTA_FIELDS = {
+  ...encoder({ typeVocabSize: 0, padTokenId: 0, biases: { qkv: true, dense: true, mlp: true } }),
+  // The output projection takes heads that make up the hidden states.
+  attentionHeadSize,
+  layerNormEps: field('layer_norm_eps', positive(1), 1e-7),
+  maxPositionEmbeddings: field('max_position_embeddings', LENGTH, 512),
+  positionTable,
+  isRelative: field('relative_attention', flag, false),
+  positionTerms,
+  distanceTerms,
+  scoreScale,
+  poolerAct: activation('pooler_hidden_act', 'gelu'),
+  poolerSize: asWideAsHidden('pooler_hidden_size'),
+  embeddingSize: asWideAsHidden('embedding_size'),
+  learnedPositions,
+};
+
+export const DEBERTA_IRRELEVANT = {
+  ...ENCODER_IRRELEVANT,
+  ...keysBecause('is used in training alone', 'pooler_dropout', 'cls_dropout'),
+  legacy: 'belongs to a head that predicts words',
+  position_embedding_type: 'DebertaV2Model reads relative_attention and position_biased_input',
+};
+
+/** An odd number, so that as many tokens come out as go in; 0 stands for no convolution. */
+const convTaps: Field<number> = {
+  read(json) {
+    const found = json.value('conv_kernel_size', integer(0, 63)) ?? 0;
+    if (found > 0 && found % 2 === 0) json.problem(`conv_kernel_size must be odd or 0, found ${found}`);
+    return found;
+  },
+};
+
 /** Defaults of transformers 5.24, DebertaV2Config and DebertaV2Model. */
 export const DEBERTA_V2_CONFIG = defineConfig({
   fields: {
-    ...encoder({ typeVocabSize: 0, padTokenId: 0, biases: { qkv: true, dense: true, mlp: true } }),
-    // DebertaV2SelfOutput takes heads that make up the hidden states.
-    attentionHeadSize,
-    layerNormEps: field('layer_norm_eps', positive(1), 1e-7),
-    maxPositionEmbeddings: field('max_position_embeddings', LENGTH, 512),
-    positionTable,
-    isRelative: field('relative_attention', flag, false),
-    positionTerms,
-    distanceTerms,
-    scoreScale,
+    ...DEBERTA_FIELDS,
     distanceBuckets,
-    distanceNorm: field('norm_rel_ebd', oneOf('none', 'layer_norm'), 'none'),
+    distanceNorm: field('norm_rel_ebd', oneOf('none', 'layer_norm'), 'none' as const),
     sharesProjections: field('share_att_key', flag, false),
-    poolerAct: activation('pooler_hidden_act', 'gelu'),
-    poolerSize: asWideAsHidden('pooler_hidden_size'),
-    embeddingSize: asWideAsHidden('embedding_size'),
-    // A convolution behind the first layer, as the larger models of the second generation have it.
-    convKernel: field('conv_kernel_size', only(0), 0),
-    learnedPositions,
+    // Behind the first layer, as the larger models of the second generation have it.
+    convTaps,
+    convAct: field('conv_act', oneOf('tanh', 'gelu', 'relu'), 'tanh' as const),
+    convGroups: field('conv_groups', only(1), 1),
   },
-  irrelevant: {
-    ...ENCODER_IRRELEVANT,
-    ...keysBecause('is used in training alone', 'pooler_dropout', 'cls_dropout'),
-    ...keysBecause('belongs to a convolution that only conv_kernel_size adds', 'conv_act', 'conv_groups'),
-    legacy: 'belongs to a head that predicts words',
-    position_embedding_type: 'DebertaV2Model reads relative_attention and position_biased_input',
-  },
+  irrelevant: DEBERTA_IRRELEVANT,
 });
 export type DebertaV2Config = ConfigOf<typeof DEBERTA_V2_CONFIG>;
