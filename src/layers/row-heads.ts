@@ -150,7 +150,12 @@ export const classifierOf = (
     dense,
     out,
     act = 'tanh',
-  }: { readonly dense: string; readonly out: string; readonly act?: HeadActivation },
+  }: {
+    /** Undefined where the last product reads the row itself. */
+    readonly dense: string | undefined;
+    readonly out: string;
+    readonly act?: HeadActivation;
+  },
 ): ClassificationHead | undefined =>
   labels === undefined
     ? undefined
@@ -159,7 +164,7 @@ export const classifierOf = (
         labels,
         name: out,
         hasBias: true,
-        step: new ActivatedDense(weights, dense, hiddenSize, act),
+        ...(dense !== undefined && { step: new ActivatedDense(weights, dense, hiddenSize, act) }),
       });
 
 /** out(step(x)), or out(x), of one row of each text: [rows, labels]. */

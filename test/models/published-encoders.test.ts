@@ -294,6 +294,22 @@ const PUBLISHED: ReadonlyArray<readonly [name: string, family: string, architect
   ['deberta-large', 'deberta', 'DebertaModel', [1024, 4096, 24, 16, 50_265, 512],
     { ...deberta, norm_rel_ebd: undefined, position_buckets: undefined, share_att_key: undefined, pad_token_id: undefined, pos_att_type: 'c2p|p2c', pooler_dropout: undefined, pooler_hidden_act: undefined, pooler_hidden_size: undefined },
     { distanceTerms: ['c2p', 'p2c'], distanceBuckets: { buckets: 0, farthest: 512 }, sharesProjections: false, keyBias: false, positionTable: 0, scoreScale: 1 / Math.sqrt(3 * 64) }],
+  // As PaddleNLP quotes it.
+  ['mobilebert-uncased', 'mobilebert', 'MobileBertForPreTraining', [512, 512, 24, 4, 30_522, 512],
+    { classifier_activation: false, classifier_dropout: undefined, embedding_size: 128, hidden_act: 'relu', hidden_dropout_prob: 0, intra_bottleneck_size: 128, key_query_shared_bottleneck: true, layer_norm_eps: 1e-12, normalization_type: 'no_norm', num_feedforward_networks: 4, pad_token_id: 0, trigram_input: true,
+      true_hidden_size: 128, type_vocab_size: 2, use_bottleneck: true, use_bottleneck_attention: false, position_embedding_type: undefined, use_cache: undefined },
+    { headDim: 32, narrowSize: 128, feedForwards: 4, embeddingSize: 128, hasPooler: false }],
+  // As those who load it print its config.json.
+  ['longformer-base-4096', 'longformer', 'LongformerModel', [768, 3072, 12, 12, 50_265, 4098],
+    { attention_mode: 'longformer', attention_window: Array(12).fill(512), bos_token_id: 0, classifier_dropout: undefined, eos_token_id: 2, gradient_checkpointing: false, ignore_attention_mask: false, layer_norm_eps: 1e-5, pad_token_id: 1, sep_token_id: 2, type_vocab_size: 1, position_embedding_type: undefined },
+    { slidingWindows: Array(12).fill(256), maxPositionEmbeddings: 4096 }],
+  // Defaults of their classes.
+  ['LUKE, the sizes of its class', 'luke', 'LukeModel', [768, 3072, 12, 12, 50_267, 512],
+    { entity_vocab_size: 500_000, entity_emb_size: 256, use_entity_aware_attention: true, layer_norm_eps: 1e-12, pad_token_id: 1, bos_token_id: 0, eos_token_id: 2, type_vocab_size: 2 },
+    { maxPositionEmbeddings: 510 }],
+  ['DPR, the sizes of its class', 'dpr', 'DPRContextEncoder', [768, 3072, 12, 12, 30_522, 512],
+    { projection_dim: 0, layer_norm_eps: 1e-12, pad_token_id: 0, type_vocab_size: 2 },
+    { maxPositionEmbeddings: 512 }],
 ];
 
 function routerOf(family: string, architecture: string, sizes: Sizes, says: Dict) {
@@ -355,6 +371,10 @@ describe('published encoders', () => {
     ['electra', { is_decoder: true }, /is_decoder must be false: .*found true/],
     ['deberta-v2', { conv_kernel_size: 2, conv_groups: 2 }, /conv_kernel_size must be odd or 0, found 2.*conv_groups must be 1/],
     ['deberta', { talking_head: true }, /talking_head must be false/],
+    ['mobilebert', { intra_bottleneck_size: 30, use_bottleneck_attention: true }, /use_bottleneck_attention must be false/],
+    ['longformer', { attention_window: [16, 15] }, /attention_window must be of even numbers, found 15/],
+    ['longformer', { architectures: ['LongformerForSequenceClassification'] }, /the global attention of classifiers is not built/],
+    ['dpr', { projection_dim: 128 }, /projection_dim must be 0/],
     ['deberta-v2', { pos_att_type: 'p2c|p2p' }, /pos_att_type must be a list of c2p and p2c/],
     ['deberta-v2', { attention_head_size: 24 }, /attention_head_size must be 16: .*found 24/],
     ['deberta-v2', { pooler_hidden_size: 32 }, /pooler_hidden_size must be 64: .*found 32/],

@@ -97,6 +97,9 @@ def draw(tensors, model, tied):
         if QK_NORM.search(name) and any(getattr(m, "scaling", None) == 1.0 for m in model.modules()):
             # Scores that nothing divides by the root of a head's size: their norms do.
             mean, std = (number / tensor.shape[-1] ** 0.25 for number in (mean, std))
+        if getattr(model.config, "normalization_type", None) == "no_norm" and is_norm(name, tensor.ndim):
+            # A scale in place of a norm: sums of residuals must not grow from layer to layer.
+            mean, std = mean / 2, std / 2
         if name.endswith(DECAY):
             mean, std = 0.5, 0.5
         if name.endswith(STEP_BIAS):

@@ -12,6 +12,7 @@ import {
   lengths,
   positions,
   type StepInput,
+  slidingMasks,
   tokenIds,
   tokenTypes,
 } from '../../step-inputs/index.js';
@@ -56,11 +57,22 @@ export class FlashBertModelATB extends TextEncoderATB<BertConfig> {
     super({
       name,
       config,
-      stepInputs: [tokenIds, positions, tokenTypes, lengths, headRows],
+      stepInputs: [
+        tokenIds,
+        positions,
+        tokenTypes,
+        ...slidingMasks(config.slidingWindows, true),
+        lengths,
+        headRows,
+      ],
       body: new EncoderModelATB(config, inner, {
         names: { embedding: 'embeddings.word_embeddings', layers: 'encoder.layer' },
         ...bertEmbeddings(inner.at('embeddings'), config),
-        layer: (layerId, at) => new PostNormLayer(layerId, at, bertLayerParts(layerId, at, config)),
+        layer(layerId, at) {
+          const window = config.slidingWindows[layerId];
+          const variant = window === undefined ? '' : `sliding_${window}`;
+          return new PostNormLayer(layerId, at, bertLayerParts(layerId, at, config), variant);
+        },
       }),
       head: classifierOf(weights, config, classifier),
     });
