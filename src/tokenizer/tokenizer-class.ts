@@ -116,6 +116,9 @@ export const TIKTOKEN_CLASSES: readonly string[] = Object.keys(CLASSES).filter(
   (name) => CLASSES[name]?.tiktoken,
 );
 
+/** What Microsoft's files of DeBERTa say in place of a class. */
+const KINDS: Readonly<Record<string, string>> = { spm: 'DebertaV2Tokenizer', gpt2: 'DebertaTokenizer' };
+
 /**
  * `tokenizer_class` of a tokenizer_config.json, by its older name where there are two; empty when it has none. Microsoft's
  * files of DeBERTa say the kind of the vocabulary in its place.
@@ -125,7 +128,7 @@ export const classNameOf = ({
   vocab_type: kind,
 }: Readonly<Record<string, unknown>>): string => {
   if (typeof found === 'string') return found.replace(/Fast$/, '');
-  return kind === 'spm' ? 'DebertaV2Tokenizer' : '';
+  return typeof kind === 'string' && Object.hasOwn(KINDS, kind) ? (KINDS[kind] ?? '') : '';
 };
 
 /** What `tokenizer_class` of a tokenizer_config.json stands for; an unknown class adds nothing. */

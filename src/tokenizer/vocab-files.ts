@@ -16,6 +16,7 @@ interface ByteLevelClass {
   readonly named: Readonly<Record<string, string>>;
   /** Cuts words, before GPT-2's own pattern would; composed characters come first. */
   readonly pattern?: string;
+  /** Whether `sep` stands twice between two texts. */
   readonly isRoberta?: boolean;
 }
 
@@ -29,10 +30,17 @@ const ROBERTA_NAMED = {
   pad_token: '<pad>',
   mask_token: '<mask>',
 };
+const DEBERTA_NAMED = {
+  ...{ bos_token: '[CLS]', eos_token: '[SEP]', sep_token: '[SEP]', cls_token: '[CLS]' },
+  ...{ unk_token: '[UNK]', pad_token: '[PAD]', mask_token: '[MASK]' },
+};
 const BYTE_LEVEL: ReadonlyMap<string, ByteLevelClass> = new Map([
   ['GPT2Tokenizer', { named: { unk_token: END, bos_token: END, eos_token: END } }],
   ['Qwen2Tokenizer', { named: { unk_token: END, eos_token: END, pad_token: END }, pattern: gpt4Pattern('') }],
   ['RobertaTokenizer', { named: ROBERTA_NAMED, isRoberta: true }],
+  // What transformers 5 reads files of that class by, too.
+  ['LongformerTokenizer', { named: ROBERTA_NAMED, isRoberta: true }],
+  ['DebertaTokenizer', { named: DEBERTA_NAMED, isRoberta: true }],
 ]);
 
 /** A class whose tokenizers are a vocabulary of WordPiece: what they put around a text is BERT's or RoBERTa's. */
@@ -55,6 +63,9 @@ const WORD_PIECE: ReadonlyMap<string, WordPieceClass> = new Map([
   ['BertTokenizer', BERT],
   ['DistilBertTokenizer', BERT],
   ['ElectraTokenizer', BERT],
+  ['MobileBertTokenizer', BERT],
+  ['DPRContextEncoderTokenizer', BERT],
+  ['DPRQuestionEncoderTokenizer', BERT],
   ['MPNetTokenizer', MPNET],
 ]);
 
