@@ -216,6 +216,7 @@ export * from './recurrent_gemma/index.js';
 export * from './rembert/index.js';
 export * from './roberta/index.js';
 export * from './roberta_prelayernorm/index.js';
+export * from './roformer/index.js';
 export * from './sarvam_mla/index.js';
 export * from './sarvam_moe/index.js';
 export * from './seed_oss/index.js';

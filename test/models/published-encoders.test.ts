@@ -304,6 +304,9 @@ const PUBLISHED: ReadonlyArray<readonly [name: string, family: string, architect
     { attention_mode: 'longformer', attention_window: Array(12).fill(512), bos_token_id: 0, classifier_dropout: undefined, eos_token_id: 2, gradient_checkpointing: false, ignore_attention_mask: false, layer_norm_eps: 1e-5, pad_token_id: 1, sep_token_id: 2, type_vocab_size: 1, position_embedding_type: undefined },
     { slidingWindows: Array(12).fill(256), maxPositionEmbeddings: 4096 }],
   // Defaults of their classes.
+  ['RoFormer, the sizes of its class', 'roformer', 'RoFormerModel', [768, 3072, 12, 12, 50_000, 1536],
+    { embedding_size: 768, rotary_value: false, layer_norm_eps: 1e-12, pad_token_id: 0, type_vocab_size: 2, position_embedding_type: undefined },
+    { embeddingSize: 768, maxPositionEmbeddings: 1536 }],
   ['LUKE, the sizes of its class', 'luke', 'LukeModel', [768, 3072, 12, 12, 50_267, 512],
     { entity_vocab_size: 500_000, entity_emb_size: 256, use_entity_aware_attention: true, layer_norm_eps: 1e-12, pad_token_id: 1, bos_token_id: 0, eos_token_id: 2, type_vocab_size: 2 },
     { maxPositionEmbeddings: 510 }],
@@ -374,6 +377,7 @@ describe('published encoders', () => {
     ['mobilebert', { intra_bottleneck_size: 30, use_bottleneck_attention: true }, /use_bottleneck_attention must be false/],
     ['longformer', { attention_window: [16, 15] }, /attention_window must be of even numbers, found 15/],
     ['longformer', { architectures: ['LongformerForSequenceClassification'] }, /the global attention of classifiers is not built/],
+    ['roformer', { rotary_value: true }, /rotary_value must be false/],
     ['dpr', { projection_dim: 128 }, /projection_dim must be 0/],
     ['deberta-v2', { pos_att_type: 'p2c|p2p' }, /pos_att_type must be a list of c2p and p2c/],
     ['deberta-v2', { attention_head_size: 24 }, /attention_head_size must be 16: .*found 24/],

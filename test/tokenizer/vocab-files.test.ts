@@ -274,6 +274,18 @@ describe('a tokenizer without tokenizer.json', () => {
     }
   });
 
+  it("is refused for RoFormer's own class, which cuts words by jieba", async () => {
+    await writeFile(join(dir, 'vocab.txt'), '[PAD]\n[UNK]\n[CLS]\n[SEP]\n');
+    const { RoFormerRouter } = await import('../../src/models/roformer/index.js');
+    const load = () => new RoFormerRouter(dir, { model_type: 'roformer' }).getTokenizer({ eosTokenIds: [] });
+    await config({ tokenizer_class: 'RoFormerTokenizer' });
+    expect((await errorOf(load)).message).to.match(
+      /found RoFormerTokenizer: .* by jieba, which is not built/,
+    );
+    await config({ tokenizer_class: 'BertTokenizer' });
+    expect((await load()).encode('a')).to.deep.equal([2, 1, 3]);
+  });
+
   it('is refused where the class is another one, with what to do', async () => {
     await writeVocab([]);
     await config({ tokenizer_class: 'CTRLTokenizer' });

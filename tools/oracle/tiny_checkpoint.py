@@ -29,6 +29,8 @@ DECAY = "A_log"
 DERIVED = ("num_batches_tracked", "rotary_embeddings.inv_freq",
            "slope_rate", "query_decay", "key_decay", "diagonal_decay",
            "layer_multipliers", "ngram_heads_vocab_sizes", "ngram_heads_offsets", "summary_idxs")
+# A table of sines and cosines by which roformer turns.
+SINES = "encoder.embed_positions.weight"
 # Steps of Mamba's mixers, of which softplus is taken, are small, so that states remember.
 STEP_BIAS = ("dt_proj.bias", "dt_proj_bias")
 # The softplus of these is what a gated recurrence forgets by: those of trained ones are small, so that states remember.
@@ -78,6 +80,9 @@ def draw(tensors, model, tied):
     for name, tensor in tensors.items():
         if name.endswith(DERIVED):
             continue
+        if model.config.model_type == "roformer" and name.endswith(SINES):
+            # Kept as the class makes it: nobody trains it.
+            continue
         fan_in = tensor.shape[0] if any(w.endswith(name) or name.endswith(w) for w in transposed) else None
         # Stacked experts of gpt_oss are [expert, in, out].
         if tensor.ndim == 3 and name.endswith("_proj"):
@@ -117,7 +122,7 @@ def put(recipe, model_class, folder, config, dtype, read_as=lambda name: name):
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     model, info = model_class.from_pretrained(folder, config=config, dtype=torch.float32, attn_implementation="eager",
                                               output_loading_info=True)
-    found = {k: [key for key in info.get(k, []) if not str(key).endswith(DERIVED)]
+    found = {k: [key for key in info.get(k, []) if not str(key).endswith((*DERIVED, SINES))]
              for k in ("missing_keys", "unexpected_keys", "mismatched_keys")}
     bad = {k: sorted(keys) for k, keys in found.items() if keys}
     assert not bad, f"transformers does not read the checkpoint that it wrote: {bad}"
