@@ -153,6 +153,9 @@ def make_input(name, described, step, manifest, max_positions):
         # SelfAttention, too, adds these masks as they are.
         return make_alibi_mask(recipe, step, manifest["mask_values"]["PagedAttention"])
     if made == "query_scales":
+        if "power" in recipe:
+            grown = 1 + (step.positions + recipe["first"]).float() / recipe["length"]
+            return (grown ** recipe["power"]).reshape(-1, 1)
         steps = ((step.positions + recipe["first"]) // recipe["length"]).float()
         return (1 + recipe["beta"] * torch.log(1 + steps)).reshape(-1, 1)
     if made == "sinusoids":

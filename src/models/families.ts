@@ -14,6 +14,7 @@ export * from './aya_vision/index.js';
 export * from './baichuan/index.js';
 export * from './bailing_hybrid/index.js';
 export * from './bamba/index.js';
+export * from './beam/index.js';
 export * from './bert/index.js';
 export * from './big_bird/index.js';
 export * from './biogpt/index.js';

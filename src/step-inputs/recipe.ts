@@ -96,13 +96,14 @@ export type InputRecipe =
       /** One for each head. Where a query must not look, it holds what PagedAttention's masks hold there. */
       readonly slopes: readonly number[];
     }
-  /** [tokens, 1]: 1 + beta * ln(1 + floor((position + first) / length)) of each token; `first` is 0 or 1. */
-  | {
-      readonly made: 'query_scales';
-      readonly beta: number;
-      readonly length: number;
-      readonly first: number;
-    }
+  /**
+   * [tokens, 1]: 1 + beta * ln(1 + floor((position + first) / length)) of each token, or (1 + (position + first) / length)
+   * ** power; `first` is 0 or 1.
+   */
+  | ({ readonly made: 'query_scales'; readonly length: number; readonly first: number } & (
+      | { readonly beta: number }
+      | { readonly power: number }
+    ))
   /** Row p: sin, then cos of (p + firstRow) times each of hiddenSize / 2 frequencies from 1 on; zeros in zeroRow. */
   | {
       readonly made: 'sinusoids';

@@ -128,6 +128,12 @@ function mixtureOfBoth(choices: number): string {
 /** Experts without gates. */
 const UNGATED = 'MoeInitRouting Elewise GroupedMatmul Activation Elewise GroupedMatmul MoeTokenUnpermute';
 
+/** Beam's gated attention between norms, with a window and without one, where queries grow. */
+const BEAM_WINDOW = 'RmsNorm Linear Linear Elewise Activation Elewise Linear RmsNorm';
+const BEAM_FULL = 'RmsNorm Linear Elewise Linear Elewise Activation Elewise Linear RmsNorm';
+const BEAM_GROUPS =
+  'RmsNorm Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather VectorNorm Elewise Elewise Elewise FusedExperts RmsNorm';
+
 /** GLM-5.3's linear attention, and its latent attention to pools, each between streams; and what is behind them. */
 const POOL_DELTA =
   'Elewise Linear HyperWeights MixStreams RmsNorm Linear Linear Split Linear Linear Concat Slice CausalConv1d Slice CausalConv1d Slice CausalConv1d Concat Concat GatedDeltaRule Linear RmsNorm Activation Elewise Linear MixStreams Elewise Linear HyperWeights MixStreams';
@@ -431,6 +437,12 @@ const LEFT: Readonly<Record<string, readonly string[]>> = {
     ['axk2'],
   [`${GATED_SPARSE} ${GATED_NORM} Elewise Linear Sigmoid Elewise Elewise GroupTopk Elewise Elewise Fill Sort Gather Elewise FusedExperts Linear Elewise Elewise`]:
     ['axk2-groups'],
+  [`${BEAM_WINDOW} Linear RmsNorm`]: ['beam', 'beam-plain'],
+  [`${BEAM_FULL} ${BEAM_GROUPS}`]: ['beam'],
+  [`${BEAM_WINDOW} ${BEAM_GROUPS}`]: ['beam'],
+  [`${BEAM_FULL} RmsNorm Elewise Linear Sigmoid Elewise Sort Gather Elewise FusedExperts RmsNorm`]: [
+    'beam-plain',
+  ],
   [`${POOL_DELTA} ${POOL_MLP}`]: ['glm5_next', 'glm5_next-shared'],
   [`${POOL_SPARSE} ${POOL_EXPERTS}`]: ['glm5_next'],
   [`${POOL_DELTA} ${POOL_EXPERTS}`]: ['glm5_next'],

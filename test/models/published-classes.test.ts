@@ -84,6 +84,10 @@ const CLASSES: Readonly<Record<string, Dict>> = {
       mlp_layer_types: Array.from({ length: 45 }, (_, layer) => (layer < 3 ? 'dense' : 'sparse')), layer_types: Array.from({ length: 45 }, (_, layer) => (layer % 4 === 3 ? 'indexed_attention' : 'linear_attention')), indexer_types: Array(45).fill('full'),
       linear_head_dim: 128, linear_num_heads: 64, linear_conv_kernel_dim: 4, linear_lower_bound: -5, hc_mult: 4, hc_eps: 1e-6, hc_sinkhorn_iters: 20, router_aux_loss_coef: 0.001, output_router_logits: false }),
     vision_config: { model_type: 'glm5_next_vision', depth: 24, hidden_size: 1024, hidden_act: 'silu', attention_bias: true, num_heads: 16, out_hidden_size: 1536, intermediate_size: 4096, projection_intermediate_size: 10_240, swiglu_limit: 10 } },
+  // Beam-1.0-501B-A23B is the checkpoint that the class names.
+  beam: llama('beam', [5120, 20_480, 52, 48, 8, 151_936, 8192], { rms_norm_eps: 1e-6, head_dim: 128, attention_bias: false, sliding_window: 512, moe_intermediate_size: 2560, num_experts_per_tok: 8, num_experts: 256, norm_topk_prob: true, output_router_logits: false, n_group: 8, topk_group: 4, routed_scaling_factor: 2.5,
+    final_logit_softcapping: 30, tie_word_embeddings: false, layer_types: Array.from({ length: 52 }, (_, layer) => ((layer + 1) % 6 === 0 || layer === 51 ? 'full_attention' : 'sliding_attention')), mlp_layer_types: Array.from({ length: 52 }, (_, layer) => (layer < 3 ? 'dense' : 'sparse')),
+    rope_parameters: { sliding_attention: { rope_type: 'default', rope_theta: 10_000 }, full_attention: null } }),
   ministral: llama('ministral', [4096, 14_336, 32, 32, 8, 32_000, 131_072],
     { rms_norm_eps: 1e-6, sliding_window: 4096, layer_types: layerTypes(32, 33, 32), ...rope(10_000) }),
   ministral3: llama('ministral3', [4096, 14_336, 34, 32, 8, 131_072, 262_144],
@@ -621,6 +625,14 @@ describe('published sizes that classes of transformers have by default', functio
       'text_config',
     ),
     /index_topk \(2040\) must be a multiple of index_kpool \(16\).*indexer_types must be "full" in layer 7/,
+  );
+  itIsRefused(
+    'Beam whose layers with a window turn nothing, and others do',
+    {
+      ...CLASSES.beam,
+      rope_parameters: { sliding_attention: null, full_attention: { rope_type: 'default', rope_theta: 1e4 } },
+    },
+    /sliding_attention must be an object.*full_attention: this family has a RoPE for each of sliding_attention/,
   );
   itIsRefused(
     'LFM2-VL with another layer',
