@@ -134,7 +134,7 @@ function buildGatheredConv(
   return buildLinear(graph, conv, rows, out);
 }
 
-/** A convolution over the tokens of each text, [out, in, taps]: [tokens, in] -> [tokens, out]. Its step input is `textTaps`. */
+/** A convolution over the tokens of each text: [tokens, in] -> [tokens, out]. Its step input is `textTaps`. */
 export class TextConv extends Module {
   readonly conv: Linear;
   private readonly zeros: TensorRef;

@@ -27,6 +27,7 @@ export {
   lendingLatentVariant,
 } from './attention/lending-latent-attention.js';
 export * from './attention/lent-keys.js';
+export { PooledIndexer } from './attention/pooled-indexer.js';
 export * from './attention/relative-score-bias.js';
 export { ROTARY_ROWS, type RotaryRows, SLIDING_ROTARY_ROWS } from './attention/rotary-rows.js';
 export {
@@ -41,7 +42,7 @@ export { type CacheRef, keyRows, layerCache, layerState, type StateRef } from '.
 export * from './clipped-linear.js';
 export type { EntryUse } from './config/entries.js';
 export * from './config/index.js';
-export { DepthwiseConv, SquareConv } from './convolution.js';
+export { DepthwiseConv, SquareConv, TextConv } from './convolution.js';
 export * from './decoder-layers.js';
 export { AttentionExperts, type AttentionExpertsConfig } from './experts/attention-experts.js';
 export { CorrectedLogitRouter } from './experts/corrected-logit-router.js';
@@ -97,6 +98,7 @@ export {
   type StreamConnection,
 } from './streams/hyper-connection.js';
 export { HyperLayer, type HyperLayerParts } from './streams/hyper-layer.js';
+export { MeanOfStreams } from './streams/mean-of-streams.js';
 export { type MixingConfig, MixingConnection } from './streams/mixing-connection.js';
 export { type NgramEmbeddingConfig, NgramEmbeddings, ngramRowsOf } from './streams/ngram-embeddings.js';
 export { type NgramConfig, ngramHashes } from './streams/ngram-hashes.js';

@@ -142,7 +142,7 @@ export { MROPE_IDS, MROPE_TABLES, mrope, turnsInThrees } from './mrope.js';
 export { type NgramHashes, ngramRows } from './ngram-rows.js';
 export { paging } from './paging.js';
 export { positions, positionsPastPadding } from './positions.js';
-export { QUERY_SCALES, queryScales } from './query-scales.js';
+export { QUERY_SCALES, type QueryScale, queryScales } from './query-scales.js';
 export type { FrequencyRecipe, InputRecipe, RotaryRecipe } from './recipe.js';
 export {
   LOGARITHMIC_BUCKETS,

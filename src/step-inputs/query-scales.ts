@@ -1,9 +1,18 @@
 import { toDType } from '../dtype.js';
-import type { QueryScale } from '../layers/config/query-scale.js';
 import type { StepInput } from './step-input.js';
 
 /** By what the queries of each token are multiplied. */
 export const QUERY_SCALES = 'query_scales';
+
+/**
+ * By what queries are multiplied: 1 + beta * ln(1 + floor((position + first) / length)), 1 below that length; or, with
+ * a power, (1 + (position + first) / length) ** power.
+ */
+export type QueryScale = ({ readonly beta: number } | { readonly power: number }) & {
+  readonly length: number;
+  /** The number of the first position; 0 when absent. */
+  readonly first?: 0 | 1;
+};
 
 /**
  * `query_scales` [tokens, 1] in the model's dtype: 1 + beta * ln(1 + floor((position + first) / length)), so that scores

@@ -97,8 +97,8 @@ export type InputRecipe =
       readonly slopes: readonly number[];
     }
   /**
-   * [tokens, 1]: 1 + beta * ln(1 + floor((position + first) / length)) of each token, or (1 + (position + first) / length)
-   * ** power; `first` is 0 or 1.
+   * [tokens, 1]: 1 + beta * ln(1 + floor((position + first) / length)) of each token, or
+   * (1 + (position + first) / length) ** power; `first` is 0 or 1.
    */
   | ({ readonly made: 'query_scales'; readonly length: number; readonly first: number } & (
       | { readonly beta: number }

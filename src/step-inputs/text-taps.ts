@@ -4,8 +4,8 @@ import type { StepInput } from './step-input.js';
 export const TEXT_TAPS = 'text_taps';
 
 /**
- * For a convolution over the tokens of each text: `text_taps` i64 [tokens, taps], of each place that it sees the row of the
- * token there, counted by `offsets` from the token itself; beyond the text's ends a row behind all.
+ * For a convolution over the tokens of each text: `text_taps` i64 [tokens, taps], of each place that it sees the row of
+ * the token there, counted by `offsets` from the token itself; beyond the text's ends a row behind all.
  */
 export const textTaps = (offsets: readonly number[]): StepInput => ({
   names: [TEXT_TAPS],

@@ -39,7 +39,7 @@ export interface LinearPart {
   readonly times?: number | undefined;
   /** Whether this part has a bias, where that differs from the others of a linear. The outputs of one without get 0. */
   readonly hasBias?: boolean | undefined;
-  /** What has the bias, all of it, where it does not lie beside the weight: as of a head whose weight is that of the embeddings. */
+  /** What has all of the bias, where that lies elsewhere: as of a head whose weight is that of the embeddings. */
   readonly biasOf?: string | undefined;
 }
 

@@ -12,8 +12,8 @@ import { CHOSEN_KEYS, Indexer, type IndexerConfig, type ScoredParts } from './in
 const GATE = 'index_kpool_compress_gate';
 
 /**
- * An indexer that chooses several neighbouring tokens together (GLM-5.3, transformers 5.24, Glm5NextTextIndexer): it has
- * one key of each pool of `tokensPerKey` tokens, a mean of theirs by gates. A query attends to the tokens of the
+ * An indexer that chooses several neighbouring tokens together (GLM-5.3, transformers 5.24, Glm5NextTextIndexer): it
+ * has one key of each pool of `tokensPerKey` tokens, a mean of theirs by gates. A query attends to the tokens of the
  * pools that are chosen, and in any case to those up to its own that fill no pool yet. Nothing turns.
  */
 export class PooledIndexer extends Indexer {
@@ -44,7 +44,7 @@ export class PooledIndexer extends Indexer {
     return [this.state];
   }
 
-  /** -> `chosen_keys` i32 [tokens, (indexTopK + 1) * tokensPerKey - 1]: positions of tokens, as `Indexer` gives them. */
+  /** -> `chosen_keys` i32 [tokens, (indexTopK + 1) * tokensPerKey - 1]: positions of tokens in ascending order. */
   protected override buildChosenGraph(graph: AtbGraph, input: string, { q, weights, k }: ScoredParts): void {
     const { tokensPerKey, cache, state } = this;
     const { indexHeads: headNum, indexHeadDim: size, indexTopK: topK } = this.config;

@@ -80,6 +80,7 @@ export {
 export { markedLayers } from './marked-layers.js';
 export { axesTakeTurns, mropeSections, sectionsOr } from './mrope.js';
 export { ngramFields } from './ngrams.js';
+export { pooledIndexer } from './pooled-indexer.js';
 export type { QueryScale } from './query-scale.js';
 export { queryScale } from './query-scale.js';
 export {

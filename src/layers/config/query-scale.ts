@@ -1,15 +1,8 @@
+import type { QueryScale } from '../../step-inputs/index.js';
 import { integer, positive } from './checks.js';
 import type { Field } from './fields.js';
 
-/**
- * By what queries are multiplied: 1 + beta * ln(1 + floor((position + first) / length)), 1 below that length; or, with a
- * power, (1 + (position + first) / length) ** power.
- */
-export type QueryScale = ({ readonly beta: number } | { readonly power: number }) & {
-  readonly length: number;
-  /** The number of the first position; 0 when absent. */
-  readonly first?: 0 | 1;
-};
+export type { QueryScale };
 
 /** How queries grow beyond the length that the model was first trained with, as Mistral says it of a rotary embedding. */
 export const queryScale: Field<QueryScale | undefined> = {

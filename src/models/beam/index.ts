@@ -110,8 +110,8 @@ class BeamFullAttention extends BeamAttention {
 
 /**
  * Sandwiches of gated attention and of experts. In the original what the n-th step adds to a hidden state h makes of it
- * (h * sqrt(n - 1) + step) / sqrt(n). Here layers carry h * sqrt(n), to which steps are added as they are: all that reads
- * it is a norm, which is the same with n times its epsilon.
+ * (h * sqrt(n - 1) + step) / sqrt(n). Here layers carry h * sqrt(n), to which steps are added as they are: all that
+ * reads it is a norm, which is the same with n times its epsilon.
  */
 export class FlashBeamForCausalLMATB extends FlashForCausalLMATB<BeamConfig> {
   readonly name = 'beam';

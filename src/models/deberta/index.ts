@@ -10,13 +10,8 @@ import {
 import { registerModel, routerOf } from '../../router/index.js';
 import type { SignedBuckets } from '../../step-inputs/index.js';
 import { renamed, type Weights } from '../../weights/weights.js';
-import {
-  DEBERTA_FIELDS,
-  DEBERTA_IRRELEVANT,
-  type DebertaNames,
-  FlashDebertaATB,
-  HARMLESS_IN_DEBERTA,
-} from '../deberta_v2/index.js';
+import { type DebertaNames, FlashDebertaATB, HARMLESS_IN_DEBERTA } from '../base/deberta-atb.js';
+import { DEBERTA_FIELDS, DEBERTA_IRRELEVANT } from '../deberta_v2/index.js';
 
 /** A row for each distance; files write -1 where all positions are known. */
 const distanceBuckets: Field<SignedBuckets, { readonly maxPositionEmbeddings: number }> = {

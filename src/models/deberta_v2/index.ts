@@ -1,10 +1,9 @@
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
+import { type DebertaNames, FlashDebertaATB, HARMLESS_IN_DEBERTA } from '../base/deberta-atb.js';
 import { DEBERTA_V2_CONFIG, type DebertaV2Config } from './config-deberta-v2.js';
-import { type DebertaNames, FlashDebertaATB, HARMLESS_IN_DEBERTA } from './modeling-deberta.js';
 
 export * from './config-deberta-v2.js';
-export * from './modeling-deberta.js';
 
 const NAMES: DebertaNames = {
   name: 'deberta_v2',

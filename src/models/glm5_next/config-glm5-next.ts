@@ -7,15 +7,14 @@ import {
   field,
   flag,
   HEADS,
-  indexer,
   integer,
   keysBecause,
   layersOfType,
   only,
+  pooledIndexer,
   positive,
   required,
   SIZE,
-  sharedIndexers,
   sparseByType,
   text,
   within,
@@ -52,36 +51,6 @@ const decayBound: Field<number | undefined> = {
 
 const linearHeadSize = ofLinear('head_dim', 'linear_head_dim', SIZE, 128);
 
-type Indexed = {
-  readonly numHiddenLayers: number;
-  readonly attends: readonly boolean[];
-};
-
-/** What an earlier layer chose goes through no layer of linear attention. */
-const indexOwners: Field<readonly number[], Indexed> = {
-  read(json, config) {
-    const owners = sharedIndexers.read(json, config);
-    const lost = owners.findIndex(
-      (owner, layer) =>
-        config.attends[layer] && !config.attends.slice(owner, layer).every((attends) => attends),
-    );
-    if (lost >= 0)
-      json.problem(
-        `indexer_types must be "full" in layer ${lost}: linear attention before it chooses nothing`,
-      );
-    return owners;
-  },
-};
-
-/** How many pools a query attends to: `index_topk` counts their tokens. */
-const indexTopK: Field<number, { readonly tokensPerKey: number }> = {
-  read(json, { tokensPerKey: size }) {
-    const found = json.value('index_topk', SIZE) ?? 2048;
-    if (found % size !== 0) json.problem(`index_topk (${found}) must be a multiple of index_kpool (${size})`);
-    return found / size;
-  },
-};
-
 const TEXT = {
   ...deepseek({
     ...{ qLoraRank: 1536, kvLoraRank: 512, qkNopeHeadDim: 256, qkRopeHeadDim: 0, vHeadDim: 256 },
@@ -109,12 +78,7 @@ const TEXT = {
   streams: field('hc_mult', integer(1, 16), 4),
   sinkhornIterations: field('hc_sinkhorn_iters', integer(1, 1000), 20),
   hyperEps: field('hc_eps', positive(1), 1e-6),
-  ...indexer({ heads: 32, interleaved: false }),
-  // A pool of one token would be a key as others are.
-  tokensPerKey: field('index_kpool', integer(2, 4096), 16),
-  takesTail: field('index_kpool_always_select_tail', only(true), true),
-  indexTopK,
-  indexOwners,
+  ...pooledIndexer({ heads: 32, tokensPerKey: 16 }),
 };
 
 /** Defaults of transformers 5.24, Glm5NextTextConfig; files of text alone have its keys at the top. */

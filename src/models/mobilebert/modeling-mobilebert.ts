@@ -1,102 +1,28 @@
-import { type ActivationKind, CommonOpBuilderManager } from '../../common-op-builders/index.js';
 import { type AtbGraph, dim } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
+import { Affine, AffineLinear, AffineMLP, biasedLinear } from '../../layers/affine.js';
 import { attendWithQueries } from '../../layers/attention/query-attention.js';
 import { BaseLayer } from '../../layers/base-layer.js';
 import { gatherOrZeros, zeroRow } from '../../layers/convolution.js';
 import type { AddedEmbedding } from '../../layers/learned-positions.js';
 import { buildLinear } from '../../layers/linear-steps.js';
-import { Module } from '../../layers/module.js';
 import { NoNorm } from '../../layers/norms.js';
-import { addPair, addResidual } from '../../layers/residual.js';
 import { addSplit } from '../../layers/split.js';
 import { TEXT_TAPS } from '../../step-inputs/index.js';
 import { Linear } from '../../weights/linear.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';
 import { bertAdditions } from '../base/bert-parts.js';
-import type { MobileBertConfig } from './index.js';
+import type { MobileBertConfig } from './config-mobilebert.js';
 
-/** What stands where others have a norm: x * weight + bias, each of them [size]. */
-class Affine extends Module {
-  private readonly weight: TensorRef;
-  private readonly bias: TensorRef;
-
-  /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH. */
-  constructor(weights: Weights, size: number) {
-    super();
-    this.weight = weights.get('weight', [size]);
-    this.bias = weights.get('bias', [size]);
-  }
-
-  override getWeights(): TensorRef[] {
-    return [this.weight, this.bias];
-  }
-
-  /** Returns `out`. */
-  buildGraph(graph: AtbGraph, input: string, out: string): string {
-    const scaled = addPair(graph, 'ELEWISE_MUL', input, this.weight.name, `${out}_scaled`);
-    return addResidual(graph, scaled, this.bias.name, out);
-  }
-}
-
-/** A product, what it is added to if anything, and what stands for a norm of the sum: [tokens, in] -> [tokens, out]. */
-class AffineLinear extends Module {
-  readonly dense: Linear;
-  readonly affine: Affine;
-
-  /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
-  constructor(weights: Weights, inFeatures: number, outFeatures: number) {
-    super();
-    this.dense = linear(weights, 'dense', inFeatures, outFeatures);
-    this.affine = new Affine(weights.at('LayerNorm'), outFeatures);
-  }
-
-  /** Returns `out`. */
-  buildGraph(graph: AtbGraph, input: string, out: string, residual?: string): string {
-    const product = buildLinear(graph, this.dense, input, `${out}_dense_out`);
-    const sum = residual === undefined ? product : addResidual(graph, product, residual, `${out}_sum`);
-    return this.affine.buildGraph(graph, sum, out);
-  }
-}
-
-const linear = (weights: Weights, name: string, inFeatures: number, outFeatures: number): Linear =>
-  Linear.load(weights, { parts: [{ name, outFeatures }], inFeatures, hasBias: true });
-
-/** One of a layer's MLPs, and what its input is added to. */
-class NarrowMLP extends Module {
-  readonly up: Linear;
-  readonly down: AffineLinear;
-  private readonly act: ActivationKind;
-
-  /** `weights` has `intermediate` and `output`. */
-  constructor({ narrowSize, intermediateSize, hiddenAct }: MobileBertConfig, weights: Weights) {
-    super();
-    this.up = linear(weights, 'intermediate.dense', narrowSize, intermediateSize);
-    this.down = new AffineLinear(weights.at('output'), intermediateSize, narrowSize);
-    this.act = hiddenAct;
-  }
-
-  /** `input` [tokens, narrow] -> `out`, the same shape. */
-  buildGraph(graph: AtbGraph, input: string, out: string): string {
-    const up = buildLinear(graph, this.up, input, `${out}_up_out`);
-    const act = { category: 'ACTIVATION', opName: `${out}_act`, kind: this.act } as const;
-    CommonOpBuilderManager.getBuilder({ ...act, isGated: false, isPack: false }).build(graph, {
-      input: up,
-      actOut: `${out}_act_out`,
-    });
-    return this.down.buildGraph(graph, `${out}_act_out`, out, input);
-  }
-}
-
-/** Attention and several MLPs on narrow vectors, between a product that makes them and one that makes them wide again. */
+/** Attention and several MLPs on narrow vectors, between a product that makes them and one that makes them wide. */
 class MobileBertLayer extends BaseLayer {
   readonly narrow: AffineLinear;
   readonly shared: AffineLinear;
   readonly queryKey: Linear;
   readonly value: Linear;
   readonly attended: AffineLinear;
-  readonly mlps: readonly NarrowMLP[];
+  readonly mlps: readonly AffineMLP[];
   readonly wide: AffineLinear;
 
   constructor(
@@ -116,10 +42,10 @@ class MobileBertLayer extends BaseLayer {
       inFeatures: narrowSize,
       hasBias: true,
     });
-    this.value = linear(attention, 'value', hiddenSize, narrowSize);
+    this.value = biasedLinear(attention, 'value', hiddenSize, narrowSize);
     this.attended = new AffineLinear(weights.at('attention').at('output'), narrowSize, narrowSize);
     const others = Array.from({ length: feedForwards - 1 }, (_, at) => weights.at('ffn').at(at));
-    this.mlps = [...others, weights].map((at) => new NarrowMLP(config, at));
+    this.mlps = [...others, weights].map((at) => new AffineMLP({ ...config, hiddenSize: narrowSize }, at));
     this.wide = new AffineLinear(weights.at('output').at('bottleneck'), narrowSize, hiddenSize);
   }
 
@@ -150,7 +76,7 @@ class MobileBertFront extends BaseLayer {
   constructor({ embeddingSize, ...config }: MobileBertConfig, weights: Weights) {
     super(-1, weights, 'front');
     const { hiddenSize } = config;
-    this.transform = linear(weights, 'embedding_transformation', 3 * embeddingSize, hiddenSize);
+    this.transform = biasedLinear(weights, 'embedding_transformation', 3 * embeddingSize, hiddenSize);
     this.added = bertAdditions(weights, config);
     this.affine = new Affine(weights.at('LayerNorm'), hiddenSize);
     this.zeros = zeroRow(weights, embeddingSize);

@@ -33,8 +33,8 @@ import {
   bertEmbeddings,
   bertLayerParts,
   HARMLESS_IN_ENCODERS,
-} from '../base/bert-parts.js';
-import { EncoderModelATB, TextEncoderATB } from '../base/text-encoder-atb.js';
+} from './bert-parts.js';
+import { EncoderModelATB, TextEncoderATB } from './text-encoder-atb.js';
 
 /** How a generation's checkpoints call what its layers are made of. */
 export interface DebertaNames {
