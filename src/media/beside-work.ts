@@ -10,7 +10,7 @@ import { resize } from './image/resample.js';
 import { scanOf } from './image/scan.js';
 import { slicesOf } from './image/slices.js';
 import { splitsOf } from './image/splits.js';
-import { middleSquare } from './image/square.js';
+import { fittedSquare, middleSquare } from './image/square.js';
 import { tilesOf } from './image/tiles.js';
 import { tilingOf } from './image/tilings.js';
 import { cmykToRgb, upperBytes } from './image/to-rgb.js';
@@ -32,6 +32,7 @@ export const WORK = {
   areaTiles,
   canvasOf,
   coveringTiles,
+  fittedSquare,
   fittedTiles,
   hdPictureOf,
   slicesOf,

@@ -52,6 +52,8 @@ export interface MediaProcessor {
    * text of a token takes the place of each.
    */
   readonly templateTexts?: Readonly<Record<string, string>>;
+  /** What stands before each dialogue, whatever its template writes; nothing when absent. */
+  readonly lead?: string;
   /** Templates by which dialogues with such things are written in place of those of the files. */
   readonly templates?: Readonly<Partial<Record<MediaKind, string>>>;
   /** The tokens that two neighbours would be in one text, of the words before a thing or behind it and what it brings. */

@@ -44,14 +44,14 @@ export async function loadTextProcessing(
   const textOf = (id: number) =>
     tokenizer?.decode([id], { skipSpecialTokens: false, cleansUpSpaces: false }) ?? '';
   const media = await router.getMediaProcessor(Object.assign(encode, tokenizer && { textOf }));
-  const { partTexts, templateTexts } = media ?? {};
+  const { partTexts, templateTexts, lead } = media ?? {};
   // One that a caller names holds for all dialogues.
   const partTemplates = chatTemplate === undefined ? media?.templates : undefined;
   return {
     tokenizer,
     inputBuilder:
       tokenizer &&
-      (await router.getInputBuilder(tokenizer, { chatTemplate, partTexts, templateTexts, partTemplates })),
+      (await router.getInputBuilder(tokenizer, { chatTemplate, partTexts, templateTexts, partTemplates, lead })),
     postprocessor: router.getPostprocessor(tokenizer, generation),
     media,
     allowedLocalMediaPath,

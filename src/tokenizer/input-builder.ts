@@ -46,6 +46,8 @@ export interface InputBuilderOptions extends ChatTemplateChoice {
   readonly partTexts?: Readonly<Record<string, string>> | undefined;
   /** Texts of templates, and what stands in the place of each. */
   readonly templateTexts?: Readonly<Record<string, string>> | undefined;
+  /** Text before all that a template writes; none when absent. */
+  readonly lead?: string | undefined;
   /** Templates of dialogues with a part of that type, in place of all others. */
   readonly partTemplates?: Readonly<Record<string, string>> | undefined;
 }
@@ -79,6 +81,7 @@ export class InputBuilder {
   readonly #maxLength: number;
   readonly #partTexts: Readonly<Record<string, string>>;
   readonly #templateTexts: Readonly<Record<string, string>>;
+  readonly #lead: string;
 
   /** Finds the templates of a model directory; they are compiled when they are first needed. @throws TEMPLATE_* */
   static async load(
@@ -105,6 +108,7 @@ export class InputBuilder {
       partTexts = {},
       templateTexts = {},
       partTemplates = {},
+      lead = '',
     }: InputBuilderOptions = {},
     looked: readonly string[] = ['tokenizer_config.json'],
   ) {
@@ -114,6 +118,7 @@ export class InputBuilder {
     this.#maxLength = maxLength;
     this.#partTexts = partTexts;
     this.#templateTexts = templateTexts;
+    this.#lead = lead;
     this.#looked = looked;
   }
 
@@ -269,10 +274,11 @@ export class InputBuilder {
         : copied(message, index);
     };
     const given = (continueFinalMessage ? tagLast(messages) : messages).map(forTemplates);
-    const text = template.render({ ...variables, messages: given.map(shown) }, () => ({
+    const written = template.render({ ...variables, messages: given.map(shown) }, () => ({
       ...variables,
       messages: given.map(joined),
     }));
+    const text = this.#lead + written;
     return continueFinalMessage ? cutAtTag(text) : text;
   }
 

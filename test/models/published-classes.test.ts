@@ -235,6 +235,16 @@ const CLASSES: Readonly<Record<string, Dict>> = {
       rope_parameters: { rope_theta: 10_000, partial_rotary_factor: 0.25, rope_type: 'default' }, attention_bias: false, attention_dropout: 0, head_dim: 256, linear_conv_kernel_dim: 4, linear_key_head_dim: 128, linear_value_head_dim: 128, linear_num_key_heads: 16, linear_num_value_heads: 32,
       layer_types: Array.from({ length: 32 }, (_, i) => (i % 4 === 3 ? 'full_attention' : 'linear_attention')), pad_token_id: null, bos_token_id: null, eos_token_id: null },
     vision_config: { model_type: 'minicpmv4_7_vision', hidden_size: 768, intermediate_size: 3072, num_hidden_layers: 12, num_attention_heads: 12, num_channels: 3, image_size: 224, patch_size: 16, hidden_act: 'gelu_pytorch_tanh', layer_norm_eps: 1e-6, attention_dropout: 0, insert_layer_id: 6, window_kernel_size: [2, 2] } },
+  // Janus-Pro-1B, as hf-internal-testing/tiny-processor-janus has its config.json.
+  janus: { model_type: 'janus', image_token_id: 100_581,
+    text_config: llama('llama', [2048, 5632, 24, 16, 16, 102_400, 16_384], { rms_norm_eps: 1e-6, pretraining_tp: 1, attention_bias: false, mlp_bias: false, head_dim: 128, pad_token_id: 100_002, bos_token_id: 100_000, eos_token_id: 100_001, ...rope(10_000) }),
+    vision_config: { model_type: 'janus_vision_model', hidden_size: 1024, num_hidden_layers: 24, num_attention_heads: 16, num_channels: 3, image_size: 384, patch_size: 16, hidden_act: 'gelu', layer_norm_eps: 1e-6, attention_dropout: 0, mlp_ratio: 4, attention_bias: true, hidden_dropout_rate: 0, projection_dim: 2048, projection_dropout: 0,
+      use_qk_norm: false, initializer_range: 0.02, depth: 2, num_image_tokens: 576 },
+    vq_config: { model_type: 'janus_vqgan', embed_dim: 8, num_embeddings: 16_384, double_latent: false, latent_channels: 256, num_patches: 24, in_channels: 3, out_channels: 3, base_channels: 128, channel_multiplier: [1, 1, 2, 2, 4], num_res_blocks: 2, dropout: 0, projection_dim: 2048, num_hidden_layers: 2, hidden_act: 'gelu', image_token_embed_dim: 2048 } },
+  // deepseek-vl-1.3b-chat, as the script says that converts it, convert_deepseek_vl_weights_to_hf.py.
+  deepseek_vl: { model_type: 'deepseek_vl', image_token_id: 100_015, tie_word_embeddings: true,
+    text_config: llama('llama', [2048, 5632, 24, 16, 16, 102_400, 16_384], { rms_norm_eps: 1e-6, pretraining_tp: 1, attention_bias: false, mlp_bias: false, head_dim: 128, tie_word_embeddings: false, ...rope(10_000) }),
+    vision_config: { model_type: 'siglip_vision_model', hidden_size: 1024, intermediate_size: 4096, image_size: 384, patch_size: 16, hidden_act: 'gelu', vision_use_head: false, num_attention_heads: 16, num_hidden_layers: 24, num_channels: 3, layer_norm_eps: 1e-6, attention_dropout: 0 } },
   // Video-LLaVA-7B, as VideoLlavaConfig has it by default.
   video_llava: { model_type: 'video_llava', image_token_index: 32_000, video_token_index: 32_001, projector_hidden_act: 'gelu', vision_feature_select_strategy: 'default', vision_feature_layer: -2, image_seq_length: 256, video_seq_length: 2056, multimodal_projector_bias: true, tie_word_embeddings: false,
     text_config: llama('llama', [4096, 11_008, 32, 32, 32, 32_000, 2048], { rms_norm_eps: 1e-6, pretraining_tp: 1, attention_bias: false, mlp_bias: false, head_dim: 128, tie_word_embeddings: false, ...rope(10_000) }),
@@ -613,6 +623,16 @@ describe('published sizes that classes of transformers have by default', functio
     'Llama 3.2 Vision with a layer that attends to pictures behind the last',
     within('mllama', { cross_attention_layers: [3, 40] }, 'text_config'),
     /cross_attention_layers must be ascending layers below 40, found 3,40/,
+  );
+  itIsRefused(
+    'Janus with norms of heads, which its class cannot compute',
+    within('janus', { use_qk_norm: true }, 'vision_config'),
+    /vision_config\.use_qk_norm must be false/,
+  );
+  itIsRefused(
+    'Janus with rows that are no words',
+    within('janus', { projection_dim: 1024 }, 'vision_config'),
+    /projection_dim must be hidden_size of text_config \(2048\), found 1024/,
   );
   itIsRefused(
     'GLM-5.3 with pools of which a choice has no whole number, and a choice that goes through linear attention',

@@ -110,6 +110,8 @@ const AROUND: Readonly<Record<string, number>> = {
   '<|IMG_LINE_BREAK|>': 124,
   '[IMG_BREAK]': 122,
   '[IMG_END]': 123,
+  '<begin_of_image>': 122,
+  '<end_of_image>': 123,
   '<fake_token_around_image>': 122,
   '<global-img>': 123,
   '<|vision_start|>': 122,
@@ -130,7 +132,7 @@ const AROUND: Readonly<Record<string, number>> = {
 export const encodeWords: EncodeWords = (text) => (text.match(SPECIAL) ?? []).map(tokenOfPart);
 
 const SPECIAL =
-  /\|NEWLINE\||<s>|<\/?(?:img|image|slice|image_id)>|<unk>|<video>|<IMG_[A-Z]+>|<\|(?:vision|image|tile|media|img|START|END|IMG)\w*\|>|<(?:fake|global|row|im|patch)[-\w]+>|\[IMG_\w+\]|\]<\][\w ]+\[>\[|./gs;
+  /\|NEWLINE\||<s>|<\/?(?:img|image|slice|image_id)>|<unk>|<video>|<IMG_[A-Z]+>|<\|(?:vision|image|tile|media|img|START|END|IMG)\w*\|>|<(?:fake|global|row|im|patch|begin|end)[-\w]+>|\[IMG_\w+\]|\]<\][\w ]+\[>\[|./gs;
 
 function tokenOfPart(part: string): number {
   const [, row, column] = /row_(\d+)_col_(\d+)\|?>$/.exec(part) ?? [];

@@ -273,6 +273,12 @@ describe('InputBuilder', () => {
     ).to.deep.equal(['plain', '2 with frames', 'plain']);
   });
 
+  it('writes what a processor has before all dialogues, whatever the template', () => {
+    const lead = 'You see {{ pictures }}.\n\n';
+    const led = new InputBuilder(tokenizer, new Map([['default', { source: 'plain', name: 'x' }]]), { lead });
+    expect(led.renderChatTemplate([user('?')])).to.equal(`${lead}plain`);
+  });
+
   it('joins text parts unless the template looks into them itself', () => {
     const parts = [
       user([

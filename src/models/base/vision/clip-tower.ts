@@ -34,6 +34,8 @@ export interface ClipLayerSizes {
   readonly numLayers: number;
   readonly layerNormEps: number;
   readonly hiddenAct: ActivationKind;
+  /** Whether queries, keys and values have biases; true when absent. */
+  readonly qkvBias?: boolean;
   /** How rows of heads lie that turn, where that is not by halves of all of a head. */
   readonly rope?: RopeConfig;
 }
@@ -81,13 +83,22 @@ export interface LaterLayers {
  */
 export function clipLayers(
   weights: Weights,
-  { hiddenSize, intermediateSize, numHeads, numLayers, layerNormEps, hiddenAct, rope }: ClipLayerSizes,
+  {
+    hiddenSize,
+    intermediateSize,
+    numHeads,
+    numLayers,
+    layerNormEps,
+    hiddenAct,
+    qkvBias = true,
+    rope,
+  }: ClipLayerSizes,
   Attention: typeof PositionFreeAttention | typeof RotaryAttention = PositionFreeAttention,
   { attentionNorm, dense, mlpNorm, up, down, packed }: ClipLayerNames = CLIP_NAMES,
   later?: LaterLayers,
 ): readonly PreNormLayer[] {
   const attention = {
-    ...encoderAttention({ hiddenSize, numHeads, qkvBias: true, denseBias: true }),
+    ...encoderAttention({ hiddenSize, numHeads, qkvBias, denseBias: true }),
     ...(rope && { rope }),
   };
   const norm = (at: Weights) => new BaseLayerNorm(at, hiddenSize, layerNormEps, { hasBias: true });

@@ -4,6 +4,7 @@ export * from './clip-tower.js';
 export * from './config.js';
 export * from './drawn-square.js';
 export * from './feature-layer.js';
+export * from './fitted-processor.js';
 export * from './mrope-model-atb.js';
 export * from './page-processor.js';
 export * from './pair-processor.js';

@@ -20,7 +20,7 @@ import {
 import type { Linear } from '../../../weights/linear.js';
 import type { TensorRef, Weights } from '../../../weights/weights.js';
 import type { Encoder } from '../flash-with-encoder-atb.js';
-import { type ClipLayerSizes, clipLayers, patchLinear } from './clip-tower.js';
+import { type ClipLayerNames, type ClipLayerSizes, clipLayers, patchLinear } from './clip-tower.js';
 import { buildEachLayer, takenOf } from './feature-layer.js';
 import { ProjectedTower } from './projected-tower.js';
 
@@ -41,6 +41,8 @@ export interface SiglipParts {
   readonly taken?: readonly number[] | undefined;
   /** Attention of its layers, where it is not of all patches of a picture to each other. */
   readonly attention?: typeof PositionFreeAttention;
+  /** What the checkpoint calls the parts of its layers, where that is not as in CLIP's. */
+  readonly names?: ClipLayerNames;
   /** All that its graph reads, where that is not patches, their positions and how many see each other. */
   readonly stepInputs?: readonly StepInput[];
 }
@@ -63,6 +65,7 @@ export class SiglipEncoder extends Module implements Encoder {
       hasNorm = true,
       taken,
       attention,
+      names,
       stepInputs,
     }: SiglipParts = {},
   ) {
@@ -73,7 +76,7 @@ export class SiglipEncoder extends Module implements Encoder {
     this.stepInputs = stepInputs ?? [patches(3 * patchSize * patchSize), positionsOf(side), lengths];
     this.patchEmbedding = patchLinear(embeddings, 'patch_embedding', hiddenSize, patchSize, true);
     this.positions = embeddings.get('position_embedding.weight', [side * side, hiddenSize]);
-    this.layers = clipLayers(tower.at('encoder.layers'), sizes, attention);
+    this.layers = clipLayers(tower.at('encoder.layers'), sizes, attention, names);
     this.norm = hasNorm
       ? new BaseLayerNorm(tower.at('post_layernorm'), hiddenSize, layerNormEps, { hasBias: true })
       : new NoNorm();
