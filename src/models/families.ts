@@ -39,6 +39,7 @@ export * from './deepseek_v3/index.js';
 export * from './deepseek_v4/index.js';
 export * from './deepseek_v32/index.js';
 export * from './deepseek_vl/index.js';
+export * from './deepseek_vl_hybrid/index.js';
 export * from './deepseek_vl_v2/index.js';
 export * from './diffllama/index.js';
 export * from './distilbert/index.js';

@@ -50,6 +50,7 @@ export {
   windowLens,
 } from './encoders/patches.js';
 export { PERCEIVING, perceiving } from './encoders/perceiving.js';
+export { ofView, type PictureView } from './encoders/picture-views.js';
 export { QUERIED, type QueriedSquares, queriedMaskOf, queriedSquares } from './encoders/queried-squares.js';
 export { QUERY_BLOCKS, queryBlocks } from './encoders/query-blocks.js';
 export {
@@ -77,6 +78,8 @@ export { groupedRows, SOUND_PLACES, soundPlaces, soundRotary } from './encoders/
 export { type SpaceTimeRotary, spaceTimeRotary, spaceTimeTurned } from './encoders/space-time-rotary.js';
 export {
   type ConvWindow,
+  DRAWN_ROWS,
+  drawnRows,
   ENDED_PICTURES,
   endedPictures,
   evenWindow,

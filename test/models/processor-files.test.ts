@@ -124,6 +124,8 @@ describe('files about processors', () => {
       ['aya_vision', { [PICTURES]: { size: { height: 28, width: 28 } } }, 'size must be 56'],
       ['cohere2_vision', { [PICTURES]: { patch_size: 2 } }, 'size must be 56'],
       ['janus', { [PICTURES]: { size: 60 } }, 'size must be 56'],
+      ['deepseek_vl_hybrid', { [PICTURES]: { size: 28 } }, 'high_res_size must be 48'],
+      ['deepseek_vl_hybrid', { [PICTURES]: { resample: 0 } }, 'resample must be 1, 2 or 3, found 0'],
       ['janus', { [PICTURES]: { size: 56, min_size: 57 } }, 'min_size must be at most size (56), found 57'],
       ['janus', { [BOTH]: { num_image_tokens: 576 } }, 'num_image_tokens must be 16'],
       ['janus', { [BOTH]: { generation_mode: 'image' } }, 'generation_mode must be text'],

@@ -245,6 +245,12 @@ const CLASSES: Readonly<Record<string, Dict>> = {
   deepseek_vl: { model_type: 'deepseek_vl', image_token_id: 100_015, tie_word_embeddings: true,
     text_config: llama('llama', [2048, 5632, 24, 16, 16, 102_400, 16_384], { rms_norm_eps: 1e-6, pretraining_tp: 1, attention_bias: false, mlp_bias: false, head_dim: 128, tie_word_embeddings: false, ...rope(10_000) }),
     vision_config: { model_type: 'siglip_vision_model', hidden_size: 1024, intermediate_size: 4096, image_size: 384, patch_size: 16, hidden_act: 'gelu', vision_use_head: false, num_attention_heads: 16, num_hidden_layers: 24, num_channels: 3, layer_norm_eps: 1e-6, attention_dropout: 0 } },
+  // deepseek-vl-7b-chat, as the script says that converts it, convert_deepseek_vl_hybrid_weights_to_hf.py.
+  deepseek_vl_hybrid: { model_type: 'deepseek_vl_hybrid', image_token_id: 100_015, tie_word_embeddings: true,
+    text_config: llama('llama', [4096, 11_008, 30, 32, 32, 102_400, 16_384], { rms_norm_eps: 1e-6, pretraining_tp: 1, attention_bias: false, mlp_bias: false, head_dim: 128, tie_word_embeddings: false, ...rope(10_000) }),
+    vision_config: { model_type: 'siglip_vision_model', hidden_size: 1024, intermediate_size: 4096, image_size: 384, patch_size: 16, hidden_act: 'gelu', vision_use_head: false, num_attention_heads: 16, num_hidden_layers: 24, num_channels: 3, layer_norm_eps: 1e-6, attention_dropout: 0 },
+    high_res_vision_config: { model_type: 'sam_vision_model', hidden_size: 768, intermediate_size: 3072, output_channels: 256, image_size: 1024, patch_size: 16, num_attention_heads: 12, num_hidden_layers: 12, num_channels: 3, hidden_act: 'gelu', layer_norm_eps: 1e-6, attention_dropout: 0, initializer_range: 1e-10, qkv_bias: true, mlp_ratio: 4, mlp_dim: 3072,
+      use_abs_pos: true, use_rel_pos: true, window_size: 14, global_attn_indexes: [2, 5, 8, 11], num_pos_feats: 128, scale: 384 } },
   // Video-LLaVA-7B, as VideoLlavaConfig has it by default.
   video_llava: { model_type: 'video_llava', image_token_index: 32_000, video_token_index: 32_001, projector_hidden_act: 'gelu', vision_feature_select_strategy: 'default', vision_feature_layer: -2, image_seq_length: 256, video_seq_length: 2056, multimodal_projector_bias: true, tie_word_embeddings: false,
     text_config: llama('llama', [4096, 11_008, 32, 32, 32, 32_000, 2048], { rms_norm_eps: 1e-6, pretraining_tp: 1, attention_bias: false, mlp_bias: false, head_dim: 128, tie_word_embeddings: false, ...rope(10_000) }),

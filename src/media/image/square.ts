@@ -35,8 +35,7 @@ export interface FittedSize {
   readonly minSide: number;
   /** Of what the picture leaves free: 3 numbers from 0 to 255. */
   readonly colour: readonly number[];
-  /** `bicubic` when absent. */
-  readonly filter?: ResamplingFilter;
+  readonly filter: ResamplingFilter;
 }
 
 /** A picture in its own shape, as large as a square lets it be, in its middle (transformers 5.24, `JanusImageProcessorPil`). */
@@ -45,5 +44,5 @@ export function fittedSquare(picture: Picture, { side, minSide, colour, filter }
   const scale = side / Math.max(width, height);
   const sideOf = (length: number): number => Math.max(pythonRound(length * scale), minSide);
   const size = { width: sideOf(width), height: sideOf(height) };
-  return inMiddle(resize(picture, size, filter ?? 'bicubic'), { width: side, height: side }, colour);
+  return inMiddle(resize(picture, size, filter), { width: side, height: side }, colour);
 }

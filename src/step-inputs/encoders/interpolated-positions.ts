@@ -78,7 +78,7 @@ const PLACES = {
  * Between which two of `side` places one of `count` lies, and how near to the second. Those beyond an edge are the
  * edge.
  */
-function between(place: number, count: number, side: number, lies: keyof typeof PLACES) {
+export function between(place: number, count: number, side: number, lies: keyof typeof PLACES) {
   const at = PLACES[lies](place, count, side);
   const floor = Math.floor(at);
   return { first: Math.max(floor, 0), next: Math.min(floor + 1, side - 1), share: at - floor };

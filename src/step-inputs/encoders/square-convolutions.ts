@@ -1,5 +1,7 @@
+import { toDType } from '../../dtype.js';
 import { int32, int64 } from '../integers.js';
 import type { StepInput } from '../step-input.js';
+import { between, type RowShare } from './interpolated-positions.js';
 import { squaresIn } from './square-windows.js';
 
 /** What a convolution takes of squares of rows, which lie line by line; beyond their edges there are zeros. */
@@ -97,6 +99,51 @@ export const nearestRows = (side: number, outSide: number, area: number): StepIn
     (_, at) => along(Math.floor(at / outSide)) * side + along(at % outSide),
   );
   return squareRows({ name: NEAREST_ROWS, within, each: side * side, area });
+};
+
+/** Of a square that is drawn out, the four rows around each place, and how much each counts. */
+export const DRAWN_ROWS: readonly RowShare[] = [0, 1, 2, 3].map((corner) => ({
+  rows: `drawn_rows_${corner}`,
+  weights: `drawn_shares_${corner}`,
+}));
+
+/**
+ * `drawn_rows_<corner>` i64 [squares * outSide * outSide] and `drawn_shares_<corner>`, [.., 1] in the model's dtype: rows of
+ * squares of `side` x `side`, drawn out bilinearly to `outSide`, edges on edges (`torch.nn.functional.interpolate`).
+ */
+export const drawnRows = (side: number, outSide: number, area: number): StepInput => {
+  const places = Array.from({ length: outSide }, (_, at) => between(at, outSide, side, 'edges'));
+  const count = outSide ** 2;
+  const corners = DRAWN_ROWS.map(({ rows, weights }, corner) => {
+    const [v, h] = [corner >> 1, corner & 1] as const;
+    const within = new Int32Array(count);
+    const shares = new Float32Array(count);
+    for (const [y, down] of places.entries())
+      for (const [x, right] of places.entries()) {
+        within[y * outSide + x] = (v ? down.next : down.first) * side + (h ? right.next : right.first);
+        shares[y * outSide + x] = (v ? down.share : 1 - down.share) * (h ? right.share : 1 - right.share);
+      }
+    return { rows: squareRows({ name: rows, within, each: side * side, area }), shares, weights };
+  });
+  return {
+    names: DRAWN_ROWS.flatMap(({ rows, weights }) => [rows, weights]),
+    describe: (sizes) =>
+      Object.assign(
+        {},
+        ...corners.map(({ rows, weights }) => ({
+          ...rows.describe(sizes),
+          [weights]: { dtype: sizes.dtype, shape: [(sizes.rows / area) * count, 1] },
+        })),
+      ),
+    make(step, run) {
+      const squares = squaresIn(step.encoderInputs ?? []);
+      const made = corners.map(({ rows, shares, weights }) => {
+        const all = Float32Array.from({ length: squares * count }, (_, at) => shares[at % count] as number);
+        return { ...rows.make?.(step, run), [weights]: toDType(all, [squares * count, 1], run.dtype) };
+      });
+      return Object.assign({}, ...made);
+    },
+  };
 };
 
 /** Of squares that are cut into blocks, the rows of each. */

@@ -9,7 +9,7 @@ import {
 } from '../../../media/index.js';
 import { type ModelFolder, readProcessorConfig } from '../processor-files.js';
 import { picturesOf } from './patch-processor.js';
-import { CLIP_CHANNELS, pixelFields, requireSide } from './picture-config.js';
+import { CLIP_CHANNELS, filterOf, pixelFields, requireSide } from './picture-config.js';
 import { squareInput, squareSide } from './square-processor.js';
 
 /** The least that the shorter side of a picture becomes, which is no more than there is room for. */
@@ -27,6 +27,7 @@ const FITTED_PICTURES = defineConfig({
     minSide: shortestSide('size'),
     pads: field('do_pad', only(true), true),
     ...pixelFields(CLIP_CHANNELS),
+    resample: filterOf('resample'),
   },
   irrelevant: { background_color: 'follows from image_mean' },
 });
@@ -64,9 +65,9 @@ export class FittedProcessor implements MediaProcessor {
 
   /** @throws MEDIA_* */
   async process(media: MediaFiles, what: string): Promise<readonly MediaPiece[]> {
-    const { side, minSide, mean } = this.config;
+    const { side, minSide, mean, resample: filter } = this.config;
     const [picture] = await picturesOf(media, what);
-    const square = await beside('fittedSquare', picture, { side, minSide, colour: colourOf(mean) });
+    const square = await beside('fittedSquare', picture, { side, minSide, filter, colour: colourOf(mean) });
     const input = await squareInput(square, this.config, {
       patchSize: this.model.vision.patchSize,
       tokensOf: (patches) => patches,

@@ -10,6 +10,7 @@ import {
   positive,
   WIDTH,
 } from '../../../layers/config/index.js';
+import type { ResamplingFilter } from '../../../media/index.js';
 
 /** CLIP's, which Qwen2-VL took over. */
 export const CLIP_CHANNELS = {
@@ -60,6 +61,21 @@ export interface PictureDefaults {
   readonly mean: readonly number[];
   readonly std: readonly number[];
 }
+
+/** The filter by which pictures are resized, by Pillow's numbers: bicubic where the file says none. */
+export const filterOf = (name: string): Field<ResamplingFilter> => ({
+  read(json) {
+    const found = json.value(name, integer(0, 5)) ?? BICUBIC;
+    const filters: Readonly<Record<number, ResamplingFilter>> = {
+      [LANCZOS]: 'lanczos',
+      [BILINEAR]: 'bilinear',
+      [BICUBIC]: 'bicubic',
+    };
+    return (
+      filters[found] ?? json.fail(`${name} must be ${LANCZOS}, ${BILINEAR} or ${BICUBIC}, found ${found}`)
+    );
+  },
+});
 
 /** How pixels become numbers, in all families, with what a class does where the files say nothing; by which filter they are made. */
 export const pixelFields = ({ mean, std }: Pick<PictureDefaults, 'mean' | 'std'>, filter = BICUBIC) => ({

@@ -20,7 +20,13 @@ import {
 import type { Linear } from '../../../weights/linear.js';
 import type { TensorRef, Weights } from '../../../weights/weights.js';
 import type { Encoder } from '../flash-with-encoder-atb.js';
-import { type ClipLayerNames, type ClipLayerSizes, clipLayers, patchLinear } from './clip-tower.js';
+import {
+  type ClipLayerNames,
+  type ClipLayerSizes,
+  clipLayers,
+  type LaterLayers,
+  patchLinear,
+} from './clip-tower.js';
 import { buildEachLayer, takenOf } from './feature-layer.js';
 import { ProjectedTower } from './projected-tower.js';
 
@@ -29,6 +35,12 @@ export interface SiglipSizes extends ClipLayerSizes {
   /** Pixels along a side of the square whose patches have positions of their own, and of a patch. */
   readonly imageSize: number;
   readonly patchSize: number;
+}
+
+/** What an encoder reads in place of what another one in the same graph does, and the number of its first layer there. */
+export interface SecondEncoder extends Omit<LaterLayers, 'first'> {
+  readonly patches: string;
+  readonly positions: string;
 }
 
 /** In what encoders of SigLIP's kind differ. */
@@ -43,6 +55,8 @@ export interface SiglipParts {
   readonly attention?: typeof PositionFreeAttention;
   /** What the checkpoint calls the parts of its layers, where that is not as in CLIP's. */
   readonly names?: ClipLayerNames;
+  /** Where another encoder is in the same graph. */
+  readonly second?: SecondEncoder;
   /** All that its graph reads, where that is not patches, their positions and how many see each other. */
   readonly stepInputs?: readonly StepInput[];
 }
@@ -55,6 +69,7 @@ export class SiglipEncoder extends Module implements Encoder {
   readonly norm: NormStep;
   private readonly positions: TensorRef;
   private readonly taken: readonly number[] | undefined;
+  private readonly reads: { readonly patches: string; readonly positions: string };
 
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
   constructor(
@@ -66,6 +81,7 @@ export class SiglipEncoder extends Module implements Encoder {
       taken,
       attention,
       names,
+      second,
       stepInputs,
     }: SiglipParts = {},
   ) {
@@ -76,7 +92,10 @@ export class SiglipEncoder extends Module implements Encoder {
     this.stepInputs = stepInputs ?? [patches(3 * patchSize * patchSize), positionsOf(side), lengths];
     this.patchEmbedding = patchLinear(embeddings, 'patch_embedding', hiddenSize, patchSize, true);
     this.positions = embeddings.get('position_embedding.weight', [side * side, hiddenSize]);
-    this.layers = clipLayers(tower.at('encoder.layers'), sizes, attention, names);
+    const { patches: read = PATCHES, positions: places = BUCKETED_POSITIONS, ...later } = second ?? {};
+    this.reads = { patches: read, positions: places };
+    const own = second && { seqLen: second.seqLen, ...later, first: 0 };
+    this.layers = clipLayers(tower.at('encoder.layers'), sizes, attention, names, own);
     this.norm = hasNorm
       ? new BaseLayerNorm(tower.at('post_layernorm'), hiddenSize, layerNormEps, { hasBias: true })
       : new NoNorm();
@@ -94,8 +113,9 @@ export class SiglipEncoder extends Module implements Encoder {
 
   /** Returns the names of the rows, and of what each layer gives. */
   buildRowsGraphs(graph: AtbGraph, kind: GraphKind): { readonly rows: string; readonly ofLayers: string[] } {
-    const rows = gatherRows(graph, this.positions.name, BUCKETED_POSITIONS, 'position_rows');
-    const embedded = buildLinear(graph, this.patchEmbedding, PATCHES, 'patch_embedding_out');
+    const { patches: read, positions } = this.reads;
+    const rows = gatherRows(graph, this.positions.name, positions, 'position_rows');
+    const embedded = buildLinear(graph, this.patchEmbedding, read, 'patch_embedding_out');
     const placed = addResidual(graph, embedded, rows, 'positioned_patches');
     const [input, ...ofLayers] = buildEachLayer(graph, kind, this.layers, placed);
     const taken = takenOf(graph, [input, ...ofLayers], this.taken);

@@ -26,6 +26,8 @@ export interface SamAttentionSizes {
   readonly square: string;
   /** Whether these are windows, some of whose rows are empty. */
   readonly isWindowed: boolean;
+  /** Where they are none, the input that says how many rows each picture has; `seq_len` when absent. */
+  readonly seqLen?: string | undefined;
   /** How vectors of distances are drawn, where the checkpoint has them for squares of another side. */
   readonly drawn?: DrawnAxis | undefined;
 }
@@ -79,7 +81,7 @@ export class SamAttention extends BaseAttention {
   }
 
   private buildPlacedGraph(graph: AtbGraph, kind: GraphKind, rows: string): string {
-    const { numHeads, square, isWindowed } = this.sizes;
+    const { numHeads, square, isWindowed, seqLen = 'seq_len' } = this.sizes;
     const { headDim } = this.config;
     const { q, k, v } = this.buildQkvGraph(graph, rows);
     const beside = (a: string, b: string, out: string): string => {
@@ -104,7 +106,7 @@ export class SamAttention extends BaseAttention {
       scale: 1 / Math.sqrt(headDim),
     }).build(graph, {
       ...{ q: flat(queries, 'q_placed'), k: flat(keys, 'k_placed'), v },
-      ...{ seqLen: isWindowed ? WINDOW_LENS : 'seq_len', attentionMask: '', qLen: 'q_len' },
+      ...{ seqLen: isWindowed ? WINDOW_LENS : seqLen, attentionMask: '', qLen: 'q_len' },
       attentionOut: 'attn_out',
     });
     return 'attn_out';

@@ -3,7 +3,7 @@ import { type AtbGraph, dim } from '../../../../graph/atb-graph.js';
 import type { GraphKind } from '../../../../graph/graph-kind.js';
 import { BaseLayer } from '../../../../layers/base-layer.js';
 import { SquareConv } from '../../../../layers/convolution.js';
-import { PreNormLayer } from '../../../../layers/decoder-layers.js';
+import { type LayerStep, PreNormLayer } from '../../../../layers/decoder-layers.js';
 import { gatherRows } from '../../../../layers/gather-rows.js';
 import { buildLinear } from '../../../../layers/linear-steps.js';
 import { UngatedMLP } from '../../../../layers/mlp.js';
@@ -31,6 +31,7 @@ import type { TensorRef, Weights } from '../../../../weights/weights.js';
 import type { Encoder } from '../../flash-with-encoder-atb.js';
 import { patchLinear } from '../clip-tower.js';
 import { buildDrawnSquare } from '../drawn-square.js';
+import { buildEachLayer } from '../feature-layer.js';
 import { SamAttention } from './attention.js';
 
 /** Of the norms behind the layers: the class has it so. */
@@ -51,6 +52,8 @@ export interface SamSizes {
   readonly epsilon: number;
   readonly hiddenAct: ActivationKind;
   readonly qkvBias: boolean;
+  /** See `SamAttentionSizes`. */
+  readonly seqLen?: string;
   /** Patches along a side of a window; layers that see whole pictures instead. */
   readonly windowSize: number;
   readonly wholeLayers: readonly number[];
@@ -93,6 +96,8 @@ class SamFront extends BaseLayer {
 /** Where a convolution is, and what it makes of what. */
 export interface ConvolutionSizes {
   readonly name: string;
+  /** Tells its graph apart where others have the same name; the name when absent. */
+  readonly variant?: string;
   readonly inSize: number;
   readonly outSize: number;
   /** Rows along a side of a square, of which it takes every so manieth. */
@@ -107,8 +112,8 @@ export interface ConvolutionSizes {
 export class Convolution extends BaseLayer {
   readonly conv: SquareConv;
 
-  constructor(layerId: number, weights: Weights, { side, stride, ...sizes }: ConvolutionSizes) {
-    super(layerId, weights, sizes.name);
+  constructor(layerId: number, weights: Weights, { side, stride, variant, ...sizes }: ConvolutionSizes) {
+    super(layerId, weights, variant ?? sizes.name);
     this.conv = new SquareConv(weights, { ...sizes, window: evenWindow(side, KERNEL, stride) });
   }
 
@@ -118,7 +123,7 @@ export class Convolution extends BaseLayer {
 }
 
 /** Rows come to another width, and see those about them: [patches, hidden] -> [patches, out]. */
-class SamNeck extends BaseLayer {
+export class SamNeck extends BaseLayer {
   readonly conv1: Linear;
   readonly norm1: BaseLayerNorm;
   readonly conv2: SquareConv;
@@ -203,8 +208,13 @@ export class SamEncoder extends Module implements Encoder {
   }
 
   buildGraph(graph: AtbGraph, kind: GraphKind): string {
-    let hidden = this.front.buildGraph(graph, kind, PATCHES);
-    for (const layer of this.layers) hidden = layer.buildGraph(graph, kind, hidden);
-    return this.neck.buildGraph(graph, kind, hidden);
+    return this.buildRowsGraphs(graph, kind).rows;
+  }
+
+  /** Returns the names of the rows, and of what each layer gives. */
+  buildRowsGraphs(graph: AtbGraph, kind: GraphKind): { readonly rows: string; readonly ofLayers: string[] } {
+    const front = this.front.buildGraph(graph, kind, PATCHES);
+    const [, ...ofLayers] = buildEachLayer(graph, kind, this.layers, front);
+    return { rows: this.neck.buildGraph(graph, kind, ofLayers.at(-1) ?? front), ofLayers };
   }
 }
