@@ -19,6 +19,7 @@ export * from './bert/index.js';
 export * from './big_bird/index.js';
 export * from './biogpt/index.js';
 export * from './bitnet/index.js';
+export * from './blip_2/index.js';
 export * from './bloom/index.js';
 export * from './chatglm/index.js';
 export * from './codegen/index.js';

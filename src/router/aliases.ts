@@ -37,6 +37,7 @@ export const MODEL_TYPE_ALIASES: ReadonlyMap<string, string> = new Map([
   // transformers maps it to GPT2Config.
   ['gpt-sw3', 'gpt2'],
   // As their folders and their graphs are called, whose names have no hyphen.
+  ['blip_2', 'blip-2'],
   ['openai_gpt', 'openai-gpt'],
   ['data2vec_text', 'data2vec-text'],
   ['deberta_v2', 'deberta-v2'],

@@ -66,6 +66,7 @@ export { RESAMPLING, resampling } from './encoders/resampling.js';
 export { PAIRED_ROWS, pairedRows, SOUND, sound } from './encoders/sound.js';
 export {
   QUERIED_WINDOWS,
+  queriedPictures,
   queriedWindows,
   SOUND_BLOCKS,
   type SoundBlocks,

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { AtbError } from '../../src/errors.js';
 import { AYA_VISION_CONFIG } from '../../src/models/aya_vision/index.js';
+import { BLIP_2_CHAT } from '../../src/models/blip_2/chat-format.js';
 import { COHERE2_VISION_CONFIG } from '../../src/models/cohere2_vision/index.js';
 import { EXAONE4_5_CONFIG } from '../../src/models/exaone4_5/index.js';
 import { getModel, loadModels } from '../../src/models/get-model.js';
@@ -359,6 +360,19 @@ describe('configurations of the kin of LLaVA', () => {
     // As PaliGemmaProcessor makes it of two pictures and "caption en".
     expect(shown(parts)).to.equal('<image><image><bos>caption en\n');
     expect(shown('detect cat')).to.equal('<bos>detect cat\n');
+    expect(() => shown('one', 'two')).to.throw(AtbError, 'TEMPLATE_REFUSED');
+  });
+
+  it('write one message of BLIP-2: pictures before the token that begins texts', () => {
+    const template = new ChatTemplate(BLIP_2_CHAT.template ?? '', 'of the family');
+    const shown = (...contents: readonly (string | readonly object[])[]) => {
+      const messages = contents.map((content) => ({ role: 'user', content })) as ChatMessage[];
+      return template.render({ messages, bos_token: '</s>' });
+    };
+    const asked = { type: 'text', text: 'Question: how many? Answer:' };
+    // As Blip2Processor makes it, but for how often a token of a picture stands.
+    expect(shown([asked, { type: 'image' }])).to.equal('<image></s>Question: how many? Answer:');
+    expect(shown('a photo of')).to.equal('</s>a photo of');
     expect(() => shown('one', 'two')).to.throw(AtbError, 'TEMPLATE_REFUSED');
   });
 

@@ -251,6 +251,10 @@ const CLASSES: Readonly<Record<string, Dict>> = {
     vision_config: { model_type: 'siglip_vision_model', hidden_size: 1024, intermediate_size: 4096, image_size: 384, patch_size: 16, hidden_act: 'gelu', vision_use_head: false, num_attention_heads: 16, num_hidden_layers: 24, num_channels: 3, layer_norm_eps: 1e-6, attention_dropout: 0 },
     high_res_vision_config: { model_type: 'sam_vision_model', hidden_size: 768, intermediate_size: 3072, output_channels: 256, image_size: 1024, patch_size: 16, num_attention_heads: 12, num_hidden_layers: 12, num_channels: 3, hidden_act: 'gelu', layer_norm_eps: 1e-6, attention_dropout: 0, initializer_range: 1e-10, qkv_bias: true, mlp_ratio: 4, mlp_dim: 3072,
       use_abs_pos: true, use_rel_pos: true, window_size: 14, global_attn_indexes: [2, 5, 8, 11], num_pos_feats: 128, scale: 384 } },
+  // blip2-opt-2.7b as it is published; all else is as Blip2Config and OPTConfig have it.
+  'blip-2': { model_type: 'blip-2', image_text_hidden_size: 256, image_token_index: 50_265, initializer_factor: 1, initializer_range: 0.02, num_query_tokens: 32, use_decoder_only_language_model: true, qformer_config: { classifier_dropout: null, model_type: 'blip_2_qformer' },
+    text_config: { _name_or_path: 'facebook/opt-2.7b', activation_dropout: 0, eos_token_id: 50_118, ffn_dim: 10_240, hidden_size: 2560, model_type: 'opt', num_attention_heads: 32, num_hidden_layers: 32, prefix: '</s>', torch_dtype: 'float16', vocab_size: 50_304, word_embed_proj_dim: 2560 }, torch_dtype: 'float16',
+    vision_config: { dropout: 0, initializer_factor: 1, model_type: 'blip_2_vision_model', num_channels: 3, projection_dim: 512 } },
   // Video-LLaVA-7B, as VideoLlavaConfig has it by default.
   video_llava: { model_type: 'video_llava', image_token_index: 32_000, video_token_index: 32_001, projector_hidden_act: 'gelu', vision_feature_select_strategy: 'default', vision_feature_layer: -2, image_seq_length: 256, video_seq_length: 2056, multimodal_projector_bias: true, tie_word_embeddings: false,
     text_config: llama('llama', [4096, 11_008, 32, 32, 32, 32_000, 2048], { rms_norm_eps: 1e-6, pretraining_tp: 1, attention_bias: false, mlp_bias: false, head_dim: 128, tie_word_embeddings: false, ...rope(10_000) }),
@@ -629,6 +633,11 @@ describe('published sizes that classes of transformers have by default', functio
     'Llama 3.2 Vision with a layer that attends to pictures behind the last',
     within('mllama', { cross_attention_layers: [3, 40] }, 'text_config'),
     /cross_attention_layers must be ascending layers below 40, found 3,40/,
+  );
+  itIsRefused(
+    'BLIP-2 with text of two halves',
+    { ...CLASSES['blip-2'], text_config: { model_type: 't5' } },
+    /text_config\.model_type must be opt: nothing else is supported by this family, found "t5"/,
   );
   itIsRefused(
     'Janus with norms of heads, which its class cannot compute',

@@ -205,7 +205,7 @@ describe('configurations with a model of text within', () => {
     const chat = (changes: object) => problemsOf(() => INTERNVL_CHAT_CONFIG.read({ ...CHAT, ...changes }));
     const vision = (changes: object) => chat({ vision_config: { ...CHAT.vision_config, ...changes } }).join();
     expect(chat({ llm_config: { ...QWEN2, model_type: 'phi3' } }).join()).to.match(
-      /llm_config\.model_type must be one of aria_text, cohere2, cohere2_moe, deepseek, deepseek_v3, exaone4, gemma, gemma2, gemma3_text, granite, granite_docling_text, hyperclovax, internlm2, kimi_k2, lfm2, lfm3, llama, llama4_text, minimax_m3_vl_text, ministral3, mistral, mistral4, nemotron_h, persimmon, qwen2, qwen3, qwen3_5_moe_text, qwen3_5_text, step3p5, found "phi3"/,
+      /llm_config\.model_type must be one of aria_text, cohere2, cohere2_moe, deepseek, deepseek_v3, exaone4, gemma, gemma2, gemma3_text, granite, granite_docling_text, hyperclovax, internlm2, kimi_k2, lfm2, lfm3, llama, llama4_text, minimax_m3_vl_text, ministral3, mistral, mistral4, nemotron_h, opt, persimmon, qwen2, qwen3, qwen3_5_moe_text, qwen3_5_text, step3p5, found "phi3"/,
     );
     expect(chat({ llm_config: { ...QWEN2, hidden_size: 'wide', vocab_size: 0 } })).to.have.members([
       'llm_config.hidden_size must be an integer from 1 to 1048576, found "wide"',

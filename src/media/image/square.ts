@@ -38,7 +38,10 @@ export interface FittedSize {
   readonly filter: ResamplingFilter;
 }
 
-/** A picture in its own shape, as large as a square lets it be, in its middle (transformers 5.24, `JanusImageProcessorPil`). */
+/**
+ * A picture in its own shape, as large as a square lets it be, in its middle (transformers 5.24,
+ * `JanusImageProcessorPil`).
+ */
 export function fittedSquare(picture: Picture, { side, minSide, colour, filter }: FittedSize): Picture {
   const { width, height } = picture;
   const scale = side / Math.max(width, height);

@@ -1,4 +1,5 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
+import type { GraphKind } from '../../graph/graph-kind.js';
 import { LearnedPositions } from '../../layers/learned-positions.js';
 import { OBJECT, requireArgument } from '../../require-argument.js';
 import type { Weights } from '../../weights/weights.js';
@@ -33,12 +34,8 @@ export class LearnedPositionModelATB extends BaseModelATB {
     this.positions = new LearnedPositions(weights.at(name), { count, hiddenSize, firstRow });
   }
 
-  override buildWordEmbeddingGraph(graph: AtbGraph): string {
-    return this.positions.buildGraph(graph, this.buildTokenEmbeddingGraph(graph));
-  }
-
-  /** `input_ids` [tokens] -> what positions are added to, [tokens, hidden]. */
-  protected buildTokenEmbeddingGraph(graph: AtbGraph): string {
-    return super.buildWordEmbeddingGraph(graph);
+  /** Whatever stands in the place of a word has a position, too. */
+  override buildInputGraph(graph: AtbGraph, kind: GraphKind, embeddings?: string): string {
+    return this.positions.buildGraph(graph, super.buildInputGraph(graph, kind, embeddings));
   }
 }

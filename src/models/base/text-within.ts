@@ -31,6 +31,7 @@ import '../ministral3/index.js';
 import '../mistral/index.js';
 import '../mistral4/index.js';
 import '../nemotron_h/index.js';
+import '../opt/index.js';
 import '../persimmon/index.js';
 import '../qwen2/index.js';
 import '../qwen3/index.js';
@@ -65,6 +66,7 @@ const TEXT_KINDS = [
   'mistral',
   'mistral4',
   'nemotron_h',
+  'opt',
   'persimmon',
   'qwen2',
   'qwen3',

@@ -35,7 +35,8 @@ const [KERNEL, STRIDE] = [3, 2];
 
 /**
  * Rows of the last layer and, times a learned number, those of an earlier one, drawn out bilinearly: [squares * side *
- * side, out] -> [squares * drawn * drawn, out]. The convolutions behind it are linear, so they need to read the sum alone.
+ * side, out] -> [squares * drawn * drawn, out]. The convolutions behind it are linear, so they need to read the sum
+ * alone.
  */
 class DrawnSum extends BaseLayer {
   private readonly alpha: TensorRef;
@@ -64,7 +65,10 @@ class DrawnSum extends BaseLayer {
   }
 }
 
-/** SAM's encoder over large squares and SigLIP over small ones, of as many rows, side by side (arXiv:2403.05525, section 3). */
+/**
+ * SAM's encoder over large squares and SigLIP over small ones, of as many rows, side by side (arXiv:2403.05525,
+ * section 3).
+ */
 export class HybridTower extends Module implements Encoder {
   readonly stepInputs: readonly StepInput[];
   readonly fine: SamEncoder;
@@ -77,7 +81,10 @@ export class HybridTower extends Module implements Encoder {
   readonly proj: Linear;
   private readonly seenLayer: number;
 
-  /** `weights`: where the checkpoint has all but the head. Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
+  /**
+   * `weights`: where the checkpoint has all but the head. Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH,
+   * WEIGHT_DTYPE_UNSUPPORTED.
+   */
   constructor(config: DeepseekVlHybridConfig, weights: Weights) {
     super();
     const { vision, fine, halfSize, hiddenSize } = config;

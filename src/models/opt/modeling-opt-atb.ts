@@ -80,7 +80,7 @@ export class OptModelATB extends LearnedPositionModelATB {
     this.projectIn = new WidthChange(weights, 'project_in', config.embeddingSize, config.hiddenSize);
   }
 
-  protected override buildTokenEmbeddingGraph(graph: AtbGraph): string {
-    return this.projectIn.buildGraph(graph, super.buildTokenEmbeddingGraph(graph));
+  override buildWordEmbeddingGraph(graph: AtbGraph): string {
+    return this.projectIn.buildGraph(graph, super.buildWordEmbeddingGraph(graph));
   }
 }

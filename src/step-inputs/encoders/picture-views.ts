@@ -2,7 +2,10 @@ import type { EncoderInput } from '../../media/index.js';
 import type { Step } from '../step.js';
 import type { StepInput } from '../step-input.js';
 
-/** One of the sizes in which a model sees each picture: a square of patches. Those of all sizes stand one behind the other. */
+/**
+ * One of the sizes in which a model sees each picture: a square of patches. Those of all sizes stand one behind the
+ * other.
+ */
 export interface PictureView {
   /** Patches along a side. */
   readonly side: number;
@@ -29,8 +32,8 @@ function stepOf(step: Step, view: PictureView): Step {
 }
 
 /**
- * What an encoder of pictures in one of their sizes reads, under other names where another encoder, or the model of text,
- * has those.
+ * What an encoder of pictures in one of their sizes reads, under other names where another encoder, or the model of
+ * text, has those.
  */
 export const ofView = (
   view: PictureView,

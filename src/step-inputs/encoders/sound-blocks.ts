@@ -109,6 +109,31 @@ export const QUERIED_WINDOWS = {
 } as const;
 
 /**
+ * The same of pictures of `patches` patches each, whose `seen` rows, which lie in order, are a window: without
+ * `window_rows`.
+ */
+export const queriedPictures = (patches: number, seen: number, queries: number): StepInput => ({
+  names: [QUERIED_WINDOWS.queries, QUERIED_WINDOWS.lens, QUERIED_WINDOWS.seen],
+  describe({ rows }) {
+    const pictures = Math.max(1, Math.floor(rows / patches));
+    return {
+      [QUERIED_WINDOWS.queries]: { dtype: 'i64', shape: [pictures * queries] },
+      [QUERIED_WINDOWS.lens]: { dtype: 'i32', shape: [pictures] },
+      [QUERIED_WINDOWS.seen]: { dtype: 'i32', shape: [2, pictures] },
+    };
+  },
+  make({ encoderInputs = [] }) {
+    const pictures = encoderInputs.length;
+    const asked = querySequences(queries, Array<number>(pictures).fill(seen));
+    return {
+      [QUERIED_WINDOWS.queries]: asked.rows,
+      [QUERIED_WINDOWS.lens]: int32(new Int32Array(pictures).fill(queries)),
+      [QUERIED_WINDOWS.seen]: asked.lens,
+    };
+  },
+});
+
+/**
  * Each `size` rows of a sound are a window, W in all, which `queries` learned ones look at. `window_rows` i64 [W *
  * size]: the rows of each; behind a sound's last row, one behind all. `window_queries` i64 [W * queries]: the
  * queries, again for each window. `window_query_len` i32 [W]: how many of them see each other. `window_seen_len` i32

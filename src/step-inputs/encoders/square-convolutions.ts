@@ -108,8 +108,8 @@ export const DRAWN_ROWS: readonly RowShare[] = [0, 1, 2, 3].map((corner) => ({
 }));
 
 /**
- * `drawn_rows_<corner>` i64 [squares * outSide * outSide] and `drawn_shares_<corner>`, [.., 1] in the model's dtype: rows of
- * squares of `side` x `side`, drawn out bilinearly to `outSide`, edges on edges (`torch.nn.functional.interpolate`).
+ * `drawn_rows_<corner>` i64 [squares * outSide * outSide] and `drawn_shares_<corner>`, [.., 1] in the model's dtype: rows
+ * of squares of `side` x `side`, drawn out bilinearly to `outSide`, edges on edges (`torch.nn.functional.interpolate`).
  */
 export const drawnRows = (side: number, outSide: number, area: number): StepInput => {
   const places = Array.from({ length: outSide }, (_, at) => between(at, outSide, side, 'edges'));

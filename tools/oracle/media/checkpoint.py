@@ -19,7 +19,7 @@ BOUNDS = {"input_min": -1.5, "input_max": 1.25, "output_min": -1.0, "output_max"
 SCALES = [
     # Rows of their own.
     (("position_embedding", "position_embeddings", "position_embedding_table", "class_embedding", "cls_token",
-      "positional_embedding_vlm", "pos_emb.weight", "pos_embed", ".query", ".image_positions"), dict(std=1.0)),
+      "positional_embedding_vlm", "pos_emb.weight", "pos_embed", ".query", "query_tokens", ".image_positions"), dict(std=1.0)),
     # What layers' results are multiplied by.
     (("lambda_1", "lambda_2", "ls1", "ls2", "gamma_1", "gamma_2", "std_scale"), dict(mean=1.0)),
     (("std_bias",), dict(std=4.0)),
@@ -86,7 +86,7 @@ def transformers_checkpoint(case, family, out):
     (out / "generation_config.json").unlink(missing_ok=True)
     make = lambda found: put(found, model_class, out, config, "float32", lambda name: renamed(name, kept))
     head = next((name for name in tensors if name.endswith("lm_head.weight")), None)
-    norms = ("model.norm.weight", "embedding_norm.weight")
+    norms = ("model.norm.weight", "embedding_norm.weight", "decoder.final_layer_norm.weight")
     last = None if head else next(name for name in tensors if name.endswith(norms))
     # Gemma's norms are stored as distances from one.
     stored_zero = last is not None and tensors[last].abs().max() == 0

@@ -49,7 +49,8 @@ def scale(name, entry):
 CASES = {}
 # Squares of 6 x 6 large patches, drawn out to 16 x 16, beside 4 x 4 small ones; the first layer sees windows.
 CASES["deepseek_vl_hybrid"] = dict(
-    config=dict(text_config=TEXT | dict(model_type="llama", num_hidden_layers=2, rope_theta=10000.0), image_token_id=IMAGE,
+    config=dict(text_config=TEXT | dict(model_type="llama", num_hidden_layers=2, rope_theta=10000.0),
+                image_token_id=IMAGE,
                 vision_config=dict(model_type="siglip_vision_model", hidden_size=64, intermediate_size=96,
                                    num_hidden_layers=2, num_attention_heads=4, image_size=28, patch_size=7,
                                    hidden_act="gelu", vision_use_head=False),

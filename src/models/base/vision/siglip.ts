@@ -37,7 +37,9 @@ export interface SiglipSizes extends ClipLayerSizes {
   readonly patchSize: number;
 }
 
-/** What an encoder reads in place of what another one in the same graph does, and the number of its first layer there. */
+/**
+ * What an encoder reads in place of what another one in the same graph does, and the number of its first layer there.
+ */
 export interface SecondEncoder extends Omit<LaterLayers, 'first'> {
   readonly patches: string;
   readonly positions: string;

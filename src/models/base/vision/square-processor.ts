@@ -80,15 +80,36 @@ export async function squareInput(
   return { data, rows: patches, count: tokensOf(patches), shape, key };
 }
 
-/** What SigLIP's processor does with pictures; defaults of transformers 5.24, SiglipImageProcessor. */
-const WHOLE_PICTURES = defineConfig({
-  fields: {
-    side: squareSide('size', ['height', 'width'], 224),
-    crops: field('do_center_crop', only(false), false),
-    ...pixelFields({ mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] }),
-  },
-});
-type WholeConfig = ReturnType<(typeof WHOLE_PICTURES)['read']>;
+/**
+ * What processors do with pictures that they draw out to one square, with what a class does where the files say
+ * nothing.
+ */
+export const wholePictures = (
+  fallback: number,
+  numbers: { readonly mean: readonly number[]; readonly std: readonly number[] },
+) =>
+  defineConfig({
+    fields: {
+      side: squareSide('size', ['height', 'width'], fallback),
+      crops: field('do_center_crop', only(false), false),
+      ...pixelFields(numbers),
+    },
+  });
+type WholeConfig = ReturnType<ReturnType<typeof wholePictures>['read']>;
+
+/** Defaults of transformers 5.24, SiglipImageProcessor. */
+const SIGLIP_PICTURES = wholePictures(224, { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] });
+
+/** What an encoder of whole pictures sees of each. */
+interface WholeSizes {
+  /** Pixels along a side that it has positions for. */
+  readonly imageSize: number;
+  readonly patchSize: number;
+  /** Rows that it gives; as many as there are patches when absent. */
+  readonly tokens?: number;
+  /** Whether it sees a row more, which is no patch; false when absent. */
+  readonly hasFirst?: boolean;
+}
 
 /** Whole pictures, drawn out to one square. */
 export class WholeProcessor implements MediaProcessor {
@@ -97,20 +118,21 @@ export class WholeProcessor implements MediaProcessor {
   constructor(
     private readonly config: WholeConfig,
     imageTokenId: number | undefined,
-    private readonly patchSize: number,
+    private readonly sizes: WholeSizes,
   ) {
     this.placeholders = imageTokenId === undefined ? {} : { image: imageTokenId };
   }
 
-  /** `imageSize`: pixels along a side that the encoder has positions for. @throws CONFIG_INVALID, REQUEST_INVALID */
+  /** @throws CONFIG_INVALID, REQUEST_INVALID for squares of another size than the encoder's */
   static async load(
     folder: ModelFolder,
     imageTokenId: number | undefined,
-    { imageSize, patchSize }: { readonly imageSize: number; readonly patchSize: number },
+    sizes: WholeSizes,
+    definition = SIGLIP_PICTURES,
   ): Promise<WholeProcessor> {
-    const config = await readProcessorConfig(folder, WHOLE_PICTURES);
-    requireSide('size', config.side, imageSize);
-    return new WholeProcessor(config, imageTokenId, patchSize);
+    const config = await readProcessorConfig(folder, definition);
+    requireSide('size', config.side, sizes.imageSize);
+    return new WholeProcessor(config, imageTokenId, sizes);
   }
 
   /** @throws MEDIA_* */
@@ -119,11 +141,9 @@ export class WholeProcessor implements MediaProcessor {
     const [file = new Uint8Array()] = media.files;
     const picture = await decodePicture(file, what);
     const square = await beside('resize', picture, { width: side, height: side }, 'bicubic');
-    const { patchSize } = this;
-    const tokensOf = (patches: number): number => patches;
-    return [
-      await squareInput(square, this.config, { patchSize, tokensOf, key: mediaKey(media), hasFirst: false }),
-    ];
+    const { patchSize, tokens, hasFirst = false } = this.sizes;
+    const tokensOf = (patches: number): number => tokens ?? patches;
+    return [await squareInput(square, this.config, { patchSize, tokensOf, key: mediaKey(media), hasFirst })];
   }
 }
 
