@@ -25,6 +25,8 @@ export interface EncoderInput {
   readonly grid?: InsertGrid | undefined;
   /** The ids of those tokens, where they are not all the same: some may be words. [count] */
   readonly tokens?: Int32Array;
+  /** Ids of what a prompt says, for encoders that read it as well, each by a tokenizer of its own. */
+  readonly words?: Int32Array;
   /** Which of a model's encoders reads it, where there is one beside the first: of sound, or of frames. */
   readonly encoder?: 'sound';
   /** Whether its tokens see each other, whichever comes first: one step computes them all. */

@@ -9,6 +9,8 @@ export interface EncodeWords {
   (text: string): readonly number[];
   /** The text of an id, also of a special token; absent where there is no tokenizer. */
   readonly textOf?: (id: number) => string;
+  /** The text of several, without special tokens; absent where there is no tokenizer. */
+  readonly textOfWords?: (ids: readonly number[]) => string;
 }
 
 /** The token that a text is; undefined for a text that is none or several. */

@@ -115,6 +115,7 @@ export * from './hyperclovax/index.js';
 export * from './hyperclovax_vision_v2/index.js';
 export * from './idefics2/index.js';
 export * from './idefics3/index.js';
+export * from './instructblip/index.js';
 export * from './internlm/index.js';
 export * from './internlm2/index.js';
 export * from './internlm3/index.js';

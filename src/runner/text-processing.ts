@@ -43,7 +43,9 @@ export async function loadTextProcessing(
   const encode = (words: string) => tokenizer?.encode(words, { addSpecialTokens: false }) ?? [];
   const textOf = (id: number) =>
     tokenizer?.decode([id], { skipSpecialTokens: false, cleansUpSpaces: false }) ?? '';
-  const media = await router.getMediaProcessor(Object.assign(encode, tokenizer && { textOf }));
+  const textOfWords = (ids: readonly number[]) =>
+    tokenizer?.decode([...ids], { cleansUpSpaces: false }) ?? '';
+  const media = await router.getMediaProcessor(Object.assign(encode, tokenizer && { textOf, textOfWords }));
   const { partTexts, templateTexts, lead } = media ?? {};
   // One that a caller names holds for all dialogues.
   const partTemplates = chatTemplate === undefined ? media?.templates : undefined;
@@ -51,7 +53,13 @@ export async function loadTextProcessing(
     tokenizer,
     inputBuilder:
       tokenizer &&
-      (await router.getInputBuilder(tokenizer, { chatTemplate, partTexts, templateTexts, partTemplates, lead })),
+      (await router.getInputBuilder(tokenizer, {
+        chatTemplate,
+        partTexts,
+        templateTexts,
+        partTemplates,
+        lead,
+      })),
     postprocessor: router.getPostprocessor(tokenizer, generation),
     media,
     allowedLocalMediaPath,

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { AtbError } from '../../src/errors.js';
 import { AYA_VISION_CONFIG } from '../../src/models/aya_vision/index.js';
-import { BLIP_2_CHAT } from '../../src/models/blip_2/chat-format.js';
+import { BLIP_CHAT } from '../../src/models/base/blip/index.js';
 import { COHERE2_VISION_CONFIG } from '../../src/models/cohere2_vision/index.js';
 import { EXAONE4_5_CONFIG } from '../../src/models/exaone4_5/index.js';
 import { getModel, loadModels } from '../../src/models/get-model.js';
@@ -364,7 +364,7 @@ describe('configurations of the kin of LLaVA', () => {
   });
 
   it('write one message of BLIP-2: pictures before the token that begins texts', () => {
-    const template = new ChatTemplate(BLIP_2_CHAT.template ?? '', 'of the family');
+    const template = new ChatTemplate(BLIP_CHAT.template ?? '', 'of the family');
     const shown = (...contents: readonly (string | readonly object[])[]) => {
       const messages = contents.map((content) => ({ role: 'user', content })) as ChatMessage[];
       return template.render({ messages, bos_token: '</s>' });

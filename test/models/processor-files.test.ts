@@ -123,6 +123,7 @@ describe('files about processors', () => {
       ['cohere2_vision', { [PICTURES]: { size: { height: 56, width: 56 } } }, 'patch_size must be 2'],
       ['aya_vision', { [PICTURES]: { size: { height: 28, width: 28 } } }, 'size must be 56'],
       ['cohere2_vision', { [PICTURES]: { patch_size: 2 } }, 'size must be 56'],
+      ['blip_2', { [PICTURES]: {} }, 'size must be 28'],
       ['janus', { [PICTURES]: { size: 60 } }, 'size must be 56'],
       ['deepseek_vl_hybrid', { [PICTURES]: { size: 28 } }, 'high_res_size must be 48'],
       ['deepseek_vl_hybrid', { [PICTURES]: { resample: 0 } }, 'resample must be 1, 2 or 3, found 0'],

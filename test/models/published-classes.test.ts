@@ -255,6 +255,11 @@ const CLASSES: Readonly<Record<string, Dict>> = {
   'blip-2': { model_type: 'blip-2', image_text_hidden_size: 256, image_token_index: 50_265, initializer_factor: 1, initializer_range: 0.02, num_query_tokens: 32, use_decoder_only_language_model: true, qformer_config: { classifier_dropout: null, model_type: 'blip_2_qformer' },
     text_config: { _name_or_path: 'facebook/opt-2.7b', activation_dropout: 0, eos_token_id: 50_118, ffn_dim: 10_240, hidden_size: 2560, model_type: 'opt', num_attention_heads: 32, num_hidden_layers: 32, prefix: '</s>', torch_dtype: 'float16', vocab_size: 50_304, word_embed_proj_dim: 2560 }, torch_dtype: 'float16',
     vision_config: { dropout: 0, initializer_factor: 1, model_type: 'blip_2_vision_model', num_channels: 3, projection_dim: 512 } },
+  // instructblip-vicuna-7b as it is published; all else is as InstructBlipConfig has it.
+  instructblip: { model_type: 'instructblip', image_token_index: 32_001, initializer_factor: 1, initializer_range: 0.02, num_query_tokens: 32, use_decoder_only_language_model: true, qformer_config: { _attn_implementation_autoset: true, model_type: 'instructblip_qformer', vocab_size: 30_523 }, torch_dtype: 'float32', tie_word_embeddings: false,
+    text_config: { architectures: ['LLaMAForCausalLM'], attention_bias: false, bos_token_id: 0, eos_token_id: 1, head_dim: 128, hidden_act: 'silu', hidden_size: 4096, initializer_range: 0.02, intermediate_size: 11_008, max_sequence_length: 2048, mlp_bias: false, model_type: 'llama', num_attention_heads: 32, num_hidden_layers: 32,
+      num_key_value_heads: 32, pad_token_id: 32_000, pretraining_tp: 1, rms_norm_eps: 1e-6, rope_scaling: null, rope_theta: 10_000, tie_word_embeddings: false, torch_dtype: 'float16', vocab_size: 32_064 },
+    vision_config: { _attn_implementation_autoset: true, model_type: 'instructblip_vision_model' } },
   // Video-LLaVA-7B, as VideoLlavaConfig has it by default.
   video_llava: { model_type: 'video_llava', image_token_index: 32_000, video_token_index: 32_001, projector_hidden_act: 'gelu', vision_feature_select_strategy: 'default', vision_feature_layer: -2, image_seq_length: 256, video_seq_length: 2056, multimodal_projector_bias: true, tie_word_embeddings: false,
     text_config: llama('llama', [4096, 11_008, 32, 32, 32, 32_000, 2048], { rms_norm_eps: 1e-6, pretraining_tp: 1, attention_bias: false, mlp_bias: false, head_dim: 128, tie_word_embeddings: false, ...rope(10_000) }),
@@ -638,6 +643,11 @@ describe('published sizes that classes of transformers have by default', functio
     'BLIP-2 with text of two halves',
     { ...CLASSES['blip-2'], text_config: { model_type: 't5' } },
     /text_config\.model_type must be opt: nothing else is supported by this family, found "t5"/,
+  );
+  itIsRefused(
+    'InstructBLIP with text of two halves',
+    { ...CLASSES.instructblip, text_config: { model_type: 't5' } },
+    /text_config\.model_type must be one of llama, opt, found "t5"/,
   );
   itIsRefused(
     'Janus with norms of heads, which its class cannot compute',

@@ -39,12 +39,14 @@ const COPIED = [
   'processor_config.json',
   'video_preprocessor_config.json',
   'adapter_config.json',
+  'qformer_tokenizer',
 ];
 
 /** The checkpoint of a folder with config.json and weights.json, the recipe of its weights. */
 export function seededCheckpoint(folder: string): { readonly path: string; remove(): void } {
   const path = mkdtempSync(join(tmpdir(), 'atb-family-'));
-  for (const file of COPIED) if (existsSync(join(folder, file))) cpSync(join(folder, file), join(path, file));
+  for (const file of COPIED)
+    if (existsSync(join(folder, file))) cpSync(join(folder, file), join(path, file), { recursive: true });
   const recipe: SeededWeights = JSON.parse(readFileSync(join(folder, 'weights.json'), 'utf8'));
   const ofAdapter = ([name]: readonly [string, unknown]): boolean => name.startsWith('base_model.');
   const written = (file: string, tensors: readonly [string, SeededWeights['tensors'][string]][]): void =>

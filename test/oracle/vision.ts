@@ -128,8 +128,17 @@ const AROUND: Readonly<Record<string, number>> = {
   '</image_id>': 130,
 };
 
-/** Ids of words in the cases, which have no tokenizer: one for each character. */
-export const encodeWords: EncodeWords = (text) => (text.match(SPECIAL) ?? []).map(tokenOfPart);
+/**
+ * Ids of words in the cases, which have no tokenizer: one for each character. Their text, as media/instructblip.py has it:
+ * a letter each, some of which end a word.
+ */
+export const encodeWords: EncodeWords = Object.assign(
+  (text: string) => (text.match(SPECIAL) ?? []).map(tokenOfPart),
+  {
+    textOfWords: (ids: readonly number[]) =>
+      ids.map((id) => String.fromCodePoint(97 + (id % 26)) + (id % 5 === 0 ? ' ' : '')).join(''),
+  },
+);
 
 const SPECIAL =
   /\|NEWLINE\||<s>|<\/?(?:img|image|slice|image_id)>|<unk>|<video>|<IMG_[A-Z]+>|<\|(?:vision|image|tile|media|img|START|END|IMG)\w*\|>|<(?:fake|global|row|im|patch|begin|end)[-\w]+>|\[IMG_\w+\]|\]<\][\w ]+\[>\[|./gs;

@@ -1,5 +1,5 @@
 import type { ActivationKind } from '../../common-op-builders/index.js';
-import type { AtbGraph } from '../../graph/atb-graph.js';
+import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { attendWithQueries } from '../../layers/attention/query-attention.js';
 import { encoderAttention } from '../../layers/attention-config.js';
@@ -14,15 +14,17 @@ import {
   WIDTH,
 } from '../../layers/config/index.js';
 import type { LayerStep } from '../../layers/decoder-layers.js';
+import { gatherRows } from '../../layers/gather-rows.js';
 import { buildLinear } from '../../layers/linear-steps.js';
 import { UngatedMLP } from '../../layers/mlp.js';
 import { type BorrowedTensor, Module } from '../../layers/module.js';
 import { BaseLayerNorm } from '../../layers/norms.js';
 import { addResidual } from '../../layers/residual.js';
-import { QUERIED_WINDOWS } from '../../step-inputs/index.js';
+import { QUERIED_WINDOWS, QUERIED_WORDS } from '../../step-inputs/index.js';
 import { Linear } from '../../weights/linear.js';
-import type { Weights } from '../../weights/weights.js';
+import type { TensorRef, Weights } from '../../weights/weights.js';
 import { BERT_LAYER, bertAttention } from './bert-parts.js';
+import { RowProjector } from './vision/row-projector.js';
 
 const COUNT = integer(1, 10_000);
 
@@ -67,6 +69,8 @@ export interface QFormerConfig {
   readonly layerNormEps: number;
   /** In the first of so many layers, and in every so manieth behind it, queries look at rows. */
   readonly seesEvery: number;
+  /** Words that queries see beside each other: ids, and places of one of them; none when absent. */
+  readonly words?: { readonly vocabSize: number; readonly positions: number };
 }
 
 /** Where a Q-Former stands in a model's graph. */
@@ -129,6 +133,13 @@ class WindowAttention extends Module implements LayerStep {
   }
 }
 
+/** Rows of queries and of words -> those of each picture behind each other, as `queriedWords` says. Returns `out`. */
+function buildSequences(graph: AtbGraph, queries: string, words: string, out: string): string {
+  const both = `${out}_unordered`;
+  graph.addOperation(new BaseOperation('Concat', { concatDim: 0 }, both), [queries, words], [both]);
+  return gatherRows(graph, both, QUERIED_WORDS.sequences, out);
+}
+
 /** Queries see each other, in some layers rows of their window, and pass an MLP; each result is added and normed. */
 class QFormerLayer extends BaseLayer {
   readonly selfAttn: LayerStep;
@@ -137,11 +148,13 @@ class QFormerLayer extends BaseLayer {
   readonly crossNorm: BaseLayerNorm | undefined;
   readonly mlp: UngatedMLP;
   readonly mlpNorm: BaseLayerNorm;
+  readonly wordMlp: RowProjector | undefined;
+  readonly wordNorm: BaseLayerNorm | undefined;
 
   /** `layerId`: behind those of the encoder. `seen`: what it looks at; undefined where queries see each other alone. */
   constructor(layerId: number, weights: Weights, config: QFormerConfig, seen: string | undefined) {
     super(layerId, weights, seen === undefined ? 'queries' : 'seeing');
-    const { hiddenSize, numHeads, layerNormEps } = config;
+    const { hiddenSize, numHeads, layerNormEps, intermediateSize, hiddenAct, words } = config;
     const attention = encoderAttention({
       hiddenSize,
       numHeads,
@@ -162,24 +175,44 @@ class QFormerLayer extends BaseLayer {
       names: { up: 'intermediate_query.dense', down: 'output_query.dense' },
     });
     this.mlpNorm = norm('output_query.LayerNorm', 'mlp_norm');
+    this.wordMlp =
+      words &&
+      new RowProjector(weights, {
+        ...{
+          inSize: hiddenSize,
+          innerSize: intermediateSize,
+          outSize: hiddenSize,
+          hasBias: true,
+          act: hiddenAct,
+        },
+        ...{ names: { up: 'intermediate.dense', down: 'output.dense' }, prefix: 'word_' },
+      });
+    this.wordNorm = words && norm('output.LayerNorm', 'word_norm');
   }
 
   protected buildLayerGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
     const added = (step: LayerStep, norm: BaseLayerNorm, input: string, sum: string): string =>
       norm.buildGraph(graph, addResidual(graph, input, step.buildGraph(graph, kind, input), sum));
-    let rows = added(this.selfAttn, this.selfNorm, hidden, 'self_residual');
+    const seeing = added(this.selfAttn, this.selfNorm, hidden, 'self_residual');
+    const { wordMlp, wordNorm } = this;
+    let rows = wordMlp ? gatherRows(graph, seeing, QUERIED_WORDS.queries, 'query_rows') : seeing;
     if (this.crossAttn && this.crossNorm)
       rows = added(this.crossAttn, this.crossNorm, rows, 'cross_residual');
-    return added(this.mlp, this.mlpNorm, rows, 'mlp_residual');
+    rows = added(this.mlp, this.mlpNorm, rows, 'mlp_residual');
+    if (!wordMlp || !wordNorm) return rows;
+    const read = gatherRows(graph, seeing, QUERIED_WORDS.words, 'word_rows');
+    return buildSequences(graph, rows, added(wordMlp, wordNorm, read, 'word_residual'), 'sequences');
   }
 }
 
 /**
  * BLIP-2's Q-Former (arXiv:2301.12597, section 3.1): queries, as many for each window of an encoder's rows, look at them:
- * [queries, hidden] -> the same shape. It reads what `queriedWindows` brings.
+ * [queries, hidden] -> the same shape. It reads what `queriedWindows` brings, or `queriedPictures`; where they see words,
+ * too, `queriedWords` (InstructBLIP, arXiv:2305.06500, section 2.3).
  */
 export class QFormer extends Module {
   readonly norm: BaseLayerNorm;
+  private readonly wordTables: readonly [ids: TensorRef, positions: TensorRef] | undefined;
   readonly layers: readonly QFormerLayer[];
 
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
@@ -189,17 +222,39 @@ export class QFormer extends Module {
     { firstId, seen, normName: name = 'query_norm' }: QFormerPlace,
   ) {
     super();
-    const { hiddenSize, numLayers, seesEvery, layerNormEps } = config;
-    this.norm = new BaseLayerNorm(weights.at('layernorm'), hiddenSize, layerNormEps, { name });
+    const { hiddenSize, numLayers, seesEvery, layerNormEps, words } = config;
+    const embeddings = weights.at('embeddings');
+    const norm = (words ? embeddings : weights).at('layernorm');
+    this.norm = new BaseLayerNorm(norm, hiddenSize, layerNormEps, { name });
+    this.wordTables = words && [
+      embeddings.get('word_embeddings.weight', [words.vocabSize, hiddenSize]),
+      embeddings.get('position_embeddings.weight', [words.positions, hiddenSize]),
+    ];
     this.layers = Array.from({ length: numLayers }, (_, index) => {
       const at = weights.at('encoder.layer').at(index);
       return new QFormerLayer(firstId + index, at, config, index % seesEvery === 0 ? seen : undefined);
     });
   }
 
+  override getWeights(): TensorRef[] {
+    return [...super.getWeights(), ...(this.wordTables ?? [])];
+  }
+
   buildGraph(graph: AtbGraph, kind: GraphKind, queries: string): string {
-    let hidden = this.norm.buildGraph(graph, queries);
+    let hidden = this.norm.buildGraph(
+      graph,
+      this.wordTables ? this.buildBesideWords(graph, queries) : queries,
+    );
     for (const layer of this.layers) hidden = layer.buildGraph(graph, kind, hidden);
-    return hidden;
+    return this.wordTables
+      ? gatherRows(graph, hidden, QUERIED_WORDS.queries, 'queries_beside_words')
+      : hidden;
+  }
+
+  private buildBesideWords(graph: AtbGraph, queries: string): string {
+    const [ids, positions] = this.wordTables ?? [];
+    const words = gatherRows(graph, ids?.name ?? '', QUERIED_WORDS.ids, 'queried_word_rows');
+    const places = gatherRows(graph, positions?.name ?? '', QUERIED_WORDS.positions, 'queried_place_rows');
+    return buildSequences(graph, queries, addResidual(graph, words, places, 'queried_words'), 'queried_rows');
   }
 }

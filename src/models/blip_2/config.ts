@@ -1,25 +1,7 @@
-import {
-  activation,
-  defineConfig,
-  encoderHeads,
-  type Field,
-  field,
-  flag,
-  integer,
-  keysBecause,
-  nested,
-  only,
-  positive,
-  required,
-  text,
-  tokenField,
-  WIDTH,
-} from '../../layers/config/index.js';
+import { defineConfig, type Field, nested, only } from '../../layers/config/index.js';
+import { BLIP_IRRELEVANT, blipFields } from '../base/blip/index.js';
 import { Q_FORMER, Q_FORMER_PASSED, Q_FORMER_SIZES, type QFormerConfig } from '../base/q-former.js';
 import { aroundText, type TextWithin, textWithin } from '../base/text-within.js';
-import { dtypeBesideText, sideOfSquare } from '../base/vision/index.js';
-
-const COUNT = integer(1, 10_000);
 
 /** Of OPTConfig in transformers 5.24, from which files of text of that kind differ. */
 const OPT = {
@@ -52,37 +34,8 @@ const qFormer: Field<QFormerConfig, { readonly vision: { readonly hiddenSize: nu
 /** Defaults of transformers 5.24, Blip2Config, Blip2VisionConfig and Blip2QFormerConfig. */
 export const BLIP_2_CONFIG = aroundText(
   defineConfig({
-    fields: {
-      text: optText,
-      modelType: field('model_type', text, required),
-      dtype: dtypeBesideText,
-      imageTokenId: tokenField(['image_token_index', 'image_token_id'], undefined),
-      queries: field('num_query_tokens', COUNT, 32),
-      writesAlone: field('use_decoder_only_language_model', only(true), true),
-      vision: nested(
-        'vision_config',
-        {
-          hiddenSize: field('hidden_size', WIDTH, 1408),
-          intermediateSize: field('intermediate_size', WIDTH, 6144),
-          numLayers: field('num_hidden_layers', COUNT, 39),
-          numHeads: encoderHeads('num_attention_heads', 16),
-          imageSize: sideOfSquare('image_size', 224),
-          patchSize: sideOfSquare('patch_size', 14),
-          channels: field('num_channels', only(3), 3),
-          hiddenAct: activation('hidden_act', 'gelu'),
-          layerNormEps: field('layer_norm_eps', positive(1), 1e-6),
-          qkvBias: field('qkv_bias', flag, true),
-          kind: field('model_type', only('blip_2_vision_model'), 'blip_2_vision_model'),
-        },
-        ['projection_dim', 'initializer_factor'],
-      ),
-      qFormer,
-    },
-    irrelevant: {
-      ...keysBecause('is of training', 'initializer_factor'),
-      image_text_hidden_size: 'is of models that find pictures for texts',
-      is_encoder_decoder: 'follows from the kind of text',
-    },
+    fields: { text: optText, ...blipFields('blip_2_vision_model'), qFormer },
+    irrelevant: BLIP_IRRELEVANT,
   }),
 );
 export type Blip2Config = ReturnType<(typeof BLIP_2_CONFIG)['read']>;

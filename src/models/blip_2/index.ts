@@ -1,25 +1,20 @@
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
+import { BLIP_CHAT, BlipTower, blipProcessor } from '../base/blip/index.js';
 import { FlashInsertingATB } from '../base/inserting-text-atb.js';
 import { headNamesWithin } from '../base/text-within.js';
-import { CLIP_CHANNELS, WholeProcessor, wholePictures } from '../base/vision/index.js';
-import { BLIP_2_CHAT } from './chat-format.js';
 import { BLIP_2_CONFIG, type Blip2Config } from './config.js';
-import { Blip2Tower } from './vision-tower.js';
 
 const TEXT = 'language_model';
-
-/** Defaults of transformers 5.24, BlipImageProcessor. */
-const BLIP_PICTURES = wholePictures(384, CLIP_CHANNELS);
 
 /** OPT that sees pictures by learned queries, which look at them (arXiv:2301.12597). */
 export class FlashBlip2ForCausalLMATB extends FlashInsertingATB<Blip2Config> {
   readonly name = 'blip_2';
-  protected readonly encoderModule: Blip2Tower;
+  protected readonly encoderModule: BlipTower;
 
   constructor(config: Blip2Config, weights: Weights) {
     super(config, weights, TEXT);
-    this.encoderModule = new Blip2Tower(config, weights);
+    this.encoderModule = new BlipTower(config, weights);
   }
 }
 
@@ -27,9 +22,8 @@ export const Blip2Router = routerOf(BLIP_2_CONFIG, FlashBlip2ForCausalLMATB, {
   headNames: ({ textKind }) => headNamesWithin(textKind, TEXT),
   // The rows of padding, before that of position 0.
   harmlessTensors: [/\.embed_positions\.weight$/],
-  chatFormat: () => BLIP_2_CHAT,
-  mediaProcessor: (folder, { imageTokenId, vision, queries: tokens }) =>
-    WholeProcessor.load(folder, imageTokenId, { ...vision, tokens, hasFirst: true }, BLIP_PICTURES),
+  chatFormat: () => BLIP_CHAT,
+  mediaProcessor: blipProcessor,
   about: {
     kind: 'media',
     features: ['square pictures', 'queries that look at them', 'text of opt'],

@@ -1,38 +1,55 @@
-import type { AtbGraph } from '../../graph/atb-graph.js';
-import type { GraphKind } from '../../graph/graph-kind.js';
-import { PositionFreeAttention } from '../../layers/attention/attention-orders.js';
-import type { PreNormLayer } from '../../layers/decoder-layers.js';
-import { gatherRows } from '../../layers/gather-rows.js';
-import { buildLinear } from '../../layers/linear-steps.js';
-import { Module } from '../../layers/module.js';
-import { BaseLayerNorm, NoNorm } from '../../layers/norms.js';
+import type { AtbGraph } from '../../../graph/atb-graph.js';
+import type { GraphKind } from '../../../graph/graph-kind.js';
+import { PositionFreeAttention } from '../../../layers/attention/attention-orders.js';
+import type { PreNormLayer } from '../../../layers/decoder-layers.js';
+import { gatherRows } from '../../../layers/gather-rows.js';
+import { buildLinear } from '../../../layers/linear-steps.js';
+import { Module } from '../../../layers/module.js';
+import { BaseLayerNorm, NoNorm } from '../../../layers/norms.js';
 import {
   lengths,
   PATCHES,
   patches,
   QUERIED_WINDOWS,
   queriedPictures,
+  queriedWords,
   type StepInput,
   squarePictures,
-} from '../../step-inputs/index.js';
-import { Linear } from '../../weights/linear.js';
-import { asTable } from '../../weights/weight-changes.js';
-import type { TensorRef, Weights } from '../../weights/weights.js';
-import type { Encoder } from '../base/flash-with-encoder-atb.js';
-import { QFormer } from '../base/q-former.js';
-import { buildEachLayer, CLIP_NAMES, clipLayers, patchLinear, SquareFront } from '../base/vision/index.js';
-import type { Blip2Config } from './config.js';
+} from '../../../step-inputs/index.js';
+import { Linear } from '../../../weights/linear.js';
+import { asTable } from '../../../weights/weight-changes.js';
+import type { TensorRef, Weights } from '../../../weights/weights.js';
+import type { Encoder } from '../flash-with-encoder-atb.js';
+import { QFormer, type QFormerConfig } from '../q-former.js';
+import {
+  buildEachLayer,
+  CLIP_NAMES,
+  type ClipLayerSizes,
+  clipLayers,
+  patchLinear,
+  SquareFront,
+} from '../vision/index.js';
 
 const NAMES = { ...CLIP_NAMES, packed: 'qkv', dense: 'projection' };
 
 /** What queries look at: the rows of all pictures, behind the norm. */
 const SEEN = 'picture_rows_out';
 
+/** What the encoder is told by the configuration. */
+export interface BlipSizes {
+  readonly vision: ClipLayerSizes & { readonly imageSize: number; readonly patchSize: number };
+  readonly qFormer: QFormerConfig;
+  /** Learned queries, of which each picture has as many tokens. */
+  readonly queries: number;
+  /** Of words. */
+  readonly hiddenSize: number;
+}
+
 /**
  * A vision transformer over squares, a row of which stands for the whole, and learned queries that look at its rows and
  * become tokens (arXiv:2301.12597, section 3): [pictures * queries, out].
  */
-export class Blip2Tower extends Module implements Encoder {
+export class BlipTower extends Module implements Encoder {
   readonly stepInputs: readonly StepInput[];
   readonly front: SquareFront;
   readonly layers: readonly PreNormLayer[];
@@ -42,7 +59,7 @@ export class Blip2Tower extends Module implements Encoder {
   private readonly queries: TensorRef;
 
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
-  constructor({ vision, qFormer, queries, hiddenSize: outFeatures }: Blip2Config, weights: Weights) {
+  constructor({ vision, qFormer, queries, hiddenSize: outFeatures }: BlipSizes, weights: Weights) {
     super();
     const { hiddenSize, patchSize, imageSize, layerNormEps, numLayers } = vision;
     const count = Math.floor(imageSize / patchSize) ** 2;
@@ -50,7 +67,7 @@ export class Blip2Tower extends Module implements Encoder {
       patches(3 * patchSize * patchSize),
       lengths,
       squarePictures(count, true),
-      queriedPictures(count, count + 1, queries),
+      (qFormer.words ? queriedWords : queriedPictures)(count, count + 1, queries),
     ];
     const tower = weights.at('vision_model');
     const embeddings = tower.at('embeddings');
