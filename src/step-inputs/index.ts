@@ -51,8 +51,8 @@ export {
 } from './encoders/patches.js';
 export { PERCEIVING, perceiving } from './encoders/perceiving.js';
 export { ofView, type PictureView } from './encoders/picture-views.js';
-export { QUERIED_WORDS, queriedWords } from './encoders/queried-words.js';
 export { QUERIED, type QueriedSquares, queriedMaskOf, queriedSquares } from './encoders/queried-squares.js';
+export { QUERIED_WORDS, queriedWords } from './encoders/queried-words.js';
 export { QUERY_BLOCKS, queryBlocks } from './encoders/query-blocks.js';
 export {
   DISTANCE_ROWS,

@@ -372,6 +372,7 @@ describe('configurations of the kin of LLaVA', () => {
     const asked = { type: 'text', text: 'Question: how many? Answer:' };
     // As Blip2Processor makes it, but for how often a token of a picture stands.
     expect(shown([asked, { type: 'image' }])).to.equal('<image></s>Question: how many? Answer:');
+    expect(shown([{ type: 'video' }, asked])).to.equal('<video></s>Question: how many? Answer:');
     expect(shown('a photo of')).to.equal('</s>a photo of');
     expect(() => shown('one', 'two')).to.throw(AtbError, 'TEMPLATE_REFUSED');
   });

@@ -141,6 +141,8 @@ describe('files about processors', () => {
       ],
     ] as const)
       expect(await refusal(processed(name, files, [...picture])), name).to.contain(said);
+    const frames = processed('instructblipvideo', { [VIDEOS]: { size: 28 } }, [2, 30, 30, 3]);
+    expect(await refusal(frames)).to.contain('4 frames');
   });
 
   it('and config.json may name the same token in two ways, and one layer as a list', async () => {

@@ -260,6 +260,12 @@ const CLASSES: Readonly<Record<string, Dict>> = {
     text_config: { architectures: ['LLaMAForCausalLM'], attention_bias: false, bos_token_id: 0, eos_token_id: 1, head_dim: 128, hidden_act: 'silu', hidden_size: 4096, initializer_range: 0.02, intermediate_size: 11_008, max_sequence_length: 2048, mlp_bias: false, model_type: 'llama', num_attention_heads: 32, num_hidden_layers: 32,
       num_key_value_heads: 32, pad_token_id: 32_000, pretraining_tp: 1, rms_norm_eps: 1e-6, rope_scaling: null, rope_theta: 10_000, tie_word_embeddings: false, torch_dtype: 'float16', vocab_size: 32_064 },
     vision_config: { _attn_implementation_autoset: true, model_type: 'instructblip_vision_model' } },
+  // InstructBlipVideoConfig, before text of OPT-2.7B: nothing is published under this name.
+  instructblipvideo: { model_type: 'instructblipvideo', num_query_tokens: 32, initializer_factor: 1, initializer_range: 0.02, video_token_index: 50_265, use_decoder_only_language_model: true, is_encoder_decoder: false,
+    text_config: { model_type: 'opt', ffn_dim: 10_240, hidden_size: 2560, num_attention_heads: 32, num_hidden_layers: 32 },
+    qformer_config: { model_type: 'instructblipvideo_qformer', vocab_size: 30_522, hidden_size: 768, num_hidden_layers: 12, num_attention_heads: 12, intermediate_size: 3072, hidden_act: 'gelu', hidden_dropout_prob: 0.1, attention_probs_dropout_prob: 0.1, max_position_embeddings: 512, initializer_range: 0.02, layer_norm_eps: 1e-12, pad_token_id: 0,
+      cross_attention_frequency: 2, encoder_hidden_size: 1408 },
+    vision_config: { model_type: 'instructblipvideo_vision_model', hidden_size: 1408, intermediate_size: 6144, num_hidden_layers: 39, num_attention_heads: 16, image_size: 224, patch_size: 14, hidden_act: 'gelu', layer_norm_eps: 1e-6, attention_dropout: 0, initializer_range: 1e-10, qkv_bias: true } },
   // Video-LLaVA-7B, as VideoLlavaConfig has it by default.
   video_llava: { model_type: 'video_llava', image_token_index: 32_000, video_token_index: 32_001, projector_hidden_act: 'gelu', vision_feature_select_strategy: 'default', vision_feature_layer: -2, image_seq_length: 256, video_seq_length: 2056, multimodal_projector_bias: true, tie_word_embeddings: false,
     text_config: llama('llama', [4096, 11_008, 32, 32, 32, 32_000, 2048], { rms_norm_eps: 1e-6, pretraining_tp: 1, attention_bias: false, mlp_bias: false, head_dim: 128, tie_word_embeddings: false, ...rope(10_000) }),

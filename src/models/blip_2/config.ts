@@ -1,23 +1,13 @@
 import { defineConfig, type Field, nested, only } from '../../layers/config/index.js';
-import { BLIP_IRRELEVANT, blipFields } from '../base/blip/index.js';
+import { BLIP_IRRELEVANT, blipFields, OPT_125M } from '../base/blip/index.js';
 import { Q_FORMER, Q_FORMER_PASSED, Q_FORMER_SIZES, type QFormerConfig } from '../base/q-former.js';
 import { aroundText, type TextWithin, textWithin } from '../base/text-within.js';
-
-/** Of OPTConfig in transformers 5.24, from which files of text of that kind differ. */
-const OPT = {
-  model_type: 'opt',
-  vocab_size: 50_272,
-  hidden_size: 768,
-  num_hidden_layers: 12,
-  ffn_dim: 3072,
-  num_attention_heads: 12,
-} as const;
 
 /** Text of T5, of two halves, is not built. */
 const optText: Field<TextWithin> = {
   read(json) {
     json.section('text_config')?.value('model_type', only('opt'));
-    return textWithin('text_config', OPT).read(json, {});
+    return textWithin('text_config', OPT_125M).read(json, {});
   },
 };
 

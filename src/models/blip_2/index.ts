@@ -23,7 +23,7 @@ export const Blip2Router = routerOf(BLIP_2_CONFIG, FlashBlip2ForCausalLMATB, {
   // The rows of padding, before that of position 0.
   harmlessTensors: [/\.embed_positions\.weight$/],
   chatFormat: () => BLIP_CHAT,
-  mediaProcessor: blipProcessor,
+  mediaProcessor: (folder, config) => blipProcessor(folder, config),
   about: {
     kind: 'media',
     features: ['square pictures', 'queries that look at them', 'text of opt'],

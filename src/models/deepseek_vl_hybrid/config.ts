@@ -38,7 +38,12 @@ export const DEEPSEEK_VL_HYBRID_CONFIG = aroundText(
       halfSize,
       fine: nested(
         'high_res_vision_config',
-        { ...samFields, intermediateSize: mlpWidth, seenLayer, kind: field('model_type', only('sam_vision_model'), 'sam_vision_model') },
+        {
+          ...samFields,
+          intermediateSize: mlpWidth,
+          seenLayer,
+          kind: field('model_type', only('sam_vision_model'), 'sam_vision_model'),
+        },
         ['num_pos_feats', 'scale', 'intermediate_size'],
       ),
     },

@@ -8,7 +8,7 @@ import {
   only,
   WIDTH,
 } from '../../layers/config/index.js';
-import { BLIP_IRRELEVANT, blipFields } from '../base/blip/index.js';
+import { BLIP_IRRELEVANT, blipFields, OPT_125M } from '../base/blip/index.js';
 import { LLAMA_7B } from '../base/llava/index.js';
 import { Q_FORMER, Q_FORMER_PASSED, Q_FORMER_SIZES, type QFormerConfig } from '../base/q-former.js';
 import { aroundText, type TextWithin, textWithout } from '../base/text-within.js';
@@ -20,14 +20,14 @@ const OLDER_KEY = 'max_sequence_length';
 const decoderText: Field<TextWithin> = {
   read(json) {
     json.section('text_config')?.value('model_type', oneOf('llama', 'opt'));
-    return textWithout([OLDER_KEY], 'text_config', LLAMA_7B).read(json, {});
+    return textWithout([OLDER_KEY], 'text_config', OPT_125M, LLAMA_7B).read(json, {});
   },
 };
 
-const KIND = 'instructblip_qformer';
-
 /** Queries see words of BERT's beside each other. What they look at is as wide as the encoder's rows, whatever the file says. */
-const qFormer: Field<QFormerConfig, { readonly vision: { readonly hiddenSize: number } }> = {
+const qFormerOf = (
+  kind: string,
+): Field<QFormerConfig, { readonly vision: { readonly hiddenSize: number } }> => ({
   read(json, { vision }) {
     const { hiddenSize, numHeads } = Q_FORMER_SIZES;
     const { readsWords: _, kind: __, ...layers } = Q_FORMER;
@@ -35,7 +35,7 @@ const qFormer: Field<QFormerConfig, { readonly vision: { readonly hiddenSize: nu
       'qformer_config',
       {
         ...{ ...layers, hiddenSize, numHeads },
-        kind: field('model_type', only(KIND), KIND),
+        kind: field('model_type', only(kind), kind),
         vocabSize: field('vocab_size', WIDTH, 30_522),
         positions: field('max_position_embeddings', integer(1, 2 ** 20), 512),
       },
@@ -43,12 +43,19 @@ const qFormer: Field<QFormerConfig, { readonly vision: { readonly hiddenSize: nu
     ).read(json, {});
     return { ...found, seenSize: vision.hiddenSize, words: { vocabSize, positions } };
   },
-};
+});
+
+/** What models of pictures and of frames have. `name`: with which the kinds of their parts begin. */
+export const instructBlipFields = (name: string) => ({
+  text: decoderText,
+  ...blipFields(`${name}_vision_model`),
+  qFormer: qFormerOf(`${name}_qformer`),
+});
 
 /** Defaults of transformers 5.24, InstructBlipConfig, InstructBlipVisionConfig and InstructBlipQFormerConfig. */
 export const INSTRUCTBLIP_CONFIG = aroundText(
   defineConfig({
-    fields: { text: decoderText, ...blipFields('instructblip_vision_model'), qFormer },
+    fields: instructBlipFields('instructblip'),
     irrelevant: BLIP_IRRELEVANT,
   }),
 );

@@ -10,7 +10,7 @@ const TEXT = 'language_model';
 
 /** Vicuna that sees pictures by learned queries, which read what is asked of them (arXiv:2305.06500). */
 export class FlashInstructBlipForCausalLMATB extends FlashInsertingATB<InstructBlipConfig> {
-  readonly name = 'instructblip';
+  readonly name: string = 'instructblip';
   protected readonly encoderModule: BlipTower;
 
   constructor(config: InstructBlipConfig, weights: Weights) {

@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""InstructBLIP: queries look at the one square of a picture, and read what the prompt says, by a tokenizer of their own."""
+"""InstructBLIP: queries look at the one square of a picture, or of each frame, and read what the prompt says, by a
+tokenizer of their own."""
 
 import torch
 from tokenizers import BertWordPieceTokenizer
-from transformers import InstructBlipForConditionalGeneration, PreTrainedTokenizerFast
+from transformers import (
+    InstructBlipForConditionalGeneration,
+    InstructBlipVideoForConditionalGeneration,
+    PreTrainedTokenizerFast,
+)
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 
-from media.base import IMAGE, SQUARES, TEXT, SquarePrompt, each, side_of
+from media.base import IMAGE, SQUARES, TEXT, VIDEO, SquarePrompt, each, image, side_of
 from media.blip_2 import OPT
 
 LETTERS = [chr(ord("a") + i) for i in range(26)]
@@ -19,17 +24,17 @@ def words_of(ids):
     return "".join(LETTERS[i % 26] + (" " if i % 5 == 0 else "") for i in ids)
 
 
-def texts_alone():
+def texts_alone(model=InstructBlipForConditionalGeneration, shape=(1,)):
     """The class asks for pixels first, and of texts, too, which nothing shows."""
-    whole = InstructBlipForConditionalGeneration.forward
+    whole = model.forward
 
     def forward(self, input_ids, pixel_values=None, qformer_input_ids=None, **others):
         side = self.config.vision_config.image_size
-        shown = torch.zeros(1, 3, side, side, dtype=self.dtype) if pixel_values is None else pixel_values
+        shown = torch.zeros(*shape, 3, side, side, dtype=self.dtype) if pixel_values is None else pixel_values
         read = torch.tensor([[2, 3]]) if qformer_input_ids is None else qformer_input_ids
         return whole(self, pixel_values=shown, qformer_input_ids=read, input_ids=input_ids, **others)
 
-    InstructBlipForConditionalGeneration.forward = forward
+    model.forward = forward
 
 
 class ReadPrompt(SquarePrompt):
@@ -51,14 +56,35 @@ class ReadPrompt(SquarePrompt):
         return torch.cat(list(found.pooler_output)).float()
 
 
-def prompts(case, out):
+class FramedPrompt(ReadPrompt):
+    """A video of four frames, each of which has as many tokens; one a prompt."""
+
+    def show(self, frames, width, height, seed):
+        shown = [image(width, height, seed + i) for i in range(frames)]
+        self.pixels.append(torch.stack([self.processor(images=[one], return_tensors="pt")["pixel_values"][0]
+                                        for one in shown])[None])
+        self.place((frames, width, height, seed), VIDEO, self.count * frames)
+
+    def seen(self):
+        words = self.tokenizer(words_of([i for i in self.ids if i != VIDEO]))["input_ids"]
+        return dict(qformer_input_ids=torch.tensor([words]))
+
+    def encoded(self, model):
+        return model.get_video_features(self.inputs()["pixel_values"], **self.seen()).pooler_output[0].float()
+
+
+# Four frames, upright and lying.
+FRAMED = [[19], [5, (4, 70, 121, 1), 4], [(4, 120, 30, 5), 7]]
+
+
+def prompts(case, out, shown=SQUARES, kind=ReadPrompt):
     processor = BlipImageProcessorPil(size={"height": side_of(case), "width": side_of(case)})
     processor.save_pretrained(out)
     pieces = BertWordPieceTokenizer(vocab={piece: i for i, piece in enumerate(VOCABULARY)})
     names = dict(pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]", mask_token="[MASK]")
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=pieces._tokenizer, **names)
     tokenizer.save_pretrained(out / "qformer_tokenizer")
-    return each(ReadPrompt, SQUARES, processor, case["config"]["num_query_tokens"], tokenizer)
+    return each(kind, shown, processor, case["config"]["num_query_tokens"], tokenizer)
 
 
 CASES = {}
@@ -79,3 +105,8 @@ CASES["instructblip-opt"] = CASES["instructblip"] | dict(
             num_hidden_layers=2, cross_attention_frequency=1, hidden_act="relu"),
         vision_config=CASES["instructblip"]["config"]["vision_config"] | dict(qkv_bias=False)),
     seed=1)
+CASES["instructblipvideo"] = dict(
+    config={key: value for key, value in CASES["instructblip"]["config"].items() if key != "image_token_index"} | dict(
+        video_token_index=VIDEO),
+    before=lambda: texts_alone(InstructBlipVideoForConditionalGeneration, (1, 4)),
+    prompts=lambda case, out: prompts(case, out, FRAMED, FramedPrompt), seed=1)

@@ -43,6 +43,16 @@ export const blipFields = (kind: string) => ({
   ),
 });
 
+/** Of OPTConfig in transformers 5.24, from which files of text of that kind differ. */
+export const OPT_125M = {
+  model_type: 'opt',
+  vocab_size: 50_272,
+  hidden_size: 768,
+  num_hidden_layers: 12,
+  ffn_dim: 3072,
+  num_attention_heads: 12,
+} as const;
+
 /** Keys that change nothing in any of them. */
 export const BLIP_IRRELEVANT: Readonly<Record<string, string>> = {
   ...keysBecause('is of training', 'initializer_factor'),

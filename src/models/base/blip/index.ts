@@ -9,9 +9,15 @@ export * from './tower.js';
 /** Defaults of transformers 5.24, BlipImageProcessor. */
 const BLIP_PICTURES = wholePictures(384, CLIP_CHANNELS);
 
-/** Whole pictures, drawn out to one square. @throws CONFIG_INVALID, REQUEST_INVALID for squares of another size than the encoder's */
+/**
+ * Whole pictures, or each of some frames, drawn out to one square. @throws CONFIG_INVALID, REQUEST_INVALID for squares of
+ * another size than the encoder's
+ */
 export const blipProcessor = (
   folder: ModelFolder,
   { imageTokenId, vision, queries: tokens }: BlipSizes & { readonly imageTokenId: number | undefined },
-): Promise<WholeProcessor> =>
-  WholeProcessor.load(folder, imageTokenId, { ...vision, tokens, hasFirst: true }, BLIP_PICTURES);
+  processor: 'image_processor' | 'video_processor' = 'image_processor',
+): Promise<WholeProcessor> => {
+  const sizes = { ...vision, tokens, hasFirst: true };
+  return WholeProcessor.load(folder, imageTokenId, sizes, BLIP_PICTURES, processor);
+};

@@ -129,8 +129,9 @@ export class WholeProcessor implements MediaProcessor {
     imageTokenId: number | undefined,
     sizes: WholeSizes,
     definition = SIGLIP_PICTURES,
+    processor: 'image_processor' | 'video_processor' = 'image_processor',
   ): Promise<WholeProcessor> {
-    const config = await readProcessorConfig(folder, definition);
+    const config = await readProcessorConfig(folder, definition, processor);
     requireSide('size', config.side, sizes.imageSize);
     return new WholeProcessor(config, imageTokenId, sizes);
   }
