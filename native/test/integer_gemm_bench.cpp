@@ -49,6 +49,9 @@ struct Format {
   /// Scales are powers of two, of which the exponents are stored: one in so many is 6 smaller than the largest; 0:
   /// floats.
   int far = 0;
+  bool steps = false;     ///< Scales are f16 times steps, as blocks of GGUF have them; else with halves f16.
+  bool minimums = false;  ///< In the form of the scales.
+  bool halves = false;
 };
 constexpr Format kFormats[] = {{"bf16", WeightFormat::kBF16, 0, 0, false},
                                {"w8a16", WeightFormat::kI8, 0, 2, false},
@@ -63,6 +66,12 @@ constexpr Format kFormats[] = {{"bf16", WeightFormat::kBF16, 0, 0, false},
                                {"asym4.g128", WeightFormat::kI4, 128, 2, false, true},
                                {"sym8.g128", WeightFormat::kI8, 128, 2, false},
                                {"asym8", WeightFormat::kI8, 0, 2, false, true},
+                               {"q4_0", WeightFormat::kI4, 32, 2, false, false, 0, false, false, true},
+                               {"q4_1", WeightFormat::kI4, 32, 2, false, false, 0, false, true, true},
+                               {"q4_k", WeightFormat::kI4, 32, 2, false, false, 0, true, true},
+                               {"q5_k", WeightFormat::kI8, 32, 2, false, false, 0, true, true},
+                               {"q8_0", WeightFormat::kI8, 32, 2, false, false, 0, false, false, true},
+                               {"sym8.g32", WeightFormat::kI8, 32, 2, false},
                                {"fp8", WeightFormat::kE4M3, 0, 0, false},
                                {"fp8.block", WeightFormat::kE4M3, 128, 0, false},
                                {"mxfp4", WeightFormat::kE2M1, 32, 2, false, false, 1 << 30},
@@ -104,6 +113,20 @@ struct Copies {
       }
       weight.scales = nullptr;
       weight.exponents = reinterpret_cast<const uint8_t*>(exponents.data());
+    }
+    if (f.steps || f.halves) {
+      scale_bytes = kernels::ShortBytes(order, f.steps);
+      const auto ordinary = [&](Buffer& to) {
+        to = Buffer(static_cast<size_t>(scale_bytes));
+        auto* const halves = reinterpret_cast<uint16_t*>(to.data());
+        for (int64_t i = 0; i < scale_bytes / 2; ++i) halves[i] = 0x2121;  // 0.01; as steps 33.
+        total += scale_bytes;
+        return kernels::ShortsAt(order, f.steps, to.data());
+      };
+      weight.scales = nullptr;
+      weight.short_scales = ordinary(scales);
+      if (f.minimums) weight.minimums = ordinary(offsets);
+      return;
     }
     if (f.products) {
       for (int64_t i = 0; i < scale_bytes / 4; ++i) numbers[i] = i % 3 ? 0.0078125f : 0.0009765625f;

@@ -26,7 +26,11 @@ enum class Extra {
   kProducts,   ///< Scales are those of outputs times multipliers.
   kOffsets,    ///< Weights are scale * (integer + offset).
   kExponents,  ///< Scales are powers of two.
+  kHalves,     ///< Scales are f16, and there are minimums that are.
+  kSteps,      ///< Scales, and minimums, are f16 times steps.
+  kMinimums,   ///< Floats beside minimums that are.
 };
+constexpr bool HasMinimums(Extra extra) { return extra >= Extra::kHalves; }
 
 /// Random integers, or codes, of a format and their scales, row-major and packed.
 struct Weight {
@@ -36,6 +40,7 @@ struct Weight {
         integers(static_cast<size_t>(n * k)),
         scales(static_cast<size_t>(n * groups)),
         offsets(scales.size()),
+        minimums(scales.size()),
         memory(PackedBytes(packed)),
         scale_memory(ScalesBytes(ScalesGeometry(n, groups, interleaved))) {
     std::mt19937 rng(1);
@@ -51,6 +56,14 @@ struct Weight {
       if (extra == Extra::kExponents)
         scales[i] = std::ldexp(1.0f, -4 - static_cast<int>(g % 5 == 0 && rng() % 4 == 0 ? rng() % 30 : rng() % 4));
       if (extra == Extra::kProducts) scales[i] = 0x1p-9f * static_cast<float>(1 + row) * multiplier;
+      if (extra == Extra::kHalves) scales[i] = F16ToF32(F32ToF16(scales[i]));
+      if (HasMinimums(extra)) minimums[i] = 0x1p-10f * static_cast<float>(static_cast<int>(rng() % 64) - 10);
+      if (extra == Extra::kMinimums) minimums[i] *= 1.0001f;
+      if (extra != Extra::kSteps) continue;
+      // As blocks of GGUF have it: the largest step need not be 63.
+      const auto half = static_cast<float>(1 + (row * 7 + g / kStepGroups) % 50);
+      scales[i] = 0x1.8p-14f * half * static_cast<float>(static_cast<int>(rng() % 64) - (row % 3 == 0 ? 20 : 0));
+      minimums[i] = 0x1p-13f * half * static_cast<float>(rng() % 50);
     }
     for (int64_t row = (n - 1) / 7 * 7; row >= 0; row -= 7) {  // Pieces in no order: it must not matter.
       const int64_t end = std::min(row + 7, n);
@@ -62,6 +75,7 @@ struct Weight {
     packed.group = group;
     packed.scales = group ? reinterpret_cast<const float*>(scale_memory.data) : scales.data();
     if (extra == Extra::kOffsets) AddOffsets(interleaved);
+    if (HasMinimums(extra)) AddMinimums(interleaved, extra);
     if (extra != Extra::kProducts && extra != Extra::kExponents) return;
     PackedScales order = ScalesGeometry(n, groups, interleaved), found{};
     order.data = packed.scales;
@@ -81,12 +95,16 @@ struct Weight {
     const auto at = static_cast<size_t>(row * groups + g);
     const int8_t integer = integers[static_cast<size_t>(row * packed.k + i)];
     if (packed.format == WeightFormat::kE2M1) return 0.5 * TwiceE2M1(integer) * static_cast<double>(scales[at]);
-    return static_cast<double>(static_cast<float>(integer) + offsets[at]) * static_cast<double>(scales[at]);
+    const int half = has_minimums && packed.format == WeightFormat::kI4 ? kHalfOfInt4 : 0;
+    return static_cast<double>(static_cast<float>(integer + half) + offsets[at]) * static_cast<double>(scales[at]) -
+           static_cast<double>(minimums[at]);
   }
   /// How large what is summed may be: integers and offsets are multiplied one by one.
   double Magnitude(int64_t row, int64_t i) const {
     const auto at = static_cast<size_t>(row * groups + (packed.group ? i / packed.group : 0));
-    return std::fabs(At(row, i)) + 2 * std::fabs(static_cast<double>(offsets[at]) * static_cast<double>(scales[at]));
+    const double half = has_minimums ? 2 * kHalfOfInt4 : 0;
+    return std::fabs(At(row, i)) + std::fabs(static_cast<double>(minimums[at])) +
+           2 * std::fabs((half + static_cast<double>(offsets[at])) * static_cast<double>(scales[at]));
   }
   void AddOffsets(bool interleaved) {
     std::mt19937 rng(5);
@@ -102,11 +120,33 @@ struct Weight {
     packed.offsets = found.offsets;
   }
 
+  void AddMinimums(bool interleaved, Extra extra) {
+    has_minimums = true;
+    const PackedScales order = ScalesGeometry(packed.n, groups, interleaved);
+    const bool has_steps = extra == Extra::kSteps;
+    const auto short_numbers = [&](const std::vector<float>& numbers, std::unique_ptr<Aligned>& to) {
+      to = std::make_unique<Aligned>(ShortBytes(order, has_steps));
+      CHECK(PackShorts(order, has_steps, to->data, 0, packed.n, numbers.data(), groups));
+      return ShortsAt(order, has_steps, to->data);
+    };
+    if (extra == Extra::kMinimums) {
+      offset_memory = std::make_unique<Aligned>(ScalesBytes(order));
+      packed.minimums.floats = reinterpret_cast<const float*>(offset_memory->data);
+      PackScales(order, reinterpret_cast<float*>(offset_memory->data), 0, packed.n, minimums.data(), groups);
+      return;
+    }
+    packed.scales = nullptr;
+    packed.short_scales = short_numbers(scales, product_memory);
+    packed.minimums = short_numbers(minimums, offset_memory);
+  }
+
   PackedWeight packed;
   int64_t groups;
   std::vector<int8_t> integers;
   std::vector<float> scales;
-  std::vector<float> offsets;  ///< Zeros where there are none.
+  std::vector<float> offsets;   ///< Zeros where there are none.
+  std::vector<float> minimums;  ///< Likewise.
+  bool has_minimums = false;
   Aligned memory, scale_memory;
   std::unique_ptr<Aligned> product_memory, offset_memory;
 };
@@ -132,6 +172,11 @@ constexpr Kind kKinds[] = {{WeightFormat::kI8, 0},
                            {WeightFormat::kI4, 0, Extra::kOffsets},
                            {WeightFormat::kI8, 96, Extra::kOffsets},
                            {WeightFormat::kI8, 0, Extra::kOffsets},
+                           {WeightFormat::kI4, 32, Extra::kHalves},
+                           {WeightFormat::kI4, 32, Extra::kSteps},
+                           {WeightFormat::kI4, 64, Extra::kMinimums},
+                           {WeightFormat::kI8, 32, Extra::kHalves},
+                           {WeightFormat::kI8, 32, Extra::kSteps},
                            {WeightFormat::kE2M1, 0},
                            {WeightFormat::kE2M1, 32, Extra::kProducts},
                            {WeightFormat::kE2M1, 32, Extra::kExponents}};

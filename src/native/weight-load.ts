@@ -38,12 +38,13 @@ export interface CodedFloats {
 
 /**
  * How a GGUF file holds the numbers of a tensor: in blocks of `type`, as `Q4_K`. Read are the numbers, f32; or, of each 32 of
- * them, integers of 8 bits (of Q4_0, of 4 bits) and the scale that they share, f32 [n, k / 32]: exactly, where a type has
- * integers and a scale for 32, and to the nearest where it has not.
+ * them, integers, i8, and the scale and the minimum that they share, f32 [n, k / 32]: exactly, where a type has these for 32,
+ * and to the nearest of 8 bits, without minimums, where it has not. `int4` are such integers from -8 to 7, of a type of 4
+ * bits: less 8 where that has minimums.
  */
 export interface StoredBlocks {
   readonly type: string;
-  readonly content: 'numbers' | 'integers' | 'scales';
+  readonly content: 'numbers' | 'integers' | 'int4' | 'scales' | 'minimums';
 }
 
 /** A tensor of a file, or rows of it that follow one another. It may be changed while it is read. */
@@ -115,6 +116,10 @@ export interface WeightQuantize extends IntegerForm {
    * what is added to them, so that a weight is scale * (integer + offset). Not of 8 bits with int8 activations.
    */
   readonly offsetName?: string;
+  /**
+   * That load brings minimums, any numbers: a weight is scale * integer - minimum, of 4 bits scale * (integer + 8) - minimum.
+   */
+  readonly areMinimums?: boolean;
 }
 
 /** A weight to load under `name`; converted to `dtype`, then laid out. */

@@ -1,5 +1,7 @@
 import { DTYPE_BYTES, elementCount, isFloat } from '../dtype.js';
 import type { PlannedInput, WeightLoad } from '../native/index.js';
+import type { WeightPart } from '../native/weight-load.js';
+import { ggufTypeNamed } from '../weights/gguf/block-types.js';
 
 /** Rows of a packed panel (native/src/kernels/packed_weight.h). */
 const PANEL_ROWS = 16;
@@ -7,7 +9,9 @@ const PANEL_ROWS = 16;
 const BF16_TILE = 32;
 const INTEGER_TILE = 64;
 const FLOAT_BYTES = 4;
+/** Of an offset, and of an f16. */
 const OFFSET_BYTES = 2;
+const STEP_GROUPS = 8;
 
 /** A tensor of the engine without its bytes. */
 export interface StoredTensor {
@@ -52,8 +56,11 @@ export function storedTensors(load: WeightLoad, like: ScaleLike | undefined): St
   return [weight, { name: scaleName, ...scales }];
 }
 
-/** What lies in the order of panels. Of int4 made here, a scale is a float an output times a byte a group; of e2m1, a byte. */
-export type ScaleLike = 'scales' | 'products' | 'exponents' | 'offsets';
+/**
+ * What lies in the order of panels. Of int4 made here, a scale is a float an output times a byte a group; of e2m1, a byte; of
+ * blocks of GGUF, an f16, or one for eight groups times a byte a group.
+ */
+export type ScaleLike = 'scales' | 'products' | 'exponents' | 'offsets' | 'halves' | 'steps';
 
 /** Scales or offsets [n, groups] of each matrix in the order of panels. */
 function groupScales(
@@ -62,12 +69,15 @@ function groupScales(
   groups: number,
   like: ScaleLike,
 ): Omit<StoredTensor, 'name'> {
-  const elements = roundUp(n, PANEL_ROWS) * groups;
+  const rows = roundUp(n, PANEL_ROWS);
+  const elements = rows * groups;
   const bytes = {
     scales: elements * FLOAT_BYTES,
     products: n * FLOAT_BYTES + elements,
     exponents: elements,
     offsets: elements * OFFSET_BYTES,
+    halves: elements * OFFSET_BYTES,
+    steps: elements + rows * Math.ceil(groups / STEP_GROUPS) * OFFSET_BYTES,
   };
   return {
     desc: { dtype: 'f32', shape: [...stack, n, groups], layout: 'scales' },
@@ -78,12 +88,28 @@ function groupScales(
 /** The loads that bring scales or offsets in the order of panels, by name. */
 export function scaleLikes(loads: readonly WeightLoad[]): ReadonlyMap<string, ScaleLike> {
   const likes = new Map<string, ScaleLike>();
+  const byName = new Map(loads.map((load) => [load.name, load]));
   for (const { quantize } of loads) {
-    const arePowers = quantize?.numbers === 'floats' && quantize.bits === 4;
-    if (quantize && quantize.groupSize > 0) likes.set(quantize.scaleName, arePowers ? 'exponents' : 'scales');
-    if (quantize?.offsetName !== undefined) likes.set(quantize.offsetName, 'offsets');
+    if (quantize === undefined) continue;
+    const { scaleName, offsetName, areMinimums = false } = quantize;
+    const arePowers = quantize.numbers === 'floats' && quantize.bits === 4;
+    const ofBlocks = (name: string) => likeBlocks(byName.get(name)?.parts ?? []);
+    if (quantize.groupSize > 0) likes.set(scaleName, arePowers ? 'exponents' : ofBlocks(scaleName));
+    if (offsetName !== undefined) likes.set(offsetName, areMinimums ? ofBlocks(offsetName) : 'offsets');
   }
   return likes;
+}
+
+/** How numbers of groups are stored: as the blocks of GGUF say, where all parts are alike. */
+function likeBlocks(parts: readonly WeightPart[]): ScaleLike {
+  const kinds = parts.flatMap((part): ScaleLike[] => {
+    if (part.file === undefined) return part.value === 0 ? [] : ['scales'];
+    const { blocks, rowFactors, times = 1, plus = 0 } = part;
+    const isPlain = blocks && !rowFactors && times === 1 && plus === 0;
+    return [(isPlain && ggufTypeNamed(blocks.type)?.quantised?.scales) || 'scales'];
+  });
+  const [first = 'scales'] = kinds;
+  return kinds.every((kind) => kind === first) ? first : 'scales';
 }
 
 function packedRows({ layout, shape }: WeightLoad): number {

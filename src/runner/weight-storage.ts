@@ -26,15 +26,27 @@ export interface WeightStorage {
   readonly standIns: ReadonlyMap<string, StandIn>;
 }
 
+/** A table's numbers, of which the blocks of a file are its head's integers. */
+const asNumbers = (ref: TensorRef): TensorRef => ({
+  ...ref,
+  parts: ref.parts.map((part) => {
+    if (part.file === undefined || !part.blocks) return part;
+    const { unpaired: _, ...table } = part;
+    return { ...table, dtype: 'f32', blocks: { ...part.blocks, content: 'numbers' } };
+  }),
+  shape: ref.parts.length === 1 && ref.parts[0] ? partShape(ref.parts[0]) : ref.shape,
+});
+
 /** Two weights made of the same numbers are one tensor: a tied embedding is its head, where that is integers. */
 export function weightStorage(weights: readonly TensorRef[]): WeightStorage {
   const integers = new Map<string | undefined, StandIn>();
   for (const weight of weights) {
     const { name, quantized, parts } = weight;
+    if (quantized?.role !== 'weight' || parts.length === 0) continue;
+    const { bits, groupSize, scaleName, offsetName, isStored } = quantized;
     // A table of 4 bits loses 2 % where a head alone loses 0.1 (docs/quantisation.md), so that it stays floats beside that.
-    if (quantized?.role !== 'weight' || parts.length === 0 || quantized.groupSize > 0) continue;
-    if (quantized.offsetName !== undefined) continue;
-    integers.set(contentKey(weight), { name, scaleName: quantized.scaleName });
+    if (offsetName !== undefined || (groupSize > 0 && !isStored)) continue;
+    integers.set(contentKey(asNumbers(weight)), { name, scaleName, bits, groupSize });
   }
   const refs: TensorRef[] = [];
   const values = new Map<string, Tensor>();
@@ -107,7 +119,7 @@ function weightLoad(
 ): WeightLoad {
   if (quantized === undefined) return { name, dtype: keptIn ?? run, shape, parts, layout };
   if (quantized.role !== 'weight') return { name, dtype, shape, parts, layout };
-  const { bits, numbers, groupSize, activations, scaleName, offsetName, isStored } = quantized;
+  const { bits, numbers, groupSize, activations, scaleName, offsetName, areMinimums, isStored } = quantized;
   const [part] = parts;
   const columns = isStored && part ? partShape(part).at(-1) : quantized.inFeatures;
   return {
@@ -123,6 +135,7 @@ function weightLoad(
       scaleName,
       ...(numbers && { numbers }),
       ...(offsetName !== undefined && { offsetName }),
+      ...(areMinimums && { areMinimums }),
     },
   };
 }

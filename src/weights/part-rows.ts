@@ -16,11 +16,11 @@ const codeBytes = ({ table }: CodedFloats): number => (table.length === 16 ? 0.5
 /** A row has whole blocks, so that a part of a byte never counts. */
 function blockBytes({ type, content }: StoredBlocks): number {
   const { numbers = 1, bytes = 1 } = ggufTypeNamed(type) ?? {};
-  return (bytes / numbers) * (content === 'scales' ? 32 : 1);
+  return (bytes / numbers) * (content === 'scales' || content === 'minimums' ? 32 : 1);
 }
 
 /** Bytes of one element in the file, of blocks on average. */
-function storedBytes({ dtype, codes, doubles, blocks }: FilePart): number {
+export function storedBytes({ dtype, codes, doubles, blocks }: FilePart): number {
   if (codes) return codeBytes(codes);
   if (blocks) return blockBytes(blocks);
   return doubles ? Float64Array.BYTES_PER_ELEMENT : DTYPE_BYTES[dtype];

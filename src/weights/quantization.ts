@@ -97,6 +97,8 @@ export interface LinearRows {
   readonly scale: TensorRef;
   /** [n, groups] whole numbers, where the quantisation has them: w is about scale * (integer + offset). */
   readonly offset?: TensorRef | undefined;
+  /** [n, groups] in place of offsets: w is scale * integer - minimum, where integers of 4 bits count from 0 to 15. */
+  readonly minimum?: TensorRef | undefined;
   /** i32 [n]: what is added to the sums of W8A8 before they are scaled: it has the linear's bias and what offsets cost. */
   readonly sumBias?: TensorRef | undefined;
   /** [k]: the product's input is divided by these. */

@@ -56,7 +56,7 @@ export function loadQuantized(
   const { input } = quant;
   const scaleName = `${stem}.${input ? 'deq_scale' : 'weight_scale'}`;
   const offsetName = `${stem}.weight_offset`;
-  const { integers, scales, offsets, divisors, sumBias, mustBeZero } = quant.rows
+  const { integers, scales, offsets, areMinimums, divisors, sumBias, mustBeZero } = quant.rows
     ? stored(weights, name, parts, inFeatures)
     : floats(weights, name, parts, inFeatures);
   return {
@@ -70,6 +70,7 @@ export function loadQuantized(
         inFeatures,
         scaleName,
         ...(offsets && { offsetName }),
+        ...(areMinimums && { areMinimums }),
         isStored: quant.rows !== undefined,
         ...(input && { isStatic: true }),
         mustBeZero: mustBeZero.flatMap((ref) => ref.parts),
@@ -122,6 +123,7 @@ interface Numbers {
   readonly integers: TensorRef;
   readonly scales: TensorRef | undefined;
   readonly offsets: TensorRef | undefined;
+  readonly areMinimums?: boolean;
   readonly divisors: TensorRef | undefined;
   readonly sumBias: TensorRef | undefined;
   readonly mustBeZero: readonly TensorRef[];
@@ -166,15 +168,21 @@ function stored(
     const [first, ...others] = read.map(({ part, rows }) => of(rows, part));
     return concatRows(weights.path(`${name}.${suffix}`), [first as TensorRef, ...others]);
   };
+  const zeros = ({ scale }: LinearRows, { name: part }: LinearPart) =>
+    constantWeight(`${part}.weight_offset`, scale.shape, 0);
+  const areMinimums = read.some(({ rows }) => rows.minimum);
   return {
     integers: packed('weight', ({ weight }, part) => takenRows(weight, part)),
     scales: packed('weight_scale', ({ scale }, part) => scaledRows(takenRows(scale, part), part)),
     // Parts that are symmetric have zeros beside those that are not.
-    offsets: read.some(({ rows }) => rows.offset)
-      ? packed('weight_offset', ({ scale, offset }, part) =>
-          takenRows(offset ?? constantWeight(`${part.name}.weight_offset`, scale.shape, 0), part),
-        )
-      : undefined,
+    offsets:
+      areMinimums || read.some(({ rows }) => rows.offset)
+        ? packed('weight_offset', (rows, part) => {
+            const own = rows.minimum && scaledRows(takenRows(rows.minimum, part), part);
+            return own ?? takenRows(rows.offset ?? zeros(rows, part), part);
+          })
+        : undefined,
+    areMinimums,
     divisors: read[0]?.rows.divisors,
     sumBias: read.every(({ rows }) => rows.sumBias)
       ? packed('quant_bias', ({ sumBias }, part) => takenRows(sumBias as TensorRef, part))

@@ -54,6 +54,8 @@ export interface QuantizedWeight extends IntegerForm {
   readonly scaleName: string;
   /** Where the integers have offsets: the name of these. */
   readonly offsetName?: string;
+  /** What that name means are minimums (`LinearRows`). */
+  readonly areMinimums?: boolean;
   /** The parts are integers; otherwise floats [n, inFeatures], to be quantised while they are packed. */
   readonly isStored: boolean;
   /** What they are multiplied by has one scale, which was decided beforehand. */

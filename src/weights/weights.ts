@@ -2,7 +2,7 @@ import { DTYPE_BYTES, type DType, elementCount, type FloatDType } from '../dtype
 import { AtbError } from '../errors.js';
 import { type ArgumentKind, OBJECT, requireArgument, TEXT, wholes } from '../require-argument.js';
 import type { Adapter } from './adapter.js';
-import { partShape } from './part-rows.js';
+import { partShape, storedBytes } from './part-rows.js';
 import type { LinearQuant, LinearRole, QuantizationPlan } from './quantization.js';
 import { type NamedTensors, type TensorRef, WEIGHT_LIST } from './tensor-ref.js';
 
@@ -229,7 +229,10 @@ export function weightDesc(
 export function weightBytes(ref: TensorRef): number {
   if (ref.parts.length === 0) return elementCount(ref.shape) * DTYPE_BYTES[ref.dtype];
   return ref.parts.reduce((sum, part) => {
-    const bits = part.file !== undefined && part.words ? part.words.bits : 8 * DTYPE_BYTES[part.dtype];
+    const { words, blocks } = part.file === undefined ? {} : part;
+    // Scales and minimums lie in the blocks of their integers.
+    if (blocks?.content === 'scales' || blocks?.content === 'minimums') return sum;
+    const bits = words?.bits ?? 8 * (blocks && part.file ? storedBytes(part) : DTYPE_BYTES[part.dtype]);
     return sum + (elementCount(partShape(part)) * bits) / 8;
   }, 0);
 }

@@ -14,8 +14,10 @@ const { rows, columns, numbers } = JSON.parse(readFileSync(join(FOLDER, 'types.j
   readonly numbers: Readonly<Record<string, string>>;
 };
 const GROUP = 32;
-/** Types of which each 32 numbers are integers times one scale. */
-const EXACT = ['Q4_0', 'Q5_0', 'Q8_0', 'IQ4_NL', 'IQ4_XS', 'MXFP4'];
+/** Types of which each 32 numbers have not one scale and one minimum. */
+const ROUNDED = ['Q2_K', 'Q3_K', 'Q6_K'];
+const FOUR_BITS = ['Q4_0', 'Q4_1', 'Q4_K'];
+type Content = 'numbers' | 'integers' | 'int4' | 'scales' | 'minimums';
 
 const floats = (base64: string) => new Float32Array(Uint8Array.from(Buffer.from(base64, 'base64')).buffer);
 
@@ -27,11 +29,11 @@ describe('blocks of a GGUF file', () => {
   });
   after(() => engine.dispose());
 
-  const part = (type: string, content: 'numbers' | 'integers' | 'scales', changes = {}): FilePart => ({
+  const part = (type: string, content: Content, changes = {}): FilePart => ({
     file: header.path,
     offset: header.tensors.get(type)?.offset ?? -1,
-    dtype: content === 'integers' ? 'i8' : 'f32',
-    shape: [rows, content === 'scales' ? columns / GROUP : columns],
+    dtype: content === 'integers' || content === 'int4' ? 'i8' : 'f32',
+    shape: [rows, content === 'scales' || content === 'minimums' ? columns / GROUP : columns],
     blocks: { type, content },
     ...changes,
   });
@@ -47,17 +49,23 @@ describe('blocks of a GGUF file', () => {
   });
 
   for (const [type, base64] of Object.entries(numbers)) {
-    it(`${type}: the numbers, bit for bit, and integers of 8 bits for each 32 of them`, async () => {
+    it(`${type}: the numbers, bit for bit, and integers, scale and minimum of each 32 of them`, async () => {
       const expected = floats(base64);
       expect(await read(plain([part(type, 'numbers')]))).to.deep.equal(expected);
       const integers = await read(plain([part(type, 'integers')]));
       const scales = await read(plain([part(type, 'scales')]));
+      const minimums = await read(plain([part(type, 'minimums')]));
       expected.forEach((number, i) => {
         const scale = scales[Math.floor(i / GROUP)] ?? Number.NaN;
-        const made = Math.fround((integers[i] ?? Number.NaN) * scale);
-        if (EXACT.includes(type)) expect(made, `${i}`).to.equal(number);
-        else expect(Math.abs(made - number), `${i}`).to.be.at.most(0.5001 * scale);
+        const product = Math.fround((integers[i] ?? Number.NaN) * scale);
+        const made = Math.fround(product - (minimums[Math.floor(i / GROUP)] ?? Number.NaN));
+        if (ROUNDED.includes(type)) expect(Math.abs(made - number), `${i}`).to.be.at.most(0.5001 * scale);
+        else expect(made, `${i}`).to.equal(number);
       });
+      if (!FOUR_BITS.includes(type)) return;
+      const less = type === 'Q4_0' ? 0 : 8;
+      const int4 = await read(plain([part(type, 'int4')]));
+      expect([...int4]).to.deep.equal([...integers].map((integer) => integer - less));
     });
   }
 
@@ -93,7 +101,10 @@ describe('blocks of a GGUF file', () => {
     };
     await refused({ shape: [rows, 128] }, /rows must be of whole blocks, found f32\[3,128\]/);
     await refused({ blocks: { type: 'Q9_K', content: 'numbers' } }, /a type of blocks, found "Q9_K"/);
-    await refused({ blocks: { type: 'Q4_K', content: 'bytes' } }, /numbers, integers or scales/);
+    await refused(
+      { blocks: { type: 'Q4_K', content: 'bytes' } },
+      /numbers, integers, int4 of 4 bits, scales or minimums/,
+    );
     await refused({ blocks: { type: 'Q4_K', content: 'integers' } }, /blocks become f32 or, as integers, i8/);
     await refused({ offset: 2 ** 40 }, /ends at byte/);
   });

@@ -58,6 +58,16 @@ CASES = {
     "olmo2-q5_1": (Arch.OLMO2, "Olmo2Config", dict(), Type.Q5_1),
     "starcoder2-q8_0": (Arch.STARCODER2, "Starcoder2Config", dict(use_bias=True), Type.Q8_0),
 }
+# Names of K quants, which the gguf package reads and does not write: those of `llama.cpp`'s mixtures, of wider rows.
+WIDE = dict(hidden_size=256, intermediate_size=256, num_hidden_layers=1)
+K_QUANTS = {
+    "llama-q4_k": (Arch.LLAMA, "LlamaConfig", dict(WIDE, tie_word_embeddings=False), {"": Type.Q4_K}),
+    # Parts of one product that differ, and a tied table.
+    "qwen2-q4_k_m": (Arch.QWEN2, "Qwen2Config", dict(WIDE, tie_word_embeddings=True),
+                     {"token_embd": Type.Q6_K, "attn_v": Type.Q6_K, "ffn_down": Type.Q5_K, "ffn_up": Type.Q4_1,
+                      "attn_output": Type.Q5_K, "": Type.Q4_K}),
+}
+CASES |= K_QUANTS
 # What transformers 5.24 reads by itself, in the same way. It leaves rope_freqs out, and takes sizes of heads of the class.
 READ_BY_TRANSFORMERS = ["llama-f16", "qwen2-q4_0"]
 TURNED = (Arch.LLAMA, Arch.GRANITE, Arch.SMOLLM3)
@@ -120,6 +130,30 @@ def tensors_of(arch, model):
             yield renamed, weight, lambda w: w, lambda w, out: out
 
 
+def random_k(kind, shape, random):
+    """Blocks of a K quant whose numbers are about as large as those of other weights."""
+    block, size = gguf.GGML_QUANT_SIZES[kind]
+    count = int(np.prod(shape)) // block
+    blocks = random.integers(0, 256, (count, size), dtype=np.uint8)
+    unit = 1.6 / shape[-1] ** 0.5
+
+    def put(at, mean):
+        scales = (mean * random.uniform(0.7, 1.3, count)).astype("<f2")
+        blocks[:, at : at + 2] = scales.view(np.uint8).reshape(-1, 2)
+
+    if kind == Type.Q6_K:
+        put(208, unit / 18 / 70)
+    else:
+        steps = 7.5 if kind == Type.Q4_K else 15.5
+        put(0, unit / steps * 1.7 / 36)
+        put(2, unit * 1.7 / 36)
+    return blocks.reshape(*shape[:-1], -1)
+
+
+def kind_of(types, name):
+    return next(kind for part, kind in types.items() if part in name)
+
+
 def write_model(path, arch, model, linear_type):
     config = model.config
     writer = gguf.GGUFWriter(path, gguf.MODEL_ARCH_NAMES[arch])
@@ -158,12 +192,16 @@ def write_model(path, arch, model, linear_type):
         writer.add_expert_feed_forward_length(config.moe_intermediate_size)
     if arch == Arch.QWEN2MOE:
         writer.add_expert_shared_feed_forward_length(config.shared_expert_intermediate_size)
+    random = np.random.default_rng(5)
     for name, weight, give, take in tensors_of(arch, model):
         numbers = np.ascontiguousarray(give(weight.detach().numpy()), dtype=np.float32)
         plain = numbers.ndim == 1 or "ffn_gate_inp" in name
         kind = Type.F32 if plain else Type.Q8_0 if name in ("token_embd.weight", "output.weight") and \
             linear_type not in (Type.F32, Type.F16) else linear_type
-        stored = gguf.quantize(numbers, kind)
+        if isinstance(linear_type, dict) and not plain:
+            kind = kind_of(linear_type, name)
+        is_k = kind in (Type.Q4_K, Type.Q5_K, Type.Q6_K)
+        stored = random_k(kind, numbers.shape, random) if is_k else gguf.quantize(numbers, kind)
         writer.add_tensor(name, stored, raw_dtype=kind)
         read = gguf.dequantize(stored, kind).reshape(numbers.shape)
         with torch.no_grad():

@@ -64,8 +64,10 @@ StoredBlocks ReadBlocks(const Napi::Value& value, const Where& where) {
   const std::string content = ReadString(object.Get("content"), Where(where, "content"));
   if (content == "numbers") return {*type, BlockContent::kNumbers};
   if (content == "integers") return {*type, BlockContent::kIntegers};
+  if (content == "int4" && HasInt4(*type)) return {*type, BlockContent::kInt4};
+  if (content == "minimums") return {*type, BlockContent::kMinimums};
   if (content == "scales") return {*type, BlockContent::kScales};
-  FailArgument(Where(where, "content"), "numbers, integers or scales", object.Get("content"));
+  FailArgument(Where(where, "content"), "numbers, integers, int4 of 4 bits, scales or minimums", object.Get("content"));
 }
 
 /// `codes_within`: how deeply codes may have scales that are codes.
@@ -118,6 +120,7 @@ WeightQuantize ReadQuantize(const Napi::Value& value, const Where& where) {
   if (kind == "floats") quantize.numbers = kernels::WeightNumbers::kFloats;
   quantize.scale_name = ReadString(object.Get("scaleName"), Where(where, "scaleName"));
   Take(quantize.offset_name, object, "offsetName", where, ReadName);
+  Take(quantize.are_minimums, object, "areMinimums", where, ReadBool);
   return quantize;
 }
 

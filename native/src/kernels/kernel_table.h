@@ -27,8 +27,8 @@ struct DigitMatrix {
   const int8_t* blocks = nullptr;
   int planes = 0;                 ///< 1, 2 or 3.
   const float* scales = nullptr;  ///< [m]
-  /// [m, groups of the weight], or null where the weight is no int8 with offsets: the sums of a row's whole numbers
-  /// over groups.
+  /// [m, groups of the weight], or null where the weight is no int8 with offsets and has no minimums: the sums of a
+  /// row's whole numbers over groups.
   const float* sums = nullptr;
 };
 

@@ -53,6 +53,19 @@ enum class WeightFormat : uint8_t {
 };
 constexpr int kWeightFormats = 7;
 
+/// Groups of channels that share a half where they have steps: a super-block of GGUF's K quants.
+constexpr int64_t kStepGroups = 8;
+
+/// Numbers of groups, of which one pointer or the last two are not null. Files of GGUF hold theirs as f16; or as an f16
+/// for kStepGroups groups times a step of each group, a product that is exact in f32.
+struct GroupNumbers {
+  const float* floats = nullptr;     ///< [panels][groups][16 columns]
+  const uint16_t* halves = nullptr;  ///< f16 [panels][groups, or with steps ceil(groups / kStepGroups)][16 columns].
+  const int8_t* steps = nullptr;     ///< [panels][groups][16 columns]
+
+  bool Any() const { return floats || halves; }
+};
+
 /// A linear's weight [n, k], repacked once into column panels. Plain data: kernels and the loader share it.
 struct PackedWeight {
   WeightFormat format;
@@ -77,19 +90,29 @@ struct PackedWeight {
   /// multipliers then. An int4 and its offset are an integer of 8 bits, which is multiplied as one; what the offset of
   /// an int8 gives is added to its group's sum.
   const int16_t* offsets = nullptr;
+  /// For integers with groups, in place of scales: f16.
+  GroupNumbers short_scales{};
+  /// Of integers with groups and a scale for each: a weight is scale * integer - minimum, of kI4
+  /// scale * (integer + kHalfOfInt4) - minimum, as files of GGUF have it. There are no offsets then.
+  GroupNumbers minimums{};
 };
+
+/// What minimums are below: int4 from -8 to 7 stand for numbers from 0 to 15.
+constexpr int kHalfOfInt4 = 8;
 
 /// Whether a weight becomes floats before kernels multiply it.
 constexpr bool IsWidened(const PackedWeight& weight) {
   return weight.format == WeightFormat::kE2M1 && weight.group == kWidenedGroup;
 }
 
+/// Whether offsets are added to the sums of products, not to integers.
+constexpr bool AddsOffsets(const PackedWeight& weight) { return weight.offsets && weight.format == WeightFormat::kI8; }
 /// Whether a product needs the sums of a row's numbers over groups (DigitMatrix).
-constexpr bool WantsSums(const PackedWeight& weight) { return weight.offsets && weight.format == WeightFormat::kI8; }
+inline bool WantsSums(const PackedWeight& weight) { return weight.minimums.Any() || AddsOffsets(weight); }
 
 /// The scales [n, groups] of a weight with groups, in the order of its panels. Each is a float; or, with multipliers,
-/// the product of its output's scale and a multiplier; or, with exponents, a power of two. In the same form, the
-/// offsets of a weight: whole numbers.
+/// the product of its output's scale and a multiplier; or, with exponents, a power of two; or an f16, perhaps
+/// times a step. In the same form, the offsets of a weight: whole numbers; and its minimums.
 struct PackedScales {
   int64_t n;
   int64_t groups;
@@ -99,6 +122,8 @@ struct PackedScales {
   const int8_t* multipliers = nullptr;  ///< [panels][groups][16 columns], or null.
   const uint8_t* exponents = nullptr;   ///< Likewise, in place of data.
   const int16_t* offsets = nullptr;     ///< Likewise, of offsets: then there is nothing else.
+  GroupNumbers numbers{};               ///< In place of data: scales that are f16, and minimums.
+  bool are_minimums = false;
 };
 
 }  // namespace atb::kernels

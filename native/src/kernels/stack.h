@@ -14,5 +14,7 @@ int64_t ScalesStride(const PackedScales& first);
 /// The matrix of an expert, without its scales.
 PackedWeight ExpertOf(const PackedWeight& first, int64_t expert);
 PackedScales ExpertOf(const PackedScales& first, int64_t expert);
+/// The numbers that lie `offset` bytes behind these.
+GroupNumbers Behind(const GroupNumbers& first, int64_t offset);
 
 }  // namespace atb::kernels

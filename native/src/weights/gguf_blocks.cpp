@@ -10,6 +10,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "kernels/convert.h"
+#include "kernels/packed_weight.h"
 #include "weights/staging.h"
 #include "weights/weight_part.h"
 
@@ -24,24 +25,26 @@ struct TypeFacts {
   std::string_view name;
   int64_t groups;  ///< Of a block.
   int64_t bytes;   ///< Of a block.
-  /// Whether the integers of a group share one scale and nothing is below them.
-  bool are_integers;
+  BlockScales scales;
+  /// Whether the numbers of a group share one scale and one minimum.
+  bool are_integers = true;
+  bool have_4_bits = false;
 };
 
 constexpr std::array<TypeFacts, 13> kTypes = {{
-    {"Q4_0", 1, 18, true},
-    {"Q4_1", 1, 20, false},
-    {"Q5_0", 1, 22, true},
-    {"Q5_1", 1, 24, false},
-    {"Q8_0", 1, 34, true},
-    {"Q2_K", kGroupsOfLongBlock, 84, false},
-    {"Q3_K", kGroupsOfLongBlock, 110, false},
-    {"Q4_K", kGroupsOfLongBlock, 144, false},
-    {"Q5_K", kGroupsOfLongBlock, 176, false},
-    {"Q6_K", kGroupsOfLongBlock, 210, false},
-    {"IQ4_NL", 1, 18, true},
-    {"IQ4_XS", kGroupsOfLongBlock, 136, true},
-    {"MXFP4", 1, 17, true},
+    {"Q4_0", 1, 18, BlockScales::kHalves, true, true},
+    {"Q4_1", 1, 20, BlockScales::kHalves, true, true},
+    {"Q5_0", 1, 22, BlockScales::kHalves},
+    {"Q5_1", 1, 24, BlockScales::kHalves},
+    {"Q8_0", 1, 34, BlockScales::kHalves},
+    {"Q2_K", kGroupsOfLongBlock, 84, BlockScales::kHalves, false},
+    {"Q3_K", kGroupsOfLongBlock, 110, BlockScales::kHalves, false},
+    {"Q4_K", kGroupsOfLongBlock, 144, BlockScales::kSteps, true, true},
+    {"Q5_K", kGroupsOfLongBlock, 176, BlockScales::kSteps},
+    {"Q6_K", kGroupsOfLongBlock, 210, BlockScales::kHalves, false},
+    {"IQ4_NL", 1, 18, BlockScales::kHalves},
+    {"IQ4_XS", kGroupsOfLongBlock, 136, BlockScales::kSteps},
+    {"MXFP4", 1, 17, BlockScales::kFloats},
 }};
 
 const TypeFacts& FactsOf(BlockType type) { return kTypes[static_cast<size_t>(type)]; }
@@ -182,12 +185,14 @@ Numbers NumbersOf(const BlockGroup& group) {
   return numbers;
 }
 
-/// The scale by which the largest number becomes 127. Sizes of numbers are ordered as their bits are, of which a loop
-/// takes many at once.
+/// The least f16 by which the largest number becomes at most 127. Sizes of numbers are ordered as their bits are, of
+/// which a loop takes many at once.
 float ScaleOf(const Numbers& numbers) {
   uint32_t largest = 0;
   for (float number : numbers) largest = std::max(largest, std::bit_cast<uint32_t>(number) & 0x7FFFFFFFu);
-  return std::bit_cast<float>(largest) / 127;
+  const float scale = std::bit_cast<float>(largest) / 127;
+  const uint16_t half = kernels::F32ToF16(scale);
+  return kernels::F16ToF32(kernels::F16ToF32(half) < scale ? static_cast<uint16_t>(half + 1) : half);
 }
 
 using Integers = std::array<int8_t, kBlockGroup>;
@@ -226,8 +231,16 @@ std::optional<BlockType> BlockTypeOf(std::string_view name) {
   return static_cast<BlockType>(found - kTypes.begin());
 }
 
+BlockScales ScalesOf(BlockType type) { return FactsOf(type).scales; }
+
+bool HasInt4(BlockType type) { return FactsOf(type).have_4_bits; }
+
+int64_t ElementsOfGroup(BlockContent content) {
+  return content == BlockContent::kScales || content == BlockContent::kMinimums ? 1 : kBlockGroup;
+}
+
 int64_t ElementsOfBlock(const StoredBlocks& blocks) {
-  return FactsOf(blocks.type).groups * (blocks.content == BlockContent::kScales ? 1 : kBlockGroup);
+  return FactsOf(blocks.type).groups * ElementsOfGroup(blocks.content);
 }
 
 int64_t BlockBytes(const StoredBlocks& blocks, int64_t elements) {
@@ -249,7 +262,7 @@ void ReadBlocks(const PlannedPart& planned, int64_t begin, int64_t count, std::b
                 std::vector<std::byte>& staging) {
   const auto [type, content] = *planned.part->blocks;
   const TypeFacts& facts = FactsOf(type);
-  const int64_t per_group = content == BlockContent::kScales ? 1 : kBlockGroup;
+  const int64_t per_group = ElementsOfGroup(content);
   const int64_t end = begin + count, first_group = begin / per_group, last_group = CeilDiv(end, per_group);
   const int64_t first_block = first_group / facts.groups, blocks = CeilDiv(last_group, facts.groups) - first_block;
   std::byte* const bytes = Grow(staging, blocks * facts.bytes);
@@ -271,6 +284,13 @@ void ReadBlocks(const PlannedPart& planned, int64_t begin, int64_t count, std::b
       put(NumbersOf(group));
     } else if (content == BlockContent::kIntegers) {
       put(IntegersOf(group, facts.are_integers));
+    } else if (content == BlockContent::kInt4) {
+      Integers integers = IntegersOf(group, true);
+      if (type != BlockType::kQ4_0)
+        for (int8_t& integer : integers) integer = static_cast<int8_t>(integer - kernels::kHalfOfInt4);
+      put(integers);
+    } else if (content == BlockContent::kMinimums) {
+      put(std::array{facts.are_integers ? group.below[0] : 0});
     } else {
       put(std::array{facts.are_integers ? group.scale[0] : ScaleOf(NumbersOf(group))});
     }

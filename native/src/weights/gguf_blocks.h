@@ -35,8 +35,12 @@ constexpr int64_t kBlockGroup = 32;
 /// What is made of a tensor of blocks [n, k].
 enum class BlockContent : uint8_t {
   kNumbers,   ///< f32 [n, k]: the numbers as ggml defines them, bit for bit.
-  kIntegers,  ///< i8 [n, k]: integers of which each 32 share a scale, exactly or, of other types, to the nearest.
+  /// i8 [n, k]: integers of which each 32 share a scale and a minimum, exactly or, of types whose groups are smaller, to
+  /// the nearest.
+  kIntegers,
+  kInt4,      ///< Likewise from -8 to 7, of types that have 4 bits: where there are minimums, less 8.
   kScales,    ///< f32 [n, k / 32]: these scales.
+  kMinimums,  ///< f32 [n, k / 32]: numbers are scale * integer - minimum.
 };
 
 /// How a file holds the numbers of a part.
@@ -60,6 +64,16 @@ struct BlockGroup {
 
 /// Group `group` of numbers of a block that begins at `block`.
 BlockGroup DecodeGroup(BlockType type, const std::byte* block, int64_t group);
+
+/// How scales, and minimums, of a type can be stored, exactly.
+enum class BlockScales : uint8_t {
+  kFloats,
+  kHalves,  ///< f16
+  kSteps,   ///< A whole number for each group times an f16 for each block.
+};
+BlockScales ScalesOf(BlockType type);
+/// Whether the integers of a type have 4 bits.
+bool HasInt4(BlockType type);
 
 struct PlannedPart;
 

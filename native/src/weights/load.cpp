@@ -41,6 +41,9 @@ struct Plan {
   std::optional<kernels::WeightFormat> shrinks_for;
   bool are_scales = false;  ///< They belong to stored integers, and must be finite.
   int most_offset = 0;      ///< They are offsets, of at most this magnitude; 0: they are not.
+  bool are_minimums = false;
+  /// Scales or minimums of blocks that can be stored as f16: whether they have steps.
+  std::optional<bool> steps;
   StoredTensor* scale_target = nullptr;
 
   int64_t Columns() const { return load->shape.back(); }  ///< Of a matrix of parts: two int4 are one column.
@@ -124,6 +127,7 @@ DType PartsDType(const WeightLoad& load) {
 
 /// Of all experts.
 int64_t ScaleBytes(const Plan& plan) {
+  if (plan.steps) return CheckedMul(plan.experts, Align(kernels::ShortBytes(*plan.order, *plan.steps)));
   if (plan.order) return CheckedMul(plan.experts, kernels::ScalesBytes(*plan.order));
   return CheckedMul(CheckedMul(plan.experts, plan.packed->n), static_cast<int64_t>(sizeof(float)));
 }
@@ -210,10 +214,26 @@ Plan& FindLike(const Plan& weight, const std::string& name, const char* what, st
   return *found;
 }
 
+/// Whether all parts are numbers of blocks that are alike, and f16 or such with steps: then, which.
+std::optional<bool> StepsOf(const Plan& plan) {
+  std::optional<bool> steps;
+  for (const PlannedPart& planned : plan.parts) {
+    const WeightPart& part = *planned.part;
+    if (part.value == 0.0f) continue;
+    if (!part.blocks || part.HasArithmetic() || part.row_factors) return std::nullopt;
+    const BlockScales scales = ScalesOf(part.blocks->type);
+    const bool has_steps = scales == BlockScales::kSteps;
+    if (scales == BlockScales::kFloats || steps.value_or(has_steps) != has_steps) return std::nullopt;
+    steps = has_steps;
+  }
+  return steps;
+}
+
 /// Gives scales or offsets the order of the panels of their weight.
 void OrderLike(Plan& plan, const Plan& weight, const kernels::PackedScales& order) {
   plan.order = order;
   plan.experts = weight.experts;
+  if (kernels::AreIntegers(weight.packed->format) && weight.packed->group != 0) plan.steps = StepsOf(plan);
   plan.bytes = ScaleBytes(plan);
   plan.desc.layout = Layout::kPackedScales;
 }
@@ -225,7 +245,7 @@ void PlanStoredScales(const Plan& weight, std::vector<Plan>& plans) {
   scales.are_scales = true;
   if (!weight.order) return;
   OrderLike(scales, weight, *weight.order);
-  scales.shrinks_for = weight.shrinks_for;
+  if (!scales.steps) scales.shrinks_for = weight.shrinks_for;
 }
 
 /// Likewise offsets, where there are some.
@@ -235,7 +255,10 @@ void PlanStoredOffsets(const Plan& weight, std::vector<Plan>& plans) {
   Plan& offsets = FindLike(weight, name, "offsets", plans);
   if (offsets.load->shape.size() != weight.load->shape.size())
     throw Error("NATIVE_SHAPE_MISMATCH", "weight \"" + weight.load->name + "\" needs offsets of as many dimensions");
-  offsets.most_offset = kernels::MostOffset(weight.packed->format);
+  offsets.are_minimums = weight.load->quantize->are_minimums;
+  if (offsets.are_minimums && weight.packed->group == 0)
+    throw Error("NATIVE_ARGUMENT_INVALID", "weight \"" + weight.load->name + "\": minimums are those of groups");
+  if (!offsets.are_minimums) offsets.most_offset = kernels::MostOffset(weight.packed->format);
   const int64_t groups = kernels::GroupsOf(weight.packed->k, weight.packed->group);
   OrderLike(offsets, weight, kernels::ScalesGeometry(weight.packed->n, groups, weight.packed->interleaved));
 }
@@ -361,7 +384,12 @@ int64_t LoadPiece(const Piece& piece, Staging& staging, const kernels::KernelTab
   const int64_t count = (piece.end - piece.begin) / plan.Columns();
   const int64_t expert = piece.begin / (plan.elements / plan.experts);
   const int64_t begin = piece.begin / plan.Columns() - expert * plan.Rows(), end = begin + count;
-  if (!plan.packed) {
+  if (plan.steps) {
+    std::byte* const numbers = data + expert * (ScaleBytes(plan) / plan.experts);
+    const auto* const from = reinterpret_cast<const float*>(rows);
+    if (!kernels::PackShorts(*plan.order, *plan.steps, numbers, begin, end, from, plan.Columns()))
+      throw Error("NATIVE_VALUE_OUT_OF_RANGE", "weight \"" + plan.load->name + "\": its numbers must fit f16");
+  } else if (!plan.packed) {
     auto* const scales = reinterpret_cast<float*>(data + expert * kernels::ScalesBytes(*plan.order));
     kernels::PackScales(*plan.order, scales, begin, end, reinterpret_cast<const float*>(rows), plan.Columns());
   } else if (!plan.load->quantize) {
@@ -388,7 +416,15 @@ std::shared_ptr<StoredTensor> Allocate(const Plan& plan, std::atomic<int64_t>* m
     stored->tensor.data = &stored->packed;
   } else if (plan.order) {
     stored->scales = *plan.order;
-    stored->scales.data = reinterpret_cast<const float*>(stored->bytes.data());
+    const auto* const floats = reinterpret_cast<const float*>(stored->bytes.data());
+    stored->scales.are_minimums = plan.are_minimums;
+    if (plan.steps) {
+      stored->scales.numbers = kernels::ShortsAt(*plan.order, *plan.steps, stored->bytes.data());
+    } else if (plan.are_minimums) {
+      stored->scales.numbers.floats = floats;
+    } else {
+      stored->scales.data = floats;
+    }
     stored->tensor.data = &stored->scales;
   } else {
     stored->tensor.data = stored->bytes.data();
@@ -431,7 +467,7 @@ void ShrinkAll(std::span<const Plan> plans, const LoadContext& context) {
 void SettleStored(std::span<const Plan> plans, const LoadContext& context) {
   RunAll(static_cast<int64_t>(plans.size()), context, [&](int64_t i, int) {
     const Plan& plan = plans[static_cast<size_t>(i)];
-    if (plan.are_scales) RequireFinite(*plan.target, plan.load->name);
+    if ((plan.are_scales || plan.are_minimums) && !plan.steps) RequireFinite(*plan.target, plan.load->name);
     if (plan.most_offset != 0)
       NarrowOffsets(*plan.target, plan.experts, plan.most_offset, plan.load->name, context.meter);
   });

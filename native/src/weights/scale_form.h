@@ -8,7 +8,7 @@ namespace atb {
 
 /// What a tensor's bytes are, where its description leaves a choice. These numbers are in files.
 enum class ScaleForm : uint64_t {
-  kFloats = 0,  ///< Or a tensor that is no scales of groups.
+  kFloats = 0,  ///< Or f16, with steps or without; or a tensor that is no scales of groups.
   kMultipliers = 1,
   kExponents = 2,
   kOffsets = 3,

@@ -326,7 +326,8 @@ void CheckBlocks(const WeightPart& part, const std::string& name) {
     throw Error(code, "weight \"" + name + "\": " + what);
   };
   const StoredBlocks& blocks = *part.blocks;
-  const DType made = blocks.content == BlockContent::kIntegers ? DType::kI8 : DType::kF32;
+  const bool are_integers = blocks.content == BlockContent::kIntegers || blocks.content == BlockContent::kInt4;
+  const DType made = are_integers ? DType::kI8 : DType::kF32;
   if (part.dtype != made || part.words || part.codes || part.doubles)
     fail("NATIVE_ARGUMENT_INVALID", "blocks become f32 or, as integers, i8, and are no words, codes or doubles");
   if (part.transposed && blocks.content != BlockContent::kNumbers)

@@ -10,6 +10,9 @@ export interface StandIn {
   readonly name: string;
   /** Of integers that stand for floats: their scales, an input of the same graph. */
   readonly scaleName?: string;
+  readonly bits?: 8 | 4;
+  /** Columns that share a scale; 0 when absent: all of a row. */
+  readonly groupSize?: number;
 }
 
 /**
@@ -20,10 +23,14 @@ export function standInPass(standIns: ReadonlyMap<string, StandIn>, dtype: Float
   const rename = (name: string): string => standIns.get(name)?.name ?? name;
   const replaced = (node: NodeSpec): NodeSpec => {
     const [table = '', indices = ''] = node.inputs;
-    const { name, scaleName } = standIns.get(table) ?? {};
+    const { name, scaleName, bits = 8, groupSize = 0 } = standIns.get(table) ?? {};
     if (!paramOf(node, 'Gather') || name === undefined || scaleName === undefined)
       return { ...node, inputs: node.inputs.map(rename) };
-    const param: GatherDequantParam = { weightBits: 8, outDataType: ACL_OF_DTYPE[dtype] };
+    const param: GatherDequantParam = {
+      weightBits: bits,
+      ...(groupSize > 0 && { quantGroupSize: groupSize }),
+      outDataType: ACL_OF_DTYPE[dtype],
+    };
     return { ...node, op: { type: 'GatherDequant', param }, inputs: [name, indices, scaleName] };
   };
   return {

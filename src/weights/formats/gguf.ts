@@ -1,5 +1,6 @@
 import type { DType } from '../../dtype.js';
-import type { WeightPart } from '../../native/binding.js';
+import type { StoredBlocks, WeightPart } from '../../native/binding.js';
+import { ggufTypeNamed } from '../gguf/block-types.js';
 import { GgufModel, isGgufPath } from '../gguf/model-file.js';
 import { blockTypes, channelsOf, codedTensor } from '../gguf/tensor-parts.js';
 import type { LinearQuant, LinearRole, RowReader } from '../quantization.js';
@@ -9,8 +10,6 @@ import type { CodedTensor, FormatSource, OpenFormat, QuantFormat, StoredLinear }
 
 /** Numbers that share a scale, as integers. */
 const GROUP = 32;
-/** The type whose integers have 4 bits, exactly. */
-const FOUR_BITS = 'Q4_0';
 /** Projections that are one product, by what tells them apart: their integers must be of one kind. */
 const TOGETHER: ReadonlyArray<readonly [pattern: RegExp, names: readonly string[]]> = [
   [/\b[qkv](?=_proj$)/, ['q', 'k', 'v']],
@@ -21,10 +20,10 @@ const TOGETHER: ReadonlyArray<readonly [pattern: RegExp, names: readonly string[
 ];
 
 /**
- * GGUF, the files of llama.cpp, in which every tensor has a type of its own. Linears of Q4_0 are read as they are; those of
- * other types become integers of 8 bits of which each 32 share a scale, exactly where the type has such (Q8_0, Q5_0,
- * IQ4_NL, IQ4_XS, MXFP4), and to the nearest where its groups have minimums or are smaller (K quants, Q4_1, Q5_1).
- * Everything else becomes floats.
+ * GGUF, the files of llama.cpp, in which every tensor has a type of its own. Linears are integers of which each 32 share a
+ * scale and perhaps a minimum: of 4 bits where the type has 4 (Q4_K, Q4_0, Q4_1), else of 8. They are exactly what the type
+ * has, but for Q6_K, Q3_K and Q2_K, whose groups are smaller: these become integers of 8 bits to the nearest. Everything else
+ * becomes floats.
  */
 export const gguf: QuantFormat = { methods: ['gguf'], open };
 
@@ -33,6 +32,7 @@ async function open({ config, directory }: FormatSource): Promise<OpenFormat | u
   const model = await GgufModel.open(directory);
   const decays = await model.decays();
   const typesOf = (linear: string) => blockTypes(model.tensors.get(`${linear}.weight`));
+  const kindsOf = (linear: string) => typesOf(linear)?.map((type) => ggufTypeNamed(type)?.quantised);
   const ordered = [...model.tensors].filter(([, { columnHeads }]) => columnHeads);
   for (const [name, { dtype }] of ordered)
     if (!typesOf(name.replace(/\.weight$/, '')))
@@ -46,11 +46,20 @@ async function open({ config, directory }: FormatSource): Promise<OpenFormat | u
     stamps: [],
     mayQuantize: ordered.length === 0,
     quantOf({ name }: StoredLinear, role: LinearRole): LinearQuant | undefined {
-      if (!typesOf(name) || role === 'gates') return undefined;
-      const isFour = (linear: string) => typesOf(linear)?.every((type) => type === FOUR_BITS) ?? false;
-      const bits = together(name).every(isFour) ? 4 : 8;
+      const kinds = kindsOf(name);
+      if (!kinds || role === 'gates') return undefined;
+      const [{ bits: own = 8, hasMinimum = false } = {}] = kinds;
+      const all = together(name).map(kindsOf);
+      const areAlike = all.every((one) =>
+        one?.every((kind) => kind?.bits === own && kind.hasMinimum === hasMinimum),
+      );
+      const bits = areAlike ? own : 8;
       const channels = channelsOf(model.tensors.get(`${name}.weight`));
-      const quant = { desc: bits === 4 ? 'W4A16' : 'W8A16', groupSize: GROUP, rows: rows(bits) } as const;
+      const reader = rows(
+        bits,
+        kinds.some((kind) => kind?.hasMinimum),
+      );
+      const quant = { desc: bits === 4 ? 'W4A16' : 'W8A16', groupSize: GROUP, rows: reader } as const;
       return channels ? { ...quant, channels } : quant;
     },
     // Numbers that were read here.
@@ -63,18 +72,22 @@ async function open({ config, directory }: FormatSource): Promise<OpenFormat | u
 }
 
 const rows =
-  (bits: 4 | 8): RowReader =>
+  (bits: 4 | 8, hasMinimum: boolean): RowReader =>
   (weights, { name, outFeatures, inFeatures }) => {
     const stored = weights.get(`${name}.weight`, [outFeatures, inFeatures]);
-    const integers = ofBlocks(stored, 'integers');
-    return { weight: bits === 4 ? unpaired(integers) : integers, scale: ofBlocks(stored, 'scales') };
+    return {
+      weight: bits === 4 ? unpaired(ofBlocks(stored, 'int4')) : ofBlocks(stored, 'integers'),
+      scale: ofBlocks(stored, 'scales'),
+      ...(hasMinimum && { minimum: ofBlocks(stored, 'minimums') }),
+    };
   };
 
-/** Of numbers in blocks: the integers that stand for each 32 of them, i8, or the scales of these, f32 [rows, columns / 32]. */
-function ofBlocks(ref: TensorRef, content: 'integers' | 'scales'): TensorRef {
+/** Of numbers in blocks: the integers that stand for each 32 of them, i8, or what these share, f32 [rows, columns / 32]. */
+function ofBlocks(ref: TensorRef, content: Exclude<StoredBlocks['content'], 'numbers'>): TensorRef {
+  const areIntegers = content === 'integers' || content === 'int4';
   const sizes = (shape: readonly number[]) =>
-    content === 'integers' ? shape : shape.with(-1, (shape.at(-1) ?? 0) / GROUP);
-  const dtype: DType = content === 'integers' ? 'i8' : 'f32';
+    areIntegers ? shape : shape.with(-1, (shape.at(-1) ?? 0) / GROUP);
+  const dtype: DType = areIntegers ? 'i8' : 'f32';
   const parts = ref.parts.map(
     (part): WeightPart =>
       part.file !== undefined && part.blocks

@@ -4,37 +4,46 @@ export interface GgufType {
   readonly name: string;
   readonly numbers: number;
   readonly bytes: number;
-  /** Blocks that hold scales of their own, not plain floats or integers. */
-  readonly isQuantised: boolean;
+  /** Blocks that hold scales of their own, not plain floats or integers: how the engine multiplies by them. */
+  readonly quantised?: GgufIntegers;
 }
 
-const plain = (name: string, bytes: number): GgufType => ({ name, numbers: 1, bytes, isQuantised: false });
-const blocks = (name: string, numbers: number, bytes: number): GgufType => ({
-  name,
-  numbers,
-  bytes,
-  isQuantised: true,
-});
+/** The integers that stand for each 32 numbers (native/src/weights/gguf_blocks.cpp). */
+export interface GgufIntegers {
+  readonly bits: 4 | 8;
+  /** Numbers are scale * integer - minimum. */
+  readonly hasMinimum: boolean;
+  /** How scales and minimums are stored: as f16, or as an f16 for each block times a small integer. */
+  readonly scales: 'halves' | 'steps' | 'scales';
+}
+
+const plain = (name: string, bytes: number): GgufType => ({ name, numbers: 1, bytes });
+const blocks = (
+  name: string,
+  numbers: number,
+  bytes: number,
+  { bits = 8, hasMinimum = false, scales = 'halves' }: Partial<GgufIntegers> = {},
+): GgufType => ({ name, numbers, bytes, quantised: { bits, hasMinimum, scales } });
 
 /** The types that are read, by their numbers in the files (ggml_type of ggml.h). */
 const TYPES: ReadonlyMap<number, GgufType> = new Map([
   [0, plain('F32', 4)],
   [1, plain('F16', 2)],
-  [2, blocks('Q4_0', 32, 18)],
-  [3, blocks('Q4_1', 32, 20)],
+  [2, blocks('Q4_0', 32, 18, { bits: 4 })],
+  [3, blocks('Q4_1', 32, 20, { bits: 4, hasMinimum: true })],
   [6, blocks('Q5_0', 32, 22)],
-  [7, blocks('Q5_1', 32, 24)],
+  [7, blocks('Q5_1', 32, 24, { hasMinimum: true })],
   [8, blocks('Q8_0', 32, 34)],
   [10, blocks('Q2_K', 256, 84)],
   [11, blocks('Q3_K', 256, 110)],
-  [12, blocks('Q4_K', 256, 144)],
-  [13, blocks('Q5_K', 256, 176)],
+  [12, blocks('Q4_K', 256, 144, { bits: 4, hasMinimum: true, scales: 'steps' })],
+  [13, blocks('Q5_K', 256, 176, { hasMinimum: true, scales: 'steps' })],
   [14, blocks('Q6_K', 256, 210)],
   [20, blocks('IQ4_NL', 32, 18)],
-  [23, blocks('IQ4_XS', 256, 136)],
+  [23, blocks('IQ4_XS', 256, 136, { scales: 'steps' })],
   [28, plain('F64', 8)],
   [30, plain('BF16', 2)],
-  [39, blocks('MXFP4', 32, 17)],
+  [39, blocks('MXFP4', 32, 17, { scales: 'scales' })],
 ]);
 
 /** Types that are known by name alone. */

@@ -13,7 +13,7 @@ const FLOATS: ReadonlyMap<string, FloatDType> = new Map([
 /** The types in which a linear's rows are stored, where they can be read as integers; undefined for floats. */
 export function blockTypes(tensor: GgufTensor | undefined): readonly string[] | undefined {
   const types = (tensor?.joined ?? (tensor ? [tensor] : [])).map(({ dtype, transposed, isFloats }) =>
-    ggufTypeNamed(dtype)?.isQuantised && !transposed && !isFloats ? dtype : undefined,
+    ggufTypeNamed(dtype)?.quantised && !transposed && !isFloats ? dtype : undefined,
   );
   const known = types.filter((type) => type !== undefined);
   return types.length > 0 && known.length === types.length ? known : undefined;
@@ -57,7 +57,7 @@ export const channelsOf = (tensor: GgufTensor | undefined): Int32Array | undefin
 
 function partOf(tensor: GgufTensor): FilePart | undefined {
   const { file, offset, dtype: type, shape, fileShape, rowOrder, transposed, plus } = tensor;
-  const isBlocks = ggufTypeNamed(type)?.isQuantised ?? false;
+  const isBlocks = ggufTypeNamed(type)?.quantised !== undefined;
   const dtype = isBlocks ? 'f32' : FLOATS.get(type);
   if (dtype === undefined) return undefined;
   return {

@@ -54,7 +54,7 @@ struct Pair {
 
   /// Sixteen scales of a group, for sums of what the tiles hold.
   Vec Scale(int64_t p, int64_t group) const {
-    return scales.At<Vec>(p * scales.stride + group * kPanelColumns) * Vec::Set1(1 / kWidenedFraction);
+    return scales.At<Vec>(p, group) * Vec::Set1(1 / kWidenedFraction);
   }
   /// Fetches the scales that are needed two groups later: each would be a miss.
   void FetchScales(int64_t group) const {

@@ -18,7 +18,7 @@ struct GroupTarget {
 /// values[r] += scale * the number whose digits were summed over the group, with what offsets add to it.
 template <int Planes, bool kOffsets>
 ATB_INLINE inline void AddRows(const GroupTarget& to, int64_t panel, int64_t group, const DigitSums& from, int64_t rows) {
-  const Vec scale = to.scales.At<Vec>(panel * to.scales.stride + group * kPanelColumns);
+  const Vec scale = to.scales.At<Vec>(panel, group);
   Vec offset;
   const float* row_sum = kOffsets ? to.offsets.sums + group : nullptr;
   if constexpr (kOffsets) {
@@ -56,7 +56,7 @@ class DeferredGroup {
     constexpr decltype(&AddGroup<1, false>) kAdders[][2] = {{AddGroup<1, false>, AddGroup<1, true>},
                                                             {AddGroup<2, false>, AddGroup<2, true>},
                                                             {AddGroup<3, false>, AddGroup<3, true>}};
-    add_ = kAdders[call.digits.planes - 1][WantsSums(*call.weight) ? 1 : 0];
+    add_ = kAdders[call.digits.planes - 1][AddsOffsets(*call.weight) ? 1 : 0];
   }
 
   /// What the groups that follow are added to.

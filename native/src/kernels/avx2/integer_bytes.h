@@ -117,7 +117,7 @@ __attribute__((always_inline)) inline void SumGroup(const char*& w, const Rows& 
 
 /// What the sums of a panel's groups are multiplied by: multipliers, or scales where these are null.
 struct GroupFactors {
-  const float* scales;
+  simd::Scales scales;
   const int8_t* multipliers;
   const int16_t* offsets;  ///< Null where the integers have none.
 };
@@ -136,7 +136,7 @@ void AddGroups(const char* w, const DigitRows<Planes, R>& x, const int32_t (*sum
     if (factors.multipliers) {
       AddMultiplied<T>(digit, factors.multipliers + g * kPanelColumns, totals);
     } else {
-      const Vec scale = Vec::Load(factors.scales + g * kPanelColumns) * Vec::Set1(factors.offsets ? 1.0f : F::kScale);
+      const Vec scale = factors.scales.At<Vec>(0, g) * Vec::Set1(factors.offsets ? 1.0f : F::kScale);
       AddScaled<Planes, R>(digit, scale, {}, 0, c);
     }
   }
@@ -193,14 +193,14 @@ void MultiplyBytes(const GemmCall& call, const simd::DigitBlock& block, int64_t 
         }
       }
       AddGroups<F, Planes, R>(w, x, sums,
-                              {scales.data + p * scales.stride, weight.multipliers ? weight.multipliers + at : nullptr,
+                              {scales.Behind(p), weight.multipliers ? weight.multipliers + at : nullptr,
                                weight.offsets ? weight.offsets + at : nullptr},
                               groups, begin, end, totals[p], c[p]);
     }
   }
   for (int64_t p = 0; p < panels && weight.multipliers; ++p) {
     const auto digit = [&](int t) { return Int32x16::Load(totals[p][t]); };
-    AddScaled<Planes, R>(digit, scales.At<Vec>(p * scales.stride), {}, p, c[p]);
+    AddScaled<Planes, R>(digit, scales.At<Vec>(p, 0), {}, p, c[p]);
   }
 }
 

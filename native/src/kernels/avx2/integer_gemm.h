@@ -52,7 +52,7 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
       Accumulate<F, T>(from, steps, scratch.x, scratch.sums[p]);
       if (step + steps < group_end) continue;
       PartialSums* const sums = scratch.sums[p];
-      const Vec scale = scales.At<Vec>(p * scales.stride + group * kPanelColumns);
+      const Vec scale = scales.At<Vec>(p, group);
       AddScaled<Planes, R>([&](int t) { return Columns(sums[t]); }, scale, offsets, p, scratch.c[p]);
       memset(sums, 0, sizeof(PartialSums) * T);
     }

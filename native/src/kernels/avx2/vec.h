@@ -35,6 +35,12 @@ struct Vec {
     };
     return {half(p), half(p + 8)};
   }
+  static Vec LoadInt8(const int8_t* p) {
+    const auto half = [](const int8_t* from) {
+      return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from))));
+    };
+    return {half(p), half(p + 8)};
+  }
   /// The first n of 16 lanes, 0 <= n <= 16; zeros in the others.
   static Vec LoadPart(const float* p, int64_t n) {
     float lanes[16] = {};

@@ -26,8 +26,8 @@ struct WindowTotals {
       for (int t = 0; t < T; ++t) _mm512_store_si512(kept[i * P * kDigitRows + t], sums[p][i][t]);
     }
   }
-  void Add(int p, const __m512i (&acc)[T], const GroupedPanels& panels, int64_t at) {
-    const uint8_t* const exponents = panels.exponents + p * panels.group_stride + at;
+  void Add(int p, const __m512i (&acc)[T], const GroupedPanels& panels, int64_t group) {
+    const uint8_t* const exponents = panels.exponents + p * panels.group_stride + group * kPanelColumns;
     const SpanExponents& span = panels.spans[p];
     if constexpr (W == 1) {
       const __m128i above = _mm_sub_epi8(SixteenExponents(exponents), SixteenExponents(span.unit));

@@ -49,7 +49,7 @@ struct GroupedPanels {
   const char* weights;  ///< Of the first panel.
   int64_t weight_stride;
   int64_t group_stride;  ///< From a panel's scales, multipliers, exponents or offsets to those of the next.
-  const float* scales = nullptr;
+  simd::Scales scales{};  ///< Where they are no powers of two.
   const int8_t* multipliers = nullptr;
   const uint8_t* exponents = nullptr;
   const int16_t* offsets = nullptr;      ///< Of int4.
@@ -62,7 +62,7 @@ struct GroupedPanels {
     GroupedPanels rest = *this;
     rest.weights += panels * weight_stride;
     const int64_t groups = panels * group_stride;
-    if (scales) rest.scales += groups;
+    rest.scales = scales.Behind(panels);
     if (multipliers) rest.multipliers += groups;
     if (exponents) rest.exponents += groups;
     if (offsets) rest.offsets += groups;

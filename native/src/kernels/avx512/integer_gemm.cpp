@@ -37,6 +37,7 @@ inline void AddWithOffsets(const __m512i* acc, Vec scale, Vec offset, const simd
 struct GroupEnd {
   simd::Scales scales;
   simd::GroupOffsets offsets;
+  int64_t group = 0;
 };
 
 /// Takes the sums of a group, those of `panels` panels from `first` on. A function of its own: within Accumulate it
@@ -46,7 +47,7 @@ __attribute__((noinline)) void AddGroup(const __m512i (*acc)[T], int64_t panels,
                                         int64_t first, Scratch& scratch) {
   ByPlanes<T>(planes, [&]<int Planes>() {
     for (int64_t p = 0; p < panels; ++p) {
-      const Vec scale = group.scales.At<Vec>((first + p) * group.scales.stride);
+      const Vec scale = group.scales.At<Vec>(first + p, group.group);
       if (group.offsets.offsets) {
         const Vec offset = group.offsets.Factors<Vec>(first + p);
         AddWithOffsets<Planes, T / Planes>(acc[p], scale, offset, group.offsets, scratch.c[first + p]);
@@ -111,7 +112,7 @@ void MultiplyGroups(const DigitRows<T>& x, const PackedWeight& weight, const sim
     for (constexpr int P = T < kUsualDigitRows ? 1 : 2; p + P <= panels; p += P)
       Accumulate<T, P>(x, starts, w, stride, begin, last, end, p, scratch);
     for (; p < panels; ++p) Accumulate<T, 1>(x, starts, w, stride, begin, last, end, p, scratch);
-    end.scales.data += kPanelColumns;
+    ++end.group;
     if (!end.offsets.offsets) continue;
     end.offsets.offsets += kPanelColumns;
     ++end.offsets.sums;
@@ -135,7 +136,7 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlocks& blocks, int64_t
   }
   const int64_t stride = groups.count * kPanelColumns, at = panel * stride;
   GroupedPanels grouped{x.planes, w, weight.panel_stride, stride};
-  if (!weight.multipliers) grouped.scales = scales.data;
+  grouped.scales = scales;
   if (weight.multipliers) grouped.multipliers = weight.multipliers + at;
   if (weight.offsets) grouped.offsets = weight.offsets + at;
   if (F::kFormat == WeightFormat::kI4) grouped.scale_factor = 1 / simd::FormatFactor(weight);
@@ -147,7 +148,7 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlocks& blocks, int64_t
   for (int64_t p = 0; p < panels && weight.multipliers; ++p) {
     __m512i sums[T];
     for (int t = 0; t < T; ++t) sums[t] = _mm512_load_si512(scratch.sums[p][t]);
-    const Vec scale = scales.At<Vec>(p * scales.stride);
+    const Vec scale = scales.At<Vec>(p, 0);
     ByPlanes<T>(x.planes, [&]<int Planes>() { AddScaled<Planes, T / Planes>(sums, scale, scratch.c[p]); });
   }
 }

@@ -33,8 +33,9 @@ struct IntegerTotals {
 #pragma GCC unroll 8
     for (int r = 0; r < T; ++r) _mm512_store_si512(kept[r], sums[p][r]);
   }
-  void Add(int p, const __m512i (&acc)[T], const GroupedPanels& panels, int64_t at) {
-    const auto* bytes = reinterpret_cast<const __m128i*>(panels.multipliers + p * panels.group_stride + at);
+  void Add(int p, const __m512i (&acc)[T], const GroupedPanels& panels, int64_t group) {
+    const int64_t at = p * panels.group_stride + group * kPanelColumns;
+    const auto* bytes = reinterpret_cast<const __m128i*>(panels.multipliers + at);
     const __m512i multiplier = _mm512_cvtepi8_epi32(_mm_loadu_si128(bytes));
 #pragma GCC unroll 8
     for (int r = 0; r < T; ++r) sums[p][r] = _mm512_add_epi32(sums[p][r], _mm512_mullo_epi32(acc[r], multiplier));
@@ -56,8 +57,8 @@ struct FloatTotals {
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) sums[p][r].Store(kept[r]);
   }
-  void Add(int p, const __m512i (&acc)[T], const GroupedPanels& panels, int64_t at) {
-    const Vec scale = Vec::Load(panels.scales + p * panels.group_stride + at) * Vec::Set1(panels.scale_factor);
+  void Add(int p, const __m512i (&acc)[T], const GroupedPanels& panels, int64_t group) {
+    const Vec scale = panels.scales.At<Vec>(p, group) * Vec::Set1(panels.scale_factor);
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
       __m512i digits[Planes];
@@ -126,7 +127,7 @@ __attribute__((noinline)) void AddGroups(const DigitRows<T>& x, const int32_t (*
       }
     }
 #pragma GCC unroll 4
-    for (int p = 0; p < P; ++p) totals.Add(p, acc[p], panels, g * kPanelColumns);
+    for (int p = 0; p < P; ++p) totals.Add(p, acc[p], panels, g);
   }
 #pragma GCC unroll 4
   for (int p = 0; p < P; ++p) totals.Store(p, kept[p]);

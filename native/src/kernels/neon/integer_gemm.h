@@ -165,7 +165,7 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
         for (int i = 0; i < kExponentWindows && ((g + 1) % span == 0 || g + 1 == groups.count); ++i)
           AddScaled(windows.sums[i], 0, planes, rows, windows.Unit(i), none, p, c);
       } else {
-        const Vec scale = scales.At<Vec>(p * scales.stride + g * kPanelColumns);
+        const Vec scale = scales.At<Vec>(p, g);
         const bool whole = kIsInt4 && weight.offsets;
         if (whole) AddOffsets(sums, -F::kShift, T, weight.offsets + at, digits);
         // Without offsets int4 count sixteen times, which simd::FormatFactor undoes.
@@ -175,7 +175,7 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
   }
   if (!weight.multipliers) return;
   for (int64_t p = 0; p < panels; ++p)
-    AddScaled(scratch.totals[p], 0, planes, rows, scales.At<Vec>(p * scales.stride), none, p, scratch.c[p]);
+    AddScaled(scratch.totals[p], 0, planes, rows, scales.At<Vec>(p, 0), none, p, scratch.c[p]);
 }
 
 template <class M, class F, int T = M::kDigitRows>

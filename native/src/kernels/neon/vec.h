@@ -31,6 +31,13 @@ struct Vec {
     const auto quarter = [](const int16_t* from) { return vcvtq_f32_s32(vmovl_s16(vld1_s16(from))); };
     return {quarter(p), quarter(p + 4), quarter(p + 8), quarter(p + 12)};
   }
+  static Vec LoadInt8(const int8_t* p) {
+    int16_t words[16];
+    const int8x16_t bytes = vld1q_s8(p);
+    vst1q_s16(words, vmovl_s8(vget_low_s8(bytes)));
+    vst1q_s16(words + 8, vmovl_high_s8(bytes));
+    return LoadInt16(words);
+  }
   /// The first n of 16 lanes, 0 <= n <= 16; zeros in the others.
   static Vec LoadPart(const float* p, int64_t n) {
     float lanes[16] = {};

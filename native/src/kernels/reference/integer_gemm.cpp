@@ -143,15 +143,36 @@ struct Outputs {
         if (weight.offsets && format != WeightFormat::kI4)
           sum = std::fma(static_cast<float>(weight.offsets[At(group, column)]),
                          call.digits.sums[row * groups + group], sum);
-        const float scale = one ? weight.scales[PanelRow(weight, panel) + column] : weight.scales[At(group, column)];
+        const float scale = one ? weight.scales[PanelRow(weight, panel) + column] : Scale(group, column);
         values[column] = std::fma(sum, scale, values[column]);
       }
     }
     return values;
   }
 
+  /// Of a group, where it has one of its own.
+  float Scale(int64_t group, int64_t column) const {
+    const GroupNumbers& shorts = weight.short_scales;
+    return shorts.Any() ? GroupNumber(shorts, panel, groups, group, column) : weight.scales[At(group, column)];
+  }
+
+  /// Adds what minimums take: even groups are one sum, odd groups another.
+  void AddMinimums(PanelSums& values) const {
+    const float* const sums = call.digits.sums + row * groups;
+    for (int64_t column = 0; column < width; ++column) {
+      float totals[2] = {};
+      for (int64_t g = 0; g < groups; ++g) {
+        float zero = -GroupNumber(weight.minimums, panel, groups, g, column);
+        if (format == WeightFormat::kI4) zero = std::fma(Scale(g, column), kHalfOfInt4, zero);
+        totals[g % 2] = std::fma(zero, sums[g], totals[g % 2]);
+      }
+      values[column] += totals[0] + totals[1];
+    }
+  }
+
   PanelSums Values() const {
     PanelSums values = weight.exponents ? SumsOfSpans() : SumsOfGroups();
+    if (weight.minimums.Any()) AddMinimums(values);
     const float scale = call.digits.scales[row] * (format == WeightFormat::kE2M1 ? 0.5f : 1.0f);
     for (int64_t column = 0; column < width; ++column) values[column] *= scale;
     return values;
@@ -164,7 +185,7 @@ struct Outputs {
 /// scale, else over each group. Offsets of int4 are added to the integers. The sums of the digits are joined to a
 /// number; where there are offsets of int8, the group's offset times the sum of the row's numbers is added to it. The
 /// result is multiplied by the scale and added to the groups before, in f32; where scales are powers of two, the sum of
-/// a window takes a group's place. Every table rounds at these places and at no others, so that all give the same bits.
+/// a window takes a group's place. What minimums take is summed by itself and added then. Every table rounds at these places and at no others, so that all give the same bits.
 PanelSums IntegerDots(const GemmCall& call, int64_t row, int64_t panel) {
   switch (call.weight->format) {
     case WeightFormat::kI8:

@@ -51,7 +51,7 @@ constexpr float UnitOf() {
 template <class V, class F>
 void AddGroup(const Scales& scales, int64_t group, int64_t rows, int64_t panels, ScaledSums& sums) {
   for (int64_t p = 0; p < panels; ++p) {
-    const V scale = scales.At<V>(p * scales.stride + group * kPanelColumns);
+    const V scale = scales.At<V>(p, group);
     for (int64_t r = 0; r < rows; ++r) {
       float* const total = sums.totals[p][r];
       float* const sum = sums.group[p][r];

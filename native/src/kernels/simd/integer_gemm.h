@@ -7,7 +7,8 @@
 // mixed freely. Offsets of int4 are added to the integers. Rounding happens only in this file and in Join of each
 // table, in the same way and in the same order: the sums of the digits are joined to a number, to which offsets of int8
 // add their part; it is multiplied by its group's scale (or that of a window, kExponentSpan in packed_weight.h) and
-// added to the sum of the groups before. The scale of the activation row comes last.
+// added to the sum of the groups before. What minimums take is summed by itself and added then (AddMinimums). The scale
+// of the activation row comes last.
 #include "kernels/simd/gemm.h"
 
 namespace atb::kernels::simd {
@@ -59,17 +60,40 @@ struct ScaleGroups {
 /// Whether sums over all channels stay integers: each output has one scale, perhaps with a multiplier for each group.
 inline bool HasOneScale(const PackedWeight& weight) { return weight.group == 0 || weight.multipliers; }
 
+/// The sixteen numbers of a group of a panel, which has `groups` of them.
+template <class V>
+inline V NumberAt(const GroupNumbers& numbers, int64_t groups, int64_t panel, int64_t group) {
+  if (numbers.floats) return V::Load(numbers.floats + (panel * groups + group) * kPanelColumns);
+  if (!numbers.steps) return V::LoadF16(numbers.halves + (panel * groups + group) * kPanelColumns);
+  const int64_t halves = (groups + kStepGroups - 1) / kStepGroups;
+  return V::LoadF16(numbers.halves + (panel * halves + group / kStepGroups) * kPanelColumns) *
+         V::LoadInt8(numbers.steps + (panel * groups + group) * kPanelColumns);
+}
+
 /// The scales of some panels: the sixteen of panel p (counted from the first) and group g begin at
-/// data + p * stride + g * 16, or are powers of two whose exponents begin at exponents + p * stride + g * 16.
+/// data + p * stride + g * 16, or are powers of two whose exponents begin at exponents + p * stride + g * 16, or are
+/// f16.
 struct Scales {
   const float* data;
   int64_t stride;
   const uint8_t* exponents = nullptr;
+  GroupNumbers shorts{};
+  int64_t first = 0;  ///< The number of the first panel, for these.
 
-  /// The sixteen scales at p * stride + g * 16, where they are floats.
+  /// The sixteen scales of a panel and a group, where they are no powers of two.
   template <class V>
-  V At(int64_t at) const {
-    return V::Load(data + at);
+  V At(int64_t panel, int64_t group) const {
+    if (shorts.halves) return NumberAt<V>(shorts, stride / kPanelColumns, first + panel, group);
+    return V::Load(data + panel * stride + group * kPanelColumns);
+  }
+
+  /// Without those of the first `panels` panels.
+  Scales Behind(int64_t panels) const {
+    Scales rest = *this;
+    if (data) rest.data += panels * stride;
+    if (exponents) rest.exponents += panels * stride;
+    rest.first += panels;
+    return rest;
   }
 
   /// Of `panels` panels from `first` on. One scale for each output is copied to `copy`, [panels][16], since the
@@ -78,6 +102,7 @@ struct Scales {
   static Scales Of(const PackedWeight& weight, int64_t groups, int64_t first, int64_t panels, float* copy) {
     const int64_t stride = groups * kPanelColumns;
     if (weight.exponents) return {nullptr, stride, weight.exponents + first * stride};
+    if (weight.short_scales.halves) return {nullptr, stride, nullptr, weight.short_scales, first};
     if (!HasOneScale(weight)) return {weight.scales + first * stride, stride};
     for (int64_t p = 0; p < panels; ++p) {
       const int64_t panel = first + p;
@@ -98,7 +123,7 @@ struct GroupOffsets {
   GroupOffsets() = default;
   /// Of group `group`, from panel `panel` and activation row `row` on.
   GroupOffsets(const GemmCall& call, int64_t groups, int64_t group, int64_t panel, int64_t row) {
-    if (!WantsSums(*call.weight)) return;
+    if (!AddsOffsets(*call.weight)) return;
     stride = groups * kPanelColumns;
     offsets = call.weight->offsets + panel * stride + group * kPanelColumns;
     row_stride = groups;
@@ -120,6 +145,43 @@ inline float FormatFactor(const PackedWeight& weight) {
   return weight.format == WeightFormat::kI4 && !weight.multipliers && !weight.offsets ? 0.0625f : 1.0f;
 }
 
+/// Adds what minimums take from R rows of a panel to c: for each group the sum of the row's numbers times what a weight
+/// of integer 0 is. Even groups are one sum, odd groups another, so that fewer wait for one another.
+template <class V, int R>
+inline void AddMinimums(const GemmCall& call, int64_t row, int64_t panel, float* c) {
+  const PackedWeight& weight = *call.weight;
+  const ScaleGroups groups(weight);
+  const bool is_int4 = weight.format == WeightFormat::kI4;
+  const Scales scales = Scales::template Of<V>(weight, groups.count, panel, 1, nullptr);
+  const float* const sums = call.digits.sums + row * groups.count;
+  V totals[2][R];
+  for (int r = 0; r < R; ++r) totals[0][r] = totals[1][r] = V::Zero();
+  const auto add = [&](int64_t g, V(&total)[R]) __attribute__((always_inline)) {
+    V zero = -NumberAt<V>(weight.minimums, groups.count, panel, g);
+    if (is_int4) zero = Fma(scales.template At<V>(0, g), V::Set1(kHalfOfInt4), zero);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) total[r] = Fma(zero, V::Set1(sums[r * groups.count + g]), total[r]);
+  };
+  int64_t g = 0;
+  for (; g + 2 <= groups.count; g += 2) {
+    add(g, totals[0]);
+    add(g + 1, totals[1]);
+  }
+  if (g < groups.count) add(g, totals[0]);
+  const V factor = V::Set1(1 / FormatFactor(weight));
+  for (int r = 0; r < R; ++r, c += kPanelColumns) Fma(totals[0][r] + totals[1][r], factor, V::Load(c)).Store(c);
+}
+
+/// AddMinimums for rows [row, row + rows), as many at once as registers hold; where there are no minimums, nothing.
+template <class V>
+void AddMinimums(const GemmCall& call, int64_t row, int64_t rows, int64_t panel, float* c) {
+  if (!call.weight->minimums.Any()) return;
+  constexpr int kMost = V::kAccumulators / 2 < kUsualRows ? V::kAccumulators / 2 : kUsualRows;
+  for (; rows >= kMost; rows -= kMost, row += kMost, c += kMost * kPanelColumns)
+    AddMinimums<V, kMost>(call, row, panel, c);
+  for (; rows > 0; --rows, ++row, c += kPanelColumns) AddMinimums<V, 1>(call, row, panel, c);
+}
+
 /// Multiplies c, [rows][16], by the scales of activation rows [row, row + rows).
 template <class V>
 void ScaleRows(const GemmCall& call, int64_t row, int64_t rows, float* c) {
@@ -132,8 +194,12 @@ void ScaleRows(const GemmCall& call, int64_t row, int64_t rows, float* c) {
 /// epilogue.
 template <class V>
 void FinishInteger(const GemmCall& call, int64_t row, int64_t rows, int64_t panel, float* c, float* up) {
+  AddMinimums<V>(call, row, rows, panel, c);
   ScaleRows<V>(call, row, rows, c);
-  if (up) ScaleRows<V>(call, row, rows, up);
+  if (up) {
+    AddMinimums<V>(call, row, rows, panel + 1, up);
+    ScaleRows<V>(call, row, rows, up);
+  }
   Finish<V>(call, row, rows, panel, c, up);
 }
 

@@ -112,18 +112,19 @@ void IntegerWeight::Validate(std::span<const Tensor> in) const {
     if (tensor.desc.layout != Layout::kPackedScales) return;
     const auto& ordered = *tensor.As<const PackedScales>();
     if (ordered.n != sizes.n || ordered.groups != sizes.groups || ordered.interleaved != packed.interleaved ||
-        (ordered.offsets != nullptr) != are_offsets) {
+        (ordered.offsets != nullptr || ordered.are_minimums) != are_offsets) {
       throw InputError("NATIVE_LAYOUT_MISMATCH", op, input, "packed in the order of the weight's panels",
                        "others for " + ToString(tensor.desc));
     }
   };
   require_order(scale_input, false);
   if (offset_input != 0) require_order(offset_input, true);
+  if (offset_input != 0 && group == 0 && At(in, offset_input).As<const PackedScales>()->are_minimums)
+    throw InputError("NATIVE_LAYOUT_MISMATCH", op, offset_input, "offsets, since all channels share a scale", "minimums");
   const Tensor& scales = At(in, scale_input);
   if (scales.desc.layout != Layout::kPackedScales) return;
   const auto& own = *scales.As<const PackedScales>();
-  const bool are_floats = !own.multipliers && !own.exponents;
-  if (kernels::TakesScales(Format(), own) && (are_floats || offset_input == 0)) return;
+  if (kernels::TakesScales(Format(), own) && (offset_input == 0 || kernels::MayHaveOffsets(own))) return;
   throw InputError("NATIVE_LAYOUT_MISMATCH", op, scale_input,
                    std::string("scales that were packed with ") + NameOf(Format()),
                    "those of another weight for " + ToString(scales.desc));
@@ -162,6 +163,7 @@ PackedWeight IntegerWeight::Resolve(std::span<const Tensor> in, const Context& c
     weight.scales = scales.As<const PackedScales>()->data;
     weight.multipliers = scales.As<const PackedScales>()->multipliers;
     weight.exponents = scales.As<const PackedScales>()->exponents;
+    weight.short_scales = scales.As<const PackedScales>()->numbers;
   } else if (group == 0) {
     weight.scales = LoadFloats(ctx.kernels, scales, 0, sizes.n, own_scales);
   } else {
@@ -174,7 +176,10 @@ PackedWeight IntegerWeight::Resolve(std::span<const Tensor> in, const Context& c
     });
     weight.scales = own_scales;
   }
-  if (offset_input != 0) weight.offsets = At(in, offset_input).As<const PackedScales>()->offsets;
+  if (offset_input != 0) {
+    weight.offsets = At(in, offset_input).As<const PackedScales>()->offsets;
+    weight.minimums = At(in, offset_input).As<const PackedScales>()->numbers;
+  }
   if (IsPacked(tensor.desc)) return weight;
 
   std::byte* const panels =

@@ -17,7 +17,10 @@ PackedWeight Experts::operator()(int64_t expert) const {
     own.scales = reinterpret_cast<const float*>(reinterpret_cast<const std::byte*>(first.scales) + offset);
   if (first.multipliers) own.multipliers = first.multipliers + offset;
   if (first.exponents) own.exponents = first.exponents + offset;
-  if (first.offsets) own.offsets = first.offsets + expert * offsets_stride;
+  own.short_scales = kernels::Behind(first.short_scales, offset);
+  if (first.offsets)
+    own.offsets = first.offsets + expert * offsets_stride / static_cast<int64_t>(sizeof(int16_t));
+  own.minimums = kernels::Behind(first.minimums, expert * offsets_stride);
   return own;
 }
 
@@ -99,14 +102,15 @@ void ExpertWeight::Validate(std::span<const Tensor> in) const {
   const PackedScales* const own = are_packed ? scales.As<const PackedScales>() : nullptr;
   const bool match =
       own ? packed.group != 0 && lies_alike(*own) && kernels::TakesScales(packed.format, *own) : packed.group == 0;
-  if (!match || (offset_input != 0 && own && (own->multipliers || own->exponents))) {
+  if (!match || (offset_input != 0 && own && !kernels::MayHaveOffsets(*own))) {
     throw InputError("NATIVE_LAYOUT_MISMATCH", op, scale_input, "scales of the weight's groups",
                      "others for " + ToString(scales.desc));
   }
   if (offset_input == 0) return;
   const Tensor& offsets = At(in, offset_input);
   const auto& whole = *offsets.As<const PackedScales>();
-  if (are_integers && whole.offsets && lies_alike(whole)) return;
+  const bool are_whole = whole.offsets || (whole.are_minimums && own);
+  if (are_integers && are_whole && lies_alike(whole)) return;
   throw InputError("NATIVE_LAYOUT_MISMATCH", op, offset_input, "offsets of the weight's groups",
                    "others for " + ToString(offsets.desc));
 }
@@ -120,6 +124,7 @@ Experts ExpertWeight::Resolve(std::span<const Tensor> in) const {
     experts.first.scales = packed.data;
     experts.first.multipliers = packed.multipliers;
     experts.first.exponents = packed.exponents;
+    experts.first.short_scales = packed.numbers;
     experts.scales_stride = kernels::ScalesStride(packed);
   } else {
     experts.first.scales = scales.As<const float>();
@@ -128,7 +133,8 @@ Experts ExpertWeight::Resolve(std::span<const Tensor> in) const {
   if (offset_input != 0) {
     const auto& packed = *At(in, offset_input).As<const PackedScales>();
     experts.first.offsets = packed.offsets;
-    experts.offsets_stride = kernels::ScalesStride(packed) / static_cast<int64_t>(sizeof(int16_t));
+    experts.first.minimums = packed.numbers;
+    experts.offsets_stride = kernels::ScalesStride(packed);
   }
   return experts;
 }

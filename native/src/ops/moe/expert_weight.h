@@ -11,7 +11,7 @@ namespace atb {
 struct Experts {
   kernels::PackedWeight first;  ///< With its scales.
   int64_t scales_stride = 0;    ///< Bytes from one expert's scales, and multipliers, to those of the next.
-  int64_t offsets_stride = 0;   ///< Numbers from one expert's offsets to those of the next.
+  int64_t offsets_stride = 0;   ///< Bytes from one expert's offsets, or minimums, to those of the next.
 
   kernels::PackedWeight operator()(int64_t expert) const;
 };
