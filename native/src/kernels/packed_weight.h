@@ -97,7 +97,7 @@ struct PackedWeight {
   GroupNumbers minimums{};
 };
 
-/// What minimums are below: int4 from -8 to 7 stand for numbers from 0 to 15.
+/// Int4 with minimums, from -8 to 7, stand for numbers from 0 to 15, and are multiplied as these.
 constexpr int kHalfOfInt4 = 8;
 
 /// Whether a weight becomes floats before kernels multiply it.

@@ -39,10 +39,10 @@ struct WeightQuantize {
   /// For integers that are there already: another load of this name brings offsets [n, groups], so that a weight is
   /// scale * (integer + offset). They are whole numbers, and lie as the panels do. Empty: there are none.
   std::string offset_name{};
-  /// The offsets are minimums (kernels::PackedWeight): any numbers.
-  bool are_minimums = false;
   /// Floats of so few bits are there already, in parts of e4m3 or, two to a byte, of u8.
   kernels::WeightNumbers numbers = kernels::WeightNumbers::kIntegers;
+  /// The offsets are minimums (kernels::PackedWeight): any numbers.
+  bool are_minimums = false;
 };
 
 /// A weight to make: its parts, changed as they say, one below the other, converted to `dtype`, laid out. Floats

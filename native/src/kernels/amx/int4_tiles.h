@@ -24,6 +24,16 @@ struct PlainInt4 {
   }
 };
 
+/// Makes two rows of a tile that hold the numbers from 0 to 15 that int4 with minimums stand for.
+struct UnsignedInt4 {
+  ATB_INLINE static void ExpandLine(const char* from, int8_t* to) {
+    const __m512i both = _mm512_xor_si512(_mm512_loadu_si512(from), _mm512_set1_epi8(-0x78));
+    const __m512i lower = _mm512_set1_epi8(0xF);
+    _mm512_store_si512(to, _mm512_and_si512(both, lower));
+    _mm512_store_si512(to + kTileRowBytes, _mm512_and_si512(_mm512_srli_epi16(both, 4), lower));
+  }
+};
+
 /// Makes two rows of a tile that hold twice each weight out of a line of e2m1.
 struct PlainE2M1 {
   ATB_INLINE static void ExpandLine(const char* from, int8_t* to) {
@@ -156,7 +166,7 @@ class GroupWalk {
   int64_t last_;
 };
 
-/// What ExpandTilesAhead makes of tiles whose channels all count alike. Format: PlainInt4 or PlainE2M1.
+/// What ExpandTilesAhead makes of tiles whose channels all count alike. Format: PlainInt4, UnsignedInt4 or PlainE2M1.
 template <class Format>
 struct PlainTiles : Format {
   int64_t NextTile() { return 1; }

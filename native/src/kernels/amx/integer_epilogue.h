@@ -40,7 +40,7 @@ class DeferredIntegerEpilogue {
     rows_left_ -= rows;
     for (int64_t p = 0; p < panels_; ++p) {
       if (!scales_) {
-        simd::AddMinimums<Vec>(call_, block_row_ + first, rows, panel_ + p, Values(p, first));
+        simd::TakeMinimums<Vec>(call_, block_row_ + first, rows, panel_ + p, Values(p, first));
         simd::ScaleRows<Vec>(call_, block_row_ + first, rows, Values(p, first));
       } else if (call_.digits.planes == 1) {
         JoinAndScale<1>(p, first, rows);

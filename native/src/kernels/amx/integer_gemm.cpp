@@ -148,6 +148,7 @@ class IntegerProduct : IntegerLoops {
   void MultiplyGroups(const PanelPair& pair) {
     if (!plan_.pairs) return MultiplyStoredGroups<P, kHalf>(pair);
     if (weight_.offsets) return MultiplyExpandedGroups<P, kHalf>(pair, WithOffsets<kHalf>(pair));
+    if (weight_.minimums.Any()) return MultiplyExpandedGroups<P, kHalf>(pair, PlainTiles<UnsignedInt4>{});
     weight_.format == WeightFormat::kI4 ? MultiplyExpandedGroups<P, kHalf>(pair, PlainTiles<PlainInt4>{})
                                         : MultiplyExpandedGroups<P, kHalf>(pair, PlainTiles<PlainE2M1>{});
   }

@@ -100,27 +100,29 @@ inline void SumRows(const DigitRows<Planes, R>& x, int64_t begin, int64_t end, i
   _mm_storeu_si128(reinterpret_cast<__m128i*>(sums), all);
 }
 
-/// The sums of products of group g of a panel, of which `w` is moved on. `sums` has the sums of the group's digits,
-/// `offsets` what integers have, or is null.
+/// What a panel's integers are, and what the sums of its groups are multiplied by: multipliers, or scales where these
+/// are null.
+struct GroupFactors {
+  simd::Scales scales;
+  const int8_t* multipliers;
+  const int16_t* offsets;  ///< Null where the integers have none.
+  int excess;              ///< What unsigned bytes are too large by then.
+  float factor;            ///< What scales are multiplied by, a power of two.
+};
+
+/// The sums of products of group g of a panel, of which `w` is moved on. `sums` has the sums of the group's digits.
 template <class F, int T, class Rows>
 __attribute__((always_inline)) inline void SumGroup(const char*& w, const Rows& x, const int32_t* sums,
-                                                    const int16_t* offsets, const simd::ScaleGroups& groups, int64_t g,
-                                                    __m256i (&acc)[T][2]) {
+                                                    const GroupFactors& factors, const simd::ScaleGroups& groups,
+                                                    int64_t g, __m256i (&acc)[T][2]) {
   for (int i = 0; i < 2; ++i) {
-    __m256i missing = _mm256_set1_epi32(-F::kExcess);
-    if (offsets) missing = MissingOffsets(offsets + g * kPanelColumns + 8 * i, F::kExcess);
+    __m256i missing = _mm256_set1_epi32(-factors.excess);
+    if (factors.offsets) missing = MissingOffsets(factors.offsets + g * kPanelColumns + 8 * i, F::kExcess);
     for (int t = 0; t < T; ++t) acc[t][i] = _mm256_mullo_epi32(missing, _mm256_set1_epi32(sums[t]));
   }
   for (int64_t s = groups.Step(g), last = groups.Step(g + 1); s < last; ++s, w += kStepBytes<F>)
     F::template AddStep<T>(w, x.rows, x.At(s), acc);
 }
-
-/// What the sums of a panel's groups are multiplied by: multipliers, or scales where these are null.
-struct GroupFactors {
-  simd::Scales scales;
-  const int8_t* multipliers;
-  const int16_t* offsets;  ///< Null where the integers have none.
-};
 
 /// Adds groups [begin, end) of a panel to `totals` or c. sums[g - begin] has the sums of the digits of group g.
 template <class F, int Planes, int R>
@@ -131,12 +133,12 @@ void AddGroups(const char* w, const DigitRows<Planes, R>& x, const int32_t (*sum
   w += groups.Step(begin) * kStepBytes<F>;
   for (int64_t g = begin; g < end; ++g, ++sums) {
     __m256i acc[T][2];
-    SumGroup<F, T>(w, x, *sums, factors.offsets, groups, g, acc);
+    SumGroup<F, T>(w, x, *sums, factors, groups, g, acc);
     const auto digit = [&](int t) { return Int32x16{acc[t][0], acc[t][1]}; };
     if (factors.multipliers) {
       AddMultiplied<T>(digit, factors.multipliers + g * kPanelColumns, totals);
     } else {
-      const Vec scale = factors.scales.At<Vec>(0, g) * Vec::Set1(factors.offsets ? 1.0f : F::kScale);
+      const Vec scale = factors.scales.At<Vec>(0, g) * Vec::Set1(factors.factor);
       AddScaled<Planes, R>(digit, scale, {}, 0, c);
     }
   }
@@ -153,7 +155,7 @@ void AddSpans(const char* w, const DigitRows<Planes, R>& x, const int32_t (*sums
     WindowSums windows(exponents + g * kPanelColumns, last - g);
     for (; g < last; ++g, ++sums) {
       __m256i acc[T][2];
-      SumGroup<F, T>(w, x, *sums, nullptr, groups, g, acc);
+      SumGroup<F, T>(w, x, *sums, {{}, nullptr, nullptr, F::kExcess, 1}, groups, g, acc);
       const auto digit = [&](int t) { return Int32x16{acc[t][0], acc[t][1]}; };
       bool any;
       const Vec small = windows.Add<T>(digit, exponents + g * kPanelColumns, any);
@@ -178,6 +180,8 @@ void MultiplyBytes(const GemmCall& call, const simd::DigitBlock& block, int64_t 
   alignas(32) int32_t totals[kGemmStreams][kByteRows][kPanelColumns] = {};
   const int64_t span = weight.exponents ? ExponentSpan(weight) / groups.channels : 1;
   const int64_t most = kKnownGroups / span * span;
+  // Bytes of int4 with minimums are the numbers that these stand for.
+  const bool are_numbers = weight.format == WeightFormat::kI4 && weight.minimums.Any();
   for (int64_t begin = 0; begin < groups.count; begin += most) {
     const int64_t end = simd::Min(begin + most, groups.count);
     int32_t sums[kKnownGroups][kByteRows];
@@ -194,7 +198,8 @@ void MultiplyBytes(const GemmCall& call, const simd::DigitBlock& block, int64_t 
       }
       AddGroups<F, Planes, R>(w, x, sums,
                               {scales.Behind(p), weight.multipliers ? weight.multipliers + at : nullptr,
-                               weight.offsets ? weight.offsets + at : nullptr},
+                               weight.offsets ? weight.offsets + at : nullptr, are_numbers ? 0 : F::kExcess,
+                               weight.offsets || are_numbers ? 1.0f : F::kScale},
                               groups, begin, end, totals[p], c[p]);
     }
   }

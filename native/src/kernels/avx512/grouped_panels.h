@@ -53,6 +53,7 @@ struct GroupedPanels {
   const int8_t* multipliers = nullptr;
   const uint8_t* exponents = nullptr;
   const int16_t* offsets = nullptr;      ///< Of int4.
+  int excess = 0;                        ///< What integers are too large by where there are no offsets.
   float scale_factor = 1;                ///< What scales are multiplied by, a power of two.
   int64_t span = 1;                      ///< Of exponents: groups whose sums leave the integers together.
   const SpanExponents* spans = nullptr;  ///< Of the panels, where they are being multiplied.

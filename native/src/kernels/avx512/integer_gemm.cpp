@@ -139,6 +139,8 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlocks& blocks, int64_t
   grouped.scales = scales;
   if (weight.multipliers) grouped.multipliers = weight.multipliers + at;
   if (weight.offsets) grouped.offsets = weight.offsets + at;
+  // Bytes of int4 with minimums are the numbers that these stand for.
+  grouped.excess = F::kFormat == WeightFormat::kI4 && weight.minimums.Any() ? 0 : F::kExcess;
   if (F::kFormat == WeightFormat::kI4) grouped.scale_factor = 1 / simd::FormatFactor(weight);
   if (weight.exponents) {
     grouped.exponents = scales.exponents;

@@ -179,9 +179,10 @@ void MultiplyTotals(const DigitRows<T>& x, const GroupedPanels& panels, const si
   const int64_t most = kKnownGroups / panels.span * panels.span;
   for (int64_t begin = 0; begin < groups.count; begin += most) {
     const int64_t end = simd::Min(begin + most, groups.count);
+    const int factor = panels.offsets ? 1 : -panels.excess;
     for (int64_t g = begin; g < end; ++g) {
       for (int t = 0; t < T; ++t)
-        starts[g - begin][t] = DigitSum(x, t, groups.Step(g), groups.Step(g + 1)) * (panels.offsets ? 1 : -F::kExcess);
+        starts[g - begin][t] = factor ? factor * DigitSum(x, t, groups.Step(g), groups.Step(g + 1)) : 0;
     }
     const auto add = [&]<int P>(int64_t p) {
       const GroupedPanels own = panels.Behind(p);

@@ -134,6 +134,11 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
   const simd::Scales scales = simd::Scales::Of<Vec>(weight, groups.count, panel, panels, scratch.scales[0]);
   const char* w = static_cast<const char*>(weight.data) + panel * weight.panel_stride;
   const simd::GroupOffsets none{};
+  // Those with minimums stand for numbers from 0 on.
+  const bool whole = kIsInt4 && (weight.offsets || weight.minimums.Any());
+  int16_t halves[kPanelColumns];
+  vst1q_s16(halves, vdupq_n_s16(kHalfOfInt4));
+  vst1q_s16(halves + 8, vdupq_n_s16(kHalfOfInt4));
   const int64_t span = weight.exponents ? ExponentSpan(weight) / groups.channels : groups.count;
   for (int64_t g = 0; g < groups.count; ++g) {
     const int64_t begin = groups.Step(g), end = groups.Step(g + 1);
@@ -141,7 +146,7 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
       M::template Add<F, T>(x, {step, Min(step + kPieceSteps, end), step == begin}, w, weight.panel_stride, panels,
                             scratch.sums);
     int32_t digits[T] = {};
-    if (kIsInt4 && weight.offsets) {
+    if (whole) {
       for (int t = 0; t < T; ++t) {
         for (int64_t s = begin; s < end; ++s) digits[t] += SumDigits(x.rows[t] + x.At(s), kStep);
       }
@@ -166,9 +171,8 @@ void MultiplyRows(const GemmCall& call, const simd::DigitBlock& block, int64_t r
           AddScaled(windows.sums[i], 0, planes, rows, windows.Unit(i), none, p, c);
       } else {
         const Vec scale = scales.At<Vec>(p, g);
-        const bool whole = kIsInt4 && weight.offsets;
-        if (whole) AddOffsets(sums, -F::kShift, T, weight.offsets + at, digits);
-        // Without offsets int4 count sixteen times, which simd::FormatFactor undoes.
+        if (whole) AddOffsets(sums, -F::kShift, T, weight.offsets ? weight.offsets + at : halves, digits);
+        // Without offsets and minimums int4 count sixteen times, which simd::FormatFactor undoes.
         AddScaled(sums, kIsInt4 && !whole ? 4 - F::kShift : 0, planes, rows, scale, offsets, p, c);
       }
     }

@@ -2,6 +2,7 @@
 #include <array>
 #include <cmath>
 
+#include "kernels/convert.h"
 #include "kernels/pack_integers.h"
 #include "kernels/reference/kernels.h"
 
@@ -81,6 +82,7 @@ struct Outputs {
           all += digit;
         }
         for (int64_t column = 0; column < width; ++column) {
+          if (format == WeightFormat::kI4 && weight.minimums.Any()) own[column] += all * kHalfOfInt4;
           if (format == WeightFormat::kI4 && weight.offsets) own[column] += all * weight.offsets[At(group, column)];
           products[column] += own[column] * weight_of(group, column);
         }
@@ -156,23 +158,33 @@ struct Outputs {
     return shorts.Any() ? GroupNumber(shorts, panel, groups, group, column) : weight.scales[At(group, column)];
   }
 
-  /// Adds what minimums take: even groups are one sum, odd groups another.
-  void AddMinimums(PanelSums& values) const {
+  /// Takes away what minimums take: those at even places are one sum, those at odd places another. Those of groups that
+  /// share a half are summed before it multiplies them.
+  void TakeMinimums(PanelSums& values) const {
+    const GroupNumbers& minimums = weight.minimums;
     const float* const sums = call.digits.sums + row * groups;
     for (int64_t column = 0; column < width; ++column) {
       float totals[2] = {};
-      for (int64_t g = 0; g < groups; ++g) {
-        float zero = -GroupNumber(weight.minimums, panel, groups, g, column);
-        if (format == WeightFormat::kI4) zero = std::fma(Scale(g, column), kHalfOfInt4, zero);
-        totals[g % 2] = std::fma(zero, sums[g], totals[g % 2]);
+      if (minimums.steps != nullptr) {
+        const int64_t halves = StepHalves(groups);
+        for (int64_t i = 0; i < halves; ++i) {
+          float own = 0;
+          for (int64_t g = i * kStepGroups; g < std::min(groups, (i + 1) * kStepGroups); ++g)
+            own = std::fma(static_cast<float>(minimums.steps[At(g, column)]), sums[g], own);
+          const float half = F16ToF32(minimums.halves[(panel * halves + i) * kPanelColumns + column]);
+          totals[i % 2] = std::fma(half, own, totals[i % 2]);
+        }
+      } else {
+        for (int64_t g = 0; g < groups; ++g)
+          totals[g % 2] = std::fma(GroupNumber(minimums, panel, groups, g, column), sums[g], totals[g % 2]);
       }
-      values[column] += totals[0] + totals[1];
+      values[column] -= totals[0] + totals[1];
     }
   }
 
   PanelSums Values() const {
     PanelSums values = weight.exponents ? SumsOfSpans() : SumsOfGroups();
-    if (weight.minimums.Any()) AddMinimums(values);
+    if (weight.minimums.Any()) TakeMinimums(values);
     const float scale = call.digits.scales[row] * (format == WeightFormat::kE2M1 ? 0.5f : 1.0f);
     for (int64_t column = 0; column < width; ++column) values[column] *= scale;
     return values;
@@ -185,7 +197,8 @@ struct Outputs {
 /// scale, else over each group. Offsets of int4 are added to the integers. The sums of the digits are joined to a
 /// number; where there are offsets of int8, the group's offset times the sum of the row's numbers is added to it. The
 /// result is multiplied by the scale and added to the groups before, in f32; where scales are powers of two, the sum of
-/// a window takes a group's place. What minimums take is summed by itself and added then. Every table rounds at these places and at no others, so that all give the same bits.
+/// a window takes a group's place. What minimums take is summed by itself
+/// and taken away then. Every table rounds at these places and at no others, so that all give the same bits.
 PanelSums IntegerDots(const GemmCall& call, int64_t row, int64_t panel) {
   switch (call.weight->format) {
     case WeightFormat::kI8:

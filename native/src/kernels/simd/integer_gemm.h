@@ -7,8 +7,8 @@
 // mixed freely. Offsets of int4 are added to the integers. Rounding happens only in this file and in Join of each
 // table, in the same way and in the same order: the sums of the digits are joined to a number, to which offsets of int8
 // add their part; it is multiplied by its group's scale (or that of a window, kExponentSpan in packed_weight.h) and
-// added to the sum of the groups before. What minimums take is summed by itself and added then (AddMinimums). The scale
-// of the activation row comes last.
+// added to the sum of the groups before. What minimums take is summed by itself and taken away then (TakeMinimums). The
+// scale of the activation row comes last.
 #include "kernels/simd/gemm.h"
 
 namespace atb::kernels::simd {
@@ -137,49 +137,61 @@ struct GroupOffsets {
   }
 };
 
-/// Int4 weights without multipliers and offsets are multiplied in the upper half of a byte, as 16 times their value:
-/// this factor undoes it, exactly. With multipliers the kernels undo it before they multiply by these. E2m1 numbers are
+/// Int4 weights without multipliers, offsets and minimums are multiplied in the upper half of a byte, as 16 times their
+/// value: this factor undoes it, exactly. With multipliers the kernels undo it before they multiply by these. E2m1 numbers are
 /// multiplied as twice their value.
 inline float FormatFactor(const PackedWeight& weight) {
   if (weight.format == WeightFormat::kE2M1) return 0.5f;
-  return weight.format == WeightFormat::kI4 && !weight.multipliers && !weight.offsets ? 0.0625f : 1.0f;
+  const bool are_changed = weight.multipliers || weight.offsets || weight.minimums.Any();
+  return weight.format == WeightFormat::kI4 && !are_changed ? 0.0625f : 1.0f;
 }
 
-/// Adds what minimums take from R rows of a panel to c: for each group the sum of the row's numbers times what a weight
-/// of integer 0 is. Even groups are one sum, odd groups another, so that fewer wait for one another.
+/// Panels that come between what is read of minimums and what is fetched: as many as are multiplied side by side.
+constexpr int64_t kMinimumsAhead = 8;
+
+/// Takes from c what minimums take from R rows of a panel: for each group the minimum times the sum of the row's
+/// numbers. Those of groups that share a half are summed before it multiplies them. Groups, or such sums, at even places
+/// are one sum, those at odd places another, so that fewer wait for one another.
 template <class V, int R>
-inline void AddMinimums(const GemmCall& call, int64_t row, int64_t panel, float* c) {
-  const PackedWeight& weight = *call.weight;
-  const ScaleGroups groups(weight);
-  const bool is_int4 = weight.format == WeightFormat::kI4;
-  const Scales scales = Scales::template Of<V>(weight, groups.count, panel, 1, nullptr);
-  const float* const sums = call.digits.sums + row * groups.count;
+inline void TakeMinimums(const GemmCall& call, int64_t row, int64_t panel, float* c) {
+  const GroupNumbers& minimums = call.weight->minimums;
+  const int64_t groups = ScaleGroups(*call.weight).count;
+  const float* const sums = call.digits.sums + row * groups;
+  const auto add = [=](V number, int64_t g, V(&total)[R]) __attribute__((always_inline)) {
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) total[r] = Fma(number, V::Set1(sums[r * groups + g]), total[r]);
+  };
   V totals[2][R];
   for (int r = 0; r < R; ++r) totals[0][r] = totals[1][r] = V::Zero();
-  const auto add = [&](int64_t g, V(&total)[R]) __attribute__((always_inline)) {
-    V zero = -NumberAt<V>(weight.minimums, groups.count, panel, g);
-    if (is_int4) zero = Fma(scales.template At<V>(0, g), V::Set1(kHalfOfInt4), zero);
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) total[r] = Fma(zero, V::Set1(sums[r * groups.count + g]), total[r]);
-  };
-  int64_t g = 0;
-  for (; g + 2 <= groups.count; g += 2) {
-    add(g, totals[0]);
-    add(g + 1, totals[1]);
+  if (minimums.steps) {
+    const int64_t halves = (groups + kStepGroups - 1) / kStepGroups;
+    const int8_t* steps = minimums.steps + panel * groups * kPanelColumns;
+    const uint16_t* half = minimums.halves + panel * halves * kPanelColumns;
+    const int64_t ahead = kMinimumsAhead * groups * kPanelColumns;
+    for (int64_t i = 0; i < halves; ++i, half += kPanelColumns) {
+      V own[R];
+      for (int r = 0; r < R; ++r) own[r] = V::Zero();
+      const int64_t end = Min(groups, (i + 1) * kStepGroups);
+      for (int64_t offset = 0; offset < kStepGroups * kPanelColumns; offset += 64)
+        __builtin_prefetch(steps + ahead + offset);
+      for (int64_t g = i * kStepGroups; g < end; ++g, steps += kPanelColumns) add(V::LoadInt8(steps), g, own);
+      const V unit = V::LoadF16(half);
+      for (int r = 0; r < R; ++r) totals[i % 2][r] = Fma(unit, own[r], totals[i % 2][r]);
+    }
+  } else {
+    for (int64_t g = 0; g < groups; ++g) add(NumberAt<V>(minimums, groups, panel, g), g, totals[g % 2]);
   }
-  if (g < groups.count) add(g, totals[0]);
-  const V factor = V::Set1(1 / FormatFactor(weight));
-  for (int r = 0; r < R; ++r, c += kPanelColumns) Fma(totals[0][r] + totals[1][r], factor, V::Load(c)).Store(c);
+  for (int r = 0; r < R; ++r, c += kPanelColumns) (V::Load(c) - (totals[0][r] + totals[1][r])).Store(c);
 }
 
-/// AddMinimums for rows [row, row + rows), as many at once as registers hold; where there are no minimums, nothing.
+/// TakeMinimums for rows [row, row + rows), as many at once as registers hold; where there are no minimums, nothing.
 template <class V>
-void AddMinimums(const GemmCall& call, int64_t row, int64_t rows, int64_t panel, float* c) {
+void TakeMinimums(const GemmCall& call, int64_t row, int64_t rows, int64_t panel, float* c) {
   if (!call.weight->minimums.Any()) return;
-  constexpr int kMost = V::kAccumulators / 2 < kUsualRows ? V::kAccumulators / 2 : kUsualRows;
+  constexpr int kMost = V::kAccumulators / 3 < kUsualRows ? V::kAccumulators / 3 : kUsualRows;
   for (; rows >= kMost; rows -= kMost, row += kMost, c += kMost * kPanelColumns)
-    AddMinimums<V, kMost>(call, row, panel, c);
-  for (; rows > 0; --rows, ++row, c += kPanelColumns) AddMinimums<V, 1>(call, row, panel, c);
+    TakeMinimums<V, kMost>(call, row, panel, c);
+  for (; rows > 0; --rows, ++row, c += kPanelColumns) TakeMinimums<V, 1>(call, row, panel, c);
 }
 
 /// Multiplies c, [rows][16], by the scales of activation rows [row, row + rows).
@@ -194,10 +206,10 @@ void ScaleRows(const GemmCall& call, int64_t row, int64_t rows, float* c) {
 /// epilogue.
 template <class V>
 void FinishInteger(const GemmCall& call, int64_t row, int64_t rows, int64_t panel, float* c, float* up) {
-  AddMinimums<V>(call, row, rows, panel, c);
+  TakeMinimums<V>(call, row, rows, panel, c);
   ScaleRows<V>(call, row, rows, c);
   if (up) {
-    AddMinimums<V>(call, row, rows, panel + 1, up);
+    TakeMinimums<V>(call, row, rows, panel + 1, up);
     ScaleRows<V>(call, row, rows, up);
   }
   Finish<V>(call, row, rows, panel, c, up);
