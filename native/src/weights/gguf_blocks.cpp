@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <string>
-#include <type_traits>
+#include <utility>
 
 #include "base/checked.h"
 #include "base/error.h"
@@ -20,6 +20,13 @@ namespace {
 /// Half of a group: what shares a scale in some types.
 constexpr int64_t kHalf = kBlockGroup / 2;
 constexpr int64_t kGroupsOfLongBlock = 8;
+
+/// 32 numbers, of which number i is scale[i / 16] * integers[i] - below[i / 16], each operation rounded to f32.
+struct BlockGroup {
+  std::array<int16_t, kBlockGroup> integers;
+  std::array<float, 2> scale;
+  std::array<float, 2> below;
+};
 
 struct TypeFacts {
   std::string_view name;
@@ -37,17 +44,17 @@ constexpr std::array<TypeFacts, 13> kTypes = {{
     {"Q5_0", 1, 22, BlockScales::kHalves},
     {"Q5_1", 1, 24, BlockScales::kHalves},
     {"Q8_0", 1, 34, BlockScales::kHalves},
-    {"Q2_K", kGroupsOfLongBlock, 84, BlockScales::kHalves, false},
-    {"Q3_K", kGroupsOfLongBlock, 110, BlockScales::kHalves, false},
+    {"Q2_K", kGroupsOfLongBlock, 84, BlockScales::kSteps, false},
+    {"Q3_K", kGroupsOfLongBlock, 110, BlockScales::kSteps, false},
     {"Q4_K", kGroupsOfLongBlock, 144, BlockScales::kSteps, true, true},
     {"Q5_K", kGroupsOfLongBlock, 176, BlockScales::kSteps},
-    {"Q6_K", kGroupsOfLongBlock, 210, BlockScales::kHalves, false},
+    {"Q6_K", kGroupsOfLongBlock, 210, BlockScales::kSteps, false},
     {"IQ4_NL", 1, 18, BlockScales::kHalves},
     {"IQ4_XS", kGroupsOfLongBlock, 136, BlockScales::kSteps},
     {"MXFP4", 1, 17, BlockScales::kFloats},
 }};
 
-const TypeFacts& FactsOf(BlockType type) { return kTypes[static_cast<size_t>(type)]; }
+constexpr const TypeFacts& FactsOf(BlockType type) { return kTypes[static_cast<size_t>(type)]; }
 
 /// The numbers that codes of IQ4_NL and IQ4_XS stand for.
 constexpr std::array<int16_t, 16> kUnevenSteps = {-127, -104, -83, -65, -49, -35, -22, -10,
@@ -86,8 +93,11 @@ int ScaleOfQ3(const uint8_t* packed, int64_t s) {
 /// e8m0 / 2, whose two smallest are subnormal.
 float HalfOfExponent(uint8_t exponent) { return std::ldexp(1.0f, exponent - 128); }
 
-void DecodeShort(BlockType type, const uint8_t* block, BlockGroup& group) {
-  switch (type) {
+// A function for each type, in which loops over integers are unrolled, and left out where only scales are wanted.
+
+template <BlockType kType>
+__attribute__((always_inline)) inline void DecodeShort(const uint8_t* block, BlockGroup& group) {
+  switch (kType) {
     case BlockType::kQ4_0:
       SetScale(group, HalfAt(block));
       return FromHalves(block + 2, group, [](int code, int64_t) { return static_cast<int16_t>(code - 8); });
@@ -96,7 +106,7 @@ void DecodeShort(BlockType type, const uint8_t* block, BlockGroup& group) {
       return FromHalves(block + 4, group, [](int code, int64_t) { return static_cast<int16_t>(code); });
     case BlockType::kQ5_0:
     case BlockType::kQ5_1: {
-      const bool has_minimum = type == BlockType::kQ5_1;
+      constexpr bool has_minimum = kType == BlockType::kQ5_1;
       const uint8_t* const high = block + (has_minimum ? 4 : 2);
       const int minus = has_minimum ? 0 : 16;
       SetScale(group, HalfAt(block), has_minimum ? -HalfAt(block + 2) : 0);
@@ -118,7 +128,8 @@ void DecodeShort(BlockType type, const uint8_t* block, BlockGroup& group) {
 }
 
 /// Of a block of 256 numbers. Two bits of each stand in 32 bytes for 128 of them, four in 32 bytes for 64.
-void DecodeLong(BlockType type, const uint8_t* block, int64_t g, BlockGroup& group) {
+template <BlockType kType>
+__attribute__((always_inline)) inline void DecodeLong(const uint8_t* block, int64_t g, BlockGroup& group) {
   const int64_t half = g / 4, quarter = g % 4;
   const auto set = [&](auto integer_of) {
     for (int64_t i = 0; i < kBlockGroup; ++i) group.integers[i] = static_cast<int16_t>(integer_of(i));
@@ -127,7 +138,7 @@ void DecodeLong(BlockType type, const uint8_t* block, int64_t g, BlockGroup& gro
     for (int64_t h = 0; h < 2; ++h) group.scale[h] = unit * static_cast<float>(scale_of(2 * g + h));
     group.below = {0, 0};
   };
-  switch (type) {
+  switch (kType) {
     case BlockType::kQ2K: {
       const uint8_t* const codes = block + 16;
       const float unit = HalfAt(codes + 64), minimum = HalfAt(codes + 66);
@@ -145,7 +156,7 @@ void DecodeLong(BlockType type, const uint8_t* block, int64_t g, BlockGroup& gro
     }
     case BlockType::kQ4K:
     case BlockType::kQ5K: {
-      const bool has_high = type == BlockType::kQ5K;
+      constexpr bool has_high = kType == BlockType::kQ5K;
       const auto [scale, minimum] = ScaleAndMinimum(block + 4, g);
       SetScale(group, HalfAt(block) * static_cast<float>(scale), HalfAt(block + 2) * static_cast<float>(minimum));
       const uint8_t* const high = block + 16;
@@ -185,14 +196,27 @@ Numbers NumbersOf(const BlockGroup& group) {
   return numbers;
 }
 
-/// The least f16 by which the largest number becomes at most 127. Sizes of numbers are ordered as their bits are, of
-/// which a loop takes many at once.
-float ScaleOf(const Numbers& numbers) {
+/// The largest size of a number. Sizes are ordered as their bits are, of which a loop takes many at once.
+float LargestOf(const Numbers& numbers) {
   uint32_t largest = 0;
   for (float number : numbers) largest = std::max(largest, std::bit_cast<uint32_t>(number) & 0x7FFFFFFFu);
-  const float scale = std::bit_cast<float>(largest) / 127;
-  const uint16_t half = kernels::F32ToF16(scale);
-  return kernels::F16ToF32(kernels::F16ToF32(half) < scale ? static_cast<uint16_t>(half + 1) : half);
+  return std::bit_cast<float>(largest);
+}
+
+using BlockNumbers = std::array<Numbers, kGroupsOfLongBlock>;
+
+/// A scale for each group of a block by which its largest number becomes at most 127: as small as may be where scales
+/// are an f16 for the block times whole numbers up to 63.
+std::array<float, kGroupsOfLongBlock> ScalesOf(const BlockNumbers& numbers) {
+  constexpr float kMostInteger = 127, kMostStep = 63;
+  std::array<float, kGroupsOfLongBlock> scales;
+  std::ranges::transform(numbers, scales.begin(), [](const Numbers& own) { return LargestOf(own) / kMostInteger; });
+  const float least = *std::ranges::max_element(scales) / kMostStep;
+  const uint16_t nearest = kernels::F32ToF16(least);
+  const float half =
+      kernels::F16ToF32(kernels::F16ToF32(nearest) < least ? static_cast<uint16_t>(nearest + 1) : nearest);
+  for (float& scale : scales) scale = half == 0 ? 0 : half * std::ceil(scale / half);
+  return scales;
 }
 
 using Integers = std::array<int8_t, kBlockGroup>;
@@ -207,20 +231,102 @@ Integers RoundedTo(float scale, const Numbers& numbers) {
   return integers;
 }
 
-Integers IntegersOf(const BlockGroup& group, bool are_exact) {
-  if (!are_exact) {
-    const Numbers numbers = NumbersOf(group);
-    return RoundedTo(ScaleOf(numbers), numbers);
+template <BlockType kType>
+__attribute__((always_inline)) inline BlockGroup Decode(const uint8_t* block, int64_t group) {
+  BlockGroup decoded;
+  if constexpr (FactsOf(kType).groups == 1) {
+    DecodeShort<kType>(block, decoded);
+  } else {
+    DecodeLong<kType>(block, group, decoded);
   }
-  Integers integers;
-  std::ranges::transform(group.integers, integers.begin(), [](int16_t integer) { return static_cast<int8_t>(integer); });
-  return integers;
+  return decoded;
 }
 
-void RequireFinite(const BlockGroup& group, const PlannedPart& planned) {
-  const auto is_finite = [](float x) { return std::isfinite(x); };
-  if (std::ranges::all_of(group.scale, is_finite) && std::ranges::all_of(group.below, is_finite)) return;
-  throw Error("NATIVE_VALUE_OUT_OF_RANGE", "weight \"" + std::string(planned.name) + "\": scales must be finite");
+/// Calls f with the type as a constant.
+template <typename F>
+void WithType(BlockType type, F f) {
+  [&]<size_t... kTypeNumbers>(std::index_sequence<kTypeNumbers...>) {
+    (void)((static_cast<size_t>(type) == kTypeNumbers &&
+            (f.template operator()<static_cast<BlockType>(kTypeNumbers)>(), true)) ||
+           ...);
+  }(std::make_index_sequence<kTypes.size()>());
+}
+
+/// What is wanted of a tensor: elements [begin, end) of the content, of which `to` is the first.
+struct Wanted {
+  int64_t begin, end;
+  std::byte* to;
+
+  /// Writes those of a group's elements that are wanted, where its first element is `first`.
+  template <typename Elements>
+  __attribute__((always_inline)) void Put(int64_t first, const Elements& elements) const {
+    constexpr auto kSize = static_cast<int64_t>(sizeof elements[0]);
+    constexpr auto kCount = static_cast<int64_t>(sizeof elements / kSize);
+    std::byte* const at = to + (first - begin) * kSize;
+    if (first >= begin && first + kCount <= end) {
+      std::memcpy(at, elements.data(), sizeof elements);
+      return;
+    }
+    const int64_t low = std::max(begin - first, int64_t{0}), high = std::min(end - first, kCount);
+    if (low < high) std::memcpy(at + low * kSize, elements.data() + low, static_cast<size_t>((high - low) * kSize));
+  }
+};
+
+/// Writes what is wanted of one block, of which `first` is the first element. False where its scales are not finite.
+template <BlockType kType, BlockContent kContent>
+bool PutBlock(const uint8_t* block, int64_t first, const Wanted& wanted) {
+  constexpr TypeFacts kFacts = FactsOf(kType);
+  constexpr bool kIsRounded =
+      !kFacts.are_integers && (kContent == BlockContent::kIntegers || kContent == BlockContent::kScales);
+  float none = 0;  // NaN where some number is not finite.
+  BlockNumbers numbers;
+  for (int64_t g = 0; g < kFacts.groups; ++g) {
+    const BlockGroup group = Decode<kType>(block, g);
+    none += group.scale[0] * 0 + group.scale[1] * 0 + group.below[0] * 0 + group.below[1] * 0;
+    if constexpr (kIsRounded) {
+      numbers[static_cast<size_t>(g)] = NumbersOf(group);
+    } else if constexpr (kContent == BlockContent::kNumbers) {
+      wanted.Put(first + g * kBlockGroup, NumbersOf(group));
+    } else if constexpr (kContent == BlockContent::kScales) {
+      wanted.Put(first + g, std::array{group.scale[0]});
+    } else if constexpr (kContent == BlockContent::kMinimums) {
+      wanted.Put(first + g, std::array{kFacts.are_integers ? group.below[0] : 0.0f});
+    } else {
+      constexpr bool kIsLess = kContent == BlockContent::kInt4 && kType != BlockType::kQ4_0;
+      Integers integers;
+      for (int64_t i = 0; i < kBlockGroup; ++i)
+        integers[i] = static_cast<int8_t>(group.integers[i] - (kIsLess ? kernels::kHalfOfInt4 : 0));
+      wanted.Put(first + g * kBlockGroup, integers);
+    }
+  }
+  if constexpr (kIsRounded) {
+    const auto scales = ScalesOf(numbers);
+    for (size_t g = 0; g < scales.size(); ++g) {
+      none += scales[g] * 0;
+      if constexpr (kContent == BlockContent::kScales) {
+        wanted.Put(first + static_cast<int64_t>(g), std::array{scales[g]});
+      } else {
+        wanted.Put(first + static_cast<int64_t>(g) * kBlockGroup, RoundedTo(scales[g], numbers[g]));
+      }
+    }
+  }
+  return none == 0;
+}
+
+using PutOne = bool (*)(const uint8_t* block, int64_t first, const Wanted& wanted);
+
+PutOne PutterOf(const StoredBlocks& blocks) {
+  PutOne put = nullptr;
+  WithType(blocks.type, [&]<BlockType kType>() {
+    switch (blocks.content) {
+      case BlockContent::kNumbers: put = PutBlock<kType, BlockContent::kNumbers>; break;
+      case BlockContent::kIntegers: put = PutBlock<kType, BlockContent::kIntegers>; break;
+      case BlockContent::kInt4: put = PutBlock<kType, BlockContent::kInt4>; break;
+      case BlockContent::kScales: put = PutBlock<kType, BlockContent::kScales>; break;
+      case BlockContent::kMinimums: put = PutBlock<kType, BlockContent::kMinimums>; break;
+    }
+  });
+  return put;
 }
 
 }  // namespace
@@ -247,53 +353,19 @@ int64_t BlockBytes(const StoredBlocks& blocks, int64_t elements) {
   return CheckedMul(CeilDiv(elements, ElementsOfBlock(blocks)), FactsOf(blocks.type).bytes);
 }
 
-BlockGroup DecodeGroup(BlockType type, const std::byte* block, int64_t group) {
-  BlockGroup decoded;
-  const auto* const bytes = reinterpret_cast<const uint8_t*>(block);
-  if (FactsOf(type).groups == 1) {
-    DecodeShort(type, bytes, decoded);
-  } else {
-    DecodeLong(type, bytes, group, decoded);
-  }
-  return decoded;
-}
-
 void ReadBlocks(const PlannedPart& planned, int64_t begin, int64_t count, std::byte* to,
                 std::vector<std::byte>& staging) {
-  const auto [type, content] = *planned.part->blocks;
-  const TypeFacts& facts = FactsOf(type);
-  const int64_t per_group = ElementsOfGroup(content);
-  const int64_t end = begin + count, first_group = begin / per_group, last_group = CeilDiv(end, per_group);
-  const int64_t first_block = first_group / facts.groups, blocks = CeilDiv(last_group, facts.groups) - first_block;
-  std::byte* const bytes = Grow(staging, blocks * facts.bytes);
-  planned.file->Read(static_cast<uint64_t>(planned.part->offset + first_block * facts.bytes),
-                     {bytes, static_cast<size_t>(blocks * facts.bytes)});
-  for (int64_t g = first_group; g < last_group; ++g) {
-    const BlockGroup group =
-        DecodeGroup(type, bytes + (g / facts.groups - first_block) * facts.bytes, g % facts.groups);
-    RequireFinite(group, planned);
-    // Elements [low, high) of the group are wanted.
-    const int64_t first = g * per_group;
-    const int64_t low = std::max(begin, first) - first, high = std::min(end, first + per_group) - first;
-    const auto put = [&](const auto& elements) {
-      using Element = std::remove_cvref_t<decltype(elements[0])>;
-      std::memcpy(to + (first + low - begin) * static_cast<int64_t>(sizeof(Element)), elements.data() + low,
-                  static_cast<size_t>(high - low) * sizeof(Element));
-    };
-    if (content == BlockContent::kNumbers) {
-      put(NumbersOf(group));
-    } else if (content == BlockContent::kIntegers) {
-      put(IntegersOf(group, facts.are_integers));
-    } else if (content == BlockContent::kInt4) {
-      Integers integers = IntegersOf(group, true);
-      if (type != BlockType::kQ4_0)
-        for (int8_t& integer : integers) integer = static_cast<int8_t>(integer - kernels::kHalfOfInt4);
-      put(integers);
-    } else if (content == BlockContent::kMinimums) {
-      put(std::array{facts.are_integers ? group.below[0] : 0});
-    } else {
-      put(std::array{facts.are_integers ? group.scale[0] : ScaleOf(NumbersOf(group))});
-    }
+  const StoredBlocks& stored = *planned.part->blocks;
+  const int64_t size = FactsOf(stored.type).bytes, elements = ElementsOfBlock(stored);
+  const int64_t first = begin / elements, blocks = CeilDiv(begin + count, elements) - first;
+  std::byte* const bytes = Grow(staging, blocks * size);
+  planned.file->Read(static_cast<uint64_t>(planned.part->offset + first * size),
+                     {bytes, static_cast<size_t>(blocks * size)});
+  const PutOne put = PutterOf(stored);
+  const Wanted wanted{begin, begin + count, to};
+  for (int64_t b = 0; b < blocks; ++b) {
+    if (put(reinterpret_cast<const uint8_t*>(bytes + b * size), (first + b) * elements, wanted)) continue;
+    throw Error("NATIVE_VALUE_OUT_OF_RANGE", "weight \"" + std::string(planned.name) + "\": scales must be finite");
   }
 }
 

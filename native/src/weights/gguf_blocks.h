@@ -55,16 +55,6 @@ int64_t ElementsOfBlock(const StoredBlocks& blocks);
 /// Bytes in the file of so many elements of the content: those of whole blocks.
 int64_t BlockBytes(const StoredBlocks& blocks, int64_t elements);
 
-/// 32 numbers, of which number i is scale[i / 16] * integers[i] - below[i / 16], each operation rounded to f32.
-struct BlockGroup {
-  std::array<int16_t, kBlockGroup> integers;
-  std::array<float, 2> scale;
-  std::array<float, 2> below;
-};
-
-/// Group `group` of numbers of a block that begins at `block`.
-BlockGroup DecodeGroup(BlockType type, const std::byte* block, int64_t group);
-
 /// How scales, and minimums, of a type can be stored, exactly.
 enum class BlockScales : uint8_t {
   kFloats,
