@@ -19,9 +19,8 @@ export function gguf(folder: string): (random: Random) => Promise<void> {
   const directory = join(folder, 'gguf');
   mkdirSync(directory, { recursive: true });
   const file = join(directory, 'model.gguf');
-  const models = ['qwen2-q4_0', 'mixtral-q5_0', 'qwen2moe-q8_0', 'phi3-q8_0', 'llama-q8_0'].map((name) =>
-    readFileSync(join(FIXTURES, `${name}.gguf`)),
-  );
+  const names = ['qwen2-q4_0', 'mixtral-q5_0', 'qwen2moe-q8_0', 'phi3-q8_0', 'llama-q8_0', 'qwen2-q4_k_m'];
+  const models = names.map((name) => readFileSync(join(FIXTURES, `${name}.gguf`)));
   const stories = tinyStoriesMetadata();
   const short = {
     ...stories,

@@ -58,16 +58,19 @@ CASES = {
     "olmo2-q5_1": (Arch.OLMO2, "Olmo2Config", dict(), Type.Q5_1),
     "starcoder2-q8_0": (Arch.STARCODER2, "Starcoder2Config", dict(use_bias=True), Type.Q8_0),
 }
-# Names of K quants, which the gguf package reads and does not write: those of `llama.cpp`'s mixtures, of wider rows.
+# K quants, which the gguf package reads and does not write, have wider rows; types by parts of names, as in mixtures.
 WIDE = dict(hidden_size=256, intermediate_size=256, num_hidden_layers=1)
-K_QUANTS = {
+ADDED = {
     "llama-q4_k": (Arch.LLAMA, "LlamaConfig", dict(WIDE, tie_word_embeddings=False), {"": Type.Q4_K}),
     # Parts of one product that differ, and a tied table.
     "qwen2-q4_k_m": (Arch.QWEN2, "Qwen2Config", dict(WIDE, tie_word_embeddings=True),
                      {"token_embd": Type.Q6_K, "attn_v": Type.Q6_K, "ffn_down": Type.Q5_K, "ffn_up": Type.Q4_1,
                       "attn_output": Type.Q5_K, "": Type.Q4_K}),
+    # Minimums of experts.
+    "mixtral-q4_1": (Arch.LLAMA, "MixtralConfig", dict(num_local_experts=4, num_experts_per_tok=2,
+                     num_hidden_layers=1), Type.Q4_1),
 }
-CASES |= K_QUANTS
+CASES |= ADDED
 # What transformers 5.24 reads by itself, in the same way. It leaves rope_freqs out, and takes sizes of heads of the class.
 READ_BY_TRANSFORMERS = ["llama-f16", "qwen2-q4_0"]
 TURNED = (Arch.LLAMA, Arch.GRANITE, Arch.SMOLLM3)
