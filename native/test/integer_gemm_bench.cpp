@@ -15,6 +15,7 @@
 #include "bench.h"
 #include "engine/machine_limits.h"
 #include "kernels/dispatch.h"
+#include "kernels/group_numbers.h"
 #include "kernels/pack.h"
 #include "kernels/pack_integers.h"
 #include "ops/linear/gemm.h"

@@ -12,6 +12,7 @@
 #include "floats.h"
 #include "kernels/convert.h"
 #include "kernels/dispatch.h"
+#include "kernels/group_numbers.h"
 #include "kernels/pack.h"
 #include "kernels/pack_integers.h"
 #include "random.h"

@@ -1,6 +1,7 @@
 #include "kernels/stack.h"
 
 #include "base/align.h"
+#include "kernels/group_numbers.h"
 #include "kernels/pack_integers.h"
 
 namespace atb::kernels {

@@ -59,6 +59,14 @@ void QuantizeRows(const IntegerTarget& target, const kernels::KernelTable& kerne
   }
 }
 
+DType PartsDType(std::span<const WeightPart> parts, DType none) {
+  const DType first = parts.empty() ? none : parts.front().dtype;
+  if (!IsFloat(first)) return DType::kI8;
+  const bool alike = std::ranges::all_of(
+      parts, [=](const WeightPart& part) { return part.dtype == first && !part.HasArithmetic(); });
+  return alike ? first : DType::kF32;
+}
+
 void PackIntegerRows(const IntegerTarget& target, const kernels::KernelTable& kernels, const std::byte* rows,
                      int64_t row, int64_t count, bool paired, IntegerStaging& staging) {
   const int64_t k = target.weight.k;

@@ -1,10 +1,12 @@
 #pragma once
 #include <cstddef>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "kernels/kernel_table.h"
 #include "kernels/pack.h"
+#include "weights/weight_part.h"
 
 namespace atb {
 
@@ -30,6 +32,11 @@ struct IntegerTarget {
 /// even) or int4 (KernelTable::quantize_int4) group by group, and packs them with their scales.
 void QuantizeRows(const IntegerTarget& target, const kernels::KernelTable& kernels, const std::byte* rows, DType dtype,
                   int64_t row, int64_t count, IntegerStaging& staging);
+
+/// What the parts of a weight of integers are read as: integers as they are, or floats. Floats are read in their own
+/// dtype, and in f32 where that differs or where they are changed: integers are the only rounding. Of no parts, `none`
+/// says which they are.
+DType PartsDType(std::span<const WeightPart> parts, DType none);
 
 /// Packs rows of integers: bytes, or, when `paired`, pairs of int4 in bytes.
 void PackIntegerRows(const IntegerTarget& target, const kernels::KernelTable& kernels, const std::byte* rows,

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/checked.h"
+#include "kernels/group_numbers.h"
 #include "kernels/pack.h"
 #include "kernels/pack_integers.h"
 #include "ops/check.h"
@@ -115,16 +116,6 @@ void AddPart(Plan& plan, const WeightPart& part, Files& files) {
   plan.parts.push_back(planned);
 }
 
-/// What the parts of a weight of integers are read as: integers as they are, or floats. Floats are read in their own
-/// dtype, and in f32 where that differs or where they are changed: integers are the only rounding.
-DType PartsDType(const WeightLoad& load) {
-  const DType first = load.parts.empty() ? load.dtype : load.parts.front().dtype;
-  if (!IsFloat(first)) return DType::kI8;
-  const bool alike = std::ranges::all_of(
-      load.parts, [=](const WeightPart& part) { return part.dtype == first && !part.HasArithmetic(); });
-  return alike ? first : DType::kF32;
-}
-
 /// Of all experts.
 int64_t ScaleBytes(const Plan& plan) {
   if (plan.steps) return CheckedMul(plan.experts, Align(kernels::ShortBytes(*plan.order, *plan.steps)));
@@ -214,26 +205,11 @@ Plan& FindLike(const Plan& weight, const std::string& name, const char* what, st
   return *found;
 }
 
-/// Whether all parts are numbers of blocks that are alike, and f16 or such with steps: then, which.
-std::optional<bool> StepsOf(const Plan& plan) {
-  std::optional<bool> steps;
-  for (const PlannedPart& planned : plan.parts) {
-    const WeightPart& part = *planned.part;
-    if (part.value == 0.0f) continue;
-    if (!part.blocks || part.HasArithmetic() || part.row_factors) return std::nullopt;
-    const BlockScales scales = ScalesOf(part.blocks->type);
-    const bool has_steps = scales == BlockScales::kSteps;
-    if (scales == BlockScales::kFloats || steps.value_or(has_steps) != has_steps) return std::nullopt;
-    steps = has_steps;
-  }
-  return steps;
-}
-
 /// Gives scales or offsets the order of the panels of their weight.
 void OrderLike(Plan& plan, const Plan& weight, const kernels::PackedScales& order) {
   plan.order = order;
   plan.experts = weight.experts;
-  if (kernels::AreIntegers(weight.packed->format) && weight.packed->group != 0) plan.steps = StepsOf(plan);
+  if (kernels::AreIntegers(weight.packed->format) && weight.packed->group != 0) plan.steps = StepsOf(plan.parts);
   plan.bytes = ScaleBytes(plan);
   plan.desc.layout = Layout::kPackedScales;
 }
@@ -277,7 +253,7 @@ void RequireOwnNames(std::span<const Plan> plans) {
 Plan PlanWeight(const WeightLoad& load, Files& files) {
   Plan plan;
   plan.load = &load;
-  plan.dtype = load.quantize ? PartsDType(load) : load.dtype;
+  plan.dtype = load.quantize ? PartsDType(load.parts, load.dtype) : load.dtype;
   const auto wrong = [&](const std::string& why) {
     throw Error("NATIVE_SHAPE_MISMATCH", "weight \"" + load.name + "\" " + ToString(load.dtype, load.shape) + why);
   };
@@ -416,15 +392,8 @@ std::shared_ptr<StoredTensor> Allocate(const Plan& plan, std::atomic<int64_t>* m
     stored->tensor.data = &stored->packed;
   } else if (plan.order) {
     stored->scales = *plan.order;
-    const auto* const floats = reinterpret_cast<const float*>(stored->bytes.data());
     stored->scales.are_minimums = plan.are_minimums;
-    if (plan.steps) {
-      stored->scales.numbers = kernels::ShortsAt(*plan.order, *plan.steps, stored->bytes.data());
-    } else if (plan.are_minimums) {
-      stored->scales.numbers.floats = floats;
-    } else {
-      stored->scales.data = floats;
-    }
+    PointAt(stored->scales, plan.steps, stored->bytes.data());
     stored->tensor.data = &stored->scales;
   } else {
     stored->tensor.data = stored->bytes.data();

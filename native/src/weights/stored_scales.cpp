@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <span>
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "kernels/group_numbers.h"
 #include "kernels/pack_integers.h"
 #include "kernels/stack.h"
 
@@ -34,6 +34,31 @@ void NarrowOffsets(StoredTensor& offsets, int64_t experts, int most, const std::
 void RequireFinite(const StoredTensor& scales, const std::string& name) {
   const std::span all(reinterpret_cast<const float*>(scales.bytes.data()), scales.bytes.size() / sizeof(float));
   if (!std::ranges::all_of(all, [](float scale) { return std::isfinite(scale); })) Fail(name, "scales must be finite");
+}
+
+std::optional<bool> StepsOf(std::span<const PlannedPart> parts) {
+  std::optional<bool> steps;
+  for (const PlannedPart& planned : parts) {
+    const WeightPart& part = *planned.part;
+    if (part.value == 0.0f) continue;
+    if (!part.blocks || part.HasArithmetic() || part.row_factors) return std::nullopt;
+    const BlockScales scales = ScalesOf(part.blocks->type);
+    const bool has_steps = scales == BlockScales::kSteps;
+    if (scales == BlockScales::kFloats || steps.value_or(has_steps) != has_steps) return std::nullopt;
+    steps = has_steps;
+  }
+  return steps;
+}
+
+void PointAt(kernels::PackedScales& scales, std::optional<bool> steps, const std::byte* data) {
+  const auto* const floats = reinterpret_cast<const float*>(data);
+  if (steps) {
+    scales.numbers = kernels::ShortsAt(scales, *steps, data);
+  } else if (scales.are_minimums) {
+    scales.numbers.floats = floats;
+  } else {
+    scales.data = floats;
+  }
 }
 
 }  // namespace atb

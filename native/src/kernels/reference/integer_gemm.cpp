@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "kernels/convert.h"
+#include "kernels/group_numbers.h"
 #include "kernels/pack_integers.h"
 #include "kernels/reference/kernels.h"
 
