@@ -188,7 +188,8 @@ inline void TakeMinimums(const GemmCall& call, int64_t row, int64_t panel, float
 template <class V>
 void TakeMinimums(const GemmCall& call, int64_t row, int64_t rows, int64_t panel, float* c) {
   if (!call.weight->minimums.Any()) return;
-  constexpr int kMost = V::kAccumulators / 3 < kUsualRows ? V::kAccumulators / 3 : kUsualRows;
+  // Calls have three rows of two digits, or six of one.
+  constexpr int kMost = V::kAccumulators / 3 < 3 ? V::kAccumulators / 3 : 3;
   for (; rows >= kMost; rows -= kMost, row += kMost, c += kMost * kPanelColumns)
     TakeMinimums<V, kMost>(call, row, panel, c);
   for (; rows > 0; --rows, ++row, c += kPanelColumns) TakeMinimums<V, 1>(call, row, panel, c);
