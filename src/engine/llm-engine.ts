@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { AtbError, requestError } from '../errors.js';
 import { BlockManager } from '../kv-cache/block-manager.js';
+import type { Insert } from '../media/index.js';
 import { observer } from '../runner/observer.js';
 import { checkOptions } from '../runner/options.js';
 import type { BatchTokens } from '../runner/sampling-rows.js';
 import {
-  resolveSamplingParams,
   type SamplingOptions,
   type SamplingParams,
   type SamplingPresets,
@@ -18,7 +18,7 @@ import type { Sequence } from '../scheduler/sequence.js';
 import { type SchedulerStats, sumStats } from '../scheduler/stats.js';
 import { Postprocessor } from '../tokenizer/postprocessor.js';
 import { AbortSignals } from './abort-signals.js';
-import { checkInserts } from './check-inserts.js';
+import { checkInserts, resolveAhead } from './check-inserts.js';
 import type { Generation } from './generation.js';
 import { ignoringErrors } from './ignoring-errors.js';
 import type {
@@ -92,8 +92,8 @@ export class LLMEngine {
     if (this.#disposed) throw new AtbError('ENGINE_DISPOSED', { object: 'the engine' });
     checkOptions(options, GENERATE_OPTIONS, 'GenerateOptions');
     const { signal, inserts = [] } = options;
-    const params = this.#resolve(promptTokens, sampling);
-    checkInserts(inserts, promptTokens.length, this.#runner);
+    checkInserts(inserts, promptTokens?.length ?? 0, this.#runner);
+    const params = this.#resolve(promptTokens, sampling, inserts);
     const request = new Request({
       id: ++this.#lastId,
       promptTokens,
@@ -128,13 +128,13 @@ export class LLMEngine {
   }
 
   /** Checks everything about a request before anything is copied. */
-  #resolve(promptTokens: ArrayLike<number>, sampling: SamplingOptions): SamplingParams {
+  #resolve(tokens: ArrayLike<number>, sampling: SamplingOptions, inserts: readonly Insert[]): SamplingParams {
     const { vocabSize, embeddingRows = vocabSize } = this.#runner.config;
-    const params = resolveSamplingParams(sampling, { vocabSize, defaults: this.samplingDefaults });
+    const params = resolveAhead(sampling, { vocabSize, defaults: this.samplingDefaults }, inserts);
     // Nobody looks at each of a billion tokens.
-    if (ArrayBuffer.isView(promptTokens) || Array.isArray(promptTokens))
-      this.#scheduler.refuseImpossible({ promptLen: promptTokens.length, maxTokens: params.maxTokens });
-    checkTokenIds('prompt', promptTokens, embeddingRows);
+    if (ArrayBuffer.isView(tokens) || Array.isArray(tokens))
+      this.#scheduler.refuseImpossible({ promptLen: tokens.length, maxTokens: params.maxTokens });
+    checkTokenIds('prompt', tokens, embeddingRows);
     return params;
   }
 

@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { AtbError, refuseRequest, requestError } from '../errors.js';
+import { aheadOf } from '../media/index.js';
 import type { SampledLogprobs, SamplerOptions } from '../native/index.js';
 import { placeOfAdapter } from '../runner/lora-modules.js';
 import { toSamplerOptions } from '../sampling/sampler-options.js';
@@ -153,7 +154,10 @@ export class Request {
 
   /** The sequence came to its end. */
   finish(): void {
-    const { promptLen: promptTokens, finishReason = 'stop' } = this.sequence;
+    const { promptLen: promptTokens, outputLen, inserts } = this.sequence;
+    // Where a sound ends nothing is cut.
+    const isHeard = outputLen > 0 && outputLen === aheadOf(inserts);
+    const finishReason = (isHeard ? undefined : this.sequence.finishReason) ?? 'stop';
     const seed = this.seed === undefined ? {} : { seed: this.seed };
     const { into } = this.promptLogprobs;
     const scored = into.length > 0 && { promptLogprobs: into };

@@ -47,6 +47,7 @@ export { type TileGrid, type TileSizes, tileGrid, tilesOf } from './image/tiles.
 export { type TiledPicture, type TilingSizes, tilingOf, wholeSize } from './image/tilings.js';
 export { type WindowedPatches, windowsOf } from './image/windows.js';
 export {
+  aheadOf,
   type EncoderInput,
   type ExpandedPrompt,
   endOf,

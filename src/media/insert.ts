@@ -27,6 +27,11 @@ export interface EncoderInput {
   readonly tokens?: Int32Array;
   /** Ids of what a prompt says, for encoders that read it as well, each by a tokenizer of its own. */
   readonly words?: Int32Array;
+  /**
+   * How many of the last rows come behind the prompt, which ends with this: tokens of the answer get them, one after
+   * another, and it ends with the last. None when absent.
+   */
+  readonly ahead?: number;
   /** Which of a model's encoders reads it, where there is one beside the first: of sound, or of frames. */
   readonly encoder?: 'sound';
   /** Whether its tokens see each other, whichever comes first: one step computes them all. */
@@ -74,3 +79,6 @@ export const endOf = ({ start, input }: Insert): number => start + input.count;
 /** The inserts that tokens [start, start + count) are part of. */
 export const insertsWithin = (inserts: readonly Insert[], start: number, count: number): Insert[] =>
   inserts.filter((insert) => insert.start < start + count && endOf(insert) > start);
+
+/** How many tokens of an answer the last insert has rows for; 0: as many as it likes. */
+export const aheadOf = (inserts: readonly Insert[]): number => inserts.at(-1)?.input.ahead ?? 0;

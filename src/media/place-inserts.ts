@@ -68,8 +68,8 @@ export function placeInserts(
 }
 
 /** The ids of what an encoder gives rows for. */
-const rowIdsOf = ({ tokens, count }: EncoderInput, token: number): number[] =>
-  tokens ? Array.from(tokens) : Array<number>(count).fill(token);
+const rowIdsOf = ({ tokens, count, ahead = 0 }: EncoderInput, token: number): number[] =>
+  tokens ? Array.from(tokens) : Array<number>(count - ahead).fill(token);
 
 /** Things that the same token stands for, in their order. */
 class Line {

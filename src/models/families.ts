@@ -241,6 +241,7 @@ export * from './video_llama_3/index.js';
 export * from './video_llava/index.js';
 export * from './vipllava/index.js';
 export * from './voxtral/index.js';
+export * from './voxtral_realtime/index.js';
 export * from './xglm/index.js';
 export * from './xlm_roberta_xl/index.js';
 export * from './youtu/index.js';

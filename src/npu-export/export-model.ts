@@ -14,6 +14,7 @@ import { getModel } from '../models/get-model.js';
 import { type OpenModel, openModel } from '../runner/open-model.js';
 import { CHECKS, checkOptions, type OptionChecks, oneOf } from '../runner/options.js';
 import { requireNumbers } from '../runner/weight-storage.js';
+import { ADDED_ROWS } from '../step-inputs/index.js';
 import { manifestOf } from './manifest.js';
 
 /** The programs that build and run an export, beside this package's code. */
@@ -49,8 +50,8 @@ const EXPORT_OPTIONS: OptionChecks<ExportOptions> = {
  * step inputs and caches, and a Python program that builds them through MindIE's or ATB's own bindings. Of a model that sees
  * or hears these are the graphs of text, among whose embeddings the program puts what an encoder made elsewhere. Returns the
  * files. Throws CONFIG_*, ROUTER_*, WEIGHT_*, REQUEST_INVALID, OUTPUT_UNWRITABLE; GRAPH_ILLEGAL for a model that ATB refuses,
- * MODEL_EXPORT_UNSUPPORTED for an encoder, and for text that attends to caches of pictures: `atb-models graph --format
- * json` gives their graphs.
+ * MODEL_EXPORT_UNSUPPORTED for an encoder, for text that attends to caches of pictures, and where words of an answer hear
+ * sound: `atb-models graph --format json` gives their graphs.
  */
 export async function exportModel(options: ExportOptions): Promise<string[]> {
   checkOptions(options, EXPORT_OPTIONS, 'ExportOptions');
@@ -108,11 +109,14 @@ async function writeFiles(directory: string, texts: ReadonlyMap<string, string>)
 /** The program that goes with the graphs generates text from token ids, in caches that belong to sequences. */
 function requireText({ model, router }: OpenModel): void {
   const shown = model.shown?.();
-  if (model.graphKinds.includes(PREFILL) && !shown) return;
+  const adds = model.stepInputs.some(({ names }) => names.includes(ADDED_ROWS));
+  if (model.graphKinds.includes(PREFILL) && !shown && !adds) return;
   const phases = model.graphKinds.map(({ name }) => name);
   const reason = shown
     ? 'the program of an export fills no caches of pictures, to which its text attends'
-    : 'the program of an export generates text, and this model encodes it';
+    : adds
+      ? 'the program of an export adds nothing to the words that it generates'
+      : 'the program of an export generates text, and this model encodes it';
   throw new AtbError('MODEL_EXPORT_UNSUPPORTED', { modelType: router.config.modelType, reason, phases });
 }
 

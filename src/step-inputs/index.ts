@@ -1,4 +1,5 @@
 export { ALIBI_MASK, alibiMask, TOKEN_SEQUENCES, tokenSequences } from './alibi.js';
+export { DELAY_CONDITION, delayCondition } from './delay-condition.js';
 export { AXIS_POSITIONS, axisPositions } from './encoders/axis-positions.js';
 export { axisShares, axisSharesOf, type DrawnAxis } from './encoders/axis-shares.js';
 export {
@@ -116,6 +117,9 @@ export { GRID_IDS, gridAxes } from './grid-axes.js';
 export { GROUP_INDICES, groupIndices } from './group-indices.js';
 export { headRows } from './head-rows.js';
 export {
+  ADDED_INDEX,
+  ADDED_ROWS,
+  addedRows,
   DEEP_INDEX,
   DEEP_ROWS,
   deepRows,

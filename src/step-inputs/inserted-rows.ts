@@ -1,6 +1,6 @@
 import { toDType } from '../dtype.js';
 import { int64 } from './integers.js';
-import type { InsertedRows } from './step.js';
+import type { InsertedRows, Step } from './step.js';
 import type { StepInput } from './step-input.js';
 
 /** The tokens of a step whose embeddings encoders made: their places in it, and all that was made for each. */
@@ -71,21 +71,46 @@ export const deepRows = (hiddenSize: number, levels: number): StepInput => ({
     ...byLevel(levels, (level) => ({ made: 'deep_rows', level })),
     [DEEP_INDEX]: { made: 'deep_index' },
   }),
-  make({ tokenIds, inserted }, { dtype }) {
-    const others = insertedTokens(inserted);
-    const count = 1 + others.length;
-    const index = new Int32Array(tokenIds.length);
-    const values = Array.from({ length: levels }, () => new Float32Array(count * hiddenSize));
-    for (const [at, { token, vectors }] of others.entries()) {
-      index[token] = 1 + at;
-      for (const [level, into] of values.entries()) {
-        const from = (1 + level) * hiddenSize;
-        into.set(vectors.subarray(from, from + hiddenSize), (1 + at) * hiddenSize);
-      }
-    }
+  make(step, { dtype }) {
+    const { index, rowsFrom } = rowsToAdd(step, hiddenSize);
     return {
-      ...byLevel(levels, (level) => toDType(values[level] as Float32Array, [count, hiddenSize], dtype)),
+      ...byLevel(levels, (level) => toDType(...rowsFrom((1 + level) * hiddenSize), dtype)),
       [DEEP_INDEX]: int64(index),
     };
   },
 });
+
+/** What is added to embeddings of words, and which of it each token gets. */
+export const ADDED_ROWS = 'added_rows';
+export const ADDED_INDEX = 'added_index';
+
+/**
+ * `added_rows` [1 + rows, hidden] in the model's dtype: zeros, then a row for each token of the step beside which an encoder
+ * gave one. `added_index` i64 [tokens]: 0 for tokens without.
+ */
+export const addedRows = (hiddenSize: number): StepInput => ({
+  names: [ADDED_ROWS, ADDED_INDEX],
+  describe: ({ rows, insertedRows = rows, dtype }) => ({
+    [ADDED_ROWS]: { dtype, shape: [1 + insertedRows, hiddenSize] },
+    [ADDED_INDEX]: { dtype: 'i64', shape: [rows] },
+  }),
+  make(step, { dtype }) {
+    const { index, rowsFrom } = rowsToAdd(step, hiddenSize);
+    return { [ADDED_ROWS]: toDType(...rowsFrom(0), dtype), [ADDED_INDEX]: int64(index) };
+  },
+});
+
+/** Which row each token of a step gets, 0 for none, and these rows, of numbers that begin at a place of what was made. */
+function rowsToAdd({ tokenIds, inserted }: Step, hiddenSize: number) {
+  const others = insertedTokens(inserted);
+  const count = 1 + others.length;
+  const index = new Int32Array(tokenIds.length);
+  for (const [at, { token }] of others.entries()) index[token] = 1 + at;
+  const rowsFrom = (from: number): [values: Float32Array, shape: [number, number]] => {
+    const values = new Float32Array(count * hiddenSize);
+    for (const [at, { vectors }] of others.entries())
+      values.set(vectors.subarray(from, from + hiddenSize), (1 + at) * hiddenSize);
+    return [values, [count, hiddenSize]];
+  };
+  return { index, rowsFrom };
+}

@@ -27,6 +27,7 @@ const SPECIALS = [
   '</image_id>',
   '[AUDIO]',
   '[BEGIN_AUDIO]',
+  '[STREAMING_PAD]',
 ] as const;
 
 /** The id of a special token. */
@@ -79,6 +80,7 @@ const MODELS = {
   llava_onevision: { template: TEMPLATE, vocab: 272 },
   paligemma: { vocab: 272, picture: '<image>' },
   voxtral: { vocab: 280, sound: '[AUDIO]' },
+  voxtral_realtime: { vocab: 280 },
 } as const satisfies Readonly<Record<string, SeeingModel>>;
 
 /** A model with random weights, a tokenizer of bytes and a chat template; call `remove` when done. */

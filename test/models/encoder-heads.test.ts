@@ -19,9 +19,11 @@ function configOf(name: string): ConfigDict {
 describe('the heads of an encoder', () => {
   before(() => loadModels());
 
-  // Files of Gemma 3n, Gemma 4 and Granite Speech say how large a head is, and so any number of them fits; FastVLM's
-  // heads have one size; Fuyu has none.
-  for (const name of visionCases.filter((each) => !/^(fast_vlm|fuyu|gemma(4|3n)|granite_speech)/.test(each)))
+  // Files of Gemma 3n, Gemma 4, Granite Speech and Voxtral Realtime say how large a head is, and so any number of them
+  // fits; FastVLM's heads have one size; Fuyu has none.
+  for (const name of visionCases.filter(
+    (each) => !/^(fast_vlm|fuyu|gemma(4|3n)|granite_speech|voxtral_realtime)/.test(each),
+  ))
     it(`of ${name} must cut its rows into equal pieces`, () => {
       const dict = configOf(name);
       const part = ['vision_config', 'audio_config'].find((key) => isObject(dict[key])) as string;

@@ -134,6 +134,17 @@ describe('files about processors', () => {
       ['qwen2_audio', { [PICTURES]: { hop_length: 320 } }, 'hop_length must be 160'],
       ['voxtral', { [PICTURES]: { feature_size: 128 } }, 'feature_size must be 32'],
       ['qwen3_asr', { [PICTURES]: { n_window: 100 } }, 'n_window must be 50'],
+      ['voxtral_realtime', { [PICTURES]: { win_length: 320 } }, 'win_length must be 400'],
+      [
+        'voxtral_realtime',
+        { 'tekken.json': { audio: { transcription_delay_ms: 800 } } },
+        'transcription_delay_ms must be 480, or default_num_delay_tokens of config.json to be 10, found 800',
+      ],
+      [
+        'voxtral_realtime',
+        { 'tekken.json': { audio: { frame_rate: 25 } } },
+        'frame_rate must be 12.5, as audio_length_per_tok says',
+      ],
       [
         'qwen2_audio',
         { [BOTH]: { feature_extractor: { sampling_rate: 8000 } } },
@@ -152,6 +163,15 @@ describe('files about processors', () => {
     expect(named).to.deep.equal(plain);
     const other = processed('llava', files, [...picture], { image_token_id: 7 });
     expect(await refusal(other)).to.contain('image_token_index and image_token_id contradict each other');
+  });
+
+  it('say how long silence before a sound is that is written down while it is heard', async () => {
+    const audio = { streaming_n_left_pad_tokens: 5, transcription_delay_ms: 480 };
+    const [piece] = await processed('voxtral_realtime', { 'tekken.json': { audio } }, [-1, 1281, 16_000, 1]);
+    // Silence, two tokens of sound, the delay, a first token, and room for a word; of these a prompt is what comes first.
+    const [count, prompt] = [5 + 2 + 6 + 1 + 10, 1 + 5 + 6];
+    expect(piece).to.deep.include({ count, ahead: count - prompt, rows: 4 * count });
+    expect(piece && 'tokens' in piece ? piece.tokens?.length : undefined).to.equal(prompt);
   });
 
   it('leave nothing to be computed of sound but the half minute that is heard', async () => {

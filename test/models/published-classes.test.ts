@@ -136,6 +136,11 @@ const CLASSES: Readonly<Record<string, Dict>> = {
     text_config: { model_type: 'llama', vocab_size: 131_072, hidden_size: 3072, intermediate_size: 8192, num_hidden_layers: 30, num_attention_heads: 32, num_key_value_heads: 8, max_position_embeddings: 131_072, rms_norm_eps: 1e-5, use_cache: true, head_dim: 128, hidden_act: 'silu', attention_bias: false, mlp_bias: false,
       pretraining_tp: 1, bos_token_id: 1, eos_token_id: 2, tie_word_embeddings: false, ...rope(100_000_000) },
     audio_config: { model_type: 'voxtral_encoder', vocab_size: 51_866, hidden_size: 1280, intermediate_size: 5120, num_hidden_layers: 32, num_attention_heads: 20, scale_embedding: false, activation_function: 'gelu', num_mel_bins: 128, max_source_positions: 1500, initializer_range: 0.02, attention_dropout: 0, dropout: 0, layerdrop: 0, activation_dropout: 0 } },
+  // What code of several projects has of Voxtral-Mini-4B-Realtime-2602's file, beside what the classes write; frequencies of both as its params.json says.
+  voxtral_realtime: { model_type: 'voxtral_realtime', hidden_size: 3072, audio_length_per_tok: 8, default_num_delay_tokens: 6, downsample_factor: 4, projector_hidden_act: 'gelu', use_cache: true, tie_word_embeddings: true,
+    text_config: llama('voxtral_realtime_text', [3072, 9216, 26, 32, 8, 131_072, 131_072], { rms_norm_eps: 1e-5, head_dim: 128, sliding_window: 8192, bos_token_id: 1, eos_token_id: 2, pad_token_id: 11, tie_word_embeddings: true, ...rope(1_000_000) }),
+    audio_config: { model_type: 'voxtral_realtime_encoder', vocab_size: 131_072, hidden_size: 1280, intermediate_size: 5120, num_hidden_layers: 32, num_attention_heads: 32, num_key_value_heads: 32, head_dim: 64, activation_function: 'gelu', hidden_act: 'silu', num_mel_bins: 128, max_position_embeddings: 1500, initializer_range: 0.02, attention_dropout: 0,
+      rms_norm_eps: 1e-5, sliding_window: 750, ...rope(1_000_000), use_cache: true } },
   glmasr: { model_type: 'glmasr', audio_token_id: 59_260, projector_hidden_act: 'gelu', tie_word_embeddings: true,
     text_config: { model_type: 'llama', vocab_size: 59_264, hidden_size: 2048, intermediate_size: 6144, num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 4, max_position_embeddings: 8192, rms_norm_eps: 1e-5, use_cache: true, head_dim: 128, hidden_act: 'silu', attention_bias: false, mlp_bias: false,
       pretraining_tp: 1, bos_token_id: 1, eos_token_id: [59_246, 59_253, 59_255], tie_word_embeddings: false, ...rope(10_000) },
@@ -709,6 +714,11 @@ describe('published sizes that classes of transformers have by default', functio
     'Voxtral with rows that make no whole tokens',
     within('voxtral', { intermediate_size: 5000 }, 'audio_config'),
     /intermediate_size must be a multiple of hidden_size \(1280\).*found 5000/,
+  );
+  itIsRefused(
+    'Voxtral Realtime with tokens that are longer than their rows',
+    { ...CLASSES.voxtral_realtime, audio_length_per_tok: 16 },
+    /audio_length_per_tok must be twice downsample_factor \(4\), found 16/,
   );
   itIsRefused(
     'GLM-ASR with rows that make no whole tokens',

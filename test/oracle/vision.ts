@@ -5,6 +5,7 @@ import type {
   EncodeWords,
   Insert,
   MediaFiles,
+  MediaPiece,
   MediaProcessor,
   ProcessedMedia,
 } from '../../src/media/index.js';
@@ -112,6 +113,7 @@ const AROUND: Readonly<Record<string, number>> = {
   '[IMG_END]': 123,
   '<begin_of_image>': 122,
   '<end_of_image>': 123,
+  '[STREAMING_PAD]': 121,
   '<fake_token_around_image>': 122,
   '<global-img>': 123,
   '<|vision_start|>': 122,
@@ -141,7 +143,7 @@ export const encodeWords: EncodeWords = Object.assign(
 );
 
 const SPECIAL =
-  /\|NEWLINE\||<s>|<\/?(?:img|image|slice|image_id)>|<unk>|<video>|<IMG_[A-Z]+>|<\|(?:vision|image|tile|media|img|START|END|IMG)\w*\|>|<(?:fake|global|row|im|patch|begin|end)[-\w]+>|\[IMG_\w+\]|\]<\][\w ]+\[>\[|./gs;
+  /\|NEWLINE\||<s>|<\/?(?:img|image|slice|image_id)>|<unk>|<video>|<IMG_[A-Z]+>|<\|(?:vision|image|tile|media|img|START|END|IMG)\w*\|>|<(?:fake|global|row|im|patch|begin|end)[-\w]+>|\[(?:IMG|STREAMING)_\w+\]|\]<\][\w ]+\[>\[|./gs;
 
 function tokenOfPart(part: string): number {
   const [, row, column] = /row_(\d+)_col_(\d+)\|?>$/.exec(part) ?? [];
@@ -163,6 +165,10 @@ export function processedOf(
   );
 }
 
+/** Tokens of a prompt that a piece becomes. */
+const tokensOf = (piece: MediaPiece): number =>
+  'data' in piece ? piece.count - (piece.ahead ?? 0) : piece.length;
+
 /** Where what encoders read stands in a reference's prompt. */
 export const insertsOf = (
   { media, prompt }: VisionReference,
@@ -173,7 +179,7 @@ export const insertsOf = (
     let at = media[index]?.start ?? 0;
     return pieces.flatMap((piece) => {
       const start = at;
-      at += 'data' in piece ? piece.count : piece.length;
+      at += tokensOf(piece);
       return 'data' in piece ? [{ start, input: piece }] : [];
     });
   });
@@ -194,7 +200,7 @@ export function shortPrompt(
     const start = media[index]?.start ?? 0;
     const [before, behind] = around[kind]?.map((token) => [token]) ?? [];
     short.push(...prompt.subarray(at, start), ...(before ?? []), placeholders[kind] ?? 0, ...(behind ?? []));
-    at = pieces.reduce((sum, piece) => sum + ('data' in piece ? piece.count : piece.length), start);
+    at = pieces.reduce((sum, piece) => sum + tokensOf(piece), start);
   }
   return [...short, ...prompt.subarray(at)];
 }

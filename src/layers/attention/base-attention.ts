@@ -50,6 +50,8 @@ export interface AttentionOptions {
   readonly scoreBias?: string;
   /** The input that says how many tokens see each other: `seq_len` when absent. */
   readonly seqLen?: string;
+  /** The input that is its mask: that of its kind of layers when absent. */
+  readonly mask?: string;
   /** The rows of the tables that turn queries and keys: those of its kind of layers when absent. */
   readonly rotaryRows?: RotaryRows;
   /** The cache of another layer, whose keys and values are attended to: there are queries alone then. Its own when absent. */
@@ -84,6 +86,7 @@ export abstract class BaseAttention extends Module {
   private readonly softcap: number | undefined;
   private readonly isCausal: boolean;
   private readonly seqLen: string;
+  private readonly mask: string | undefined;
   private readonly rotaryRows: RotaryRows;
   private readonly cache: CacheRef;
   private readonly sinks: TensorRef | undefined;
@@ -105,6 +108,7 @@ export abstract class BaseAttention extends Module {
       transposed = false,
       outputScale = 1,
       seqLen = 'seq_len',
+      mask,
       inFeatures,
       sinks,
       scoreBias,
@@ -121,6 +125,7 @@ export abstract class BaseAttention extends Module {
     this.softcap = softcap;
     this.isCausal = isCausal ?? config.isCausal ?? true;
     this.seqLen = seqLen;
+    this.mask = mask;
     this.scoreBias = scoreBias;
     const slidingRope = this.windowSize === undefined ? undefined : config.slidingRope;
     this.rotaryRows = rotaryRows ?? (slidingRope ? SLIDING_ROTARY_ROWS : ROTARY_ROWS);
@@ -252,7 +257,8 @@ export abstract class BaseAttention extends Module {
   }
 
   private maskName(kind: GraphKind): string {
-    if (this.scoreBias !== undefined) return this.scoreBias;
+    const own = this.scoreBias ?? this.mask;
+    if (own !== undefined) return own;
     if (this.config.alibiSlopes) return ALIBI_MASK;
     if (this.config.attentionChunks?.[this.layerId] !== undefined) return CHUNKED_MASK;
     if (this.seesAhead(kind)) return insertMaskName(this.windowSize, this.config.slidingWindows);

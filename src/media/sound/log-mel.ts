@@ -16,6 +16,8 @@ export interface MelSpan {
   readonly samples: number;
   /** Frames that are wanted, one each 10 ms, among them all that are not silent. */
   readonly frames: number;
+  /** What counts as log10 of the largest power; that of the sound itself when absent. */
+  readonly loudest?: number | undefined;
 }
 
 /** Frames behind those that begin within a sound which hear its end. */
@@ -59,7 +61,8 @@ function logPowerMel(
       if (value > largest) largest = value;
     }
   }
-  return Float32Array.from(values, (value) => (Math.max(value, largest - 8) + 4) / 4);
+  const { loudest = largest } = span;
+  return Float32Array.from(values, (value) => (Math.max(value, loudest - 8) + 4) / 4);
 }
 
 /**

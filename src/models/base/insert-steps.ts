@@ -2,9 +2,12 @@ import { CommonOpBuilderManager } from '../../common-op-builders/index.js';
 import { AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
 import { type GraphKind, hasOneQuery } from '../../graph/graph-kind.js';
 import { ROTARY_ROWS } from '../../layers/attention/rotary-rows.js';
+import { gatherRows } from '../../layers/gather-rows.js';
 import { addResidual } from '../../layers/residual.js';
 import { type ArgumentKind, madeBy, OBJECT, requireArgument, wholes } from '../../require-argument.js';
 import {
+  ADDED_INDEX,
+  ADDED_ROWS,
   DEEP_INDEX,
   DEEP_ROWS,
   EMBEDDING_ROWS,
@@ -29,6 +32,12 @@ export function buildInsertGraph(graph: AtbGraph, kind: GraphKind, hidden: strin
   graph.addOperation(concat, [hidden, INSERTED_ROWS], [known]);
   graph.addOperation(new BaseOperation('Gather', { axis: 0 }, merged), [known, EMBEDDING_ROWS], [merged]);
   return merged;
+}
+
+/** Adds to words' embeddings `hidden` [tokens, hidden] what an encoder gave beside them: the same shape. */
+export function buildAddedGraph(graph: AtbGraph, kind: GraphKind, hidden: string): string {
+  if (hasOneQuery(kind)) return hidden;
+  return addResidual(graph, hidden, gatherRows(graph, ADDED_ROWS, ADDED_INDEX, 'added'), 'added_hidden');
 }
 
 const ROTARY_TENSORS = {

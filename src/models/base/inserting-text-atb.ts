@@ -3,34 +3,38 @@ import type { GraphKind } from '../../graph/graph-kind.js';
 import type { DecoderConfig } from '../../layers/config/index.js';
 import { Module } from '../../layers/module.js';
 import { OBJECT, requireArgument } from '../../require-argument.js';
-import { deepRows, insertedRows, type StepInput, seenInserts } from '../../step-inputs/index.js';
+import { addedRows, deepRows, insertedRows, type StepInput, seenInserts } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from './base-model-atb.js';
 import { FlashForCausalLMATB, type HeadOptions } from './flash-for-causal-lm-atb.js';
 import { FlashWithEncoderATB } from './flash-with-encoder-atb.js';
-import { buildInsertGraph } from './insert-steps.js';
+import { buildAddedGraph, buildInsertGraph } from './insert-steps.js';
 import { headNamesWithin, type TextWithin, textRouter } from './text-within.js';
 
 /** A model of text among whose embeddings are some that an encoder made; each takes a position like a word. */
 export class InsertingModelATB extends Module {
-  /** `deepLevels`: see `BaseModelATB`. */
   constructor(
     readonly text: BaseModelATB,
-    private readonly deepLevels: readonly number[] = [],
+    private readonly places: InsertPlaces = {},
   ) {
     super();
   }
 
   buildGraph(graph: AtbGraph, kind: GraphKind): string {
-    const hidden = buildInsertGraph(graph, kind, this.text.buildWordEmbeddingGraph(graph));
+    const { deepLevels, addsRows = false } = this.places;
+    const words = this.text.buildWordEmbeddingGraph(graph);
+    const hidden = (addsRows ? buildAddedGraph : buildInsertGraph)(graph, kind, words);
     const input = this.text.buildInputGraph(graph, kind, hidden);
-    return this.text.buildLayersGraph(graph, kind, input, this.deepLevels);
+    return this.text.buildLayersGraph(graph, kind, input, deepLevels);
   }
 }
 
-/** Layers of text behind which vectors of the encoder are added; none when absent. */
-interface DeepLevels {
+/** Where rows of an encoder go. */
+interface InsertPlaces {
+  /** Layers of text behind which vectors of the encoder are added; none when absent. */
   readonly deepLevels?: readonly number[];
+  /** Whether rows are added to embeddings of words in whose place they would stand; false when absent. */
+  readonly addsRows?: boolean;
 }
 
 /** What a step brings of what encoders made. */
@@ -39,15 +43,16 @@ export const insertInputs = ({
   seesInserts,
   slidingWindows,
   deepLevels = [],
+  addsRows = false,
 }: Pick<DecoderConfig, 'hiddenSize' | 'seesInserts' | 'slidingWindows'> &
-  DeepLevels): readonly StepInput[] => [
-  insertedRows(hiddenSize),
+  InsertPlaces): readonly StepInput[] => [
+  addsRows ? addedRows(hiddenSize) : insertedRows(hiddenSize),
   ...(deepLevels.length > 0 ? [deepRows(hiddenSize, deepLevels.length)] : []),
   ...(seesInserts ? seenInserts(slidingWindows) : []),
 ];
 
 /** A model of text within a checkpoint, beside an encoder. */
-export abstract class FlashInsertingATB<C extends TextWithin & DeepLevels> extends FlashWithEncoderATB<C> {
+export abstract class FlashInsertingATB<C extends TextWithin & InsertPlaces> extends FlashWithEncoderATB<C> {
   protected readonly model: InsertingModelATB;
 
   /**
@@ -70,7 +75,7 @@ export abstract class FlashInsertingATB<C extends TextWithin & DeepLevels> exten
     const text = new Text(config, weights.at(root));
     const body = text instanceof FlashForCausalLMATB ? text.body : undefined;
     if (!(body instanceof BaseModelATB)) throw new TypeError(`${Text.name} has nothing to insert rows into`);
-    this.model = new InsertingModelATB(body, config.deepLevels);
+    this.model = new InsertingModelATB(body, config);
   }
 
   protected override get decoderInputs(): readonly StepInput[] {

@@ -82,6 +82,7 @@ const OLDER_NAMES: Readonly<Record<string, TextKind>> = {
   exaone4_5_text: 'exaone4',
   granite4_vision_text: 'granite',
   mllama_text_model: 'llama',
+  voxtral_realtime_text: 'mistral',
 };
 
 /** The configuration of a model that has one of text within it. */

@@ -6,14 +6,11 @@ import {
   flag,
   integer,
   nested,
-  only,
-  positive,
   required,
   text,
   tokenField,
 } from '../../layers/config/index.js';
-import type { RopeConfig } from '../../step-inputs/index.js';
-import { type AudioSizes, audioFields, LARGE_WHISPER } from '../base/audio/index.js';
+import { type AudioSizes, audioFields, LARGE_WHISPER, soundRope } from '../base/audio/index.js';
 import { aroundText, textWithin } from '../base/text-within.js';
 import { besideText, dtypeBesideText } from '../base/vision/index.js';
 
@@ -33,25 +30,6 @@ const GLM_ASR_NANO = {
 
 /** Rows side by side that become a token: the class counts tokens so, whatever files say. */
 export const ROWS_OF_TOKEN = 4;
-
-/** The encoder's, whose heads turn by places in their first half. */
-const encoderRope: Field<RopeConfig, AudioSizes & { readonly maxPositions: number }> = {
-  read(json, { hiddenSize, numHeads, maxPositions }) {
-    const section = json.section('rope_parameters');
-    section?.value('rope_type', only('default'));
-    const share =
-      section?.value('partial_rotary_factor', positive(1)) ??
-      json.value('partial_rotary_factor', positive(1)) ??
-      0.5;
-    const headDim = hiddenSize / numHeads;
-    const rotaryDim = Math.trunc(headDim * share);
-    if (rotaryDim < 2 || rotaryDim % 2 !== 0)
-      json.fail(`partial_rotary_factor must turn an even number of elements of ${headDim}, found ${share}`);
-    const theta = section?.value('rope_theta', positive(1e12)) ?? 10_000;
-    const scaling = { type: 'default' } as const;
-    return { theta, headDim, rotaryDim, interleaved: false, maxPositionEmbeddings: maxPositions, scaling };
-  },
-};
 
 /** Heads of keys: as many as of queries where files leave that open. */
 const keyHeads: Field<number, AudioSizes> = {
@@ -90,7 +68,11 @@ export const GLM_ASR_CONFIG = aroundText(
         hiddenAct: activation('hidden_act', 'gelu'),
         maxPositions: stretchRows,
         numKeyValueHeads: keyHeads,
-        rope: encoderRope,
+        // In their first half.
+        rope: soundRope<AudioSizes & { readonly maxPositions: number }>(
+          0.5,
+          ({ hiddenSize, numHeads }) => hiddenSize / numHeads,
+        ),
       }),
     },
     irrelevant: { hidden_size: 'repeats that of text_config', vocab_size: 'repeats that of text_config' },

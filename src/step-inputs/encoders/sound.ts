@@ -20,9 +20,9 @@ const rowsOf = (inputs: readonly EncoderInput[]): number => inputs.reduce((sum, 
  * bin by bin. `frame_triples` i64 [rows, 3]: for each row which results of it a second convolution sees, every other
  * of them; where there is none, a row of zeros behind all. `sound_positions` i64 [rows]: places within the sound.
  * What is encoded holds the frames themselves, [frames, bins]. `window`: rows of a stretch that is read as if it were
- * a sound of its own; undefined: all.
+ * a sound of its own; undefined: all. `before`: how many of the three frames come before a frame's own.
  */
-export const sound = (bins: number, window = Number.POSITIVE_INFINITY): StepInput => ({
+export const sound = (bins: number, window = Number.POSITIVE_INFINITY, before = 1): StepInput => ({
   names: Object.values(SOUND),
   describe: ({ rows, dtype }) => ({
     [SOUND.frames]: { dtype, shape: [2 * rows, KERNEL * bins] },
@@ -37,11 +37,11 @@ export const sound = (bins: number, window = Number.POSITIVE_INFINITY): StepInpu
     let first = 0;
     for (const input of encoderInputs) {
       const known = input.data.length / bins;
-      spread(input, bins, 2 * window, frames.subarray(2 * first * KERNEL * bins));
+      spread(input, { bins, span: 2 * window, before }, frames.subarray(2 * first * KERNEL * bins));
       for (let row = 0; row < input.rows; row++) {
         const [place, middle] = [row % window, 2 * (first + row)];
-        const before = place === 0 ? 2 * rows : middle - 1;
-        triples.set([before, middle, 2 * row + 1 < known ? middle + 1 : 2 * rows], KERNEL * (first + row));
+        const last = place === 0 ? 2 * rows : middle - 1;
+        triples.set([last, middle, 2 * row + 1 < known ? middle + 1 : 2 * rows], KERNEL * (first + row));
         positions[first + row] = place;
       }
       first += input.rows;
@@ -55,14 +55,17 @@ export const sound = (bins: number, window = Number.POSITIVE_INFINITY): StepInpu
 });
 
 /**
- * Of each frame of a sound those before it, itself and that behind it within `span` frames; zeros where there is
- * none.
+ * Of each frame of a sound three about it, `before` of them before it, within `span` frames; zeros where there is none.
  */
-function spread({ data, rows }: EncoderInput, bins: number, span: number, result: Float32Array): void {
+function spread(
+  { data, rows }: EncoderInput,
+  { bins, span, before }: { readonly bins: number; readonly span: number; readonly before: number },
+  result: Float32Array,
+): void {
   const known = data.length / bins;
   for (let frame = 0; frame < 2 * rows; frame++)
     for (let k = 0; k < KERNEL; k++) {
-      const from = frame + k - 1;
+      const from = frame + k - before;
       if (from < 0 || from >= known || Math.floor(from / span) !== Math.floor(frame / span)) continue;
       for (let bin = 0; bin < bins; bin++)
         result[(frame * bins + bin) * KERNEL + k] = data[from * bins + bin] as number;

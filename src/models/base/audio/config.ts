@@ -1,5 +1,15 @@
 import type { ActivationKind } from '../../../common-op-builders/index.js';
-import { activation, encoderHeads, field, integer, only, WIDTH } from '../../../layers/config/index.js';
+import {
+  activation,
+  encoderHeads,
+  type Field,
+  field,
+  integer,
+  only,
+  positive,
+  WIDTH,
+} from '../../../layers/config/index.js';
+import type { RopeConfig } from '../../../step-inputs/index.js';
 
 const COUNT = integer(1, 10_000);
 
@@ -31,6 +41,28 @@ export const audioFields = ({ width, layers, heads, inner } = LARGE_WHISPER, nam
 
 /** How many rows have a position. */
 export const sourcePositions = field('max_source_positions', COUNT, 1500);
+
+/** How heads of an encoder turn by places of rows; `share`: of each head where files are silent. */
+export const soundRope = <C extends { readonly maxPositions: number }>(
+  share: number,
+  headDimOf: (config: C) => number,
+): Field<RopeConfig, C> => ({
+  read(json, config) {
+    const section = json.section('rope_parameters');
+    section?.value('rope_type', only('default'));
+    const found =
+      section?.value('partial_rotary_factor', positive(1)) ??
+      json.value('partial_rotary_factor', positive(1)) ??
+      share;
+    const headDim = headDimOf(config);
+    const rotaryDim = Math.trunc(headDim * found);
+    if (rotaryDim < 2 || rotaryDim % 2 !== 0)
+      json.fail(`partial_rotary_factor must turn an even number of elements of ${headDim}, found ${found}`);
+    const theta = section?.value('rope_theta', positive(1e12)) ?? 10_000;
+    const [scaling, maxPositionEmbeddings] = [{ type: 'default' } as const, config.maxPositions];
+    return { theta, headDim, rotaryDim, interleaved: false, maxPositionEmbeddings, scaling };
+  },
+});
 
 /** Keys of training alone. */
 export const TRAINED_AUDIO = ['encoder_layerdrop', 'layerdrop'];
