@@ -1,7 +1,7 @@
 import { parseBytes } from '../bytes.js';
 import type { FloatDType } from '../dtype.js';
 import { refuseRequest } from '../errors.js';
-import { DECODER_KINDS, ENCODE, ENCODE_SOUND } from '../graph/graph-kind.js';
+import { DECODER_KINDS, ENCODE, ENCODE_SECOND } from '../graph/graph-kind.js';
 import type { PassSelection } from '../graph/passes/index.js';
 import { isObject } from '../is-object.js';
 import { KV_QUANT_MODES } from '../kv-cache/kv-quant.js';
@@ -43,7 +43,7 @@ export const parsePasses = (text: string): PassSelection =>
 
 const DTYPES = ['bf16', 'f16', 'f32'] as const satisfies readonly FloatDType[];
 
-const PHASES = [...DECODER_KINDS, ENCODE, ENCODE_SOUND].map(({ name }) => name);
+const PHASES = [...DECODER_KINDS, ENCODE, ENCODE_SECOND].map(({ name }) => name);
 
 const MODEL = {
   model_path: text('modelPath', "checkpoint's directory, or org/name in the cache", {

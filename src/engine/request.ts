@@ -57,8 +57,8 @@ function saltOf(
   promptLen: number,
   { dependOnPromptLen, dependOnInserts, dependOnAdapters }: Partial<PrefixFacts> = {},
 ): string | undefined {
-  // Whether it shows anything, and anything that is no sound.
-  const shows = [inserts.length > 0, inserts.some(({ input }) => input.encoder !== 'sound')];
+  // Whether it shows anything, and anything that a second encoder does not read, which is sound where that counts.
+  const shows = [inserts.length > 0, inserts.some(({ input }) => input.encoder !== 'second')];
   const facts = [
     ...(dependOnPromptLen ? [promptLen] : []),
     ...(dependOnInserts ? shows : []),

@@ -51,8 +51,8 @@ export const ENCODE: GraphKind = {
   fillsCache: false,
 };
 
-/** What a second encoder of a model reads: sound, where the first reads pictures. */
-export const ENCODE_SOUND: GraphKind = { ...ENCODE, name: 'encode_sound' };
+/** What a second encoder of a model reads: sound or frames, where the first reads pictures. */
+export const ENCODE_SECOND: GraphKind = { ...ENCODE, name: 'encode_second' };
 
 /** The graphs of a model that generates text. */
 export const DECODER_KINDS: readonly GraphKind[] = [PREFILL, DECODE, SPLITFUSE];

@@ -33,7 +33,7 @@ export interface EncoderInput {
    */
   readonly ahead?: number;
   /** Which of a model's encoders reads it, where there is one beside the first: of sound, or of frames. */
-  readonly encoder?: 'sound';
+  readonly encoder?: 'second';
   /** Whether its tokens see each other, whichever comes first: one step computes them all. */
   readonly isWhole?: boolean;
   /** How many frames of `data` stand before its own, as its first rows see them, too; none when absent. */

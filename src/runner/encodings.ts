@@ -96,13 +96,13 @@ export async function encodedInTurn(
   inputs: readonly EncoderInput[],
   run: (alike: readonly EncoderInput[]) => Promise<Tensor<'f32'>>,
 ): Promise<Tensor<'f32'>> {
-  const [sounds, others] = [true, false].map((isSound) =>
-    inputs.filter(({ encoder }) => (encoder === 'sound') === isSound),
+  const [ofSecond, ofFirst] = [true, false].map((isSecond) =>
+    inputs.filter(({ encoder }) => (encoder === 'second') === isSecond),
   ) as [EncoderInput[], EncoderInput[]];
-  if (sounds.length === 0 || others.length === 0) return run(inputs);
-  const [heard, seen] = [rowsInTurn(await run(sounds)), rowsInTurn(await run(others))];
-  const width = Math.max(heard.width, seen.width);
-  const rows = inputs.flatMap(({ encoder, count }) => (encoder === 'sound' ? heard : seen).next(count));
+  if (ofSecond.length === 0 || ofFirst.length === 0) return run(inputs);
+  const [second, first] = [rowsInTurn(await run(ofSecond)), rowsInTurn(await run(ofFirst))];
+  const width = Math.max(second.width, first.width);
+  const rows = inputs.flatMap(({ encoder, count }) => (encoder === 'second' ? second : first).next(count));
   const data = new Float32Array(rows.length * width);
   for (const [at, row] of rows.entries()) data.set(row, at * width);
   return { dtype: 'f32', shape: [rows.length, width], data };

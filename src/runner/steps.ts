@@ -1,5 +1,5 @@
 import { refuseRequest } from '../errors.js';
-import { DECODE, ENCODE, ENCODE_SOUND, PREFILL } from '../graph/graph-kind.js';
+import { DECODE, ENCODE, ENCODE_SECOND, PREFILL } from '../graph/graph-kind.js';
 import type { EncoderInput } from '../media/index.js';
 import { OBJECT, requireArgument } from '../require-argument.js';
 import { checkTokenIds } from '../sampling/token-ids.js';
@@ -94,7 +94,7 @@ export function stepOfInputs(inputs: readonly EncoderInput[], encoderPlaces?: re
     encoderInputs.flatMap(({ shape: [frames, rows, columns] }) => Array<number>(frames).fill(rows * columns)),
   );
   return {
-    kind: encoderInputs[0]?.encoder === 'sound' ? ENCODE_SOUND : ENCODE,
+    kind: encoderInputs[0]?.encoder === 'second' ? ENCODE_SECOND : ENCODE,
     tokenIds: none,
     positions: none,
     queryLens: frameLens,

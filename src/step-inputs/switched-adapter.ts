@@ -13,7 +13,7 @@ export const adapterShares = (of: Showing): string => `${of}_${ADAPTER_SHARES}`;
 
 const shows = (inserts: readonly Insert[], of: Showing | undefined): boolean => {
   if (of === undefined || inserts.length === 0) return inserts.length > 0;
-  return inserts.some(({ input }) => input.encoder !== 'sound') === (of === 'pictures');
+  return inserts.some(({ input }) => input.encoder !== 'second') === (of === 'pictures');
 };
 
 /**

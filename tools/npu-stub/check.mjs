@@ -127,7 +127,7 @@ async function insertArguments(runner, { inserts }, folder) {
     const { data } = await runner.encodeInputs([input]);
     writeFileSync(join(folder, rows), new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
     const grid = input.grid && { grid: input.grid };
-    const said = { whole: input.isWhole ?? false, sound: input.encoder === 'sound' };
+    const said = { whole: input.isWhole ?? false, sound: input.encoder === 'second' };
     described.push({ start, tokens: input.count, rows, ...grid, ...said });
   }
   const file = join(folder, 'inserts.json');

@@ -1,5 +1,5 @@
 import type { AtbGraph, GraphSpec } from '../../graph/atb-graph.js';
-import { DECODER_KINDS, ENCODE, ENCODE_SOUND, type GraphKind } from '../../graph/graph-kind.js';
+import { DECODER_KINDS, ENCODE, ENCODE_SECOND, type GraphKind } from '../../graph/graph-kind.js';
 import type { BaseConfig, DecoderConfig } from '../../layers/config/index.js';
 import type { Module } from '../../layers/module.js';
 import type { StepInput } from '../../step-inputs/index.js';
@@ -32,16 +32,16 @@ export abstract class FlashWithEncoderATB<
   C extends BaseConfig = DecoderConfig,
 > extends FlashForCausalLMATB<C> {
   protected abstract readonly encoderModule: Encoder;
-  /** Of sound, or of frames, where the other reads pictures. */
-  protected readonly soundModule: Encoder | undefined = undefined;
+  /** Of sound or of frames, where the other reads pictures. */
+  protected readonly secondModule: Encoder | undefined = undefined;
 
-  /** Of models with a second encoder one more, ENCODE_SOUND. */
+  /** Of models with a second encoder one more, ENCODE_SECOND. */
   override readonly graphKinds: readonly GraphKind[] = [...DECODER_KINDS, ENCODE];
 
   override get stepInputs(): readonly StepInput[] {
-    const { encoderModule: seen, soundModule: heard } = this;
+    const { encoderModule: seen, secondModule: heard } = this;
     const encoders = heard
-      ? [...ofGraph(ENCODE, seen.stepInputs), ...ofGraph(ENCODE_SOUND, heard.stepInputs)]
+      ? [...ofGraph(ENCODE, seen.stepInputs), ...ofGraph(ENCODE_SECOND, heard.stepInputs)]
       : seen.stepInputs;
     return [...new Set([...this.decoderInputs, ...encoders])];
   }
@@ -51,12 +51,12 @@ export abstract class FlashWithEncoderATB<
   }
 
   override getWeights(): TensorRef[] {
-    const ofSound = this.soundModule?.getWeights() ?? [];
-    return uniqueWeights([...this.decoderWeights(), ...this.encoderModule.getWeights(), ...ofSound]);
+    const ofSecond = this.secondModule?.getWeights() ?? [];
+    return uniqueWeights([...this.decoderWeights(), ...this.encoderModule.getWeights(), ...ofSecond]);
   }
 
   override buildGraph(kind: GraphKind): GraphSpec {
-    const encoder = kind === ENCODE_SOUND ? this.soundModule : this.encoderModule;
+    const encoder = kind === ENCODE_SECOND ? this.secondModule : this.encoderModule;
     if (kind.fillsCache || !encoder) return super.buildGraph(kind);
     refuseAdapters(encoder.getWeights());
     const weights = encoder.getWeights().map((weight) => weight.name);

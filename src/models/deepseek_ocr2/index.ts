@@ -1,4 +1,4 @@
-import { DECODER_KINDS, ENCODE, ENCODE_SOUND, type GraphKind } from '../../graph/graph-kind.js';
+import { DECODER_KINDS, ENCODE, ENCODE_SECOND, type GraphKind } from '../../graph/graph-kind.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashInsertingATB } from '../base/inserting-text-atb.js';
@@ -15,16 +15,16 @@ export * from './processor.js';
 /** DeepSeek's layers with experts that read pages by queries, each of which sees those before (arXiv:2601.20552). */
 export class FlashDeepseekOcr2ForCausalLMATB extends FlashInsertingATB<DeepseekOcr2Config> {
   readonly name = 'deepseek_ocr2';
-  override readonly graphKinds: readonly GraphKind[] = [...DECODER_KINDS, ENCODE, ENCODE_SOUND];
+  override readonly graphKinds: readonly GraphKind[] = [...DECODER_KINDS, ENCODE, ENCODE_SECOND];
   protected readonly encoderModule: PageTower;
   /** The same weights for tiles, which are smaller. */
-  protected override readonly soundModule: PageTower;
+  protected override readonly secondModule: PageTower;
 
   constructor(config: DeepseekOcr2Config, weights: Weights) {
     super(config, weights, '');
     const within = weights.at('model');
     this.encoderModule = new PageTower(config, within, 'page');
-    this.soundModule = new PageTower(config, within, 'tile');
+    this.secondModule = new PageTower(config, within, 'tile');
   }
 }
 

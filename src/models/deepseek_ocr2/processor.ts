@@ -58,6 +58,6 @@ export class PageProcessor implements MediaProcessor {
     if (isLast) packer.add(LINE_END);
     const sizes = { patchSize, tokensOf: () => packer.count, key, hasFirst: false };
     const input = await squareInput(picture, this.pages, sizes);
-    return { ...input, shares: packer.finish(), ...(square === 'tile' && { encoder: 'sound' as const }) };
+    return { ...input, shares: packer.finish(), ...(square === 'tile' && { encoder: 'second' as const }) };
   }
 }

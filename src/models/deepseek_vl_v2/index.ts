@@ -1,4 +1,4 @@
-import { DECODER_KINDS, ENCODE, ENCODE_SOUND, type GraphKind } from '../../graph/graph-kind.js';
+import { DECODER_KINDS, ENCODE, ENCODE_SECOND, type GraphKind } from '../../graph/graph-kind.js';
 import { type CausalLMClass, registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashInsertingATB } from '../base/inserting-text-atb.js';
@@ -16,16 +16,16 @@ import { DeepEncoder } from './vision-tower.js';
 /** DeepSeek's layers with experts that read pages by SAM's encoder and CLIP's behind it (arXiv:2510.18234). */
 export class FlashDeepseekOcrForCausalLMATB extends FlashInsertingATB<DeepseekOcrConfig> {
   readonly name = 'deepseek_vl_v2';
-  override readonly graphKinds: readonly GraphKind[] = [...DECODER_KINDS, ENCODE, ENCODE_SOUND];
+  override readonly graphKinds: readonly GraphKind[] = [...DECODER_KINDS, ENCODE, ENCODE_SECOND];
   protected readonly encoderModule: DeepEncoder;
   /** The same weights for tiles, which are smaller. */
-  protected override readonly soundModule: DeepEncoder;
+  protected override readonly secondModule: DeepEncoder;
 
   constructor(config: DeepseekOcrConfig, weights: Weights) {
     super(config, weights, '');
     const within = weights.at('model');
     this.encoderModule = new DeepEncoder(config, within, 'page');
-    this.soundModule = new DeepEncoder(config, within, 'tile');
+    this.secondModule = new DeepEncoder(config, within, 'tile');
   }
 }
 

@@ -69,6 +69,6 @@ export class LinedPageProcessor implements MediaProcessor {
     if (square === 'page') packer.add(PAGE_END);
     const rows = shape[0] * shape[1] * shape[2];
     const input = { data, rows, count: packer.count, shape, shares: packer.finish(), key };
-    return square === 'tile' ? { ...input, encoder: 'sound' } : input;
+    return square === 'tile' ? { ...input, encoder: 'second' } : input;
   }
 }

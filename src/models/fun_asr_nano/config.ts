@@ -13,19 +13,13 @@ import {
   tokenField,
   WIDTH,
 } from '../../layers/config/index.js';
+import { QWEN3_0_6B } from '../base/audio/index.js';
 import { aroundText, textWithin } from '../base/text-within.js';
 import { besideText, dtypeBesideText } from '../base/vision/index.js';
 
 /** What FunAsrNanoConfig of transformers 5.24 has for its text. */
-const QWEN3_0_6B = {
-  model_type: 'qwen3',
-  vocab_size: 151_936,
-  hidden_size: 1024,
-  intermediate_size: 3072,
-  num_hidden_layers: 28,
-  num_attention_heads: 16,
-  num_key_value_heads: 8,
-  head_dim: 128,
+const TEXT = {
+  ...QWEN3_0_6B,
   max_position_embeddings: 40_960,
   tie_word_embeddings: true,
 } as const;
@@ -75,7 +69,7 @@ const asWideAsWords: Field<
 export const FUN_ASR_NANO_CONFIG = aroundText(
   defineConfig({
     fields: {
-      text: textWithin('text_config', QWEN3_0_6B),
+      text: textWithin('text_config', TEXT),
       modelType: field('model_type', text, required),
       dtype: dtypeBesideText,
       tieWordEmbeddings: besideText('tie_word_embeddings', flag, true),

@@ -1,4 +1,4 @@
-import { DECODER_KINDS, ENCODE, ENCODE_SOUND, type GraphKind } from '../../graph/graph-kind.js';
+import { DECODER_KINDS, ENCODE, ENCODE_SECOND, type GraphKind } from '../../graph/graph-kind.js';
 import { headNamesUnder, registerModel, routerOf } from '../../router/index.js';
 import type { StepInput } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';
@@ -26,18 +26,18 @@ export class FlashGemma3nVisionForCausalLMATB extends FlashWithEncoderATB<Gemma3
   override readonly graphKinds: readonly GraphKind[];
   protected readonly model: InsertingModelATB;
   protected readonly encoderModule: Gemma3nTower;
-  protected override readonly soundModule: SoundTower | undefined;
+  protected override readonly secondModule: SoundTower | undefined;
 
   constructor(config: Gemma3nWholeConfig, weights: Weights) {
     super(config, weights, { softcap: config.logitSoftcap, names: headNamesUnder(ROOT) });
     const { audio, vision } = config;
     if (!vision) throw new TypeError('a model without an encoder of pictures is text alone');
-    this.graphKinds = [...DECODER_KINDS, ENCODE, ...(audio ? [ENCODE_SOUND] : [])];
+    this.graphKinds = [...DECODER_KINDS, ENCODE, ...(audio ? [ENCODE_SECOND] : [])];
     this.model = new InsertingModelATB(new Gemma3nModelATB(config, weights.at(ROOT)));
     const inner = weights.at('model');
     const tower = inner.at('vision_tower').at('timm_model');
     this.encoderModule = new Gemma3nTower(config, vision, tower, inner.at('embed_vision'));
-    this.soundModule =
+    this.secondModule =
       audio && gemma3nSoundTower(config, audio, inner.at('audio_tower'), inner.at('embed_audio'));
   }
 

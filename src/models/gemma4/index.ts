@@ -1,4 +1,4 @@
-import { DECODER_KINDS, ENCODE, ENCODE_SOUND, type GraphKind } from '../../graph/graph-kind.js';
+import { DECODER_KINDS, ENCODE, ENCODE_SECOND, type GraphKind } from '../../graph/graph-kind.js';
 import { headNamesUnder, registerModel, routerOf } from '../../router/index.js';
 import type { StepInput } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';
@@ -43,7 +43,7 @@ export abstract class FlashSeeingGemma4ATB<C extends SeeingGemma4Config> extends
     const padded = [imageTokenId, videoTokenId, audioTokenId].filter((id) => id !== undefined);
     const seeing = { ...config, padded, seesInserts: this.seesInserts };
     this.model = new InsertingModelATB(new Gemma4ModelATB(seeing, weights.at(ROOT)));
-    this.graphKinds = [...DECODER_KINDS, ENCODE, ...(hears ? [ENCODE_SOUND] : [])];
+    this.graphKinds = [...DECODER_KINDS, ENCODE, ...(hears ? [ENCODE_SECOND] : [])];
   }
 
   private get seesInserts(): boolean {
@@ -59,7 +59,7 @@ export abstract class FlashSeeingGemma4ATB<C extends SeeingGemma4Config> extends
 export class FlashGemma4VisionForCausalLMATB extends FlashSeeingGemma4ATB<Gemma4WholeConfig> {
   readonly name = 'gemma4';
   protected readonly encoderModule: Gemma4Tower;
-  protected override readonly soundModule: SoundTower | undefined;
+  protected override readonly secondModule: SoundTower | undefined;
 
   constructor(config: Gemma4WholeConfig, weights: Weights) {
     const { vision, audio, hiddenSize } = config;
@@ -72,7 +72,7 @@ export class FlashGemma4VisionForCausalLMATB extends FlashSeeingGemma4ATB<Gemma4
       inner.at('embed_vision'),
       hiddenSize,
     );
-    this.soundModule =
+    this.secondModule =
       audio && gemma4SoundTower(audio, inner.at('audio_tower'), inner.at('embed_audio'), hiddenSize);
   }
 }

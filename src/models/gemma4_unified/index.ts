@@ -12,7 +12,7 @@ export { PatchEmbedder, SampleEmbedder } from './embedders.js';
 export class FlashGemma4UnifiedForCausalLMATB extends FlashSeeingGemma4ATB<Gemma4UnifiedConfig> {
   readonly name = 'gemma4_unified';
   protected readonly encoderModule: PatchEmbedder;
-  protected override readonly soundModule: SampleEmbedder | undefined;
+  protected override readonly secondModule: SampleEmbedder | undefined;
 
   constructor(config: Gemma4UnifiedConfig, weights: Weights) {
     const { vision, audio, hiddenSize } = config;
@@ -24,7 +24,7 @@ export class FlashGemma4UnifiedForCausalLMATB extends FlashSeeingGemma4ATB<Gemma
       inner.at('embed_vision'),
       hiddenSize,
     );
-    this.soundModule = audio && new SampleEmbedder(audio, inner.at('embed_audio'), hiddenSize);
+    this.secondModule = audio && new SampleEmbedder(audio, inner.at('embed_audio'), hiddenSize);
   }
 }
 

@@ -10,20 +10,13 @@ import {
   text,
   tokenField,
 } from '../../layers/config/index.js';
-import { audioFields, sourcePositions } from '../base/audio/index.js';
+import { audioFields, QWEN3_0_6B, sourcePositions } from '../base/audio/index.js';
 import { aroundText, textWithin } from '../base/text-within.js';
 import { besideText, dtypeBesideText } from '../base/vision/index.js';
 
 /** What MossTranscribeDiarizeConfig of transformers 5.24 has for its text. */
-const QWEN3_0_6B = {
-  model_type: 'qwen3',
-  vocab_size: 151_936,
-  hidden_size: 1024,
-  intermediate_size: 3072,
-  num_hidden_layers: 28,
-  num_attention_heads: 16,
-  num_key_value_heads: 8,
-  head_dim: 128,
+const TEXT = {
+  ...QWEN3_0_6B,
   max_position_embeddings: 131_072,
   rope_parameters: { rope_theta: 1_000_000, rope_type: 'default' },
 } as const;
@@ -43,7 +36,7 @@ const rowsOfToken: Field<number, { readonly audio: { readonly maxPositions: numb
 export const MOSS_CONFIG = aroundText(
   defineConfig({
     fields: {
-      text: textWithin('text_config', QWEN3_0_6B),
+      text: textWithin('text_config', TEXT),
       modelType: field('model_type', text, required),
       dtype: dtypeBesideText,
       tieWordEmbeddings: besideText('tie_word_embeddings', flag, true),

@@ -1,4 +1,4 @@
-import { DECODER_KINDS, ENCODE, ENCODE_SOUND, type GraphKind } from '../../graph/graph-kind.js';
+import { DECODER_KINDS, ENCODE, ENCODE_SECOND, type GraphKind } from '../../graph/graph-kind.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashInsertingATB } from '../base/inserting-text-atb.js';
@@ -12,15 +12,15 @@ const TEXT = 'language_model';
 /** Nemotron 3 Nano Omni, of which pictures and frames are seen. */
 export class FlashNemotronHOmniForCausalLMATB extends FlashInsertingATB<NemotronHOmniConfig> {
   readonly name = 'nemotron_h_omni';
-  override readonly graphKinds: readonly GraphKind[] = [...DECODER_KINDS, ENCODE, ENCODE_SOUND];
+  override readonly graphKinds: readonly GraphKind[] = [...DECODER_KINDS, ENCODE, ENCODE_SECOND];
   protected readonly encoderModule: RadioTower;
   /** The same layers for frames, several of which are in one patch. */
-  protected override readonly soundModule: RadioTower;
+  protected override readonly secondModule: RadioTower;
 
   constructor(config: NemotronHOmniConfig, weights: Weights) {
     super(config, weights, TEXT);
     this.encoderModule = new RadioTower(config, weights, 1);
-    this.soundModule = new RadioTower(config, weights, config.framesOfPatch);
+    this.secondModule = new RadioTower(config, weights, config.framesOfPatch);
   }
 }
 

@@ -132,7 +132,7 @@ export class NemotronOmniProcessor implements MediaProcessor {
       const filled = Array.from({ length: framesOfPatch }, (_, at) => shown[at] ?? last);
       const input = await this.inputOf(filled, grid, this.frames, mediaKey(media, first));
       const before = `${first === 0 ? '' : '\n'}${words.join(' and ')}: ${BEFORE}`;
-      pieces.push(this.encode(before), { ...input, encoder: 'sound' }, this.encode(BEHIND));
+      pieces.push(this.encode(before), { ...input, encoder: 'second' }, this.encode(BEHIND));
     }
     return pieces;
   }

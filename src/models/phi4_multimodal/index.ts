@@ -1,4 +1,4 @@
-import { DECODER_KINDS, ENCODE, ENCODE_SOUND, type GraphKind } from '../../graph/graph-kind.js';
+import { DECODER_KINDS, ENCODE, ENCODE_SECOND, type GraphKind } from '../../graph/graph-kind.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { StepInput } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';
@@ -20,10 +20,10 @@ const EMBEDDERS = 'embed_tokens_extend';
 /** Phi-4 that sees and hears, with adapters for prompts that show pictures, and for those with sound alone (arXiv:2503.01743). */
 export class FlashPhi4multimodalForCausalLMATB extends FlashWithEncoderATB<Phi4Config> {
   readonly name = 'phi4_multimodal';
-  override readonly graphKinds: readonly GraphKind[] = [...DECODER_KINDS, ENCODE, ENCODE_SOUND];
+  override readonly graphKinds: readonly GraphKind[] = [...DECODER_KINDS, ENCODE, ENCODE_SECOND];
   protected readonly model: InsertingModelATB;
   protected readonly encoderModule: ReturnType<typeof phiVisionTower>;
-  protected override readonly soundModule: PhiSoundTower;
+  protected override readonly secondModule: PhiSoundTower;
 
   constructor(config: Phi4Config, given: Weights) {
     const weights = withPublishedNames(given);
@@ -36,7 +36,7 @@ export class FlashPhi4multimodalForCausalLMATB extends FlashWithEncoderATB<Phi4C
       });
     this.model = new InsertingModelATB(new LlamaModelATB(config, inner, layer));
     this.encoderModule = phiVisionTower(config, inner.at(`${EMBEDDERS}.image_embed`));
-    this.soundModule = new PhiSoundTower(config, inner.at(`${EMBEDDERS}.audio_embed`));
+    this.secondModule = new PhiSoundTower(config, inner.at(`${EMBEDDERS}.audio_embed`));
   }
 
   protected override get decoderInputs(): readonly StepInput[] {

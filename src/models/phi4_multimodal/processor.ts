@@ -92,7 +92,7 @@ export function stretchesOf(
     const data = mel.subarray((first * each - lead) * bins, Math.min(frames, (first + count) * each) * bins);
     // The last of several is as long as the others.
     const rows = all > STRETCH ? STRETCH : count;
-    return { data, rows, count, shape: [1, rows, 1], lead, encoder: 'sound', key: mediaKey(media, index) };
+    return { data, rows, count, shape: [1, rows, 1], lead, encoder: 'second', key: mediaKey(media, index) };
   });
 }
 
@@ -138,11 +138,11 @@ class PhiProcessor extends OmniProcessor {
 
   /** The same inserts, sound beside pictures with keys of its own. */
   asOne({ tokens, inserts }: ExpandedPrompt): ExpandedPrompt {
-    if (inserts.every(({ input }) => input.encoder === 'sound')) return { tokens, inserts };
+    if (inserts.every(({ input }) => input.encoder === 'second')) return { tokens, inserts };
     return {
       tokens,
       inserts: inserts.map(({ start, input }) =>
-        input.encoder === 'sound'
+        input.encoder === 'second'
           ? { start, input: { ...input, isBesideOthers: true, key: keyBesideOthers(input.key) } }
           : { start, input },
       ),

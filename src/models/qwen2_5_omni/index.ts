@@ -1,4 +1,4 @@
-import { DECODER_KINDS, ENCODE, ENCODE_SOUND, type GraphKind } from '../../graph/graph-kind.js';
+import { DECODER_KINDS, ENCODE, ENCODE_SECOND, type GraphKind } from '../../graph/graph-kind.js';
 import type { EncoderInput } from '../../media/index.js';
 import { type HeadNames, registerModel, routerOf } from '../../router/index.js';
 import {
@@ -52,15 +52,15 @@ function omniSoundTower(audio: Qwen25OmniConfig['audio'], tower: Weights): Sound
 /** Qwen2.5-VL that hears, too: the thinker, which writes. The talker, which speaks, is left out. */
 export class FlashQwen25OmniForCausalLMATB extends FlashMropeForCausalLMATB<Qwen25OmniConfig> {
   readonly name = 'qwen2_5_omni';
-  override readonly graphKinds: readonly GraphKind[] = [...DECODER_KINDS, ENCODE, ENCODE_SOUND];
+  override readonly graphKinds: readonly GraphKind[] = [...DECODER_KINDS, ENCODE, ENCODE_SECOND];
   protected readonly encoderModule: Qwen25vlVisionTower;
-  protected override readonly soundModule: SoundTower;
+  protected override readonly secondModule: SoundTower;
 
   constructor(config: Qwen25OmniConfig, weights: Weights) {
     const own = config.isThinker ? weights.at('thinker') : weights;
     super(config, own);
     this.encoderModule = new Qwen25vlVisionTower(config.vision, own.at('visual'), { q: 'q', k: 'k', v: 'v' });
-    this.soundModule = omniSoundTower(config.audio, own.at('audio_tower'));
+    this.secondModule = omniSoundTower(config.audio, own.at('audio_tower'));
   }
 }
 

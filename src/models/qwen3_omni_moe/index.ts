@@ -1,4 +1,4 @@
-import { DECODER_KINDS, ENCODE, ENCODE_SOUND, type GraphKind } from '../../graph/graph-kind.js';
+import { DECODER_KINDS, ENCODE, ENCODE_SECOND, type GraphKind } from '../../graph/graph-kind.js';
 import { ExpertRouter } from '../../layers/experts/expert-router.js';
 import { Experts, SparseMLP } from '../../layers/experts/experts.js';
 import { registerModel, routerOf } from '../../router/index.js';
@@ -26,8 +26,8 @@ const MERGERS = { deepMergers: 'merger_list' };
 /** Qwen3-VL with experts that hears, too (arXiv:2509.17765): the thinker, which writes. What speaks is left out. */
 export class FlashQwen3OmniMoeForCausalLMATB extends FlashQwen3vlForCausalLMATB<Qwen3OmniMoeConfig> {
   override readonly name = 'qwen3_omni_moe';
-  override readonly graphKinds: readonly GraphKind[] = [...DECODER_KINDS, ENCODE, ENCODE_SOUND];
-  protected override readonly soundModule: SoundTower;
+  override readonly graphKinds: readonly GraphKind[] = [...DECODER_KINDS, ENCODE, ENCODE_SECOND];
+  protected override readonly secondModule: SoundTower;
 
   constructor(config: Qwen3OmniMoeConfig, weights: Weights) {
     const own = config.isThinker ? weights.at('thinker') : weights;
@@ -40,7 +40,7 @@ export class FlashQwen3OmniMoeForCausalLMATB extends FlashQwen3vlForCausalLMATB<
         }),
     });
     super(config, own, { layer }, MERGERS);
-    this.soundModule = stretchedSoundTower(config.audio, own.at('audio_tower'));
+    this.secondModule = stretchedSoundTower(config.audio, own.at('audio_tower'));
   }
 }
 

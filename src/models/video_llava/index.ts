@@ -1,4 +1,4 @@
-import { DECODER_KINDS, ENCODE, ENCODE_SOUND, type GraphKind } from '../../graph/graph-kind.js';
+import { DECODER_KINDS, ENCODE, ENCODE_SECOND, type GraphKind } from '../../graph/graph-kind.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import type { Encoder } from '../base/flash-with-encoder-atb.js';
@@ -14,10 +14,10 @@ const TEXT = 'language_model';
 /** Llama that sees pictures by one encoder, frames by another, before the same two linears (arXiv:2311.10122). */
 export class FlashVideoLlavaForCausalLMATB extends FlashInsertingATB<VideoLlavaConfig> {
   readonly name = 'video_llava';
-  override readonly graphKinds: readonly GraphKind[] = [...DECODER_KINDS, ENCODE, ENCODE_SOUND];
+  override readonly graphKinds: readonly GraphKind[] = [...DECODER_KINDS, ENCODE, ENCODE_SECOND];
   protected readonly encoderModule: Encoder;
   /** It sees frames. */
-  protected override readonly soundModule: Encoder;
+  protected override readonly secondModule: Encoder;
 
   constructor(config: VideoLlavaConfig, weights: Weights) {
     super(config, weights, TEXT);
@@ -27,7 +27,7 @@ export class FlashVideoLlavaForCausalLMATB extends FlashInsertingATB<VideoLlavaC
     const tower = (name: string) =>
       new ProjectedTower(squareEncoder(sizes, weights, visionTower(weights, name)), projector);
     this.encoderModule = tower('image_tower');
-    this.soundModule = tower('video_tower');
+    this.secondModule = tower('video_tower');
   }
 }
 

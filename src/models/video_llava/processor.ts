@@ -36,7 +36,7 @@ export class VideoLlavaProcessor implements MediaProcessor {
     for (const [frame, file] of media.files.entries()) {
       const seen = await this.frames.process({ ...media, files: [file] }, `frame ${frame + 1} of ${what}`);
       pieces.push(
-        ...seen.map((piece) => ('data' in piece ? ({ ...piece, encoder: 'sound' } as const) : piece)),
+        ...seen.map((piece) => ('data' in piece ? ({ ...piece, encoder: 'second' } as const) : piece)),
       );
     }
     return pieces;

@@ -35,7 +35,7 @@ const MINISTRAL_3B = {
   sliding_window: 8192,
 } as const;
 
-/** Frames of a spectrogram of which a token comes: twice as many as rows of the encoder, of which the second convolution makes one. */
+/** Frames of a spectrogram of which a token comes: a row of the encoder comes of two. */
 const framesOfToken: Field<number, { readonly rowsOfToken: number }> = {
   read(json, { rowsOfToken }) {
     const frames = json.value('audio_length_per_tok', COUNT) ?? 8;

@@ -23,6 +23,18 @@ export interface AudioSizes {
   readonly hiddenAct: ActivationKind;
 }
 
+/** Text of several classes of transformers 5.24 that hear, but for what each has of positions. */
+export const QWEN3_0_6B = {
+  model_type: 'qwen3',
+  vocab_size: 151_936,
+  hidden_size: 1024,
+  intermediate_size: 3072,
+  num_hidden_layers: 28,
+  num_attention_heads: 16,
+  num_key_value_heads: 8,
+  head_dim: 128,
+} as const;
+
 /** Of Whisper's large encoder. */
 export const LARGE_WHISPER = { width: 1280, layers: 32, heads: 20, inner: 5120 };
 

@@ -22,7 +22,7 @@ export class OmniProcessor implements MediaProcessor {
   ): Promise<readonly MediaPiece[]> {
     if (media.kind !== 'audio') return this.seen.process(media, what, place, count);
     const pieces = await this.heard.process(media, what, place, count);
-    return pieces.map((piece) => ('data' in piece ? { ...piece, encoder: 'sound' } : piece));
+    return pieces.map((piece) => ('data' in piece ? { ...piece, encoder: 'second' } : piece));
   }
 }
 
