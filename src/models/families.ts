@@ -144,6 +144,7 @@ export * from './llava/index.js';
 export * from './llava_next/index.js';
 export * from './llava_next_video/index.js';
 export * from './llava_onevision/index.js';
+export * from './llava_qwen2/index.js';
 export * from './longcat_flash/index.js';
 export * from './longformer/index.js';
 export * from './luke/index.js';

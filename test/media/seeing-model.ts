@@ -79,6 +79,7 @@ const MODELS = {
   minicpm_qwen2_v2: { template: TEXT_TEMPLATE, vocab: 280 },
   llava_onevision: { template: TEMPLATE, vocab: 272 },
   paligemma: { vocab: 272, picture: '<image>' },
+  llava_qwen2: { template: TEXT_TEMPLATE, vocab: 272 },
   voxtral: { vocab: 280, sound: '[AUDIO]' },
   voxtral_realtime: { vocab: 280 },
 } as const satisfies Readonly<Record<string, SeeingModel>>;

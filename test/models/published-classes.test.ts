@@ -116,6 +116,10 @@ const CLASSES: Readonly<Record<string, Dict>> = {
   fast_vlm: { model_type: 'fast_vlm', image_token_index: 151_646, image_seq_length: 256, vision_feature_layer: -1, vision_feature_select_strategy: 'full', projector_hidden_act: 'gelu', multimodal_projector_bias: true, tie_word_embeddings: false,
     vision_config: { model_type: 'timm_wrapper', architecture: 'fastvit_mci3', do_pooling: true, global_pool: 'avg', hidden_size: 3072, num_features: 3072, initializer_range: 0.02, model_args: { inference_mode: true } },
     text_config: llama('qwen2', [3584, 18_944, 28, 28, 4, 152_128, 131_072], { rms_norm_eps: 1e-6, max_window_layers: 28, use_sliding_window: false, sliding_window: 131_072, tie_word_embeddings: false, ...rope(1_000_000) }) },
+  // As code of several projects has config.json of apple/FastVLM-0.5B; they differ in whether head and embedding are one.
+  llava_qwen2: llama('llava_qwen2', [896, 4864, 24, 14, 2, 151_936, 32_768], { architectures: ['LlavaQwen2ForCausalLM'], bos_token_id: 151_643, eos_token_id: 151_645, rms_norm_eps: 1e-6, rope_theta: 1_000_000, max_window_layers: 24, sliding_window: 32_768, use_sliding_window: false, tie_word_embeddings: false, torch_dtype: 'bfloat16',
+    image_aspect_ratio: 'pad', image_grid_pinpoints: null, image_token_index: 151_646, mm_hidden_size: 3072, mm_patch_merge_type: 'flat', mm_projector_lr: null, mm_projector_type: 'mlp2x_gelu', mm_use_im_patch_token: false, mm_use_im_start_end: false, mm_vision_select_feature: 'patch', mm_vision_select_layer: -2, mm_vision_tower: 'mobileclip_l_1024',
+    freeze_mm_mlp_adapter: false, tune_mm_mlp_adapter: false, unfreeze_mm_vision_tower: true, use_mm_proj: true, tokenizer_model_max_length: 8192, tokenizer_padding_side: 'right', vision_config: {} }),
   // Heads without a window have 512 numbers, for which ATB has no room, whatever a block holds: here as many as the others.
   gemma4: { model_type: 'gemma4', boi_token_id: 255_999, eoi_token_id: 258_882, image_token_id: 258_880, video_token_id: 258_884, boa_token_id: 256_000, eoa_token_index: 258_883, audio_token_id: 258_881, eos_token_id: [1, 106], tie_word_embeddings: true,
     text_config: { model_type: 'gemma4_text', vocab_size: 262_144, hidden_size: 2304, intermediate_size: 9216, num_hidden_layers: 30, num_attention_heads: 8, num_key_value_heads: 4, head_dim: 256, global_head_dim: 256, hidden_activation: 'gelu_pytorch_tanh', max_position_embeddings: 131_072, rms_norm_eps: 1e-6, pad_token_id: 0, eos_token_id: 1,
@@ -709,6 +713,11 @@ describe('published sizes that classes of transformers have by default', functio
     'MiniCPM-V 4.7 without the ids of words about pictures',
     { ...CLASSES.minicpmv4_7, slice_start_id: null },
     /slice_start_id/,
+  );
+  itIsRefused(
+    'a LLaVA of another encoder under the name of FastVLM',
+    { ...CLASSES.llava_qwen2, mm_vision_tower: 'openai/clip-vit-large-patch14-336' },
+    /mm_vision_tower must be "mobileclip_l_1024", .*found "openai\/clip-vit-large-patch14-336"/,
   );
   itIsRefused(
     'Voxtral with rows that make no whole tokens',

@@ -103,7 +103,7 @@ for (const [turn, name] of visionCases.entries()) {
       );
       expect(others).to.deep.equal([]);
       expect(findings.length > 0).to.equal(
-        /^(fast_vlm|gemma3n|lfm[23]|minicpm(_ocr|v4)|minimax_m3|nemotron_h|qwen3_5|qwen4_exp)|gemma2$/.test(
+        /^(fast_vlm|gemma3n|llava_qwen2|lfm[23]|minicpm(_ocr|v4)|minimax_m3|nemotron_h|qwen3_5|qwen4_exp)|gemma2$/.test(
           name,
         ),
       );

@@ -83,4 +83,58 @@ def internvl_chat(raw):
     return out
 
 
-MEDIA_FAMILIES = {"internvl_chat": internvl_chat}
+@dataclass
+class RenamedStandIn(MediaStandIn):
+    """A class of transformers under other names, but for counts of batches, which no checkpoint needs."""
+
+    def model(self, weights):
+        model = self.empty()
+        found = model.load_state_dict({target: weights[name] for name, (_, there) in self.tensors.items() for target in there},
+                                      strict=False)
+        assert not found.unexpected_keys and all(name.endswith("num_batches_tracked") or name == "lm_head.weight"
+                                                 for name in found.missing_keys)
+        return model
+
+
+# Of stages of FastViTHD in the one list of Apple's code: what stands before their blocks, their positions, and them.
+DOWN, POSITIONS, BLOCKS = (None, 1, 3, 5, 8), (None, None, None, 6, 9), (0, 2, 4, 7, 10)
+
+
+def fast_vlm_published(name):
+    """What Apple's files call a tensor of transformers' fast_vlm, as transformers' converter of these files says."""
+    for there, here in (("model.language_model.", "model."), ("model.multi_modal_projector.linear_1.", "model.mm_projector.0."),
+                        ("model.multi_modal_projector.linear_2.", "model.mm_projector.2.")):
+        if name.startswith(there):
+            return here + name.removeprefix(there)
+    if "vision_tower" not in name:
+        return name
+    name = name.replace("model.vision_tower.timm_model.", "model.vision_tower.vision_tower.model.")
+    for part, places in (("blocks.", BLOCKS), ("pos_emb.", POSITIONS), ("downsample.", DOWN)):
+        for stage, place in enumerate(places):
+            name = name.replace(f".stages.{stage}.{part}", f".network.{place}.")
+    if ".network." in name and name.split(".network.")[1].split(".")[1:3] == ["proj", "0"]:
+        name = name.replace(".reparam_conv.", ".lkb_reparam.")
+    for there, here in ((".stem.", ".patch_embed."), (".final_conv.", ".conv_exp."), (".se.fc1.", ".se.reduce."),
+                        (".se.fc2.", ".se.expand."), (".mlp.", ".convffn.")):
+        name = name.replace(there, here)
+    return name.removesuffix(".gamma")
+
+
+def llava_qwen2(raw):
+    stages = raw["vision_config"]
+    text = {key: value for key, value in raw.items() if not key.startswith(("mm_", "image_", "vision_", "model_", "arch"))}
+    tokens = (int(raw["mm_vision_tower"].split("_")[-1]) // 64) ** 2
+    vision = dict(model_type="timm_wrapper", architecture="fastvit_mci3", hidden_size=raw["mm_hidden_size"], do_pooling=True,
+                  global_pool="avg", model_args=dict(inference_mode=True, **stages))
+    tied = raw["tie_word_embeddings"]
+    out = RenamedStandIn(dict(model_type="fast_vlm", text_config=text | dict(model_type="qwen2"), vision_config=vision,
+                              image_token_index=raw["image_token_index"], image_seq_length=tokens, tie_word_embeddings=tied),
+                         None if tied else "lm_head.weight")
+    for name, tensor in out.empty().state_dict().items():
+        if name.endswith("num_batches_tracked") or (tied and name == "lm_head.weight"):
+            continue
+        out.add(fast_vlm_published(name), list(tensor.shape), name)
+    return out
+
+
+MEDIA_FAMILIES = {"internvl_chat": internvl_chat, "llava_qwen2": llava_qwen2}

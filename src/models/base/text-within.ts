@@ -128,6 +128,18 @@ export const textWithout = (
   },
 });
 
+/**
+ * The same of files that have the text's keys among those of the whole, `isOther` being those that are about something
+ * else.
+ */
+export const textAmong = (kind: TextKind, isOther: (key: string) => boolean): Field<TextWithin> => ({
+  read(json) {
+    const own = Object.entries(json.dict).filter(([key]) => !isOther(key));
+    for (const [key] of own) json.raw(key);
+    return { ...readText(kind, Object.fromEntries(own), json), textKind: kind };
+  },
+});
+
 /** What the family finds wrong is wrong with the object. */
 function readText(kind: TextKind, dict: ConfigDict, within: ConfigReader): DecoderConfig {
   try {

@@ -20,21 +20,20 @@ const STAGES = 5;
 export const PIXELS = 2 ** (2 + STAGES - 1);
 const HEAD_DIM = 32;
 
-/** A number of each stage. */
-const ofStages = (name: string, fallback: readonly number[]): Field<readonly number[]> => ({
+/** A number of each stage, where an object of config.json has it. */
+const ofStages = (section: string, name: string, fallback: readonly number[]): Field<readonly number[]> => ({
   read(json) {
-    const args = json.section(ARGUMENTS);
-    const found = args?.value(name, listOf(positive(1e6), 'numbers')) ?? fallback;
+    const found = json.section(section)?.value(name, listOf(positive(1e6), 'numbers')) ?? fallback;
     return found.length === STAGES
       ? found
-      : json.fail(`${ARGUMENTS}.${name} must have ${STAGES} numbers, found ${found.length}`);
+      : json.fail(`${section}.${name} must have ${STAGES} numbers, found ${found.length}`);
   },
 });
 
 /** Channels of each stage: those of the one before, or twice as many; of those that attend whole heads. */
-const widths: Field<readonly number[]> = {
+const widthsIn = (section: string): Field<readonly number[]> => ({
   read(json) {
-    const found = ofStages('embed_dims', [96, 192, 384, 768, 1536]).read(json, {});
+    const found = ofStages(section, 'embed_dims', [96, 192, 384, 768, 1536]).read(json, {});
     const isBuilt = found.every((width, at) => {
       const before = found[at - 1] ?? width;
       const fits = at < STAGES - 2 || width % HEAD_DIM === 0;
@@ -42,10 +41,28 @@ const widths: Field<readonly number[]> = {
     });
     if (isBuilt) return found;
     return json.fail(
-      `${ARGUMENTS}.embed_dims must stay or double, the last two multiples of ${HEAD_DIM}, found ${found}`,
+      `${section}.embed_dims must stay or double, the last two multiples of ${HEAD_DIM}, found ${found}`,
     );
   },
-};
+});
+
+/** What stages of FastViTHD are told in an object of config.json; as published where it is silent. */
+export const fastVitStages = (section: string) => ({
+  numLayers: { read: () => 1 } satisfies Field<number>,
+  depths: ofStages(section, 'layers', [2, 12, 24, 4, 2]),
+  widths: widthsIn(section),
+  ratios: ofStages(section, 'mlp_ratios', [4, 4, 4, 4, 4]),
+});
+
+/** Numbers of a row of the encoder, twice the channels of the last stage, by their name in config.json. */
+export const fastVitRows = (name: string): Field<number, { readonly widths: readonly number[] }> => ({
+  read(json, { widths }) {
+    const made = 2 * (widths.at(-1) ?? 0);
+    const found = json.value(name, WIDTH) ?? 3072;
+    if (found === made) return found;
+    return json.fail(`${name} must be ${made}, twice the channels of the last stage, found ${found}`);
+  },
+});
 
 /** Branches that training had are one convolution each. */
 const isFolded: Field<true> = {
@@ -61,19 +78,9 @@ const VISION = nested(
   {
     kind: field('model_type', only('timm_wrapper'), 'timm_wrapper'),
     architecture: field('architecture', only('fastvit_mci3'), 'fastvit_mci3'),
-    numLayers: { read: () => 1 } satisfies Field<number>,
-    depths: ofStages('layers', [2, 12, 24, 4, 2]),
-    widths,
-    ratios: ofStages('mlp_ratios', [4, 4, 4, 4, 4]),
+    ...fastVitStages(ARGUMENTS),
     isFolded,
-    hiddenSize: {
-      read(json, { widths: all }: { readonly widths: readonly number[] }) {
-        const made = 2 * (all.at(-1) ?? 0);
-        const found = json.value('hidden_size', WIDTH) ?? 3072;
-        if (found === made) return found;
-        return json.fail(`hidden_size must be ${made}, twice the channels of the last stage, found ${found}`);
-      },
-    } satisfies Field<number, { readonly widths: readonly number[] }>,
+    hiddenSize: fastVitRows('hidden_size'),
   },
   ['label_names', 'num_classes', 'do_pooling', 'global_pool', 'num_features', 'pretrained_cfg'],
 );

@@ -1,22 +1,29 @@
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashInsertingATB } from '../base/inserting-text-atb.js';
-import { llavaProjector } from '../base/llava/index.js';
-import { besideHead } from '../base/text-within.js';
+import { type LlavaVision, llavaProjector } from '../base/llava/index.js';
+import { besideHead, type TextWithin } from '../base/text-within.js';
 import { ProjectedTower, SquareProcessor } from '../base/vision/index.js';
 import { FAST_VLM_CONFIG, type FastVlmConfig, PIXELS } from './config.js';
 import { FastVitTower } from './vision-tower.js';
 
-export { FAST_VLM_CONFIG } from './config.js';
+export { FAST_VLM_CONFIG, fastVitRows, fastVitStages, PIXELS } from './config.js';
 
 const TEXT = 'model.language_model';
 
+/** What the model needs of its configuration. */
+export type FastVlm = TextWithin &
+  LlavaVision & {
+    readonly vision: Pick<FastVlmConfig['vision'], 'widths' | 'depths' | 'ratios'>;
+    readonly tokensAlong: number;
+  };
+
 /** Qwen2 that sees by FastViTHD (arXiv:2412.13303). */
-export class FlashFastVlmForCausalLMATB extends FlashInsertingATB<FastVlmConfig> {
-  readonly name = 'fast_vlm';
+export class FlashFastVlmForCausalLMATB extends FlashInsertingATB<FastVlm> {
+  readonly name: string = 'fast_vlm';
   protected readonly encoderModule: ProjectedTower;
 
-  constructor(config: FastVlmConfig, weights: Weights) {
+  constructor(config: FastVlm, weights: Weights) {
     super(config, besideHead(weights, TEXT), TEXT);
     const inner = weights.at('model');
     const tower = new FastVitTower(config, inner.at('vision_tower').at('timm_model'));

@@ -26,7 +26,16 @@ export class FastVitTower extends Module implements Encoder {
   readonly layers: readonly BaseLayer[];
 
   /** Throws WEIGHT_NOT_FOUND, WEIGHT_SHAPE_MISMATCH, WEIGHT_DTYPE_UNSUPPORTED. */
-  constructor({ vision, tokensAlong }: Pick<FastVlmConfig, 'vision' | 'tokensAlong'>, weights: Weights) {
+  constructor(
+    {
+      vision,
+      tokensAlong,
+    }: {
+      readonly vision: Pick<FastVlmConfig['vision'], 'widths' | 'depths' | 'ratios'>;
+      readonly tokensAlong: number;
+    },
+    weights: Weights,
+  ) {
     super();
     const { widths, depths, ratios } = vision;
     const [area, pixels] = [tokensAlong ** 2, tokensAlong * PIXELS];

@@ -108,7 +108,10 @@ def remote_checkpoint(case, out):
     def load(recipe):
         return stand_in.model({name: torch.from_numpy(value) for name, value in recipe_weights(recipe).items()})
 
-    write_recipe(recipe_of(tensors, torch.nn.Module(), case.get("seed", SEED)), out, load, stand_in.head, None)
+    recipe = recipe_of(tensors, torch.nn.Module(), case.get("seed", SEED), stand_in.head is None)
+    for name, entry in recipe["tensors"].items():
+        case.get("scale", lambda *_: None)(name, entry)
+    write_recipe(recipe, out, load, stand_in.head, None if stand_in.head else "model.norm.weight")
     return lambda: load(json.loads((out / "weights.json").read_text()))
 
 

@@ -1,0 +1,86 @@
+import {
+  type ConfigReader,
+  defineConfig,
+  type Field,
+  field,
+  keysBecause,
+  oneOf,
+  only,
+  required,
+  text,
+  tokenField,
+} from '../../layers/config/index.js';
+import { aroundText, textAmong } from '../base/text-within.js';
+import { fastVitRows, fastVitStages, PIXELS } from '../fast_vlm/index.js';
+
+/** Keys that are about pictures, or about training what sees them. */
+const OF_PICTURES =
+  /^(mm_|use_mm_|tune_mm_|freeze_mm_|unfreeze_mm_|image_|tokenizer_|vision_config$|model_type$)/;
+
+/** Tokens along a side of a picture, whose pixels the name of the encoder says. */
+const tokensAlong: Field<number> = {
+  read(json) {
+    const name = 'mm_vision_tower';
+    const found = json.value(name, text) ?? json.missing(name);
+    const side = Number(/^mobileclip_l_(\d+)$/.exec(found)?.[1]);
+    if (side > 0 && side % PIXELS === 0) return side / PIXELS;
+    return json.fail(
+      `${name} must be "mobileclip_l_1024", or another multiple of ${PIXELS}: of other encoders this is not the ` +
+        `name (llava, llava_next and llava_onevision of transformers have them), found "${found}"`,
+    );
+  },
+};
+
+/** FastViTHD, of which files say nothing that is not as published. */
+const vision = {
+  read(json: ConfigReader) {
+    const { depths, widths, ratios } = fastVitStages('vision_config');
+    const found = widths.read(json, {});
+    return {
+      ...{ kind: 'fastvit', numLayers: 1, widths: found },
+      ...{ depths: depths.read(json, {}), ratios: ratios.read(json, {}) },
+      hiddenSize: fastVitRows('mm_hidden_size').read(json, { widths: found }),
+    };
+  },
+};
+
+/** FastVLM as Apple published it, with code of its own (LlavaQwen2ForCausalLM). */
+export const LLAVA_QWEN2_CONFIG = aroundText(
+  defineConfig({
+    fields: {
+      text: textAmong('qwen2', (key) => OF_PICTURES.test(key)),
+      modelType: field('model_type', text, required),
+      // As that of the text.
+      dtype: { read: () => undefined },
+      imageTokenId: tokenField('image_token_index', 151_646),
+      tokensAlong,
+      vision,
+      aspect: field('image_aspect_ratio', oneOf('pad', 'square'), 'square'),
+      projectorAct: { read: () => 'gelu' as const },
+      projectorBias: { read: () => true },
+      projector: field('mm_projector_type', only('mlp2x_gelu'), required),
+      merge: field('mm_patch_merge_type', only('flat'), 'flat'),
+      begins: field('mm_use_im_start_end', only(false), false),
+      takenLayers: { read: (): readonly number[] => [0] },
+      computedLayers: { read: () => 1 },
+      select: { read: () => 'full' as const },
+    },
+    irrelevant: {
+      ...keysBecause(
+        'is about training',
+        ...['tune_mm_mlp_adapter', 'freeze_mm_mlp_adapter', 'unfreeze_mm_vision_tower', 'mm_projector_lr'],
+        'tokenizer_padding_side',
+      ),
+      ...keysBecause('is true of every such file', 'use_mm_proj'),
+      ...keysBecause(
+        'the encoder gives one result, of patches alone',
+        'mm_vision_select_layer',
+        'mm_vision_select_feature',
+      ),
+      image_grid_pinpoints: 'is for pictures in tiles, which image_aspect_ratio does not ask for',
+      mm_use_im_patch_token: 'is for tokens that stand in no prompt',
+      tokenizer_model_max_length: 'is as long as texts of training were',
+    },
+  }),
+);
+export type LlavaQwen2Config = ReturnType<(typeof LLAVA_QWEN2_CONFIG)['read']>;
