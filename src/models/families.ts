@@ -141,6 +141,7 @@ export * from './llama/index.js';
 export * from './llama4/index.js';
 export * from './llama4_text/index.js';
 export * from './llava/index.js';
+export * from './llava_llama/index.js';
 export * from './llava_next/index.js';
 export * from './llava_next_video/index.js';
 export * from './llava_onevision/index.js';

@@ -47,6 +47,8 @@ export const MODEL_TYPE_ALIASES: ReadonlyMap<string, string> = new Map([
   ['modernbert_decoder', 'modernbert-decoder'],
   // As it was published, with code of its own, which transformers reads as the other name.
   ['NemotronH_Nano_Omni_Reasoning_V3', 'nemotron_h_omni'],
+  // LLaVA's first code calls it so where its text is Mistral.
+  ['llava_mistral', 'llava_llama'],
   // Kimi-K2's code is DeepSeek-V3's with other sizes.
   ['kimi_k2', 'deepseek_v3'],
   // MindIE's name of what checkpoints call minicpmv.

@@ -79,6 +79,8 @@ const MODELS = {
   minicpm_qwen2_v2: { template: TEXT_TEMPLATE, vocab: 280 },
   llava_onevision: { template: TEMPLATE, vocab: 272 },
   paligemma: { vocab: 272, picture: '<image>' },
+  llava_llama: { vocab: 272 },
+  llava_mistral: { vocab: 272 },
   llava_qwen2: { template: TEXT_TEMPLATE, vocab: 272 },
   voxtral: { vocab: 280, sound: '[AUDIO]' },
   voxtral_realtime: { vocab: 280 },

@@ -116,6 +116,11 @@ const CLASSES: Readonly<Record<string, Dict>> = {
   fast_vlm: { model_type: 'fast_vlm', image_token_index: 151_646, image_seq_length: 256, vision_feature_layer: -1, vision_feature_select_strategy: 'full', projector_hidden_act: 'gelu', multimodal_projector_bias: true, tie_word_embeddings: false,
     vision_config: { model_type: 'timm_wrapper', architecture: 'fastvit_mci3', do_pooling: true, global_pool: 'avg', hidden_size: 3072, num_features: 3072, initializer_range: 0.02, model_args: { inference_mode: true } },
     text_config: llama('qwen2', [3584, 18_944, 28, 28, 4, 152_128, 131_072], { rms_norm_eps: 1e-6, max_window_layers: 28, use_sliding_window: false, sliding_window: 131_072, tie_word_embeddings: false, ...rope(1_000_000) }) },
+  // As code of several projects prints what liuhaotian/llava-v1.5-7b says; of LLaVA 1.6 what its script of transformers' converter and the text say.
+  llava_llama: llama('llava_llama', [4096, 11_008, 32, 32, 32, 32_000, 4096], { bos_token_id: 1, eos_token_id: 2, pad_token_id: 0, pretraining_tp: 1, rms_norm_eps: 1e-5, rope_scaling: null, tie_word_embeddings: false, torch_dtype: 'float16', use_cache: false,
+    mm_hidden_size: 1024, mm_patch_merge_type: 'flat', mm_projector_type: 'mlp2x_gelu', mm_vision_select_feature: 'patch', mm_vision_select_layer: -2, mm_vision_tower: 'openai/clip-vit-large-patch14-336', use_mm_proj: true, image_aspect_ratio: 'pad', image_grid_pinpoints: null, freeze_mm_mlp_adapter: false, mm_use_im_patch_token: false, mm_use_im_start_end: false, tune_mm_mlp_adapter: false }),
+  llava_mistral: llama('llava_mistral', [4096, 14_336, 32, 32, 8, 32_000, 32_768], { rms_norm_eps: 1e-5, rope_theta: 1_000_000, sliding_window: null, tie_word_embeddings: false, image_aspect_ratio: 'anyres', image_grid_pinpoints: [[336, 672], [672, 336], [672, 672], [1008, 336], [336, 1008]],
+    mm_hidden_size: 1024, mm_patch_merge_type: 'spatial_unpad', mm_projector_type: 'mlp2x_gelu', mm_vision_select_feature: 'patch', mm_vision_select_layer: -2, mm_vision_tower: 'openai/clip-vit-large-patch14-336', unfreeze_mm_vision_tower: true }),
   // As code of several projects has config.json of apple/FastVLM-0.5B; they differ in whether head and embedding are one.
   llava_qwen2: llama('llava_qwen2', [896, 4864, 24, 14, 2, 151_936, 32_768], { architectures: ['LlavaQwen2ForCausalLM'], bos_token_id: 151_643, eos_token_id: 151_645, rms_norm_eps: 1e-6, rope_theta: 1_000_000, max_window_layers: 24, sliding_window: 32_768, use_sliding_window: false, tie_word_embeddings: false, torch_dtype: 'bfloat16',
     image_aspect_ratio: 'pad', image_grid_pinpoints: null, image_token_index: 151_646, mm_hidden_size: 3072, mm_patch_merge_type: 'flat', mm_projector_lr: null, mm_projector_type: 'mlp2x_gelu', mm_use_im_patch_token: false, mm_use_im_start_end: false, mm_vision_select_feature: 'patch', mm_vision_select_layer: -2, mm_vision_tower: 'mobileclip_l_1024',
@@ -714,6 +719,25 @@ describe('published sizes that classes of transformers have by default', functio
     { ...CLASSES.minicpmv4_7, slice_start_id: null },
     /slice_start_id/,
   );
+  for (const [what, says, names] of [
+    ['of three folders, as VILA 1.5', { llm_cfg: {} }, /llm_cfg is that of VILA.*three folders/],
+    [
+      'with one linear, as the first',
+      { mm_projector_type: 'linear' },
+      /mm_projector_type must be .*mlp2x_gelu.*linear/,
+    ],
+    [
+      'with an encoder that nobody knows',
+      { mm_vision_tower: 'google/siglip-so400m-patch14-384' },
+      /mm_vision_tower must end in clip-vit-large-patch14 .*vision_config of CLIP/,
+    ],
+    [
+      'of tiles side by side',
+      { image_aspect_ratio: 'anyres' },
+      /mm_patch_merge_type must be "spatial_unpad"/,
+    ],
+  ] as const)
+    itIsRefused(`LLaVA ${what}`, { ...CLASSES.llava_llama, ...says }, names);
   itIsRefused(
     'a LLaVA of another encoder under the name of FastVLM',
     { ...CLASSES.llava_qwen2, mm_vision_tower: 'openai/clip-vit-large-patch14-336' },

@@ -137,4 +137,30 @@ def llava_qwen2(raw):
     return out
 
 
-MEDIA_FAMILIES = {"internvl_chat": internvl_chat, "llava_qwen2": llava_qwen2}
+# What LLaVA's first code calls what transformers' files have at these places.
+LLAVA_PLACES = [("model.language_model.", "model."), ("model.multi_modal_projector.linear_1.", "model.mm_projector.0."),
+                ("model.multi_modal_projector.linear_2.", "model.mm_projector.2."), ("model.image_newline", "model.image_newline"),
+                ("model.vision_tower.", "model.vision_tower.vision_tower.vision_model.")]
+
+
+def llava_published(raw):
+    """LLaVA 1.5 and 1.6 of its first code: `llava`, or `llava_next` where pictures are tiles. Canvases have the width first."""
+    kind = "mistral" if raw["model_type"] == "llava_mistral" else "llama"
+    text = {key: value for key, value in raw.items() if not key.startswith(("mm_", "image_", "vision_", "model_", "arch"))}
+    tiles = raw.get("image_aspect_ratio") == "anyres"
+    select = dict(patch="default", cls_patch="full")[raw["mm_vision_select_feature"]]
+    config = dict(model_type="llava_next" if tiles else "llava", text_config=text | dict(model_type=kind),
+                  vision_config=raw["vision_config"], image_token_index=125, vision_feature_layer=raw["mm_vision_select_layer"],
+                  vision_feature_select_strategy=select, tie_word_embeddings=False)
+    if tiles:
+        config["image_grid_pinpoints"] = [[height, width] for width, height in raw["image_grid_pinpoints"]]
+    out = MediaStandIn(config, "lm_head.weight")
+    for name, tensor in out.empty().state_dict().items():
+        there = next((on_disk + name.removeprefix(at) for at, on_disk in LLAVA_PLACES if name.startswith(at)), name)
+        # 5.24 has the encoder's parts where older files have a model of them.
+        out.add(there.replace("vision_model.vision_model.", "vision_model."), list(tensor.shape), name)
+    return out
+
+
+MEDIA_FAMILIES = {"internvl_chat": internvl_chat, "llava_qwen2": llava_qwen2, "llava_llama": llava_published,
+                  "llava_mistral": llava_published}

@@ -4,18 +4,14 @@ import {
   type Field,
   field,
   keysBecause,
-  oneOf,
   only,
   required,
   text,
   tokenField,
 } from '../../layers/config/index.js';
+import { isOfPictures, PUBLISHED_IRRELEVANT, publishedFields, squareAspect } from '../base/llava/index.js';
 import { aroundText, textAmong } from '../base/text-within.js';
 import { fastVitRows, fastVitStages, PIXELS } from '../fast_vlm/index.js';
-
-/** Keys that are about pictures, or about training what sees them. */
-const OF_PICTURES =
-  /^(mm_|use_mm_|tune_mm_|freeze_mm_|unfreeze_mm_|image_|tokenizer_|vision_config$|model_type$)/;
 
 /** Tokens along a side of a picture, whose pixels the name of the encoder says. */
 const tokensAlong: Field<number> = {
@@ -48,38 +44,28 @@ const vision = {
 export const LLAVA_QWEN2_CONFIG = aroundText(
   defineConfig({
     fields: {
-      text: textAmong('qwen2', (key) => OF_PICTURES.test(key)),
+      text: textAmong('qwen2', isOfPictures),
       modelType: field('model_type', text, required),
       // As that of the text.
       dtype: { read: () => undefined },
       imageTokenId: tokenField('image_token_index', 151_646),
       tokensAlong,
       vision,
-      aspect: field('image_aspect_ratio', oneOf('pad', 'square'), 'square'),
-      projectorAct: { read: () => 'gelu' as const },
-      projectorBias: { read: () => true },
-      projector: field('mm_projector_type', only('mlp2x_gelu'), required),
+      aspect: field('image_aspect_ratio', squareAspect, 'square'),
+      ...publishedFields,
       merge: field('mm_patch_merge_type', only('flat'), 'flat'),
-      begins: field('mm_use_im_start_end', only(false), false),
       takenLayers: { read: (): readonly number[] => [0] },
       computedLayers: { read: () => 1 },
       select: { read: () => 'full' as const },
     },
     irrelevant: {
-      ...keysBecause(
-        'is about training',
-        ...['tune_mm_mlp_adapter', 'freeze_mm_mlp_adapter', 'unfreeze_mm_vision_tower', 'mm_projector_lr'],
-        'tokenizer_padding_side',
-      ),
-      ...keysBecause('is true of every such file', 'use_mm_proj'),
+      ...PUBLISHED_IRRELEVANT,
       ...keysBecause(
         'the encoder gives one result, of patches alone',
         'mm_vision_select_layer',
         'mm_vision_select_feature',
       ),
       image_grid_pinpoints: 'is for pictures in tiles, which image_aspect_ratio does not ask for',
-      mm_use_im_patch_token: 'is for tokens that stand in no prompt',
-      tokenizer_model_max_length: 'is as long as texts of training were',
     },
   }),
 );

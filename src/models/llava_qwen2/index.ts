@@ -1,9 +1,9 @@
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
-import { FlashFastVlmForCausalLMATB } from '../fast_vlm/index.js';
+import { publishedSquares, standIn } from '../base/llava/index.js';
+import { FlashFastVlmForCausalLMATB, PIXELS } from '../fast_vlm/index.js';
 import { LLAVA_QWEN2_CONFIG, type LlavaQwen2Config } from './config.js';
 import { asTransformersNames } from './names.js';
-import { LlavaQwen2Processor } from './processor.js';
 
 export { LLAVA_QWEN2_CONFIG } from './config.js';
 
@@ -18,7 +18,16 @@ export class FlashLlavaQwen2ForCausalLMATB extends FlashFastVlmForCausalLMATB {
 
 export const LlavaQwen2Router = routerOf(LLAVA_QWEN2_CONFIG, FlashLlavaQwen2ForCausalLMATB, {
   harmlessTensors: [/\.num_batches_tracked$/, /\.vision_tower\.model\.head\.proj$/],
-  mediaProcessor: (folder, config, encode) => LlavaQwen2Processor.load(folder, config, encode),
+  mediaProcessor: (folder, { tokensAlong, aspect, imageTokenId = 0 }, encode) =>
+    publishedSquares(
+      folder,
+      {
+        ...{ side: tokensAlong * PIXELS, patchSize: PIXELS, isPadded: aspect === 'pad' },
+        // Numbers from 0 to 1.
+        channels: { mean: [0, 0, 0], std: [1, 1, 1] },
+      },
+      { ...standIn(encode, '<|endoftext|>'), rowTokens: { image: imageTokenId } },
+    ),
   about: {
     kind: 'media',
     features: ['FastVLM as published', 'whole pictures in black squares', 'text of qwen2'],

@@ -61,10 +61,10 @@ def published_prompts(case, out):
     return each(SquarePrompt, SQUARES, processed, (side // 64) ** 2)
 
 
-def squared(image):
-    """In the middle of the smallest black square about it, as LLaVA's `expand2square` has it."""
+def squared(image, colour=(0, 0, 0)):
+    """In the middle of the smallest square of a colour about it, as LLaVA's `expand2square` has it."""
     longer = max(image.size)
-    square = Image.new("RGB", (longer, longer))
+    square = Image.new("RGB", (longer, longer), colour)
     square.paste(image, ((longer - image.width) // 2, (longer - image.height) // 2))
     return square
 
