@@ -176,6 +176,7 @@ export * from './mllama/index.js';
 export * from './mobilebert/index.js';
 export * from './modernbert/index.js';
 export * from './modernbert_decoder/index.js';
+export * from './modernvbert/index.js';
 export * from './moss_transcribe_diarize/index.js';
 export * from './mpnet/index.js';
 export * from './mpt/index.js';

@@ -169,6 +169,41 @@ const embeddingGemma2 = {
   ),
 };
 
+/** ModernBertConfig of transformers 5.24. */
+const modernbertWithin = {
+  ...{ model_type: 'modernbert', vocab_size: 50_368, hidden_size: 768, intermediate_size: 1152 },
+  ...{ num_hidden_layers: 22, num_attention_heads: 12, hidden_activation: 'gelu', local_attention: 128 },
+  ...{ max_position_embeddings: 8192, initializer_range: 0.02, initializer_cutoff_factor: 2, norm_eps: 1e-5 },
+  ...{
+    norm_bias: false,
+    pad_token_id: 50_283,
+    eos_token_id: 50_282,
+    bos_token_id: 50_281,
+    cls_token_id: 50_281,
+  },
+  ...{
+    sep_token_id: 50_282,
+    attention_bias: false,
+    attention_dropout: 0,
+    embedding_dropout: 0,
+    mlp_bias: false,
+  },
+  ...{
+    mlp_dropout: 0,
+    decoder_bias: true,
+    classifier_pooling: 'cls',
+    classifier_dropout: 0,
+    classifier_bias: false,
+  },
+  ...{ classifier_activation: 'gelu', deterministic_flash_attn: false, sparse_prediction: false },
+  sparse_pred_ignore_index: -100,
+  rope_parameters: {
+    full_attention: { rope_type: 'default', rope_theta: 160_000 },
+    sliding_attention: { rope_type: 'default', rope_theta: 10_000 },
+  },
+  layer_types: Array.from({ length: 22 }, (_, i) => (i % 3 === 0 ? 'full_attention' : 'sliding_attention')),
+};
+
 const embeddingGemma = {
   ...Object.fromEntries(Object.keys(trained).map((key) => [key, undefined])),
   _sliding_window_pattern: 6,
@@ -266,6 +301,9 @@ const PUBLISHED: ReadonlyArray<readonly [name: string, family: string, architect
     { ...ofText, text_config: embeddingGemma2, vision_config: { model_type: 'gemma4_vision' }, audio_config: { model_type: 'gemma4_audio' }, initializer_range: 0.02, image_token_id: 258_880, video_token_id: 258_884,
       audio_token_id: 258_881, boi_token_id: 255_999, eoi_token_id: 258_882, boa_token_id: 256_000, eoa_token_index: 258_883 },
     { isCausal: false, headDim: 256, numKeyValueHeads: 2, globalHeadDim: 512, globalKeyValueHeads: 1, hiddenSize: 512, encodedSize: 768, slidingWindows: Array.from({ length: 24 }, (_, i) => (i % 6 === 5 ? undefined : 512)) }],
+  ['ModernVBERT, the defaults of its classes', 'modernvbert', 'ModernVBertForMaskedLM', [768, 1152, 22, 12, 50_368, 8192],
+    { ...ofText, text_config: modernbertWithin, vision_config: { model_type: 'siglip_vision_model' }, image_token_id: 50_407, pixel_shuffle_factor: 4, initializer_range: 0.02, initializer_cutoff_factor: 2, classifier_pooling: 'cls', classifier_dropout: 0, classifier_bias: false, tie_word_embeddings: false },
+    { headDim: 64, hiddenSize: 768, labels: undefined, slidingWindows: Array.from({ length: 22 }, (_, i) => (i % 3 === 0 ? undefined : 64)) }],
   ['bigbird-roberta-base, the defaults of its class', 'big_bird', 'BigBirdForPreTraining', [768, 3072, 12, 12, 50_358, 4096],
     { classifier_dropout: null, hidden_act: 'gelu_new', layer_norm_eps: 1e-12, pad_token_id: 0, bos_token_id: 1, eos_token_id: 2, sep_token_id: 66, attention_type: 'block_sparse', use_bias: true, rescale_embeddings: false, block_size: 64, num_random_blocks: 3, type_vocab_size: 2 },
     { hiddenAct: 'gelu_tanh', qkvBias: true, positionTable: 4096, maxPositionEmbeddings: 704 }],

@@ -56,22 +56,27 @@ export const MODERNBERT_IRRELEVANT = {
   cls_token_id: 'is an id that the tokenizer knows',
 };
 
-/** Defaults of transformers 5.24, ModernBertConfig. */
+/** Of encoders, with the defaults of transformers 5.24, ModernBertConfig. */
+export const MODERNBERT_ENCODER_FIELDS = {
+  ...encoder({
+    typeVocabSize: 0,
+    padTokenId: 50_283,
+    biases: { qkv: 'attention_bias', dense: 'attention_bias', mlp: 'mlp_bias' },
+  }),
+  typeVocabSize: constant(0),
+  ...MODERNBERT_FIELDS,
+  classifierPooling: field('classifier_pooling', oneOf('cls', 'mean'), 'cls'),
+};
+
+/** Keys of theirs that change nothing. */
+export const MODERNBERT_ENCODER_IRRELEVANT: Readonly<Record<string, string>> = {
+  ...ENCODER_IRRELEVANT,
+  ...MODERNBERT_IRRELEVANT,
+  decoder_bias: 'belongs to a head that predicts words',
+};
+
 export const MODERNBERT_CONFIG = defineConfig({
-  fields: {
-    ...encoder({
-      typeVocabSize: 0,
-      padTokenId: 50_283,
-      biases: { qkv: 'attention_bias', dense: 'attention_bias', mlp: 'mlp_bias' },
-    }),
-    typeVocabSize: constant(0),
-    ...MODERNBERT_FIELDS,
-    classifierPooling: field('classifier_pooling', oneOf('cls', 'mean'), 'cls'),
-  },
-  irrelevant: {
-    ...ENCODER_IRRELEVANT,
-    ...MODERNBERT_IRRELEVANT,
-    decoder_bias: 'belongs to a head that predicts words',
-  },
+  fields: MODERNBERT_ENCODER_FIELDS,
+  irrelevant: MODERNBERT_ENCODER_IRRELEVANT,
 });
 export type ModernBertConfig = ConfigOf<typeof MODERNBERT_CONFIG>;

@@ -17,17 +17,24 @@ import { EncoderModelATB, TextEncoderATB } from '../base/text-encoder-atb.js';
 import { MODERNBERT_CONFIG, type ModernBertConfig } from './config-modernbert.js';
 import { classifierOf } from './prediction-head.js';
 
-export { MODERNBERT_FIELDS, MODERNBERT_IRRELEVANT } from './config-modernbert.js';
+export {
+  MODERNBERT_ENCODER_FIELDS,
+  MODERNBERT_ENCODER_IRRELEVANT,
+  MODERNBERT_FIELDS,
+  MODERNBERT_IRRELEVANT,
+  type ModernBertConfig,
+} from './config-modernbert.js';
 
 /** Norms before each step but the first, gated MLPs, windows on both sides in most layers (arXiv:2412.13663, section 2.1). */
 export class FlashModernbertModelATB extends TextEncoderATB<ModernBertConfig> {
-  constructor(config: ModernBertConfig, weights: Weights) {
+  /** `name`: of its graph, where it is a part of another model. */
+  constructor(config: ModernBertConfig, weights: Weights, name = 'modernbert') {
     const { hiddenSize, layerNormEps, normBias: hasBias, rope, slidingRope, slidingWindows } = config;
     const inner = weights.at('model');
-    const norm = (at: Weights, name?: string) =>
-      new BaseLayerNorm(at, hiddenSize, layerNormEps, { hasBias, name });
+    const norm = (at: Weights, normName?: string) =>
+      new BaseLayerNorm(at, hiddenSize, layerNormEps, { hasBias, name: normName });
     super({
-      name: 'modernbert',
+      name,
       config,
       stepInputs: [
         tokenIds,
