@@ -191,6 +191,7 @@ export * from './olmo_hybrid/index.js';
 export * from './olmo2/index.js';
 export * from './olmo3/index.js';
 export * from './olmoe/index.js';
+export * from './omniasr/index.js';
 export * from './openai_gpt/index.js';
 export * from './opt/index.js';
 export * from './orion/index.js';

@@ -106,6 +106,14 @@ export {
   squareWindows,
   WINDOWED,
 } from './encoders/square-windows.js';
+export {
+  ROWS_ABOUT,
+  rowsAbout,
+  type SoundStrides,
+  STRIDED_SOUND,
+  stridedLengths,
+  stridedSound,
+} from './encoders/strided-sound.js';
 export { TILE_PLACES, tilePlaces } from './encoders/tile-places.js';
 export { canvasesOf, TILED, type TiledSizes, tiledPictures } from './encoders/tiled-pictures.js';
 export { TIME_GROUPS, type TimeGroup, timeGroups } from './encoders/time-groups.js';

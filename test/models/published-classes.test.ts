@@ -163,6 +163,10 @@ const CLASSES: Readonly<Record<string, Dict>> = {
     thinker_config: { dtype: 'bfloat16', audio_start_token_id: 151_669, audio_end_token_id: 151_670, audio_token_id: 151_676, audio_config: { ...ASR_ENCODER, model_type: 'qwen3_asr_audio_encoder', max_source_positions: 1500, conv_chunksize: 500 },
       text_config: { vocab_size: 151_936, hidden_size: 2048, intermediate_size: 6144, num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 8, head_dim: 128, max_position_embeddings: 65_536, rms_norm_eps: 1e-6, rope_theta: 1_000_000, rope_scaling: { mrope_section: [24, 20, 20], mrope_interleaved: true } } } },
   audioflamingo3: { model_type: 'audioflamingo3', ...FLAMINGO },
+  omniasr: { model_type: 'omniasr', audio_token_id: 10_289, initializer_range: 0.02, bos_token_id: 0, pad_token_id: 1, eos_token_id: 2,
+    text_config: llama('llama', [4096, 2816, 12, 8, 8, 11_984, 8192], { rms_norm_eps: 1e-5, pretraining_tp: 1, attention_bias: false, mlp_bias: false, head_dim: 512, bos_token_id: 1, eos_token_id: 2, tie_word_embeddings: false, ...rope(10_000) }),
+    audio_config: { model_type: 'omniasr_audio', hidden_size: 1024, conv_dim: Array(7).fill(512), conv_kernel: [10, 3, 3, 3, 3, 2, 2], conv_stride: [5, 2, 2, 2, 2, 2, 2], conv_bias: true, num_attention_heads: 16, num_hidden_layers: 24, num_conv_pos_embeddings: 128, num_conv_pos_embedding_groups: 16, intermediate_size: 4096,
+      attention_dropout: 0, hidden_dropout: 0.1, layerdrop: 0.1, activation_dropout: 0.1, initializer_range: 0.02, layer_norm_eps: 1e-5, hidden_act: 'gelu' } },
   fun_asr_nano: { model_type: 'fun_asr_nano', audio_token_id: 151_646, initializer_range: 0.02, tie_word_embeddings: true,
     text_config: { model_type: 'qwen3', vocab_size: 151_936, hidden_size: 1024, intermediate_size: 3072, num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 8, head_dim: 128, hidden_act: 'silu', max_position_embeddings: 40_960, initializer_range: 0.02, rms_norm_eps: 1e-6, use_cache: true, attention_bias: false, use_sliding_window: false, sliding_window: null, max_window_layers: 28, attention_dropout: 0, tie_word_embeddings: true, ...rope(10_000) },
     audio_config: { model_type: 'fun_asr_nano_encoder', num_mel_bins: 80, hidden_size: 512, num_attention_heads: 4, intermediate_size: 2048, num_hidden_layers: 70, hidden_dropout: 0.1, attention_dropout: 0.1, layer_norm_eps: 1e-5, hidden_act: 'relu', max_position_embeddings: 2049, num_stacked_frames: 7, num_timestamp_prediction_layers: 20, fsmn_kernel_size: 11 },
@@ -748,6 +752,24 @@ describe('published sizes that classes of transformers have by default', functio
     within('voxtral', { intermediate_size: 5000 }, 'audio_config'),
     /intermediate_size must be a multiple of hidden_size \(1280\).*found 5000/,
   );
+  for (const [what, says, names] of [
+    [
+      'a convolution too many',
+      { conv_kernel: [10, 3] },
+      /conv_kernel must have as many numbers as conv_dim \(7\), found 2/,
+    ],
+    [
+      'groups of unequal channels',
+      { num_conv_pos_embedding_groups: 3 },
+      /groups must divide hidden_size \(1024\), found 3/,
+    ],
+    [
+      'an odd number of rows that a place sees',
+      { num_conv_pos_embeddings: 127 },
+      /embeddings must be even, found 127/,
+    ],
+  ] as const)
+    itIsRefused(`OmniASR with ${what}`, within('omniasr', says, 'audio_config'), names);
   itIsRefused(
     'Voxtral Realtime with tokens that are longer than their rows',
     { ...CLASSES.voxtral_realtime, audio_length_per_tok: 16 },

@@ -1,21 +1,12 @@
-import type { EncodeWords, MediaProcessor } from '../../media/index.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { renamed, type Weights } from '../../weights/weights.js';
 import type { Encoder } from '../base/flash-with-encoder-atb.js';
 import { FlashInsertingATB } from '../base/inserting-text-atb.js';
-import {
-  AnyresProcessor,
-  anyresTower,
-  llavaProjector,
-  publishedSquares,
-  readAnyresPictures,
-  squareEncoder,
-  standIn,
-} from '../base/llava/index.js';
-import type { ModelFolder } from '../base/processor-files.js';
-import { CLIP_CHANNELS, layersBehind, ProjectedTower } from '../base/vision/index.js';
+import { anyresTower, llavaProjector, squareEncoder } from '../base/llava/index.js';
+import { layersBehind, ProjectedTower } from '../base/vision/index.js';
 import { chatFormat } from './chat-format.js';
 import { LLAVA_LLAMA_CONFIG, type LlavaLlamaConfig } from './config.js';
+import { llavaLlamaProcessor } from './processor.js';
 
 export { LLAVA_LLAMA_CONFIG } from './config.js';
 
@@ -62,24 +53,6 @@ export class FlashLlavaLlamaForCausalLMATB extends FlashInsertingATB<LlavaLlamaC
   }
 }
 
-async function processorOf(
-  folder: ModelFolder,
-  { aspect, vision, canvases, select, ...config }: LlavaLlamaConfig,
-  encode: EncodeWords,
-): Promise<MediaProcessor> {
-  const standing = standIn(encode, '<unk>');
-  const { imageSize: side, patchSize } = vision;
-  if (aspect !== 'anyres')
-    return publishedSquares(
-      folder,
-      { side, patchSize, isPadded: aspect === 'pad', channels: CLIP_CHANNELS, keepsFirst: select === 'full' },
-      standing,
-    );
-  const model = { ...config, vision, select, canvases, imageTokenId: standing.placeholders.image };
-  const tiles = new AnyresProcessor(await readAnyresPictures(folder, model, side, side), model);
-  return Object.assign(tiles, { partTexts: standing.partTexts });
-}
-
 export const LlavaLlamaRouter = routerOf(LLAVA_LLAMA_CONFIG, FlashLlavaLlamaForCausalLMATB, {
   // What stands behind the layer whose rows are taken, and what ends lines that are none.
   harmlessTensors: ({ aspect, computedLayers, vision: { numLayers } }) => [
@@ -88,11 +61,11 @@ export const LlavaLlamaRouter = routerOf(LLAVA_LLAMA_CONFIG, FlashLlavaLlamaForC
     ...(aspect === 'anyres' ? [] : [/^model\.image_newline$/]),
   ],
   chatFormat,
-  mediaProcessor: processorOf,
+  mediaProcessor: llavaLlamaProcessor,
   about: {
     kind: 'media',
     features: ['LLaVA 1.5 and 1.6 as published', 'squares, or tiles line by line', 'text of llama, mistral'],
-    reference: 'transformers, as llava_next',
+    reference: 'transformers, as llava',
   },
 });
 registerModel('llava_llama', LlavaLlamaRouter);
