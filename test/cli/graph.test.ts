@@ -31,7 +31,7 @@ const exported = async (args: Partial<GraphArguments>): Promise<FlatGraph> =>
   JSON.parse(await render({ ...args, format: 'json', flat: true }));
 
 /** Encoders that convolve each channel, for which ATB has no operation. */
-const CONVOLVING = /^(fast_vlm|gemma3n)\b/;
+const CONVOLVING = /^(fast_vlm|llava_qwen2|gemma3n)\b/;
 
 describe('atb-models graph', () => {
   before(() => {
