@@ -59,6 +59,7 @@ export async function loadTextProcessing(
         templateTexts,
         partTemplates,
         lead,
+        opensDialogues: media !== undefined,
       })),
     postprocessor: router.getPostprocessor(tokenizer, generation),
     media,

@@ -187,16 +187,16 @@ export class HfTokenizer implements TokenDecoder {
   }
 
   /** Ids of a text in which `mark` stands before special tokens that are mere text (see `markSpecials`). */
-  async encodeMarkedAsync(text: string, mark: string): Promise<number[]> {
-    const request = this.#markedRequest(text, mark);
+  async encodeMarkedAsync(text: string, mark: string, addSpecialTokens = false): Promise<number[]> {
+    const request = this.#markedRequest(text, mark, addSpecialTokens);
     await this.open();
     const limitMs = limitFor(text.length);
     return this.#idsOf(await this.#encoder.call(request, limitMs), text.length, limitMs);
   }
 
   /** The same, but this thread waits. */
-  encodeMarked(text: string, mark: string): number[] {
-    return this.#encodeSync(this.#markedRequest(text, mark));
+  encodeMarked(text: string, mark: string, addSpecialTokens = false): number[] {
+    return this.#encodeSync(this.#markedRequest(text, mark, addSpecialTokens));
   }
 
   /** Puts `mark` before every special token's text, so that `encodeMarked` takes it as text. */
@@ -270,9 +270,9 @@ export class HfTokenizer implements TokenDecoder {
     return { kind: 'encode', text, addSpecialTokens, mark, keepsOwn };
   }
 
-  #markedRequest(text: string, mark: string): EncoderRequest {
+  #markedRequest(text: string, mark: string, addSpecialTokens: boolean): EncoderRequest {
     checkText(text);
-    return { kind: 'encode', text, addSpecialTokens: false, mark };
+    return { kind: 'encode', text, addSpecialTokens, mark };
   }
 
   #encodeSync(request: EncoderRequest): number[] {

@@ -1,11 +1,7 @@
 import { AtbError, refuseRequest } from '../errors.js';
 import { type ArgumentKind, OBJECT, PATH, requireArgument } from '../require-argument.js';
 import { type ChatMessage, ChatTemplate } from './chat-template.js';
-import {
-  type ChatTemplateChoice,
-  type ChatTemplateSources,
-  findChatTemplates,
-} from './chat-template-source.js';
+import { type ChatTemplateSources, findChatTemplates } from './chat-template-source.js';
 import {
   checkConversation,
   checkKwargs,
@@ -19,38 +15,9 @@ import {
   unusedMark,
 } from './conversation.js';
 import type { HfTokenizer } from './hf-tokenizer.js';
+import type { ChatTemplateOptions, ContextOptions, InputBuilderOptions } from './input-options.js';
 
-export interface ChatTemplateOptions {
-  /** End with the beginning of the assistant's turn. Default true. */
-  readonly addGenerationPrompt?: boolean | undefined;
-  /** End inside the last message, so that the answer goes on with it, as transformers has it. Default false. */
-  readonly continueFinalMessage?: boolean | undefined;
-  /** Descriptions of tools, as OpenAI's API has them. */
-  readonly tools?: readonly unknown[] | undefined;
-  readonly documents?: readonly unknown[] | undefined;
-  /** Further variables for the template, as `enable_thinking`; none that templates are given anyway. */
-  readonly chatTemplateKwargs?: Readonly<Record<string, unknown>> | undefined;
-  /** Let special tokens' text in messages ("<|im_end|>") be those tokens. Default false: it is mere text. */
-  readonly allowSpecialTokens?: boolean | undefined;
-}
-
-export interface ContextOptions extends ChatTemplateOptions {
-  /** Leave out the oldest turns until the context has at most `maxLength` tokens. Default false. */
-  readonly adaptToMaxLength?: boolean | undefined;
-}
-
-export interface InputBuilderOptions extends ChatTemplateChoice {
-  /** Tokens of a context for `adaptToMaxLength`, as MindIE's default. */
-  readonly maxLength?: number | undefined;
-  /** What stands for parts of each type where a template knows texts alone. Special tokens in it are these. */
-  readonly partTexts?: Readonly<Record<string, string>> | undefined;
-  /** Texts of templates, and what stands in the place of each. */
-  readonly templateTexts?: Readonly<Record<string, string>> | undefined;
-  /** Text before all that a template writes; none when absent. */
-  readonly lead?: string | undefined;
-  /** Templates of dialogues with a part of that type, in place of all others. */
-  readonly partTemplates?: Readonly<Record<string, string>> | undefined;
-}
+export type { ChatTemplateOptions, ContextOptions, InputBuilderOptions };
 
 /** A rendered conversation. Where `mark` stands before a special token's text, that is mere text. */
 interface Prompt {
@@ -82,6 +49,7 @@ export class InputBuilder {
   readonly #partTexts: Readonly<Record<string, string>>;
   readonly #templateTexts: Readonly<Record<string, string>>;
   readonly #lead: string;
+  readonly #opensDialogues: boolean;
 
   /** Finds the templates of a model directory; they are compiled when they are first needed. @throws TEMPLATE_* */
   static async load(
@@ -109,6 +77,8 @@ export class InputBuilder {
       templateTexts = {},
       partTemplates = {},
       lead = '',
+      opensDialogues = false,
+      familyTemplate,
     }: InputBuilderOptions = {},
     looked: readonly string[] = ['tokenizer_config.json'],
   ) {
@@ -119,6 +89,9 @@ export class InputBuilder {
     this.#partTexts = partTexts;
     this.#templateTexts = templateTexts;
     this.#lead = lead;
+    // Templates of a family write all that there is.
+    const isOwn = [...sources.values()].every(({ source }) => source !== familyTemplate);
+    this.#opensDialogues = opensDialogues && isOwn;
     this.#looked = looked;
   }
 
@@ -227,15 +200,23 @@ export class InputBuilder {
   }
 
   #encode({ text, mark }: Prompt): number[] {
+    const addSpecialTokens = this.#isOpened(text);
     return mark === undefined
-      ? this.#tokenizer.encode(text, { addSpecialTokens: false })
-      : this.#tokenizer.encodeMarked(text, mark);
+      ? this.#tokenizer.encode(text, { addSpecialTokens })
+      : this.#tokenizer.encodeMarked(text, mark, addSpecialTokens);
   }
 
   #encodeAsync({ text, mark }: Prompt): Promise<number[]> {
+    const addSpecialTokens = this.#isOpened(text);
     return mark === undefined
-      ? this.#tokenizer.encodeAsync(text, { addSpecialTokens: false })
-      : this.#tokenizer.encodeMarkedAsync(text, mark);
+      ? this.#tokenizer.encodeAsync(text, { addSpecialTokens })
+      : this.#tokenizer.encodeMarkedAsync(text, mark, addSpecialTokens);
+  }
+
+  /** Whether the tokenizer puts before a dialogue what it puts before texts. */
+  #isOpened(text: string): boolean {
+    const { bos_token: bos } = this.#tokenizer.namedTokens;
+    return this.#opensDialogues && (bos === undefined || !text.startsWith(bos));
   }
 
   #render(

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { AtbError } from '../../src/errors.js';
 import type { ChatMessage } from '../../src/tokenizer/chat-template.js';
 import { type ContextOptions, InputBuilder } from '../../src/tokenizer/input-builder.js';
-import { BYTE_LEVEL_CONFIG, byteLevel } from './small-tokenizers.js';
+import { BYTE_LEVEL_CONFIG, byteLevel, llama2 } from './small-tokenizers.js';
 
 const tokenizer = byteLevel();
 const CHATML = BYTE_LEVEL_CONFIG.chat_template as string;
@@ -277,6 +277,21 @@ describe('InputBuilder', () => {
     const lead = 'You see {{ pictures }}.\n\n';
     const led = new InputBuilder(tokenizer, new Map([['default', { source: 'plain', name: 'x' }]]), { lead });
     expect(led.renderChatTemplate([user('?')])).to.equal(`${lead}plain`);
+  });
+
+  it('begins dialogues of models that see or hear as texts, where the own template does not', () => {
+    const opening = llama2();
+    const idsOf = (source: string, options: object) =>
+      new InputBuilder(opening, new Map([['default', { source, name: 'x' }]]), options).applyChatTemplate([
+        user('what <s>?'),
+      ]);
+    const bos = opening.bosTokenId as number;
+    const plain = '{{ messages[0].content }}';
+    const bare = idsOf(plain, {});
+    expect(bare.includes(bos)).to.equal(false);
+    expect(idsOf(plain, { opensDialogues: true })).to.deep.equal([bos, ...bare]);
+    expect(idsOf(`{{ bos_token }}${plain}`, { opensDialogues: true })).to.deep.equal([bos, ...bare]);
+    expect(idsOf(plain, { opensDialogues: true, familyTemplate: plain })).to.deep.equal(bare);
   });
 
   it('joins text parts unless the template looks into them itself', () => {

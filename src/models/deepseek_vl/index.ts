@@ -12,6 +12,8 @@ import {
 } from '../base/vision/index.js';
 import { DEEPSEEK_VL_CONFIG, type DeepseekVlConfig } from './config.js';
 
+export { deepseekVlFields } from './config.js';
+
 const TEXT = 'model.language_model';
 
 /** Llama that sees pictures by SigLIP, before two linears (arXiv:2403.05525, section 3). */

@@ -2,7 +2,7 @@ import { defineConfig, type Field, field, nested, only, positive, WIDTH } from '
 import type { TextWithin } from '../base/text-within.js';
 import { aroundText } from '../base/text-within.js';
 import { samFields } from '../base/vision/index.js';
-import { deepseekVlFields } from '../deepseek_vl/config.js';
+import { deepseekVlFields } from '../deepseek_vl/index.js';
 
 /** The MLPs' width, by itself or as so many times that of rows, rounded down. */
 const mlpWidth: Field<number, { readonly hiddenSize: number }> = {

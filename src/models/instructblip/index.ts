@@ -6,6 +6,9 @@ import { headNamesWithin } from '../base/text-within.js';
 import { INSTRUCTBLIP_CONFIG, type InstructBlipConfig } from './config.js';
 import { InstructBlipProcessor } from './processor.js';
 
+export { instructBlipFields } from './config.js';
+export { InstructBlipProcessor } from './processor.js';
+
 const TEXT = 'language_model';
 
 /** Vicuna that sees pictures by learned queries, which read what is asked of them (arXiv:2305.06500). */

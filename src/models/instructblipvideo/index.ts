@@ -2,9 +2,11 @@ import { constant, defineConfig, tokenField } from '../../layers/config/index.js
 import { registerModel, routerOf } from '../../router/index.js';
 import { BLIP_CHAT, BLIP_IRRELEVANT } from '../base/blip/index.js';
 import { aroundText, headNamesWithin } from '../base/text-within.js';
-import { instructBlipFields } from '../instructblip/config.js';
-import { FlashInstructBlipForCausalLMATB } from '../instructblip/index.js';
-import { InstructBlipProcessor } from '../instructblip/processor.js';
+import {
+  FlashInstructBlipForCausalLMATB,
+  InstructBlipProcessor,
+  instructBlipFields,
+} from '../instructblip/index.js';
 
 /** Defaults of transformers 5.24, InstructBlipVideoConfig and the classes of its parts. */
 const INSTRUCTBLIPVIDEO_CONFIG = aroundText(
