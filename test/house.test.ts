@@ -39,9 +39,14 @@ const FLOORS: readonly (readonly string[])[] = [
   ['index.ts'],
 ];
 
-/** Within layers/: its own files and configurations, and what stands on them. */
+/** Within layers/: what all of them know, and what stands on it. */
 const LAYER_FLOORS: readonly (readonly string[])[] = [
   ['', 'config'],
+  ['formulas'],
+  ['linear'],
+  ['norms'],
+  ['decoder'],
+  ['mlp', 'heads'],
   ['attention', 'recurrent'],
   ['experts', 'streams'],
 ];

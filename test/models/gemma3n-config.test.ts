@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { normalQuantile } from '../../src/layers/normal-quantile.js';
+import { normalQuantile } from '../../src/layers/formulas/normal-quantile.js';
 import { loadModels } from '../../src/models/get-model.js';
 import { type Dict, itIsRefused, routerOf } from './published-checks.js';
 

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { AtbError } from '../../src/errors.js';
 import { PREFILL } from '../../src/graph/graph-kind.js';
 import { BaseAttention } from '../../src/layers/attention/base-attention.js';
-import { BaseLayer } from '../../src/layers/base-layer.js';
+import { BaseLayer } from '../../src/layers/decoder/base-layer.js';
 import { FlashForCausalLMATB } from '../../src/models/base/flash-for-causal-lm-atb.js';
 import { BaseRouter } from '../../src/router/index.js';
 import { declaredWeights } from '../../src/weights/weights.js';

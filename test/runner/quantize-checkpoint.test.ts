@@ -15,7 +15,7 @@ import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { PARunner } from '../../src/engine/pa-runner.js';
 import type { DecoderConfig } from '../../src/layers/config/index.js';
-import { BaseRMSNorm } from '../../src/layers/norms.js';
+import { BaseRMSNorm } from '../../src/layers/norms/norms.js';
 import { BaseModelATB } from '../../src/models/base/base-model-atb.js';
 import { FlashForCausalLMATB } from '../../src/models/base/flash-for-causal-lm-atb.js';
 import { LlamaAttention, LlamaLayer, LlamaRouter } from '../../src/models/llama/index.js';

@@ -2,8 +2,8 @@ import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import type { Weights } from '../../weights/weights.js';
 import type { AttentionConfig } from '../attention-config.js';
-import { LowRankAdapter } from '../low-rank-adapter.js';
-import { BaseMLP, type MLPConfig } from '../mlp.js';
+import { LowRankAdapter } from '../linear/low-rank-adapter.js';
+import { BaseMLP, type MLPConfig } from '../mlp/mlp.js';
 import { type AttentionOptions, BaseAttention, type Qkv } from './base-attention.js';
 
 /** The adapters with which a layer uses what it shares with others. */

@@ -3,7 +3,7 @@ import type { GraphKind } from '../../graph/graph-kind.js';
 import { QUERY_SCALES } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';
 import type { AttentionConfig } from '../attention-config.js';
-import type { NormStep } from '../norms.js';
+import type { NormStep } from '../norms/norms.js';
 import { type AttentionOptions, BaseAttention, type Qkv } from './base-attention.js';
 
 /** Attention whose queries and keys are rotated by their positions, as Llama's. */

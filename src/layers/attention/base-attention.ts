@@ -15,11 +15,11 @@ import { requireStep } from '../../weights/require-weights.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
 import type { AttentionConfig } from '../attention-config.js';
 import { type CacheRef, layerCache } from '../cache-ref.js';
-import { Clamp } from '../clamp.js';
 import { requireMember } from '../complete.js';
-import { buildRowParallelLinear } from '../linear-steps.js';
+import { Clamp } from '../formulas/clamp.js';
+import { buildRowParallelLinear } from '../linear/linear-steps.js';
+import { projectionsOf, type QkvNames } from '../linear/projections.js';
 import { Module } from '../module.js';
-import { projectionsOf, type QkvNames } from '../projections.js';
 import { ROTARY_ROWS, type RotaryRows, SLIDING_ROTARY_ROWS } from './rotary-rows.js';
 
 const SEPARATE: QkvNames = { q: 'q_proj', k: 'k_proj', v: 'v_proj' };

@@ -4,11 +4,11 @@ import type { RopeConfig } from '../../step-inputs/index.js';
 import { Linear } from '../../weights/linear.js';
 import type { Weights } from '../../weights/weights.js';
 import { type CacheRef, keyRows } from '../cache-ref.js';
-import { buildLinear } from '../linear-steps.js';
+import { addSplit } from '../formulas/split.js';
+import { buildLinear } from '../linear/linear-steps.js';
+import { projectionsOf } from '../linear/projections.js';
 import { Module } from '../module.js';
-import { HeadNorm, OffsetRMSNorm } from '../norms.js';
-import { projectionsOf } from '../projections.js';
-import { addSplit } from '../split.js';
+import { HeadNorm, OffsetRMSNorm } from '../norms/norms.js';
 import { ROTARY_ROWS } from './rotary-rows.js';
 
 /** What an indexer of blocks is told by the configuration. */

@@ -3,8 +3,8 @@ import type { GraphKind } from '../../graph/graph-kind.js';
 import type { Weights } from '../../weights/weights.js';
 import type { AttentionConfig } from '../attention-config.js';
 import type { CacheRef } from '../cache-ref.js';
-import { buildLinear } from '../linear-steps.js';
-import { HeadNorm } from '../norms.js';
+import { buildLinear } from '../linear/linear-steps.js';
+import { HeadNorm } from '../norms/norms.js';
 import { type AttentionOptions, BaseAttention } from './base-attention.js';
 
 /** Keys and values as a layer attends to them, which others may borrow: the latter are [tokens, heads, headDim]. */

@@ -4,9 +4,9 @@ import { Linear } from '../../weights/linear.js';
 import { inF32, transposed, withRowOrder } from '../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
 import { layerState, type StateRef } from '../cache-ref.js';
-import { buildLinear } from '../linear-steps.js';
+import { buildLinear } from '../linear/linear-steps.js';
 import { Module } from '../module.js';
-import { BaseRMSNorm } from '../norms.js';
+import { BaseRMSNorm } from '../norms/norms.js';
 import { type TailedHeads, tailOrder } from './turned-tails.js';
 
 /** What makes one entry of several tokens is told. */

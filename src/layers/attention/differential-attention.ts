@@ -5,11 +5,11 @@ import { asTable, constantWeight, inF32 } from '../../weights/weight-changes.js'
 import type { TensorRef, Weights } from '../../weights/weights.js';
 import type { AttentionConfig } from '../attention-config.js';
 import { type CacheRef, layerCache } from '../cache-ref.js';
-import { addNarrowed } from '../casts.js';
-import { addColumns, addGated } from '../gate.js';
-import { ConstantRMSNorm } from '../norms.js';
-import { addResidual, addScaled } from '../residual.js';
-import { beside } from '../split.js';
+import { addNarrowed } from '../formulas/casts.js';
+import { addResidual, addScaled } from '../formulas/residual.js';
+import { beside } from '../formulas/split.js';
+import { addColumns, addGated } from '../linear/gate.js';
+import { ConstantRMSNorm } from '../norms/norms.js';
 import { BaseAttention } from './base-attention.js';
 
 /** What it is told by the configuration. */

@@ -4,8 +4,8 @@ import { KEY_PLACES, QUERY_PLACES } from '../../step-inputs/index.js';
 import { Linear } from '../../weights/linear.js';
 import type { Weights } from '../../weights/weights.js';
 import type { AttentionConfig } from '../attention-config.js';
-import { buildLinear } from '../linear-steps.js';
-import { addResidual, addScaled } from '../residual.js';
+import { addResidual, addScaled } from '../formulas/residual.js';
+import { buildLinear } from '../linear/linear-steps.js';
 import { PositionFreeAttention } from './attention-orders.js';
 import type { AttentionOptions } from './base-attention.js';
 

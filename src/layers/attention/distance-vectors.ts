@@ -2,7 +2,7 @@ import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
 import { DISTANCE_ROWS } from '../../step-inputs/index.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
 import { Module } from '../module.js';
-import { BaseLayerNorm } from '../norms.js';
+import { BaseLayerNorm } from '../norms/norms.js';
 import { DISTANCE_VECTORS } from './disentangled-attention.js';
 
 /** What the table is and whether its rows have a norm. */

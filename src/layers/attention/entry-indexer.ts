@@ -5,7 +5,7 @@ import { Linear } from '../../weights/linear.js';
 import { inF32 } from '../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
 import { type CacheRef, keyRows } from '../cache-ref.js';
-import { buildLinear, buildWideLinear } from '../linear-steps.js';
+import { buildLinear, buildWideLinear } from '../linear/linear-steps.js';
 import { Module } from '../module.js';
 import { Compressor } from './compressor.js';
 import { CHOSEN_KEYS } from './indexer.js';

@@ -4,8 +4,8 @@ import { Linear } from '../../weights/linear.js';
 import type { LinearPart } from '../../weights/linear-part.js';
 import type { Weights } from '../../weights/weights.js';
 import type { AttentionConfig } from '../attention-config.js';
-import { addGated, addGatedHeads, addSigmoid } from '../gate.js';
-import { buildLinear } from '../linear-steps.js';
+import { addGated, addGatedHeads, addSigmoid } from '../linear/gate.js';
+import { buildLinear } from '../linear/linear-steps.js';
 import { NormedAttention, type ProjectionNorms } from './attention-orders.js';
 import type { AttentionOptions, Qkv } from './base-attention.js';
 

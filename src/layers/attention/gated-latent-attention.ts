@@ -2,8 +2,8 @@ import type { AtbGraph } from '../../graph/atb-graph.js';
 import { Linear } from '../../weights/linear.js';
 import type { Weights } from '../../weights/weights.js';
 import type { LatentAttentionConfig } from '../attention-config.js';
-import { addGatedHeads, addSigmoid } from '../gate.js';
-import { buildLinear } from '../linear-steps.js';
+import { addGatedHeads, addSigmoid } from '../linear/gate.js';
+import { buildLinear } from '../linear/linear-steps.js';
 import { LatentAttention, type LatentOptions } from './latent-attention.js';
 
 /** Latent attention whose heads are multiplied by sigmoids of a projection of its input, `g_proj` [heads, hidden]. */

@@ -1,8 +1,8 @@
 import { type AtbGraph, dim } from '../../graph/atb-graph.js';
 import { POSITION_LOGS } from '../../step-inputs/index.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
+import { addPair, addResidual } from '../formulas/residual.js';
 import { Module } from '../module.js';
-import { addPair, addResidual } from '../residual.js';
 
 /**
  * By what queries of each head are multiplied: s ln(1 + position) + b, both learned for each head (scalable softmax,

@@ -6,11 +6,11 @@ import { Linear } from '../../weights/linear.js';
 import { inF32 } from '../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
 import { type CacheRef, keyRows } from '../cache-ref.js';
-import { buildLinear, buildWideLinear } from '../linear-steps.js';
+import { addSplit } from '../formulas/split.js';
+import { buildLinear, buildWideLinear } from '../linear/linear-steps.js';
+import { rotaryOrder } from '../linear/projections.js';
 import { Module } from '../module.js';
-import { BaseLayerNorm } from '../norms.js';
-import { rotaryOrder } from '../projections.js';
-import { addSplit } from '../split.js';
+import { BaseLayerNorm } from '../norms/norms.js';
 import { ROTARY_ROWS } from './rotary-rows.js';
 
 /** What an indexer is told by the configuration. */

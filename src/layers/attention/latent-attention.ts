@@ -9,11 +9,11 @@ import { inF32 } from '../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
 import type { LatentAttentionConfig } from '../attention-config.js';
 import type { CacheRef } from '../cache-ref.js';
-import { buildLinear, buildRowParallelLinear } from '../linear-steps.js';
+import { addScaled } from '../formulas/residual.js';
+import { addSplit } from '../formulas/split.js';
+import { buildLinear, buildRowParallelLinear } from '../linear/linear-steps.js';
 import { Module } from '../module.js';
-import { BaseRMSNorm } from '../norms.js';
-import { addScaled } from '../residual.js';
-import { addSplit } from '../split.js';
+import { BaseRMSNorm } from '../norms/norms.js';
 import { queryParts, splitHeads } from './latent-heads.js';
 import { ROTARY_ROWS } from './rotary-rows.js';
 

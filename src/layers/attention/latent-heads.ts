@@ -1,6 +1,6 @@
 import type { RopeConfig } from '../../step-inputs/index.js';
 import type { LatentAttentionConfig } from '../attention-config.js';
-import { rotaryOrder } from '../projections.js';
+import { rotaryOrder } from '../linear/projections.js';
 
 /** Queries of all heads by their names in the graph, with their sizes: those that do not turn, then those that do. */
 export const queryParts = ({

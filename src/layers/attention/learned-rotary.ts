@@ -3,9 +3,9 @@ import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
 import { POSITION_NUMBERS, ROTARY_FREQUENCIES, type RopeConfig } from '../../step-inputs/index.js';
 import { inF32 } from '../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
-import { addNarrowed } from '../casts.js';
+import { addNarrowed } from '../formulas/casts.js';
+import { addPair, addScaled } from '../formulas/residual.js';
 import { Module } from '../module.js';
-import { addPair, addScaled } from '../residual.js';
 import { ROTARY_ROWS } from './rotary-rows.js';
 
 /**

@@ -5,8 +5,8 @@ import { Linear } from '../../weights/linear.js';
 import { inF32, transposed } from '../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
 import { layerState, type StateRef } from '../cache-ref.js';
-import { buildLinear } from '../linear-steps.js';
-import { beside } from '../split.js';
+import { beside } from '../formulas/split.js';
+import { buildLinear } from '../linear/linear-steps.js';
 import { CHOSEN_KEYS, Indexer, type IndexerConfig, type ScoredParts } from './indexer.js';
 
 const GATE = 'index_kpool_compress_gate';

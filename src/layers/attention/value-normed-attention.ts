@@ -2,7 +2,7 @@ import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import type { Weights } from '../../weights/weights.js';
 import type { AttentionConfig } from '../attention-config.js';
-import { HeadNorm, UnscaledRMSNorm } from '../norms.js';
+import { HeadNorm, UnscaledRMSNorm } from '../norms/norms.js';
 import { NormedRotaryAttention, projectionNorms } from './attention-orders.js';
 
 /** Attention whose queries, keys and values are normed head by head, values without a weight; scores are not scaled. */

@@ -2,7 +2,7 @@ import type { ExpertGroups } from '../../common-op-builders/index.js';
 import type { FloatDType } from '../../dtype.js';
 import type { RopeConfig } from '../../step-inputs/index.js';
 import type { AttentionConfig } from '../attention-config.js';
-import type { MLPConfig } from '../mlp.js';
+import type { MLPConfig } from '../mlp-config.js';
 import type { UnreadKey } from './config-reader.js';
 import type { QueryScale } from './query-scale.js';
 

@@ -9,11 +9,11 @@ import { Linear } from '../../weights/linear.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
 import { ROTARY_ROWS } from '../attention/rotary-rows.js';
 import { type CacheRef, layerCache } from '../cache-ref.js';
-import type { LayerStep } from '../decoder-layers.js';
-import { addColumns } from '../gate.js';
-import { buildLinear } from '../linear-steps.js';
+import type { LayerStep } from '../decoder/decoder-layers.js';
+import { addResidual } from '../formulas/residual.js';
+import { addColumns } from '../linear/gate.js';
+import { buildLinear } from '../linear/linear-steps.js';
 import { Module } from '../module.js';
-import { addResidual } from '../residual.js';
 import { type Choice, ExpertRouter, type RouterConfig } from './expert-router.js';
 
 /** What it is told by the configuration. */

@@ -1,7 +1,7 @@
 import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
 import { inF32 } from '../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
-import { addResidual } from '../residual.js';
+import { addResidual } from '../formulas/residual.js';
 import { type Choice, ExpertRouter, type RouterConfig } from './expert-router.js';
 
 /**

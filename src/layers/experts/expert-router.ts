@@ -5,7 +5,7 @@ import { GROUP_INDICES } from '../../step-inputs/index.js';
 import { requireStep } from '../../weights/require-weights.js';
 import { constantWeight, inF32, rowsOf, transposed } from '../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
-import { buildWideLinear } from '../linear-steps.js';
+import { buildWideLinear } from '../linear/linear-steps.js';
 import { Module } from '../module.js';
 
 /** How a family's router chooses experts. */

@@ -2,11 +2,11 @@ import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { constantWeight, inF32, times } from '../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
-import { ATTENTION_RESIDUAL, type LayerStep } from '../decoder-layers.js';
-import { gatherRows } from '../gather-rows.js';
+import { ATTENTION_RESIDUAL, type LayerStep } from '../decoder/decoder-layers.js';
+import { gatherRows } from '../formulas/gather-rows.js';
+import { addResidual } from '../formulas/residual.js';
 import { Module } from '../module.js';
-import { addRMSNorm, BaseRMSNorm } from '../norms.js';
-import { addResidual } from '../residual.js';
+import { addRMSNorm, BaseRMSNorm } from '../norms/norms.js';
 import { type Choice, ExpertRouter, type RouterConfig } from './expert-router.js';
 import { Experts, type ExpertsConfig } from './experts.js';
 

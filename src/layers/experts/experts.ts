@@ -7,10 +7,10 @@ import { unstacked } from '../../weights/expert-stacks.js';
 import { channelsOf } from '../../weights/linear.js';
 import { requireStep } from '../../weights/require-weights.js';
 import type { Weights } from '../../weights/weights.js';
-import type { LayerStep } from '../decoder-layers.js';
-import { BaseMLP, type GatedMLPOptions, type MLPConfig } from '../mlp.js';
+import type { LayerStep } from '../decoder/decoder-layers.js';
+import { addResidual } from '../formulas/residual.js';
+import { BaseMLP, type GatedMLPOptions, type MLPConfig } from '../mlp/mlp.js';
 import { Module } from '../module.js';
-import { addResidual } from '../residual.js';
 import { type ExpertNames, IN_MEMORY, stacksOf } from './expert-names.js';
 import type { Choice, ExpertRouter } from './expert-router.js';
 

@@ -2,7 +2,7 @@ import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { Linear } from '../../weights/linear.js';
 import type { Weights } from '../../weights/weights.js';
-import { buildLinear, buildRowParallelLinear } from '../linear-steps.js';
+import { buildLinear, buildRowParallelLinear } from '../linear/linear-steps.js';
 import { SparseMLP, type SparseMLPParts } from './experts.js';
 
 /** What of the configuration the projections around experts are told. */

@@ -1,8 +1,8 @@
 import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
 import { numbersBelow } from '../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
-import { addPair, addScaled } from '../residual.js';
-import { addSoftplus } from '../softplus.js';
+import { addPair, addScaled } from '../formulas/residual.js';
+import { addSoftplus } from '../formulas/softplus.js';
 import { type Choice, ExpertRouter, type RouterConfig, type RouterNames } from './expert-router.js';
 
 /** What such routers are told. */

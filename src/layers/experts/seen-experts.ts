@@ -2,10 +2,10 @@ import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { constantRuns } from '../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
-import type { LayerStep } from '../decoder-layers.js';
-import { gatherRows } from '../gather-rows.js';
+import type { LayerStep } from '../decoder/decoder-layers.js';
+import { gatherRows } from '../formulas/gather-rows.js';
+import { addResidual } from '../formulas/residual.js';
 import { Module } from '../module.js';
-import { addResidual } from '../residual.js';
 import type { ExpertRouter } from './expert-router.js';
 import type { Experts } from './experts.js';
 

@@ -1,6 +1,6 @@
 import type { SwigluClamp } from '../../graph/ops/activation.js';
 import type { Weights } from '../../weights/weights.js';
-import type { MLPConfig } from '../mlp.js';
+import type { MLPConfig } from '../mlp/mlp.js';
 import { ExpertRouter, type RouterConfig } from './expert-router.js';
 import { Experts, type ExpertsConfig, SparseMLP, sharedMLP } from './experts.js';
 

@@ -2,8 +2,8 @@ import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { constantWeight, inF32 } from '../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
-import { addNarrowed } from '../casts.js';
-import { addResidual, addScaled } from '../residual.js';
+import { addNarrowed } from '../formulas/casts.js';
+import { addResidual, addScaled } from '../formulas/residual.js';
 import { ExpertRouter, type RouterConfig } from './expert-router.js';
 import { SparseMLP, type SparseMLPParts } from './experts.js';
 

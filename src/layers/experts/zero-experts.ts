@@ -3,9 +3,9 @@ import { type AtbGraph, BaseOperation, dim } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { constantRuns, constantWeight, inF32 } from '../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
-import { addNarrowed } from '../casts.js';
-import { gatherRows } from '../gather-rows.js';
-import { addResidual } from '../residual.js';
+import { addNarrowed } from '../formulas/casts.js';
+import { gatherRows } from '../formulas/gather-rows.js';
+import { addResidual } from '../formulas/residual.js';
 import { SparseMLP, type SparseMLPParts } from './experts.js';
 
 /** What makes a weight as good as 0: ATB divides numbers of f32, and does not multiply them. */

@@ -4,9 +4,9 @@ import { STATE_FROM, STATE_TO } from '../../step-inputs/index.js';
 import { constantWeight, flattened, inF32, rowsOf, transposed } from '../../weights/weight-changes.js';
 import { concatRows, type TensorRef, type Weights } from '../../weights/weights.js';
 import { layerState, type StateRef } from '../cache-ref.js';
-import { addColumns } from '../gate.js';
+import { allBeside } from '../formulas/split.js';
+import { addColumns } from '../linear/gate.js';
 import { Module } from '../module.js';
-import { allBeside } from '../split.js';
 
 /** A state by its name in a layer's graph, with what says how a step goes through it. */
 export const stateTensors = ({ name }: StateRef): StateTensors => ({

@@ -6,11 +6,11 @@ import type { LinearPart } from '../../weights/linear-part.js';
 import { inF32 } from '../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
 import { layerState, type StateRef } from '../cache-ref.js';
-import type { LayerStep } from '../decoder-layers.js';
-import { addColumns, addGate, addGated, addSigmoid } from '../gate.js';
-import { buildLinear, buildRowParallelLinear } from '../linear-steps.js';
+import type { LayerStep } from '../decoder/decoder-layers.js';
+import { addColumns, addGate, addGated, addSigmoid } from '../linear/gate.js';
+import { buildLinear, buildRowParallelLinear } from '../linear/linear-steps.js';
 import { Module } from '../module.js';
-import { HeadNorm } from '../norms.js';
+import { HeadNorm } from '../norms/norms.js';
 import { CausalConv, type ConvPart, SplitConv, stateTensors } from './causal-conv.js';
 
 /** What it is told by the configuration. */

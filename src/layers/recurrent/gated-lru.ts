@@ -9,9 +9,9 @@ import { Linear } from '../../weights/linear.js';
 import { expertOf, inF32, transposed } from '../../weights/weight-changes.js';
 import { concatRows, type TensorRef, type Weights } from '../../weights/weights.js';
 import { layerState, type StateRef } from '../cache-ref.js';
-import type { LayerStep } from '../decoder-layers.js';
-import { addColumns, addGated } from '../gate.js';
-import { buildLinear, buildRowParallelLinear } from '../linear-steps.js';
+import type { LayerStep } from '../decoder/decoder-layers.js';
+import { addColumns, addGated } from '../linear/gate.js';
+import { buildLinear, buildRowParallelLinear } from '../linear/linear-steps.js';
 import { Module } from '../module.js';
 import { CausalConv, stateTensors } from './causal-conv.js';
 

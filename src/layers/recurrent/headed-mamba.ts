@@ -1,7 +1,7 @@
 import { multiplyHeads } from '../../common-op-builders/index.js';
 import { type AtbGraph, BaseOperation, dim } from '../../graph/atb-graph.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
-import { beside } from '../split.js';
+import { beside } from '../formulas/split.js';
 import { BaseMambaMixer, type MambaConfig, type ScanRows } from './mamba.js';
 
 /** What a mixer of several heads is told by the configuration. */

@@ -2,13 +2,13 @@ import { type AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { Linear } from '../../weights/linear.js';
 import type { Weights } from '../../weights/weights.js';
-import { BaseLayer } from '../base-layer.js';
-import type { LayerStep } from '../decoder-layers.js';
-import { buildLinear } from '../linear-steps.js';
+import { BaseLayer } from '../decoder/base-layer.js';
+import type { LayerStep } from '../decoder/decoder-layers.js';
+import { addResidual } from '../formulas/residual.js';
+import { beside } from '../formulas/split.js';
+import { buildLinear } from '../linear/linear-steps.js';
 import type { BorrowedTensor } from '../module.js';
-import { BaseRMSNorm } from '../norms.js';
-import { addResidual } from '../residual.js';
-import { beside } from '../split.js';
+import { BaseRMSNorm } from '../norms/norms.js';
 
 /** What such a layer is made of beside its norms. */
 export interface HybridParts {

@@ -5,12 +5,12 @@ import { Linear, type LinearOptions } from '../../weights/linear.js';
 import { asVector, inF32 } from '../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
 import { layerState, type StateRef } from '../cache-ref.js';
-import type { LayerStep } from '../decoder-layers.js';
-import { addGated, addSigmoid } from '../gate.js';
-import { buildLinear, buildRowParallelLinear } from '../linear-steps.js';
+import type { LayerStep } from '../decoder/decoder-layers.js';
+import { beside } from '../formulas/split.js';
+import { addGated, addSigmoid } from '../linear/gate.js';
+import { buildLinear, buildRowParallelLinear } from '../linear/linear-steps.js';
 import { Module } from '../module.js';
-import { HeadNorm } from '../norms.js';
-import { beside } from '../split.js';
+import { HeadNorm } from '../norms/norms.js';
 import { SplitConv, stateTensors } from './causal-conv.js';
 
 /** What it is told by the configuration. */

@@ -6,11 +6,11 @@ import { groupedRows } from '../../weights/row-orders.js';
 import { constantRuns, constantWeight, inF32 } from '../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
 import { layerState, type StateRef } from '../cache-ref.js';
-import type { LayerStep } from '../decoder-layers.js';
-import { addColumns, addGated, addSigmoid } from '../gate.js';
-import { buildLinear, buildRowParallelLinear } from '../linear-steps.js';
+import type { LayerStep } from '../decoder/decoder-layers.js';
+import { addColumns, addGated, addSigmoid } from '../linear/gate.js';
+import { buildLinear, buildRowParallelLinear } from '../linear/linear-steps.js';
 import { Module } from '../module.js';
-import { BaseRMSNorm } from '../norms.js';
+import { BaseRMSNorm } from '../norms/norms.js';
 import { stateTensors } from './causal-conv.js';
 
 /** What it is told by the configuration. */

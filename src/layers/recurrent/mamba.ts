@@ -5,12 +5,12 @@ import { Linear } from '../../weights/linear.js';
 import { asTable, asVector, inF32, transposed } from '../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
 import { layerState, type StateRef } from '../cache-ref.js';
-import type { LayerStep } from '../decoder-layers.js';
-import { addColumns, addGate } from '../gate.js';
-import { buildLinear, buildRowParallelLinear } from '../linear-steps.js';
+import type { LayerStep } from '../decoder/decoder-layers.js';
+import { beside } from '../formulas/split.js';
+import { addColumns, addGate } from '../linear/gate.js';
+import { buildLinear, buildRowParallelLinear } from '../linear/linear-steps.js';
 import { Module } from '../module.js';
-import type { NormStep } from '../norms.js';
-import { beside } from '../split.js';
+import type { NormStep } from '../norms/norms.js';
 import { CausalConv, stateTensors } from './causal-conv.js';
 
 /** What a mixer of Mamba is told by the configuration. */

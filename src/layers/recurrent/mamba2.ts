@@ -6,11 +6,11 @@ import type { LinearPart } from '../../weights/linear-part.js';
 import { constantWeight, inF32 } from '../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
 import { layerState, type StateRef } from '../cache-ref.js';
-import type { LayerStep } from '../decoder-layers.js';
-import { addColumns, addGate } from '../gate.js';
-import { buildLinear, buildRowParallelLinear } from '../linear-steps.js';
+import type { LayerStep } from '../decoder/decoder-layers.js';
+import { addColumns, addGate } from '../linear/gate.js';
+import { buildLinear, buildRowParallelLinear } from '../linear/linear-steps.js';
 import { Module } from '../module.js';
-import { addRMSNorm, BaseRMSNorm, type NormStep } from '../norms.js';
+import { addRMSNorm, BaseRMSNorm, type NormStep } from '../norms/norms.js';
 import { CausalConv, stateTensors } from './causal-conv.js';
 
 /** What a mixer of Mamba-2 is told by the configuration. */

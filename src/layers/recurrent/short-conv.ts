@@ -2,10 +2,10 @@ import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { Linear } from '../../weights/linear.js';
 import type { Weights } from '../../weights/weights.js';
-import type { LayerStep } from '../decoder-layers.js';
-import { buildLinear, buildRowParallelLinear } from '../linear-steps.js';
+import type { LayerStep } from '../decoder/decoder-layers.js';
+import { addSplit } from '../formulas/split.js';
+import { buildLinear, buildRowParallelLinear } from '../linear/linear-steps.js';
 import { Module } from '../module.js';
-import { addSplit } from '../split.js';
 import { CausalConv } from './causal-conv.js';
 
 /** What a short convolution is told by the configuration. */

@@ -2,10 +2,10 @@ import { type AtbGraph, BaseOperation, dim } from '../../graph/atb-graph.js';
 import { Linear } from '../../weights/linear.js';
 import { constantWeight } from '../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
-import { buildLinear } from '../linear-steps.js';
+import { addPair, addResidual } from '../formulas/residual.js';
+import { buildLinear } from '../linear/linear-steps.js';
 import { Module } from '../module.js';
-import { addRMSNorm, type BaseRMSNorm } from '../norms.js';
-import { addPair, addResidual } from '../residual.js';
+import { addRMSNorm, type BaseRMSNorm } from '../norms/norms.js';
 import { addStream, asStream, type StreamConfig } from './streams.js';
 
 /**

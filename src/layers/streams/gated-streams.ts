@@ -2,11 +2,11 @@ import { type AtbGraph, BaseOperation, dim } from '../../graph/atb-graph.js';
 import { Linear } from '../../weights/linear.js';
 import { constantWeight, plus } from '../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
-import { addNarrowMLP } from '../gate.js';
-import { buildLinear } from '../linear-steps.js';
+import { addPair, addResidual, addScaled } from '../formulas/residual.js';
+import { addNarrowMLP } from '../linear/gate.js';
+import { buildLinear } from '../linear/linear-steps.js';
 import { Module } from '../module.js';
-import { addRMSNorm } from '../norms.js';
-import { addPair, addResidual, addScaled } from '../residual.js';
+import { addRMSNorm } from '../norms/norms.js';
 import { asStream } from './streams.js';
 
 /** What streams side by side are told by the configuration: [tokens, streams * hidden]. */

@@ -2,11 +2,11 @@ import type { FloatDType } from '../../dtype.js';
 import { type AtbGraph, BaseOperation, dim } from '../../graph/atb-graph.js';
 import { constantRuns, constantWeight, inF32 } from '../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
-import { addNarrowed } from '../casts.js';
-import { buildWideLinear } from '../linear-steps.js';
+import { addNarrowed } from '../formulas/casts.js';
+import { addPair, addResidual, addScaled } from '../formulas/residual.js';
+import { buildWideLinear } from '../linear/linear-steps.js';
 import { Module } from '../module.js';
-import { addRMSNorm, type NormStep } from '../norms.js';
-import { addPair, addResidual, addScaled } from '../residual.js';
+import { addRMSNorm, type NormStep } from '../norms/norms.js';
 import { addStreams, asStream, type StreamConfig } from './streams.js';
 
 /** What hyper-connections are told by the configuration. */

@@ -1,8 +1,8 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import type { Weights } from '../../weights/weights.js';
-import { BaseLayer } from '../base-layer.js';
-import { ATTENTION_RESIDUAL, type PreNormParts } from '../decoder-layers.js';
+import { BaseLayer } from '../decoder/base-layer.js';
+import { ATTENTION_RESIDUAL, type PreNormParts } from '../decoder/decoder-layers.js';
 import type { StreamConnection } from './hyper-connection.js';
 
 /** The parts of a layer between streams of hidden states. */

@@ -1,7 +1,7 @@
 import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
+import { addScaled } from '../formulas/residual.js';
 import { Module } from '../module.js';
-import type { NormStep } from '../norms.js';
-import { addScaled } from '../residual.js';
+import type { NormStep } from '../norms/norms.js';
 
 /** Behind the last layer: the mean of streams [tokens, streams, hidden], and its norm [tokens, hidden]. */
 export class MeanOfStreams extends Module {

@@ -2,7 +2,7 @@ import type { FloatDType } from '../../dtype.js';
 import { type AtbGraph, BaseOperation, dim } from '../../graph/atb-graph.js';
 import { inF32 } from '../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
-import { buildWideLinear } from '../linear-steps.js';
+import { buildWideLinear } from '../linear/linear-steps.js';
 import { Module } from '../module.js';
 import type { HyperConfig, HyperInput, HyperNames, StreamConnection } from './hyper-connection.js';
 

@@ -2,12 +2,12 @@ import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
 import { Linear } from '../../weights/linear.js';
 import { withRowOrder } from '../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
-import { addColumns } from '../gate.js';
-import { gatherRows } from '../gather-rows.js';
-import { buildLinear } from '../linear-steps.js';
+import { gatherRows } from '../formulas/gather-rows.js';
+import { addResidual, addScaled } from '../formulas/residual.js';
+import { addColumns } from '../linear/gate.js';
+import { buildLinear } from '../linear/linear-steps.js';
 import { Module } from '../module.js';
-import { BaseRMSNorm, HeadNorm } from '../norms.js';
-import { addResidual, addScaled } from '../residual.js';
+import { BaseRMSNorm, HeadNorm } from '../norms/norms.js';
 
 /** What vectors of embeddings alone are told by the configuration. */
 export interface ProjectedConfig {

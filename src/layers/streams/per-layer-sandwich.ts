@@ -3,9 +3,9 @@ import type { GraphKind } from '../../graph/graph-kind.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
 import { LENT } from '../attention/borrowing-attention.js';
 import { borrowedKeys, type LentAttention } from '../attention/lent-keys.js';
-import { SandwichLayer, type SandwichParts } from '../decoder-layers.js';
+import { SandwichLayer, type SandwichParts } from '../decoder/decoder-layers.js';
+import { addResidual } from '../formulas/residual.js';
 import type { BorrowedTensor } from '../module.js';
-import { addResidual } from '../residual.js';
 import { type PerLayerStep, perLayerInput } from './per-layer-inputs.js';
 
 /** What a layer is made of beside its sandwich. */

@@ -2,11 +2,11 @@ import { type AtbGraph, BaseOperation, dim } from '../../graph/atb-graph.js';
 import { Linear } from '../../weights/linear.js';
 import { constantWeight } from '../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
-import { Floor } from '../clamp.js';
-import { buildLinear } from '../linear-steps.js';
+import { Floor } from '../formulas/clamp.js';
+import { addPair, addScaled } from '../formulas/residual.js';
+import { buildLinear } from '../linear/linear-steps.js';
 import { Module } from '../module.js';
-import { addRMSNorm, type BaseRMSNorm } from '../norms.js';
-import { addPair, addScaled } from '../residual.js';
+import { addRMSNorm, type BaseRMSNorm } from '../norms/norms.js';
 
 /** What streams are told by the configuration. */
 export interface StreamConfig {

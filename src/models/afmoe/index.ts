@@ -1,4 +1,3 @@
-import { slidingVariant } from '../../layers/base-layer.js';
 import {
   biases,
   type ConfigOf,
@@ -16,10 +15,11 @@ import {
   slidingByLayer,
   sparseBehind,
 } from '../../layers/config/index.js';
-import { SandwichLayer } from '../../layers/decoder-layers.js';
+import { slidingVariant } from '../../layers/decoder/base-layer.js';
+import { SandwichLayer } from '../../layers/decoder/decoder-layers.js';
 import { sigmoidExperts } from '../../layers/experts/sigmoid-experts.js';
-import { BaseMLP } from '../../layers/mlp.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
+import { BaseRMSNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';

@@ -10,8 +10,8 @@ import {
   required,
   statedRope,
 } from '../../layers/config/index.js';
-import { PreNormLayer } from '../../layers/decoder-layers.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
+import { PreNormLayer } from '../../layers/decoder/decoder-layers.js';
+import { BaseRMSNorm } from '../../layers/norms/norms.js';
 import { headNamesUnder, registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';

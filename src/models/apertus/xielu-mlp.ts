@@ -1,6 +1,6 @@
 import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
 import type { ElewiseParam } from '../../graph/ops/elewise.js';
-import { BaseUngatedMLP, type MLPConfig } from '../../layers/mlp.js';
+import { BaseUngatedMLP, type MLPConfig } from '../../layers/mlp/mlp.js';
 import { constantWeight, flattened } from '../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
 

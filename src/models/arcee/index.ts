@@ -6,7 +6,7 @@ import {
   fullAttention,
   LLAMA_DEFAULTS,
 } from '../../layers/config/index.js';
-import { UngatedMLP } from '../../layers/mlp.js';
+import { UngatedMLP } from '../../layers/mlp/mlp.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashLlamaForCausalLMATB, LlamaLayer } from '../llama/index.js';

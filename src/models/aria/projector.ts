@@ -1,10 +1,10 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { attendWithQueries } from '../../layers/attention/query-attention.js';
-import { BaseLayer } from '../../layers/base-layer.js';
-import { gatherRows } from '../../layers/gather-rows.js';
-import { buildLinear } from '../../layers/linear-steps.js';
-import { BaseLayerNorm } from '../../layers/norms.js';
+import { BaseLayer } from '../../layers/decoder/base-layer.js';
+import { gatherRows } from '../../layers/formulas/gather-rows.js';
+import { buildLinear } from '../../layers/linear/linear-steps.js';
+import { BaseLayerNorm } from '../../layers/norms/norms.js';
 import { COUNTED_QUERIES } from '../../step-inputs/index.js';
 import { Linear } from '../../weights/linear.js';
 import { consecutiveRows } from '../../weights/row-orders.js';

@@ -8,7 +8,7 @@ import {
   text,
   tokenField,
 } from '../../layers/config/index.js';
-import type { LayerStep } from '../../layers/decoder-layers.js';
+import type { LayerStep } from '../../layers/decoder/decoder-layers.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { pairedRows, type StepInput, sound } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';

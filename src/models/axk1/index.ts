@@ -8,9 +8,9 @@ import {
   only,
   sparseByType,
 } from '../../layers/config/index.js';
-import { NormedStep } from '../../layers/decoder-layers.js';
+import { NormedStep } from '../../layers/decoder/decoder-layers.js';
 import { sigmoidExperts } from '../../layers/experts/sigmoid-experts.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
+import { BaseRMSNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { DEEPSEEK_IRRELEVANT, deepseek } from '../deepseek_v2/index.js';

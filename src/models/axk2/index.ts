@@ -12,14 +12,14 @@ import {
   SIZE,
   sparseByType,
 } from '../../layers/config/index.js';
-import { PreNormLayer } from '../../layers/decoder-layers.js';
+import { PreNormLayer } from '../../layers/decoder/decoder-layers.js';
 import { sigmoidExperts } from '../../layers/experts/sigmoid-experts.js';
-import { addGated, addSigmoid } from '../../layers/gate.js';
-import { GatedRMSNorm } from '../../layers/gated-norm.js';
-import { buildLinear } from '../../layers/linear-steps.js';
-import { BaseMLP } from '../../layers/mlp.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
-import { addSplit, beside } from '../../layers/split.js';
+import { addSplit, beside } from '../../layers/formulas/split.js';
+import { addGated, addSigmoid } from '../../layers/linear/gate.js';
+import { buildLinear } from '../../layers/linear/linear-steps.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
+import { GatedRMSNorm } from '../../layers/norms/gated-norm.js';
+import { BaseRMSNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { Linear } from '../../weights/linear.js';
 import type { LinearPart } from '../../weights/linear-part.js';

@@ -1,4 +1,4 @@
-import { BaseLayerNorm } from '../../layers/norms.js';
+import { BaseLayerNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { gridPositions } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';

@@ -1,9 +1,9 @@
 import { GatedLatentAttention } from '../../layers/attention/gated-latent-attention.js';
 import { clampVariant } from '../../layers/config/index.js';
-import { PreNormLayer } from '../../layers/decoder-layers.js';
+import { PreNormLayer } from '../../layers/decoder/decoder-layers.js';
 import { sigmoidExperts } from '../../layers/experts/sigmoid-experts.js';
-import { BaseMLP } from '../../layers/mlp.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
+import { BaseRMSNorm } from '../../layers/norms/norms.js';
 import { KimiDeltaAttention } from '../../layers/recurrent/kimi-delta-attention.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';

@@ -2,10 +2,10 @@ import { CommonOpBuilderManager, SINGLE_RANK } from '../../common-op-builders/in
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { ROTARY_ROWS, type RotaryRows, SLIDING_ROTARY_ROWS } from '../../layers/attention/rotary-rows.js';
-import type { BaseLayer } from '../../layers/base-layer.js';
 import type { BaseConfig } from '../../layers/config/index.js';
+import type { BaseLayer } from '../../layers/decoder/base-layer.js';
+import { addScaled } from '../../layers/formulas/residual.js';
 import { Module } from '../../layers/module.js';
-import { addScaled } from '../../layers/residual.js';
 import { type ArgumentKind, FUNCTION, OBJECT, requireArgument } from '../../require-argument.js';
 import { type RotaryTables, rotaryTables, slidingRotaryTables } from '../../step-inputs/index.js';
 import { requireWeights } from '../../weights/require-weights.js';

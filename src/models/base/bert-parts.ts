@@ -1,10 +1,10 @@
 import { PositionFreeAttention } from '../../layers/attention/attention-orders.js';
 import type { AttentionOptions } from '../../layers/attention/base-attention.js';
 import type { AttentionConfig } from '../../layers/attention-config.js';
-import type { LayerStep, PreNormParts } from '../../layers/decoder-layers.js';
-import { type AddedEmbedding, LearnedPositions, TokenTypes } from '../../layers/learned-positions.js';
-import { type MLPConfig, UngatedMLP } from '../../layers/mlp.js';
-import { BaseLayerNorm } from '../../layers/norms.js';
+import type { LayerStep, PreNormParts } from '../../layers/decoder/decoder-layers.js';
+import { type AddedEmbedding, LearnedPositions, TokenTypes } from '../../layers/decoder/learned-positions.js';
+import { type MLPConfig, UngatedMLP } from '../../layers/mlp/mlp.js';
+import { BaseLayerNorm } from '../../layers/norms/norms.js';
 import type { Weights } from '../../weights/weights.js';
 
 /** Heads that predict words, the pooler where nobody classifies, and the numbers of positions. */

@@ -8,12 +8,12 @@ import {
 } from '../../layers/attention/disentangled-attention.js';
 import { DistanceVectors } from '../../layers/attention/distance-vectors.js';
 import type { BaseConfig } from '../../layers/config/index.js';
-import { TextConv } from '../../layers/convolution.js';
-import { PostNormLayer, type PreNormParts } from '../../layers/decoder-layers.js';
-import { BaseLayerNorm } from '../../layers/norms.js';
-import type { QkvNames } from '../../layers/projections.js';
-import { addResidual } from '../../layers/residual.js';
-import { buildHeadActivation, classifierOf, type HeadActivation } from '../../layers/row-heads.js';
+import { PostNormLayer, type PreNormParts } from '../../layers/decoder/decoder-layers.js';
+import { addResidual } from '../../layers/formulas/residual.js';
+import { buildHeadActivation, classifierOf, type HeadActivation } from '../../layers/heads/row-heads.js';
+import { TextConv } from '../../layers/linear/convolution.js';
+import type { QkvNames } from '../../layers/linear/projections.js';
+import { BaseLayerNorm } from '../../layers/norms/norms.js';
 import {
   headRows,
   lengths,

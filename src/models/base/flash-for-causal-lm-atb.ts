@@ -4,10 +4,10 @@ import type { AtbGraph, GraphSpec } from '../../graph/atb-graph.js';
 import { DECODER_KINDS, ENCODE, type GraphKind } from '../../graph/graph-kind.js';
 import { requireMember } from '../../layers/complete.js';
 import type { BaseConfig, DecoderConfig } from '../../layers/config/index.js';
-import { gatherRows } from '../../layers/gather-rows.js';
-import { addScaled } from '../../layers/residual.js';
-import { ClassificationHead, type RowHead, type RowStep } from '../../layers/row-heads.js';
-import { addSoftcap } from '../../layers/softcap.js';
+import { gatherRows } from '../../layers/formulas/gather-rows.js';
+import { addScaled } from '../../layers/formulas/residual.js';
+import { addSoftcap } from '../../layers/formulas/softcap.js';
+import { ClassificationHead, type RowHead, type RowStep } from '../../layers/heads/row-heads.js';
 import type { KvCacheDesc, StateDesc } from '../../native/binding.js';
 import { type ArgumentKind, OBJECT, requireArgument } from '../../require-argument.js';
 import {

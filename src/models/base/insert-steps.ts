@@ -2,8 +2,8 @@ import { CommonOpBuilderManager } from '../../common-op-builders/index.js';
 import { AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
 import { type GraphKind, hasOneQuery } from '../../graph/graph-kind.js';
 import { ROTARY_ROWS } from '../../layers/attention/rotary-rows.js';
-import { gatherRows } from '../../layers/gather-rows.js';
-import { addResidual } from '../../layers/residual.js';
+import { gatherRows } from '../../layers/formulas/gather-rows.js';
+import { addResidual } from '../../layers/formulas/residual.js';
 import { type ArgumentKind, madeBy, OBJECT, requireArgument, wholes } from '../../require-argument.js';
 import {
   ADDED_INDEX,

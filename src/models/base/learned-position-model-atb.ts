@@ -1,6 +1,6 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { LearnedPositions } from '../../layers/learned-positions.js';
+import { LearnedPositions } from '../../layers/decoder/learned-positions.js';
 import { OBJECT, requireArgument } from '../../require-argument.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB, type ModelParts, type ModelSizes } from './base-model-atb.js';

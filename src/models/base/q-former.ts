@@ -3,7 +3,6 @@ import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { attendWithQueries } from '../../layers/attention/query-attention.js';
 import { encoderAttention } from '../../layers/attention-config.js';
-import { BaseLayer } from '../../layers/base-layer.js';
 import {
   activation,
   encoderHeads,
@@ -13,13 +12,14 @@ import {
   positive,
   WIDTH,
 } from '../../layers/config/index.js';
-import type { LayerStep } from '../../layers/decoder-layers.js';
-import { gatherRows } from '../../layers/gather-rows.js';
-import { buildLinear } from '../../layers/linear-steps.js';
-import { UngatedMLP } from '../../layers/mlp.js';
+import { BaseLayer } from '../../layers/decoder/base-layer.js';
+import type { LayerStep } from '../../layers/decoder/decoder-layers.js';
+import { gatherRows } from '../../layers/formulas/gather-rows.js';
+import { addResidual } from '../../layers/formulas/residual.js';
+import { buildLinear } from '../../layers/linear/linear-steps.js';
+import { UngatedMLP } from '../../layers/mlp/mlp.js';
 import { type BorrowedTensor, Module } from '../../layers/module.js';
-import { BaseLayerNorm } from '../../layers/norms.js';
-import { addResidual } from '../../layers/residual.js';
+import { BaseLayerNorm } from '../../layers/norms/norms.js';
 import { QUERIED_WINDOWS, QUERIED_WORDS } from '../../step-inputs/index.js';
 import { Linear } from '../../weights/linear.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';

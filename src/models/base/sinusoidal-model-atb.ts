@@ -1,6 +1,6 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
-import { gatherRows } from '../../layers/gather-rows.js';
-import { addResidual } from '../../layers/residual.js';
+import { gatherRows } from '../../layers/formulas/gather-rows.js';
+import { addResidual } from '../../layers/formulas/residual.js';
 import { SINUSOIDS } from '../../step-inputs/index.js';
 import { BaseModelATB } from './base-model-atb.js';
 

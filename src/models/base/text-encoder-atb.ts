@@ -1,7 +1,7 @@
 import type { AtbGraph, GraphSpec } from '../../graph/atb-graph.js';
 import { ENCODE, type GraphKind } from '../../graph/graph-kind.js';
 import type { BaseConfig } from '../../layers/config/index.js';
-import { HiddenRows, type RowHead } from '../../layers/row-heads.js';
+import { HiddenRows, type RowHead } from '../../layers/heads/row-heads.js';
 import type { KvCacheDesc } from '../../native/binding.js';
 import { OBJECT, requireArgument } from '../../require-argument.js';
 import type { CausalLM, EncoderUse } from '../../router/index.js';

@@ -1,7 +1,6 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { Qkv } from '../../layers/attention/base-attention.js';
 import { GatedAttention } from '../../layers/attention/gated-attention.js';
-import { slidingVariant } from '../../layers/base-layer.js';
 import {
   biases,
   type ConfigOf,
@@ -19,12 +18,13 @@ import {
   softcap,
   sparseByType,
 } from '../../layers/config/index.js';
-import { SandwichLayer } from '../../layers/decoder-layers.js';
+import { slidingVariant } from '../../layers/decoder/base-layer.js';
+import { SandwichLayer } from '../../layers/decoder/decoder-layers.js';
 import { sigmoidExperts } from '../../layers/experts/sigmoid-experts.js';
-import { addSigmoid } from '../../layers/gate.js';
-import { BaseMLP } from '../../layers/mlp.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
-import { addResidual } from '../../layers/residual.js';
+import { addResidual } from '../../layers/formulas/residual.js';
+import { addSigmoid } from '../../layers/linear/gate.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
+import { BaseRMSNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { QUERY_SCALES, type RopeConfig } from '../../step-inputs/index.js';
 import { withRowOrder } from '../../weights/weight-changes.js';

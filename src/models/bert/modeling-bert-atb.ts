@@ -5,8 +5,8 @@ import {
   encoder,
   tablePositions,
 } from '../../layers/config/index.js';
-import { PostNormLayer } from '../../layers/decoder-layers.js';
-import { classifierOf } from '../../layers/row-heads.js';
+import { PostNormLayer } from '../../layers/decoder/decoder-layers.js';
+import { classifierOf } from '../../layers/heads/row-heads.js';
 import {
   headRows,
   lengths,

@@ -9,8 +9,8 @@ import {
   defineConfig,
   fullAttention,
 } from '../../layers/config/index.js';
-import { BaseMLP, type MLPConfig } from '../../layers/mlp.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
+import { BaseMLP, type MLPConfig } from '../../layers/mlp/mlp.js';
+import { BaseRMSNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashLlamaForCausalLMATB, LlamaLayer } from '../llama/index.js';

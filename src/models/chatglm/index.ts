@@ -1,4 +1,4 @@
-import { BaseLayerNorm, BaseRMSNorm } from '../../layers/norms.js';
+import { BaseLayerNorm, BaseRMSNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashRenamedLlamaATB, type LlamaNames } from '../llama/index.js';

@@ -1,5 +1,5 @@
 import { type ConfigOf, defineConfig } from '../../layers/config/index.js';
-import type { QkvNames } from '../../layers/projections.js';
+import type { QkvNames } from '../../layers/linear/projections.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { groupedRows, type PackedRows } from '../../weights/row-orders.js';
 import type { Weights } from '../../weights/weights.js';

@@ -11,7 +11,7 @@ import {
   fullAttention,
   rotaryConfig,
 } from '../../layers/config/index.js';
-import { PerHeadLayerNorm } from '../../layers/norms.js';
+import { PerHeadLayerNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { expertOf } from '../../weights/weight-changes.js';
 import type { Weights } from '../../weights/weights.js';

@@ -1,5 +1,4 @@
 import type { AttentionConfig } from '../../layers/attention-config.js';
-import { slidingVariant } from '../../layers/base-layer.js';
 import {
   type BaseConfig,
   biases,
@@ -10,9 +9,10 @@ import {
   positive,
   textModel,
 } from '../../layers/config/index.js';
-import { type LayerStep, ParallelLayer } from '../../layers/decoder-layers.js';
-import { BaseMLP, type MLPConfig } from '../../layers/mlp.js';
-import { BaseLayerNorm, type NormStep } from '../../layers/norms.js';
+import { slidingVariant } from '../../layers/decoder/base-layer.js';
+import { type LayerStep, ParallelLayer } from '../../layers/decoder/decoder-layers.js';
+import { BaseMLP, type MLPConfig } from '../../layers/mlp/mlp.js';
+import { BaseLayerNorm, type NormStep } from '../../layers/norms/norms.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';

@@ -1,9 +1,9 @@
 import { type AtbGraph, dim } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { BaseLayer } from '../../layers/base-layer.js';
-import { gatherRows } from '../../layers/gather-rows.js';
-import { BaseMLP } from '../../layers/mlp.js';
-import { NoNorm, type NormStep } from '../../layers/norms.js';
+import { BaseLayer } from '../../layers/decoder/base-layer.js';
+import { gatherRows } from '../../layers/formulas/gather-rows.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
+import { NoNorm, type NormStep } from '../../layers/norms/norms.js';
 import { MERGED_PATCHES } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';
 import type { Cohere2VisionConfig } from './config.js';

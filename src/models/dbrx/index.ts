@@ -1,8 +1,8 @@
 import { RotaryAttention } from '../../layers/attention/attention-orders.js';
-import { PreNormLayer } from '../../layers/decoder-layers.js';
+import { PreNormLayer } from '../../layers/decoder/decoder-layers.js';
 import { ExpertRouter } from '../../layers/experts/expert-router.js';
 import { Experts, SparseMLP } from '../../layers/experts/experts.js';
-import { BaseLayerNorm } from '../../layers/norms.js';
+import { BaseLayerNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { ExpertStacks } from '../../weights/expert-stacks.js';
 import { transposed } from '../../weights/weight-changes.js';

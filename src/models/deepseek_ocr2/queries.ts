@@ -3,11 +3,11 @@ import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { BaseAttention } from '../../layers/attention/base-attention.js';
 import { encoderAttention } from '../../layers/attention-config.js';
-import { PreNormLayer } from '../../layers/decoder-layers.js';
-import { gatherRows } from '../../layers/gather-rows.js';
-import { BaseMLP } from '../../layers/mlp.js';
+import { PreNormLayer } from '../../layers/decoder/decoder-layers.js';
+import { gatherRows } from '../../layers/formulas/gather-rows.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
 import { Module } from '../../layers/module.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
+import { BaseRMSNorm } from '../../layers/norms/norms.js';
 import {
   QUERIED,
   type QueriedSquares,

@@ -5,8 +5,8 @@ import { addEntryRows, ENTRY_LAYER_ROWS, entryTables } from '../../layers/attent
 import { ROTARY_ROWS } from '../../layers/attention/rotary-rows.js';
 import { Experts, SparseMLP } from '../../layers/experts/experts.js';
 import { RootSoftplusRouter, TableRouter } from '../../layers/experts/root-softplus-router.js';
-import { BaseMLP } from '../../layers/mlp.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
+import { BaseRMSNorm } from '../../layers/norms/norms.js';
 import {
   EqualStreams,
   HyperHead,

@@ -1,11 +1,11 @@
 import { CommonOpBuilderManager } from '../../common-op-builders/index.js';
 import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { BaseLayer } from '../../layers/base-layer.js';
-import { sumOfRows } from '../../layers/gather-rows.js';
-import { buildLinear } from '../../layers/linear-steps.js';
+import { BaseLayer } from '../../layers/decoder/base-layer.js';
+import { sumOfRows } from '../../layers/formulas/gather-rows.js';
+import { addResidual } from '../../layers/formulas/residual.js';
+import { buildLinear } from '../../layers/linear/linear-steps.js';
 import { type BorrowedTensor, Module } from '../../layers/module.js';
-import { addResidual } from '../../layers/residual.js';
 import {
   DRAWN_ROWS,
   drawnRows,

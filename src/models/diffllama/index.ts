@@ -9,9 +9,9 @@ import {
   keyValueHeads,
   LLAMA_DEFAULTS,
 } from '../../layers/config/index.js';
-import { PreNormLayer } from '../../layers/decoder-layers.js';
-import { BaseMLP } from '../../layers/mlp.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
+import { PreNormLayer } from '../../layers/decoder/decoder-layers.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
+import { BaseRMSNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';

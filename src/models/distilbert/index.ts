@@ -14,8 +14,8 @@ import {
   tablePositions,
   WIDTH,
 } from '../../layers/config/index.js';
-import { PostNormLayer } from '../../layers/decoder-layers.js';
-import { classifierOf } from '../../layers/row-heads.js';
+import { PostNormLayer } from '../../layers/decoder/decoder-layers.js';
+import { classifierOf } from '../../layers/heads/row-heads.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { headRows, lengths, positions, tokenIds } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';

@@ -2,7 +2,6 @@ import { rounded } from '../../dtype.js';
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { ValueNormedAttention } from '../../layers/attention/value-normed-attention.js';
-import { slidingVariant } from '../../layers/base-layer.js';
 import {
   biases,
   type ConfigOf,
@@ -19,9 +18,10 @@ import {
   textModel,
   WIDTH,
 } from '../../layers/config/index.js';
-import { BaseMLP } from '../../layers/mlp.js';
-import { NormedProjection } from '../../layers/normed-projection.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
+import { slidingVariant } from '../../layers/decoder/base-layer.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
+import { NormedProjection } from '../../layers/norms/normed-projection.js';
+import { BaseRMSNorm } from '../../layers/norms/norms.js';
 import { PerLayerStep, ProjectedPerLayerInputs } from '../../layers/streams/per-layer-inputs.js';
 import { PerLayerSandwich } from '../../layers/streams/per-layer-sandwich.js';
 import { registerModel, routerOf } from '../../router/index.js';

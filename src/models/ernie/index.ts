@@ -9,9 +9,9 @@ import {
   keysBecause,
   tablePositions,
 } from '../../layers/config/index.js';
-import { PostNormLayer } from '../../layers/decoder-layers.js';
-import { SharedEmbedding } from '../../layers/learned-positions.js';
-import { classifierOf } from '../../layers/row-heads.js';
+import { PostNormLayer } from '../../layers/decoder/decoder-layers.js';
+import { SharedEmbedding } from '../../layers/decoder/learned-positions.js';
+import { classifierOf } from '../../layers/heads/row-heads.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { headRows, lengths, positions, tokenIds, tokenTypes } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';

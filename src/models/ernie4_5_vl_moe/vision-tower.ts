@@ -1,12 +1,12 @@
 import { CommonOpBuilderManager } from '../../common-op-builders/index.js';
 import { type AtbGraph, BaseOperation, dim } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { BaseLayer } from '../../layers/base-layer.js';
-import { gatherRows } from '../../layers/gather-rows.js';
-import { buildLinear } from '../../layers/linear-steps.js';
-import { UngatedMLP } from '../../layers/mlp.js';
+import { BaseLayer } from '../../layers/decoder/base-layer.js';
+import { gatherRows } from '../../layers/formulas/gather-rows.js';
+import { buildLinear } from '../../layers/linear/linear-steps.js';
+import { UngatedMLP } from '../../layers/mlp/mlp.js';
 import { Module } from '../../layers/module.js';
-import { BaseLayerNorm, BaseRMSNorm } from '../../layers/norms.js';
+import { BaseLayerNorm, BaseRMSNorm } from '../../layers/norms/norms.js';
 import { MERGED_PATCHES } from '../../step-inputs/index.js';
 import { Linear } from '../../weights/linear.js';
 import type { Weights } from '../../weights/weights.js';

@@ -1,11 +1,11 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import { RotaryAttention } from '../../layers/attention/attention-orders.js';
-import { PreNormLayer } from '../../layers/decoder-layers.js';
-import { LearnedPositions } from '../../layers/learned-positions.js';
+import { PreNormLayer } from '../../layers/decoder/decoder-layers.js';
+import { LearnedPositions } from '../../layers/decoder/learned-positions.js';
+import { addPair } from '../../layers/formulas/residual.js';
+import { classifierOf } from '../../layers/heads/row-heads.js';
 import { Module } from '../../layers/module.js';
-import { BaseLayerNorm, NoNorm } from '../../layers/norms.js';
-import { addPair } from '../../layers/residual.js';
-import { classifierOf } from '../../layers/row-heads.js';
+import { BaseLayerNorm, NoNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import {
   EMBEDDING_SCALES,

@@ -1,7 +1,6 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { RotaryAttention } from '../../layers/attention/attention-orders.js';
-import { slidingVariant } from '../../layers/base-layer.js';
 import {
   biases,
   type ConfigOf,
@@ -16,16 +15,17 @@ import {
   oneOf,
   only,
 } from '../../layers/config/index.js';
-import { PreNormLayer } from '../../layers/decoder-layers.js';
-import { BaseMLP } from '../../layers/mlp.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
+import { slidingVariant } from '../../layers/decoder/base-layer.js';
+import { PreNormLayer } from '../../layers/decoder/decoder-layers.js';
 import {
   ActivatedDense,
   ClassificationHead,
   HiddenRows,
   type RowHead,
   TextMeans,
-} from '../../layers/row-heads.js';
+} from '../../layers/heads/row-heads.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
+import { BaseRMSNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import {
   headRows,

@@ -11,7 +11,7 @@ import {
   LLAMA_DEFAULTS,
   slidingByLayer,
 } from '../../layers/config/index.js';
-import type { LayerStep } from '../../layers/decoder-layers.js';
+import type { LayerStep } from '../../layers/decoder/decoder-layers.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashLlamaForCausalLMATB } from '../llama/index.js';

@@ -1,8 +1,8 @@
 import { PositionFreeAttention, RotaryAttention } from '../../layers/attention/attention-orders.js';
-import type { BaseLayer } from '../../layers/base-layer.js';
-import { ParallelLayer, PreNormLayer } from '../../layers/decoder-layers.js';
-import { UngatedMLP } from '../../layers/mlp.js';
-import { BaseLayerNorm } from '../../layers/norms.js';
+import type { BaseLayer } from '../../layers/decoder/base-layer.js';
+import { ParallelLayer, PreNormLayer } from '../../layers/decoder/decoder-layers.js';
+import { UngatedMLP } from '../../layers/mlp/mlp.js';
+import { BaseLayerNorm } from '../../layers/norms/norms.js';
 import { type HeadNames, registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';

@@ -15,9 +15,9 @@ import {
   only,
   positive,
 } from '../../layers/config/index.js';
-import { PreNormLayer, SumOfSteps } from '../../layers/decoder-layers.js';
-import { BaseMLP } from '../../layers/mlp.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
+import { PreNormLayer, SumOfSteps } from '../../layers/decoder/decoder-layers.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
+import { BaseRMSNorm } from '../../layers/norms/norms.js';
 import { Mamba2Mixer } from '../../layers/recurrent/mamba2.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';

@@ -8,7 +8,7 @@ import {
   positive,
   textModel,
 } from '../../layers/config/index.js';
-import { UnscaledRMSNorm } from '../../layers/norms.js';
+import { UnscaledRMSNorm } from '../../layers/norms/norms.js';
 import { MambaMixer } from '../../layers/recurrent/mamba.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';

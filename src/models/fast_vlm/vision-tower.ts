@@ -1,6 +1,6 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import type { BaseLayer } from '../../layers/base-layer.js';
+import type { BaseLayer } from '../../layers/decoder/base-layer.js';
 import { Module } from '../../layers/module.js';
 import {
   evenWindow,

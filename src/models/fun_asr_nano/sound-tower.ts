@@ -2,13 +2,13 @@ import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { PositionFreeAttention } from '../../layers/attention/attention-orders.js';
 import { type AttentionConfig, encoderAttention } from '../../layers/attention-config.js';
-import { BaseLayer } from '../../layers/base-layer.js';
-import type { LayerStep } from '../../layers/decoder-layers.js';
-import { gatherRows, sumOfRows } from '../../layers/gather-rows.js';
-import { UngatedMLP } from '../../layers/mlp.js';
+import { BaseLayer } from '../../layers/decoder/base-layer.js';
+import type { LayerStep } from '../../layers/decoder/decoder-layers.js';
+import { gatherRows, sumOfRows } from '../../layers/formulas/gather-rows.js';
+import { addResidual, addScaled } from '../../layers/formulas/residual.js';
+import { UngatedMLP } from '../../layers/mlp/mlp.js';
 import { Module } from '../../layers/module.js';
-import { BaseLayerNorm, NoNorm, type NormStep } from '../../layers/norms.js';
-import { addResidual, addScaled } from '../../layers/residual.js';
+import { BaseLayerNorm, NoNorm, type NormStep } from '../../layers/norms/norms.js';
 import {
   ENCODER_SINUSOIDS,
   encoderSinusoids,

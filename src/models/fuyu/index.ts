@@ -1,5 +1,5 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
-import { buildLinear } from '../../layers/linear-steps.js';
+import { buildLinear } from '../../layers/linear/linear-steps.js';
 import { Module } from '../../layers/module.js';
 import { type ChatFormat, registerModel, routerOf } from '../../router/index.js';
 import { PATCHES, patches, type StepInput } from '../../step-inputs/index.js';

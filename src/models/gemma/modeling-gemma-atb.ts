@@ -1,5 +1,5 @@
 import { rounded } from '../../dtype.js';
-import { OffsetRMSNorm } from '../../layers/norms.js';
+import { OffsetRMSNorm } from '../../layers/norms/norms.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB, type ModelParts, type ModelSizes } from '../base/base-model-atb.js';
 

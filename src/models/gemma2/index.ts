@@ -1,10 +1,10 @@
 import { RotaryAttention } from '../../layers/attention/attention-orders.js';
 import type { AttentionOptions } from '../../layers/attention/base-attention.js';
-import { slidingVariant } from '../../layers/base-layer.js';
 import type { DecoderConfig } from '../../layers/config/index.js';
-import { type LayerStep, SandwichLayer } from '../../layers/decoder-layers.js';
-import { BaseMLP } from '../../layers/mlp.js';
-import { OffsetRMSNorm } from '../../layers/norms.js';
+import { slidingVariant } from '../../layers/decoder/base-layer.js';
+import { type LayerStep, SandwichLayer } from '../../layers/decoder/decoder-layers.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
+import { OffsetRMSNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';

@@ -1,5 +1,5 @@
 import { NormedRotaryAttention, projectionNorms } from '../../layers/attention/attention-orders.js';
-import { HeadNorm, OffsetRMSNorm } from '../../layers/norms.js';
+import { HeadNorm, OffsetRMSNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';

@@ -1,9 +1,9 @@
 import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { BaseLayer } from '../../layers/base-layer.js';
-import { gatherRows } from '../../layers/gather-rows.js';
-import { buildLinear } from '../../layers/linear-steps.js';
-import { BaseRMSNorm, UnscaledRMSNorm } from '../../layers/norms.js';
+import { BaseLayer } from '../../layers/decoder/base-layer.js';
+import { gatherRows } from '../../layers/formulas/gather-rows.js';
+import { buildLinear } from '../../layers/linear/linear-steps.js';
+import { BaseRMSNorm, UnscaledRMSNorm } from '../../layers/norms/norms.js';
 import { Linear } from '../../weights/linear.js';
 import { rowsOf } from '../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';

@@ -1,4 +1,4 @@
-import { BaseRMSNorm } from '../../layers/norms.js';
+import { BaseRMSNorm } from '../../layers/norms/norms.js';
 import {
   ENDED_ROWS,
   encoderSinusoids,

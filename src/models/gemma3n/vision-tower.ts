@@ -1,11 +1,11 @@
 import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { BaseLayer } from '../../layers/base-layer.js';
-import { buildPixelRows, SquareConv } from '../../layers/convolution.js';
-import { gatherRows } from '../../layers/gather-rows.js';
+import { BaseLayer } from '../../layers/decoder/base-layer.js';
+import { gatherRows } from '../../layers/formulas/gather-rows.js';
+import { addScaled } from '../../layers/formulas/residual.js';
+import { buildPixelRows, SquareConv } from '../../layers/linear/convolution.js';
 import { Module } from '../../layers/module.js';
-import type { BaseRMSNorm } from '../../layers/norms.js';
-import { addScaled } from '../../layers/residual.js';
+import type { BaseRMSNorm } from '../../layers/norms/norms.js';
 import {
   ENDED_PICTURES,
   endedPictures,

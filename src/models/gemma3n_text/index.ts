@@ -3,7 +3,7 @@ import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { lentAttention } from '../../layers/attention/lent-keys.js';
 import { ValueNormedAttention } from '../../layers/attention/value-normed-attention.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
+import { BaseRMSNorm } from '../../layers/norms/norms.js';
 import { PerLayerInputs } from '../../layers/streams/per-layer-inputs.js';
 import { StreamedLayer } from '../../layers/streams/streamed-layer.js';
 import { StreamsBegin, StreamsEnd } from '../../layers/streams/streams.js';

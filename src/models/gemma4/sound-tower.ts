@@ -1,9 +1,9 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { BaseLayer } from '../../layers/base-layer.js';
-import { ClippedLinear } from '../../layers/clipped-linear.js';
-import { buildLinear } from '../../layers/linear-steps.js';
-import { BaseLayerNorm, BaseRMSNorm, UnscaledRMSNorm } from '../../layers/norms.js';
+import { BaseLayer } from '../../layers/decoder/base-layer.js';
+import { ClippedLinear } from '../../layers/linear/clipped-linear.js';
+import { buildLinear } from '../../layers/linear/linear-steps.js';
+import { BaseLayerNorm, BaseRMSNorm, UnscaledRMSNorm } from '../../layers/norms/norms.js';
 import { encoderSinusoids, MEL_PLANES, soundContext, wholeMelPlanes } from '../../step-inputs/index.js';
 import { Linear } from '../../weights/linear.js';
 import type { Weights } from '../../weights/weights.js';

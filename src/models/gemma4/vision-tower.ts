@@ -2,15 +2,15 @@ import { CommonOpBuilderManager } from '../../common-op-builders/index.js';
 import { type AtbGraph, BaseOperation, dim } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { ROTARY_ROWS } from '../../layers/attention/rotary-rows.js';
-import { BaseLayer } from '../../layers/base-layer.js';
-import { ClippedLinear } from '../../layers/clipped-linear.js';
-import { type LayerStep, SandwichLayer } from '../../layers/decoder-layers.js';
-import { gatherRows } from '../../layers/gather-rows.js';
-import { buildLinear } from '../../layers/linear-steps.js';
+import { BaseLayer } from '../../layers/decoder/base-layer.js';
+import { type LayerStep, SandwichLayer } from '../../layers/decoder/decoder-layers.js';
+import { gatherRows } from '../../layers/formulas/gather-rows.js';
+import { addResidual, addScaled } from '../../layers/formulas/residual.js';
+import { ClippedLinear } from '../../layers/linear/clipped-linear.js';
+import { buildLinear } from '../../layers/linear/linear-steps.js';
+import { rotaryOrder } from '../../layers/linear/projections.js';
 import { Module } from '../../layers/module.js';
-import { BaseRMSNorm, HeadNorm, UnscaledRMSNorm } from '../../layers/norms.js';
-import { rotaryOrder } from '../../layers/projections.js';
-import { addResidual, addScaled } from '../../layers/residual.js';
+import { BaseRMSNorm, HeadNorm, UnscaledRMSNorm } from '../../layers/norms/norms.js';
 import {
   AXIS_POSITIONS,
   axialRotary,

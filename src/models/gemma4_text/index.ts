@@ -5,8 +5,8 @@ import { lendingVariant, lentAttention } from '../../layers/attention/lent-keys.
 import { ValueNormedAttention } from '../../layers/attention/value-normed-attention.js';
 import type { AttentionConfig } from '../../layers/attention-config.js';
 import { ExpertsBesideMLP } from '../../layers/experts/experts-beside-mlp.js';
-import { BaseMLP } from '../../layers/mlp.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
+import { BaseRMSNorm } from '../../layers/norms/norms.js';
 import { PerLayerInputs, PerLayerStep } from '../../layers/streams/per-layer-inputs.js';
 import { PerLayerSandwich } from '../../layers/streams/per-layer-sandwich.js';
 import { headNamesUnder, registerModel, routerOf } from '../../router/index.js';

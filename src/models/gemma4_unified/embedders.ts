@@ -1,10 +1,10 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import { dim } from '../../graph/atb-graph.js';
-import { gatherRows } from '../../layers/gather-rows.js';
-import { buildLinear } from '../../layers/linear-steps.js';
+import { gatherRows } from '../../layers/formulas/gather-rows.js';
+import { addResidual } from '../../layers/formulas/residual.js';
+import { buildLinear } from '../../layers/linear/linear-steps.js';
 import { Module } from '../../layers/module.js';
-import { BaseLayerNorm, UnscaledRMSNorm } from '../../layers/norms.js';
-import { addResidual } from '../../layers/residual.js';
+import { BaseLayerNorm, UnscaledRMSNorm } from '../../layers/norms/norms.js';
 import {
   AXIS_POSITIONS,
   asTheyCome,

@@ -8,7 +8,7 @@ import {
   fullAttention,
   LLAMA_DEFAULTS,
 } from '../../layers/config/index.js';
-import { BaseMLP } from '../../layers/mlp.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashLlamaForCausalLMATB, LlamaLayer } from '../llama/index.js';

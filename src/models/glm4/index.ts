@@ -1,7 +1,7 @@
 import { RotaryAttention } from '../../layers/attention/attention-orders.js';
 import type { DecoderConfig } from '../../layers/config/index.js';
-import { SandwichLayer } from '../../layers/decoder-layers.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
+import { SandwichLayer } from '../../layers/decoder/decoder-layers.js';
+import { BaseRMSNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { GLM_CONFIG, glmMlp } from '../glm/index.js';

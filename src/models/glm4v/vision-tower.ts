@@ -4,13 +4,13 @@ import type { GraphKind } from '../../graph/graph-kind.js';
 import { RotaryAttention } from '../../layers/attention/attention-orders.js';
 import type { AttentionOptions } from '../../layers/attention/base-attention.js';
 import { encoderAttention } from '../../layers/attention-config.js';
-import { BaseLayer } from '../../layers/base-layer.js';
-import { type LayerStep, PreNormLayer } from '../../layers/decoder-layers.js';
-import { buildLinear } from '../../layers/linear-steps.js';
-import { BaseMLP } from '../../layers/mlp.js';
+import { BaseLayer } from '../../layers/decoder/base-layer.js';
+import { type LayerStep, PreNormLayer } from '../../layers/decoder/decoder-layers.js';
+import { addResidual } from '../../layers/formulas/residual.js';
+import { buildLinear } from '../../layers/linear/linear-steps.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
 import { Module } from '../../layers/module.js';
-import { BaseLayerNorm, BaseRMSNorm } from '../../layers/norms.js';
-import { addResidual } from '../../layers/residual.js';
+import { BaseLayerNorm, BaseRMSNorm } from '../../layers/norms/norms.js';
 import {
   axialRotary,
   lengths,

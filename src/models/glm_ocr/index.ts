@@ -1,8 +1,8 @@
 import { NormedRotaryAttention, projectionNorms } from '../../layers/attention/attention-orders.js';
 import { encoderAttention } from '../../layers/attention-config.js';
 import { type ConfigOf, defineConfig, nested, predictionLayers, within } from '../../layers/config/index.js';
-import { BaseMLP } from '../../layers/mlp.js';
-import { HeadNorm } from '../../layers/norms.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
+import { HeadNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashMropeForCausalLMATB, rootsOf } from '../base/vision/index.js';

@@ -1,7 +1,7 @@
 import { RotaryAttention } from '../../layers/attention/attention-orders.js';
 import { encoderAttention } from '../../layers/attention-config.js';
-import { PreNormLayer } from '../../layers/decoder-layers.js';
-import { UngatedMLP } from '../../layers/mlp.js';
+import { PreNormLayer } from '../../layers/decoder/decoder-layers.js';
+import { UngatedMLP } from '../../layers/mlp/mlp.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { groupedRows, sound, soundRotary } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';

@@ -1,10 +1,10 @@
 import { PositionFreeAttention } from '../../layers/attention/attention-orders.js';
 import type { AttentionConfig } from '../../layers/attention-config.js';
 import type { BaseConfig } from '../../layers/config/index.js';
-import { PreNormLayer } from '../../layers/decoder-layers.js';
-import { type MLPConfig, UngatedMLP } from '../../layers/mlp.js';
-import { BaseLayerNorm } from '../../layers/norms.js';
-import type { QkvNames } from '../../layers/projections.js';
+import { PreNormLayer } from '../../layers/decoder/decoder-layers.js';
+import type { QkvNames } from '../../layers/linear/projections.js';
+import { type MLPConfig, UngatedMLP } from '../../layers/mlp/mlp.js';
+import { BaseLayerNorm } from '../../layers/norms/norms.js';
 import type { HeadNames } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';

@@ -1,4 +1,3 @@
-import { slidingVariant } from '../../layers/base-layer.js';
 import {
   biases,
   type ConfigOf,
@@ -15,6 +14,7 @@ import {
   oneOf,
   required,
 } from '../../layers/config/index.js';
+import { slidingVariant } from '../../layers/decoder/base-layer.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashGpt2LikeATB, GPT2_HEAD, gpt2Fields } from '../gpt2/index.js';

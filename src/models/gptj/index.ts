@@ -18,10 +18,10 @@ import {
   textModel,
   WIDTH,
 } from '../../layers/config/index.js';
-import { ParallelLayer } from '../../layers/decoder-layers.js';
-import { UngatedMLP } from '../../layers/mlp.js';
-import { BaseLayerNorm } from '../../layers/norms.js';
-import type { QkvNames } from '../../layers/projections.js';
+import { ParallelLayer } from '../../layers/decoder/decoder-layers.js';
+import type { QkvNames } from '../../layers/linear/projections.js';
+import { UngatedMLP } from '../../layers/mlp/mlp.js';
+import { BaseLayerNorm } from '../../layers/norms/norms.js';
 import { type HeadNames, registerModel, routerOf } from '../../router/index.js';
 import type { RopeConfig } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';

@@ -11,8 +11,8 @@ import {
   LLAMA_DEFAULTS,
   positive,
 } from '../../layers/config/index.js';
-import { BaseMLP } from '../../layers/mlp.js';
-import { addScaled } from '../../layers/residual.js';
+import { addScaled } from '../../layers/formulas/residual.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';

@@ -1,7 +1,7 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
+import { addScaled } from '../../layers/formulas/residual.js';
 import { Module } from '../../layers/module.js';
-import { addScaled } from '../../layers/residual.js';
 import {
   gridPositions,
   ofWholePictures,

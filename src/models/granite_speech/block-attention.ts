@@ -1,12 +1,12 @@
 import type { FloatDType } from '../../dtype.js';
 import { type AtbGraph, BaseOperation, dim } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { addNarrowed, addWidened } from '../../layers/casts.js';
-import type { LayerStep } from '../../layers/decoder-layers.js';
-import { gatherRows } from '../../layers/gather-rows.js';
-import { buildLinear } from '../../layers/linear-steps.js';
+import type { LayerStep } from '../../layers/decoder/decoder-layers.js';
+import { addNarrowed, addWidened } from '../../layers/formulas/casts.js';
+import { gatherRows } from '../../layers/formulas/gather-rows.js';
+import { addResidual, addScaled } from '../../layers/formulas/residual.js';
+import { buildLinear } from '../../layers/linear/linear-steps.js';
 import { Module } from '../../layers/module.js';
-import { addResidual, addScaled } from '../../layers/residual.js';
 import { SOUND_BLOCKS } from '../../step-inputs/index.js';
 import { Linear } from '../../weights/linear.js';
 import { consecutiveRows } from '../../weights/row-orders.js';

@@ -1,12 +1,12 @@
 import type { FloatDType } from '../../dtype.js';
 import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { BaseLayer } from '../../layers/base-layer.js';
-import { addNarrowed, addWidened } from '../../layers/casts.js';
-import { buildLinear } from '../../layers/linear-steps.js';
+import { BaseLayer } from '../../layers/decoder/base-layer.js';
+import { addNarrowed, addWidened } from '../../layers/formulas/casts.js';
+import { addResidual } from '../../layers/formulas/residual.js';
+import { buildLinear } from '../../layers/linear/linear-steps.js';
 import { Module } from '../../layers/module.js';
-import { BaseLayerNorm, NoNorm } from '../../layers/norms.js';
-import { addResidual } from '../../layers/residual.js';
+import { BaseLayerNorm, NoNorm } from '../../layers/norms/norms.js';
 import {
   patches,
   queriedWindows,

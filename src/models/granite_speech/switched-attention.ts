@@ -1,7 +1,7 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { AttentionOptions, Qkv } from '../../layers/attention/base-attention.js';
 import type { AttentionConfig } from '../../layers/attention-config.js';
-import { LowRankAdapter } from '../../layers/low-rank-adapter.js';
+import { LowRankAdapter } from '../../layers/linear/low-rank-adapter.js';
 import { ADAPTER_SHARES } from '../../step-inputs/index.js';
 import { renamed, type Weights } from '../../weights/weights.js';
 import { FlashGraniteForCausalLMATB, type GraniteConfig } from '../granite/index.js';

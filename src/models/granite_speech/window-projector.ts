@@ -1,7 +1,7 @@
 import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { gatherRows } from '../../layers/gather-rows.js';
-import { buildLinear } from '../../layers/linear-steps.js';
+import { gatherRows } from '../../layers/formulas/gather-rows.js';
+import { buildLinear } from '../../layers/linear/linear-steps.js';
 import { Module } from '../../layers/module.js';
 import { QUERIED_WINDOWS } from '../../step-inputs/index.js';
 import { Linear } from '../../weights/linear.js';

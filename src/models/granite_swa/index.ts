@@ -8,7 +8,7 @@ import {
   layerRopes,
   slidingByLayer,
 } from '../../layers/config/index.js';
-import { BaseMLP } from '../../layers/mlp.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { GRANITE_FIELDS } from '../granite/index.js';

@@ -1,10 +1,10 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import { PositionFreeAttention, RotaryAttention } from '../../layers/attention/attention-orders.js';
 import { ROTARY_ROWS, type RotaryRows } from '../../layers/attention/rotary-rows.js';
-import { slidingVariant } from '../../layers/base-layer.js';
 import type { DecoderConfig, LayerRopes } from '../../layers/config/index.js';
-import { type LayerStep, PreNormLayer } from '../../layers/decoder-layers.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
+import { slidingVariant } from '../../layers/decoder/base-layer.js';
+import { type LayerStep, PreNormLayer } from '../../layers/decoder/decoder-layers.js';
+import { BaseRMSNorm } from '../../layers/norms/norms.js';
 import type { RopeConfig } from '../../step-inputs/index.js';
 import { type RotaryTables, rotaryTables } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';

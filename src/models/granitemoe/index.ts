@@ -7,10 +7,10 @@ import {
   field,
   integer,
 } from '../../layers/config/index.js';
-import type { LayerStep } from '../../layers/decoder-layers.js';
+import type { LayerStep } from '../../layers/decoder/decoder-layers.js';
 import { ExpertRouter, type RouterConfig } from '../../layers/experts/expert-router.js';
 import { Experts, SparseMLP } from '../../layers/experts/experts.js';
-import { BaseMLP, type MLPConfig } from '../../layers/mlp.js';
+import { BaseMLP, type MLPConfig } from '../../layers/mlp/mlp.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';

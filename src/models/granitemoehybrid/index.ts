@@ -12,8 +12,8 @@ import {
   type RotarySizes,
   rotaryConfig,
 } from '../../layers/config/index.js';
-import { PreNormLayer } from '../../layers/decoder-layers.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
+import { PreNormLayer } from '../../layers/decoder/decoder-layers.js';
+import { BaseRMSNorm } from '../../layers/norms/norms.js';
 import { Mamba2Mixer } from '../../layers/recurrent/mamba2.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { RopeConfig } from '../../step-inputs/index.js';

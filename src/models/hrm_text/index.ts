@@ -1,9 +1,9 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { GatedRotaryAttention } from '../../layers/attention/gated-attention.js';
-import { PreNormLayer } from '../../layers/decoder-layers.js';
-import { NoNorm, UnscaledRMSNorm } from '../../layers/norms.js';
-import { addResidual } from '../../layers/residual.js';
+import { PreNormLayer } from '../../layers/decoder/decoder-layers.js';
+import { addResidual } from '../../layers/formulas/residual.js';
+import { NoNorm, UnscaledRMSNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { consecutiveRows, type PackedRows } from '../../weights/row-orders.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';

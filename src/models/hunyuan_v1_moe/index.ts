@@ -11,7 +11,7 @@ import {
 } from '../../layers/config/index.js';
 import { ExpertRouter } from '../../layers/experts/expert-router.js';
 import { Experts, SparseMLP } from '../../layers/experts/experts.js';
-import { BaseMLP } from '../../layers/mlp.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { HUNYUAN_FIELDS, HUNYUAN_IRRELEVANT, HunyuanAttention } from '../hunyuan_v1_dense/index.js';

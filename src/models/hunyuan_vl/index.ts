@@ -1,6 +1,6 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
+import { BaseRMSNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { gridAxes, insertedRows, type StepInput } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';

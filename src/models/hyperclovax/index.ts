@@ -1,7 +1,7 @@
 import { type ConfigOf, defineConfig, field, flag, positive } from '../../layers/config/index.js';
-import { SandwichLayer } from '../../layers/decoder-layers.js';
-import { BaseMLP } from '../../layers/mlp.js';
-import { BaseRMSNorm, NoNorm } from '../../layers/norms.js';
+import { SandwichLayer } from '../../layers/decoder/decoder-layers.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
+import { BaseRMSNorm, NoNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { times } from '../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';

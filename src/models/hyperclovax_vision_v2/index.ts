@@ -13,8 +13,8 @@ import {
   tokenField,
   within,
 } from '../../layers/config/index.js';
-import type { LayerStep } from '../../layers/decoder-layers.js';
-import { buildLinear } from '../../layers/linear-steps.js';
+import type { LayerStep } from '../../layers/decoder/decoder-layers.js';
+import { buildLinear } from '../../layers/linear/linear-steps.js';
 import { Module } from '../../layers/module.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { Linear } from '../../weights/linear.js';

@@ -1,4 +1,4 @@
-import type { QkvNames } from '../../layers/projections.js';
+import type { QkvNames } from '../../layers/linear/projections.js';
 import type { MergerSizes } from '../base/vision/index.js';
 
 /** What a checkpoint calls the parts of its encoder: full names, and in `layer` those within a layer. */

@@ -3,11 +3,11 @@ import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { NormedAttention, projectionNorms } from '../../layers/attention/attention-orders.js';
 import { encoderAttention } from '../../layers/attention-config.js';
-import { PreNormLayer } from '../../layers/decoder-layers.js';
-import { UngatedMLP } from '../../layers/mlp.js';
+import { PreNormLayer } from '../../layers/decoder/decoder-layers.js';
+import { ScaledStep } from '../../layers/decoder/scaled-step.js';
+import { UngatedMLP } from '../../layers/mlp/mlp.js';
 import { Module } from '../../layers/module.js';
-import { BaseLayerNorm, type BaseNorm, BaseRMSNorm, NoNorm } from '../../layers/norms.js';
-import { ScaledStep } from '../../layers/scaled-step.js';
+import { BaseLayerNorm, type BaseNorm, BaseRMSNorm, NoNorm } from '../../layers/norms/norms.js';
 import {
   lengths,
   mergedSquares,

@@ -12,8 +12,8 @@ import {
   rotaryConfig,
   textModel,
 } from '../../layers/config/index.js';
-import { UngatedMLP } from '../../layers/mlp.js';
-import { BaseLayerNorm } from '../../layers/norms.js';
+import { UngatedMLP } from '../../layers/mlp/mlp.js';
+import { BaseLayerNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashNormedLlamaATB } from '../base/flash-normed-llama-atb.js';

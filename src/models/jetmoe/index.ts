@@ -19,12 +19,12 @@ import {
   textModel,
   WIDTH,
 } from '../../layers/config/index.js';
-import { PreNormLayer } from '../../layers/decoder-layers.js';
+import { PreNormLayer } from '../../layers/decoder/decoder-layers.js';
 import { AttentionExperts } from '../../layers/experts/attention-experts.js';
 import { ExpertRouter } from '../../layers/experts/expert-router.js';
 import { Experts, SparseMLP } from '../../layers/experts/experts.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
-import { addResidual } from '../../layers/residual.js';
+import { addResidual } from '../../layers/formulas/residual.js';
+import { BaseRMSNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';

@@ -9,10 +9,10 @@ import {
   positive,
   rotaryConfig,
 } from '../../layers/config/index.js';
-import { PostNormLayer } from '../../layers/decoder-layers.js';
-import { UngatedMLP } from '../../layers/mlp.js';
-import { BaseLayerNorm } from '../../layers/norms.js';
-import { classifierOf } from '../../layers/row-heads.js';
+import { PostNormLayer } from '../../layers/decoder/decoder-layers.js';
+import { classifierOf } from '../../layers/heads/row-heads.js';
+import { UngatedMLP } from '../../layers/mlp/mlp.js';
+import { BaseLayerNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { headRows, lengths, rotary, tokenIds, tokenTypes } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';

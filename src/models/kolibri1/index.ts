@@ -1,4 +1,3 @@
-import { slidingVariant } from '../../layers/base-layer.js';
 import {
   biases,
   type ConfigOf,
@@ -11,11 +10,12 @@ import {
   slidingByLayer,
   WIDTH,
 } from '../../layers/config/index.js';
-import { SandwichLayer } from '../../layers/decoder-layers.js';
+import { slidingVariant } from '../../layers/decoder/base-layer.js';
+import { SandwichLayer } from '../../layers/decoder/decoder-layers.js';
 import { CorrectedLogitRouter } from '../../layers/experts/corrected-logit-router.js';
 import { Experts, SparseMLP } from '../../layers/experts/experts.js';
-import { BaseMLP } from '../../layers/mlp.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
+import { BaseRMSNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { exaone4Attention } from '../exaone4/index.js';

@@ -1,7 +1,7 @@
 import type { FloatDType } from '../../dtype.js';
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import { GatedRotaryAttention } from '../../layers/attention/gated-attention.js';
-import { addSoftplus } from '../../layers/softplus.js';
+import { addSoftplus } from '../../layers/formulas/softplus.js';
 import type { Weights } from '../../weights/weights.js';
 import { qwen3Norms } from '../qwen3/index.js';
 import type { LagunaConfig } from './config-laguna.js';

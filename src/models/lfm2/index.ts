@@ -19,9 +19,9 @@ import {
   SIZE,
   WIDTH,
 } from '../../layers/config/index.js';
-import { type LayerStep, PreNormLayer } from '../../layers/decoder-layers.js';
-import { BaseMLP, type MLPConfig } from '../../layers/mlp.js';
-import { BaseRMSNorm, HeadNorm } from '../../layers/norms.js';
+import { type LayerStep, PreNormLayer } from '../../layers/decoder/decoder-layers.js';
+import { BaseMLP, type MLPConfig } from '../../layers/mlp/mlp.js';
+import { BaseRMSNorm, HeadNorm } from '../../layers/norms/norms.js';
 import { ShortConv, type ShortConvConfig } from '../../layers/recurrent/short-conv.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';

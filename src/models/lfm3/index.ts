@@ -12,8 +12,8 @@ import {
   rotaryByWindow,
   slidingMixers,
 } from '../../layers/config/index.js';
-import { PreNormLayer, SandwichLayer } from '../../layers/decoder-layers.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
+import { PreNormLayer, SandwichLayer } from '../../layers/decoder/decoder-layers.js';
+import { BaseRMSNorm } from '../../layers/norms/norms.js';
 import { ShortConv } from '../../layers/recurrent/short-conv.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';

@@ -2,13 +2,13 @@ import { type AtbGraph, BaseOperation, dim } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { NormedRotaryAttention } from '../../layers/attention/attention-orders.js';
 import { encoderAttention } from '../../layers/attention-config.js';
-import { gatherOrZeros, zeroRow } from '../../layers/convolution.js';
-import { type LayerStep, PreNormLayer } from '../../layers/decoder-layers.js';
-import { buildLinear } from '../../layers/linear-steps.js';
+import { type LayerStep, PreNormLayer } from '../../layers/decoder/decoder-layers.js';
+import { addPair } from '../../layers/formulas/residual.js';
+import { addSplit } from '../../layers/formulas/split.js';
+import { gatherOrZeros, zeroRow } from '../../layers/linear/convolution.js';
+import { buildLinear } from '../../layers/linear/linear-steps.js';
 import { Module } from '../../layers/module.js';
-import { BaseLayerNorm, BaseRMSNorm } from '../../layers/norms.js';
-import { addPair } from '../../layers/residual.js';
-import { addSplit } from '../../layers/split.js';
+import { BaseLayerNorm, BaseRMSNorm } from '../../layers/norms/norms.js';
 import {
   axialRotary,
   GRID_TAPS,

@@ -1,9 +1,9 @@
 import { RotaryAttention } from '../../layers/attention/attention-orders.js';
-import { type BaseLayer, slidingVariant } from '../../layers/base-layer.js';
 import type { DecoderConfig } from '../../layers/config/index.js';
-import { type LayerStep, PreNormLayer } from '../../layers/decoder-layers.js';
-import { BaseMLP } from '../../layers/mlp.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
+import { type BaseLayer, slidingVariant } from '../../layers/decoder/base-layer.js';
+import { type LayerStep, PreNormLayer } from '../../layers/decoder/decoder-layers.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
+import { BaseRMSNorm } from '../../layers/norms/norms.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';
 

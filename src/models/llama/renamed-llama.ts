@@ -1,9 +1,9 @@
 import { RotaryAttention } from '../../layers/attention/attention-orders.js';
 import type { DecoderConfig } from '../../layers/config/index.js';
-import { PreNormLayer } from '../../layers/decoder-layers.js';
-import { BaseMLP, type GatedMLPNames } from '../../layers/mlp.js';
-import { type BaseNorm, BaseRMSNorm } from '../../layers/norms.js';
-import type { QkvNames } from '../../layers/projections.js';
+import { PreNormLayer } from '../../layers/decoder/decoder-layers.js';
+import type { QkvNames } from '../../layers/linear/projections.js';
+import { BaseMLP, type GatedMLPNames } from '../../layers/mlp/mlp.js';
+import { type BaseNorm, BaseRMSNorm } from '../../layers/norms/norms.js';
 import type { HeadNames } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';

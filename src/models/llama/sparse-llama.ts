@@ -1,5 +1,5 @@
 import type { DecoderConfig } from '../../layers/config/index.js';
-import type { LayerStep } from '../../layers/decoder-layers.js';
+import type { LayerStep } from '../../layers/decoder/decoder-layers.js';
 import type { SparseMLP } from '../../layers/experts/experts.js';
 import type { Weights } from '../../weights/weights.js';
 import type { HeadOptions } from '../base/flash-for-causal-lm-atb.js';

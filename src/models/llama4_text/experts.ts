@@ -1,6 +1,6 @@
 import { Experts } from '../../layers/experts/experts.js';
 import { HighestLogitRouter, WeightedTokenExperts } from '../../layers/experts/weighted-experts.js';
-import { BaseMLP } from '../../layers/mlp.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
 import type { ExpertStacks } from '../../weights/expert-stacks.js';
 import { rowsOf, transposed } from '../../weights/weight-changes.js';
 import type { Weights } from '../../weights/weights.js';

@@ -4,9 +4,9 @@ import {
   RotaryNormedAttention,
   ScaledPositionFreeAttention,
 } from '../../layers/attention/attention-orders.js';
-import type { LayerStep } from '../../layers/decoder-layers.js';
-import { BaseMLP } from '../../layers/mlp.js';
-import { HeadNorm, UnscaledRMSNorm } from '../../layers/norms.js';
+import type { LayerStep } from '../../layers/decoder/decoder-layers.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
+import { HeadNorm, UnscaledRMSNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashLlamaForCausalLMATB, LlamaLayer } from '../llama/index.js';

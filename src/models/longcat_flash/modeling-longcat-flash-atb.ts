@@ -1,11 +1,11 @@
 import { LatentAttention } from '../../layers/attention/latent-attention.js';
-import { PreNormLayer } from '../../layers/decoder-layers.js';
+import { PreNormLayer } from '../../layers/decoder/decoder-layers.js';
 import { ExpertRouter } from '../../layers/experts/expert-router.js';
 import { Experts, SparseMLP } from '../../layers/experts/experts.js';
 import { ZERO_EXPERTS_OUT, ZeroExpertsMLP } from '../../layers/experts/zero-experts.js';
-import { BaseMLP } from '../../layers/mlp.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
-import { MLPWithShortcut, ShortcutEnd } from '../../layers/shortcut.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
+import { MLPWithShortcut, ShortcutEnd } from '../../layers/mlp/shortcut.js';
+import { BaseRMSNorm } from '../../layers/norms/norms.js';
 import type { Weights } from '../../weights/weights.js';
 import type { LongcatFlashConfig } from './config.js';
 

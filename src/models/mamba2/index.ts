@@ -13,8 +13,8 @@ import {
   SIZE,
   textModel,
 } from '../../layers/config/index.js';
-import { type LayerStep, SingleStepLayer } from '../../layers/decoder-layers.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
+import { type LayerStep, SingleStepLayer } from '../../layers/decoder/decoder-layers.js';
+import { BaseRMSNorm } from '../../layers/norms/norms.js';
 import { Mamba2Mixer } from '../../layers/recurrent/mamba2.js';
 import { type HeadNames, registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';

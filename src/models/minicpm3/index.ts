@@ -11,7 +11,7 @@ import {
   rotaryConfig,
   textModel,
 } from '../../layers/config/index.js';
-import { BaseMLP } from '../../layers/mlp.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashForCausalLMATB } from '../base/flash-for-causal-lm-atb.js';

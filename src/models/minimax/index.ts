@@ -16,12 +16,12 @@ import {
   positive,
   rotaryOfDim,
 } from '../../layers/config/index.js';
-import { PreNormLayer, type PreNormParts } from '../../layers/decoder-layers.js';
+import { PreNormLayer, type PreNormParts } from '../../layers/decoder/decoder-layers.js';
 import { ExpertRouter } from '../../layers/experts/expert-router.js';
 import { Experts, SparseMLP } from '../../layers/experts/experts.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
+import { addResidual, addScaled } from '../../layers/formulas/residual.js';
+import { BaseRMSNorm } from '../../layers/norms/norms.js';
 import { LightningAttention } from '../../layers/recurrent/lightning-attention.js';
-import { addResidual, addScaled } from '../../layers/residual.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';

@@ -1,12 +1,12 @@
 import { type AtbGraph, dim } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { RotaryAttention } from '../../layers/attention/attention-orders.js';
-import { BaseLayer } from '../../layers/base-layer.js';
-import type { PreNormLayer } from '../../layers/decoder-layers.js';
-import { gatherRows } from '../../layers/gather-rows.js';
-import { buildLinear } from '../../layers/linear-steps.js';
+import { BaseLayer } from '../../layers/decoder/base-layer.js';
+import type { PreNormLayer } from '../../layers/decoder/decoder-layers.js';
+import { gatherRows } from '../../layers/formulas/gather-rows.js';
+import { buildLinear } from '../../layers/linear/linear-steps.js';
 import { Module } from '../../layers/module.js';
-import { BaseLayerNorm } from '../../layers/norms.js';
+import { BaseLayerNorm } from '../../layers/norms/norms.js';
 import {
   MERGED_PATCHES,
   mergedPatches,

@@ -1,10 +1,10 @@
 import { NormedRotaryAttention, projectionNorms } from '../../layers/attention/attention-orders.js';
 import { BlockAttention } from '../../layers/attention/block-attention.js';
-import { PreNormLayer } from '../../layers/decoder-layers.js';
+import { PreNormLayer } from '../../layers/decoder/decoder-layers.js';
 import { ExpertRouter } from '../../layers/experts/expert-router.js';
 import { Experts, SparseMLP } from '../../layers/experts/experts.js';
-import { BaseMLP } from '../../layers/mlp.js';
-import { HeadNorm, OffsetRMSNorm } from '../../layers/norms.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
+import { HeadNorm, OffsetRMSNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';

@@ -5,11 +5,11 @@ import {
   type LendingLatentNames,
   lendingLatentVariant,
 } from '../../layers/attention/lending-latent-attention.js';
-import { PreNormLayer } from '../../layers/decoder-layers.js';
+import { PreNormLayer } from '../../layers/decoder/decoder-layers.js';
 import { ExpertRouter } from '../../layers/experts/expert-router.js';
 import { Experts, SparseMLP, sharedMLP } from '../../layers/experts/experts.js';
-import { BaseMLP } from '../../layers/mlp.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
+import { BaseRMSNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { learnedRotary, positionLogs, positions, type StepInput } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';

@@ -1,4 +1,4 @@
-import { BaseRMSNorm } from '../../layers/norms.js';
+import { BaseRMSNorm } from '../../layers/norms/norms.js';
 import type { Insert } from '../../media/index.js';
 import { registerModel, routerOf, type ShownCaches } from '../../router/index.js';
 import { type StepInput, shownMask, shownRows } from '../../step-inputs/index.js';

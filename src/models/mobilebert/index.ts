@@ -1,4 +1,4 @@
-import { classifierOf } from '../../layers/row-heads.js';
+import { classifierOf } from '../../layers/heads/row-heads.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { headRows, lengths, positions, textTaps, tokenIds, tokenTypes } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';

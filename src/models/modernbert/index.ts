@@ -1,8 +1,8 @@
 import { RotaryAttention } from '../../layers/attention/attention-orders.js';
-import { slidingVariant } from '../../layers/base-layer.js';
-import { PreNormLayer } from '../../layers/decoder-layers.js';
-import { BaseMLP } from '../../layers/mlp.js';
-import { BaseLayerNorm, NoNorm } from '../../layers/norms.js';
+import { slidingVariant } from '../../layers/decoder/base-layer.js';
+import { PreNormLayer } from '../../layers/decoder/decoder-layers.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
+import { BaseLayerNorm, NoNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import {
   headRows,

@@ -1,5 +1,5 @@
-import { PredictionStep } from '../../layers/prediction-step.js';
-import { ClassificationHead, TextMeans } from '../../layers/row-heads.js';
+import { PredictionStep } from '../../layers/heads/prediction-step.js';
+import { ClassificationHead, TextMeans } from '../../layers/heads/row-heads.js';
 import type { Weights } from '../../weights/weights.js';
 import type { ModernBertConfig } from './config-modernbert.js';
 

@@ -1,6 +1,5 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import { RotaryAttention } from '../../layers/attention/attention-orders.js';
-import { slidingVariant } from '../../layers/base-layer.js';
 import {
   biases,
   type ConfigOf,
@@ -11,10 +10,11 @@ import {
   multiHeadAttention,
   textModel,
 } from '../../layers/config/index.js';
-import { PreNormLayer } from '../../layers/decoder-layers.js';
-import { BaseMLP } from '../../layers/mlp.js';
-import { BaseLayerNorm, NoNorm } from '../../layers/norms.js';
-import { PredictionStep } from '../../layers/prediction-step.js';
+import { slidingVariant } from '../../layers/decoder/base-layer.js';
+import { PreNormLayer } from '../../layers/decoder/decoder-layers.js';
+import { PredictionStep } from '../../layers/heads/prediction-step.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
+import { BaseLayerNorm, NoNorm } from '../../layers/norms/norms.js';
 import { type HeadNames, registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';

@@ -1,7 +1,7 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { NormedStep } from '../../layers/decoder-layers.js';
-import { BaseLayerNorm } from '../../layers/norms.js';
+import { NormedStep } from '../../layers/decoder/decoder-layers.js';
+import { BaseLayerNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { groupedRows, sound, wordsAmongRows } from '../../step-inputs/index.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';

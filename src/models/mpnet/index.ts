@@ -9,8 +9,8 @@ import {
   integer,
   tablePositions,
 } from '../../layers/config/index.js';
-import { PostNormLayer } from '../../layers/decoder-layers.js';
-import { classifierOf } from '../../layers/row-heads.js';
+import { PostNormLayer } from '../../layers/decoder/decoder-layers.js';
+import { classifierOf } from '../../layers/heads/row-heads.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import {
   headRows,

@@ -1,6 +1,5 @@
 import { type AtbGraph, BaseOperation, dim } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { BaseLayer } from '../../layers/base-layer.js';
 import {
   defineConfig,
   type Field,
@@ -9,9 +8,10 @@ import {
   positive,
   tokenField,
 } from '../../layers/config/index.js';
-import type { LayerStep } from '../../layers/decoder-layers.js';
-import { addColumns } from '../../layers/gate.js';
-import { addPair, addResidual } from '../../layers/residual.js';
+import { BaseLayer } from '../../layers/decoder/base-layer.js';
+import type { LayerStep } from '../../layers/decoder/decoder-layers.js';
+import { addPair, addResidual } from '../../layers/formulas/residual.js';
+import { addColumns } from '../../layers/linear/gate.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { TIMED_TURNS, type TimedTurns, timedTurns } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';

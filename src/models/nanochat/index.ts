@@ -9,9 +9,9 @@ import {
   LLAMA_DEFAULTS,
   softcap,
 } from '../../layers/config/index.js';
-import { PreNormLayer } from '../../layers/decoder-layers.js';
-import { UngatedMLP } from '../../layers/mlp.js';
-import { addRMSNorm, BaseNorm, HeadNorm } from '../../layers/norms.js';
+import { PreNormLayer } from '../../layers/decoder/decoder-layers.js';
+import { UngatedMLP } from '../../layers/mlp/mlp.js';
+import { addRMSNorm, BaseNorm, HeadNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { constantWeight } from '../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';

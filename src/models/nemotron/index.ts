@@ -10,8 +10,8 @@ import {
   rotaryConfig,
   textModel,
 } from '../../layers/config/index.js';
-import { UngatedMLP } from '../../layers/mlp.js';
-import { BaseLayerNorm } from '../../layers/norms.js';
+import { UngatedMLP } from '../../layers/mlp/mlp.js';
+import { BaseLayerNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { plus } from '../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';

@@ -1,9 +1,9 @@
 import { PositionFreeAttention } from '../../layers/attention/attention-orders.js';
-import type { LayerStep } from '../../layers/decoder-layers.js';
+import type { LayerStep } from '../../layers/decoder/decoder-layers.js';
 import { ExpertRouter } from '../../layers/experts/expert-router.js';
 import { Experts, SparseMLP } from '../../layers/experts/experts.js';
 import { LatentSparseMLP } from '../../layers/experts/latent-experts.js';
-import { UngatedMLP } from '../../layers/mlp.js';
+import { UngatedMLP } from '../../layers/mlp/mlp.js';
 import { Mamba2Mixer } from '../../layers/recurrent/mamba2.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';

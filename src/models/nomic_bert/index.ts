@@ -16,11 +16,11 @@ import {
   rotaryConfig,
   WIDTH,
 } from '../../layers/config/index.js';
-import { PostNormLayer } from '../../layers/decoder-layers.js';
-import { TokenTypes } from '../../layers/learned-positions.js';
-import { BaseMLP } from '../../layers/mlp.js';
-import { BaseLayerNorm } from '../../layers/norms.js';
-import { classifierOf } from '../../layers/row-heads.js';
+import { PostNormLayer } from '../../layers/decoder/decoder-layers.js';
+import { TokenTypes } from '../../layers/decoder/learned-positions.js';
+import { classifierOf } from '../../layers/heads/row-heads.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
+import { BaseLayerNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { headRows, lengths, type RopeConfig, rotary, tokenIds, tokenTypes } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';

@@ -10,7 +10,7 @@ import {
   LLAMA_DEFAULTS,
   positive,
 } from '../../layers/config/index.js';
-import { addLayerNorm, BaseNorm } from '../../layers/norms.js';
+import { addLayerNorm, BaseNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { constantWeight } from '../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';

@@ -4,7 +4,6 @@ import {
   projectionNorms,
 } from '../../layers/attention/attention-orders.js';
 import type { AttentionConfig } from '../../layers/attention-config.js';
-import { slidingVariant } from '../../layers/base-layer.js';
 import {
   biases,
   type DecoderConfig,
@@ -13,10 +12,11 @@ import {
   fullAttention,
   LLAMA_DEFAULTS,
 } from '../../layers/config/index.js';
-import { type LayerStep, NormedResultLayer } from '../../layers/decoder-layers.js';
-import { BaseMLP } from '../../layers/mlp.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
-import { rotaryOrder } from '../../layers/projections.js';
+import { slidingVariant } from '../../layers/decoder/base-layer.js';
+import { type LayerStep, NormedResultLayer } from '../../layers/decoder/decoder-layers.js';
+import { rotaryOrder } from '../../layers/linear/projections.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
+import { BaseRMSNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashLlamaForCausalLMATB } from '../llama/index.js';

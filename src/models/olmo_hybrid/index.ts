@@ -18,9 +18,9 @@ import {
   rotaryConfig,
   SIZE,
 } from '../../layers/config/index.js';
-import { NormedResultLayer, PreNormLayer } from '../../layers/decoder-layers.js';
-import { BaseMLP } from '../../layers/mlp.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
+import { NormedResultLayer, PreNormLayer } from '../../layers/decoder/decoder-layers.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
+import { BaseRMSNorm } from '../../layers/norms/norms.js';
 import {
   type DeltaNetConfig,
   type DeltaNetParts,

@@ -1,7 +1,6 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import { NormedRotaryAttention } from '../../layers/attention/attention-orders.js';
 import type { Qkv } from '../../layers/attention/base-attention.js';
-import { Clamp } from '../../layers/clamp.js';
 import {
   biases,
   type ConfigOf,
@@ -15,6 +14,7 @@ import {
 } from '../../layers/config/index.js';
 import { ExpertRouter, type RouterConfig } from '../../layers/experts/expert-router.js';
 import { Experts, type ExpertsConfig, SparseMLP } from '../../layers/experts/experts.js';
+import { Clamp } from '../../layers/formulas/clamp.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashSparseLlamaATB } from '../llama/index.js';

@@ -1,11 +1,11 @@
 import { type AtbGraph, BaseOperation, dim } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { BaseLayer } from '../../layers/base-layer.js';
-import { gatherOrZeros, zeroRow } from '../../layers/convolution.js';
-import { gatherRows } from '../../layers/gather-rows.js';
-import { buildLinear } from '../../layers/linear-steps.js';
-import { BaseLayerNorm } from '../../layers/norms.js';
-import { addResidual } from '../../layers/residual.js';
+import { BaseLayer } from '../../layers/decoder/base-layer.js';
+import { gatherRows } from '../../layers/formulas/gather-rows.js';
+import { addResidual } from '../../layers/formulas/residual.js';
+import { gatherOrZeros, zeroRow } from '../../layers/linear/convolution.js';
+import { buildLinear } from '../../layers/linear/linear-steps.js';
+import { BaseLayerNorm } from '../../layers/norms/norms.js';
 import { ROWS_ABOUT, STRIDED_SOUND } from '../../step-inputs/index.js';
 import { Linear } from '../../weights/linear.js';
 import { consecutiveRows } from '../../weights/row-orders.js';

@@ -1,10 +1,10 @@
 import { CommonOpBuilderManager } from '../../common-op-builders/index.js';
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import { PositionFreeAttention } from '../../layers/attention/attention-orders.js';
-import { PostNormLayer, PreNormLayer } from '../../layers/decoder-layers.js';
-import { UngatedMLP } from '../../layers/mlp.js';
+import { PostNormLayer, PreNormLayer } from '../../layers/decoder/decoder-layers.js';
+import { UngatedMLP } from '../../layers/mlp/mlp.js';
 import { Module } from '../../layers/module.js';
-import { BaseLayerNorm } from '../../layers/norms.js';
+import { BaseLayerNorm } from '../../layers/norms/norms.js';
 import { Linear } from '../../weights/linear.js';
 import type { Weights } from '../../weights/weights.js';
 import { LearnedPositionModelATB } from '../base/learned-position-model-atb.js';

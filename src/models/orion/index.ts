@@ -6,7 +6,7 @@ import {
   fullAttention,
   LLAMA_DEFAULTS,
 } from '../../layers/config/index.js';
-import { BaseLayerNorm } from '../../layers/norms.js';
+import { BaseLayerNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashNormedLlamaATB } from '../base/flash-normed-llama-atb.js';

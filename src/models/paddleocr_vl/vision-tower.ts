@@ -1,12 +1,12 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { RotaryAttention } from '../../layers/attention/attention-orders.js';
-import type { PreNormLayer } from '../../layers/decoder-layers.js';
-import { sumOfRows } from '../../layers/gather-rows.js';
-import { buildLinear } from '../../layers/linear-steps.js';
+import type { PreNormLayer } from '../../layers/decoder/decoder-layers.js';
+import { sumOfRows } from '../../layers/formulas/gather-rows.js';
+import { addResidual } from '../../layers/formulas/residual.js';
+import { buildLinear } from '../../layers/linear/linear-steps.js';
 import { Module } from '../../layers/module.js';
-import { BaseLayerNorm } from '../../layers/norms.js';
-import { addResidual } from '../../layers/residual.js';
+import { BaseLayerNorm } from '../../layers/norms/norms.js';
 import {
   axialRotary,
   CORNERS,

@@ -1,6 +1,6 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { buildLinear } from '../../layers/linear-steps.js';
+import { buildLinear } from '../../layers/linear/linear-steps.js';
 import { Module } from '../../layers/module.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { gridPositions, type StepInput, wordsAmongRows } from '../../step-inputs/index.js';

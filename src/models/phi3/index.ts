@@ -6,7 +6,7 @@ import {
   LLAMA_DEFAULTS,
   slidingEverywhere,
 } from '../../layers/config/index.js';
-import { BaseMLP } from '../../layers/mlp.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashLlamaForCausalLMATB, LlamaAttention, LlamaLayer } from '../llama/index.js';

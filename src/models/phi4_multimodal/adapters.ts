@@ -1,11 +1,11 @@
 import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import type { Qkv } from '../../layers/attention/base-attention.js';
-import { LowRankAdapter } from '../../layers/low-rank-adapter.js';
-import { BaseMLP } from '../../layers/mlp.js';
+import { addResidual } from '../../layers/formulas/residual.js';
+import { LowRankAdapter } from '../../layers/linear/low-rank-adapter.js';
+import { projectionsOf } from '../../layers/linear/projections.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
 import { Module } from '../../layers/module.js';
-import { projectionsOf } from '../../layers/projections.js';
-import { addResidual } from '../../layers/residual.js';
 import { adapterShares, type StepInput, switchedAdapter } from '../../step-inputs/index.js';
 import type { LinearPart } from '../../weights/linear-part.js';
 import type { Weights } from '../../weights/weights.js';

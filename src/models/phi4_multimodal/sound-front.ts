@@ -1,10 +1,10 @@
 import { type AtbGraph, BaseOperation, dim } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { BaseLayer } from '../../layers/base-layer.js';
-import { gatherRows, sumOfRows } from '../../layers/gather-rows.js';
-import { buildLinear } from '../../layers/linear-steps.js';
+import { BaseLayer } from '../../layers/decoder/base-layer.js';
+import { gatherRows, sumOfRows } from '../../layers/formulas/gather-rows.js';
+import { addPair, addResidual } from '../../layers/formulas/residual.js';
+import { buildLinear } from '../../layers/linear/linear-steps.js';
 import { Module } from '../../layers/module.js';
-import { addPair, addResidual } from '../../layers/residual.js';
 import { HALVED_SOUND, halvedBins, PLANE_AREA, PLANE_TAP } from '../../step-inputs/index.js';
 import { Linear } from '../../weights/linear.js';
 import { constantWeight, flattened, rowsOf, transposed } from '../../weights/weight-changes.js';

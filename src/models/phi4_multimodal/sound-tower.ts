@@ -4,13 +4,13 @@ import type { GraphKind } from '../../graph/graph-kind.js';
 import { PositionFreeAttention } from '../../layers/attention/attention-orders.js';
 import { RelativeScoreBias, SCORE_BIAS } from '../../layers/attention/relative-score-bias.js';
 import { encoderAttention } from '../../layers/attention-config.js';
-import { BaseLayer } from '../../layers/base-layer.js';
-import type { LayerStep } from '../../layers/decoder-layers.js';
-import { gatherRows, sumOfRows } from '../../layers/gather-rows.js';
-import { buildLinear } from '../../layers/linear-steps.js';
+import { BaseLayer } from '../../layers/decoder/base-layer.js';
+import type { LayerStep } from '../../layers/decoder/decoder-layers.js';
+import { gatherRows, sumOfRows } from '../../layers/formulas/gather-rows.js';
+import { addPair, addResidual, addScaled } from '../../layers/formulas/residual.js';
+import { buildLinear } from '../../layers/linear/linear-steps.js';
 import { Module } from '../../layers/module.js';
-import { BaseLayerNorm, NoNorm } from '../../layers/norms.js';
-import { addPair, addResidual, addScaled } from '../../layers/residual.js';
+import { BaseLayerNorm, NoNorm } from '../../layers/norms/norms.js';
 import {
   HALVED_SOUND,
   halvedSound,

@@ -1,7 +1,7 @@
 import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
 import type { ElewiseParam } from '../../graph/ops/elewise.js';
 import { type Choice, ExpertRouter, type RouterConfig } from '../../layers/experts/expert-router.js';
-import { addResidual, addScaled } from '../../layers/residual.js';
+import { addResidual, addScaled } from '../../layers/formulas/residual.js';
 import type { Weights } from '../../weights/weights.js';
 
 /** What is added to what takes no part: exponentials of it are 0. */

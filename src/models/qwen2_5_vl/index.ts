@@ -8,9 +8,9 @@ import {
   nested,
   WIDTH,
 } from '../../layers/config/index.js';
-import { BaseMLP } from '../../layers/mlp.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
-import type { QkvNames } from '../../layers/projections.js';
+import type { QkvNames } from '../../layers/linear/projections.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
+import { BaseRMSNorm } from '../../layers/norms/norms.js';
 import { DEFAULT_FPS, type MediaFiles, type MediaPiece, windowsOf } from '../../media/index.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';

@@ -14,10 +14,10 @@ import {
   sparseBySteps,
   WIDTH,
 } from '../../layers/config/index.js';
-import type { LayerStep } from '../../layers/decoder-layers.js';
+import type { LayerStep } from '../../layers/decoder/decoder-layers.js';
 import { ExpertRouter } from '../../layers/experts/expert-router.js';
 import { Experts, SparseMLP } from '../../layers/experts/experts.js';
-import { BaseMLP, type MLPConfig } from '../../layers/mlp.js';
+import { BaseMLP, type MLPConfig } from '../../layers/mlp/mlp.js';
 import { Module } from '../../layers/module.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { TensorRef, Weights } from '../../weights/weights.js';

@@ -12,7 +12,7 @@ import {
   LLAMA_DEFAULTS,
   slidingByLayer,
 } from '../../layers/config/index.js';
-import { HeadNorm } from '../../layers/norms.js';
+import { HeadNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { FlashLlamaForCausalLMATB, LlamaLayer } from '../llama/index.js';

@@ -8,7 +8,7 @@ import {
   only,
   sectionsOr,
 } from '../../layers/config/index.js';
-import { BaseMLP } from '../../layers/mlp.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
 import type { DeltaNetConfig, DeltaNetParts } from '../../layers/recurrent/gated-delta-net.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';

@@ -1,7 +1,7 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { Module } from '../../layers/module.js';
-import type { BaseNorm } from '../../layers/norms.js';
+import type { BaseNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { encoderSinusoids, MEL_PLANES, melPlanes } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';

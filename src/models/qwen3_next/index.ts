@@ -1,6 +1,6 @@
 import { ExpertRouter } from '../../layers/experts/expert-router.js';
 import { Experts, SparseMLP } from '../../layers/experts/experts.js';
-import { BaseMLP } from '../../layers/mlp.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
 import type { DeltaNetConfig, DeltaNetParts } from '../../layers/recurrent/gated-delta-net.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { rowsInGroups } from '../../weights/row-orders.js';

@@ -1,9 +1,9 @@
 import { projectionNorms } from '../../layers/attention/attention-orders.js';
 import { GatedRotaryAttention } from '../../layers/attention/gated-attention.js';
-import type { BaseLayer } from '../../layers/base-layer.js';
 import type { DecoderConfig } from '../../layers/config/index.js';
-import { type LayerStep, PreNormLayer } from '../../layers/decoder-layers.js';
-import { HeadNorm, OffsetRMSNorm } from '../../layers/norms.js';
+import type { BaseLayer } from '../../layers/decoder/base-layer.js';
+import { type LayerStep, PreNormLayer } from '../../layers/decoder/decoder-layers.js';
+import { HeadNorm, OffsetRMSNorm } from '../../layers/norms/norms.js';
 import {
   type DeltaNetConfig,
   type DeltaNetParts,

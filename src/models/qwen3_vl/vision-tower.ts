@@ -1,5 +1,5 @@
-import { UngatedMLP } from '../../layers/mlp.js';
-import { BaseLayerNorm } from '../../layers/norms.js';
+import { UngatedMLP } from '../../layers/mlp/mlp.js';
+import { BaseLayerNorm } from '../../layers/norms/norms.js';
 import type { Weights } from '../../weights/weights.js';
 import { EPSILON, type VisionParts, VisionTower } from '../base/vision/index.js';
 import type { Qwen3vlConfig } from './config.js';

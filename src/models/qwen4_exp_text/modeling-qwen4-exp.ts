@@ -1,7 +1,7 @@
 import { type AtbGraph, BaseOperation } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
-import { BaseLayer } from '../../layers/base-layer.js';
-import type { LayerStep } from '../../layers/decoder-layers.js';
+import { BaseLayer } from '../../layers/decoder/base-layer.js';
+import type { LayerStep } from '../../layers/decoder/decoder-layers.js';
 import { GatedDeltaNet } from '../../layers/recurrent/gated-delta-net.js';
 import { GatedStreams } from '../../layers/streams/gated-streams.js';
 import { NgramEmbeddings } from '../../layers/streams/ngram-embeddings.js';

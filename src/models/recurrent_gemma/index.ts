@@ -1,8 +1,8 @@
 import { rounded } from '../../dtype.js';
 import { RotaryAttention } from '../../layers/attention/attention-orders.js';
-import { PreNormLayer } from '../../layers/decoder-layers.js';
-import { BaseMLP } from '../../layers/mlp.js';
-import { OffsetRMSNorm } from '../../layers/norms.js';
+import { PreNormLayer } from '../../layers/decoder/decoder-layers.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
+import { OffsetRMSNorm } from '../../layers/norms/norms.js';
 import { GatedLruBlock } from '../../layers/recurrent/gated-lru.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';

@@ -7,9 +7,9 @@ import {
   SIZE,
   tablePositions,
 } from '../../layers/config/index.js';
-import { PostNormLayer } from '../../layers/decoder-layers.js';
-import { NormedProjection } from '../../layers/normed-projection.js';
-import { classifierOf } from '../../layers/row-heads.js';
+import { PostNormLayer } from '../../layers/decoder/decoder-layers.js';
+import { classifierOf } from '../../layers/heads/row-heads.js';
+import { NormedProjection } from '../../layers/norms/normed-projection.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { headRows, lengths, positions, tokenIds, tokenTypes } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';

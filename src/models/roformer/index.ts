@@ -14,9 +14,9 @@ import {
   rotaryConfig,
   SIZE,
 } from '../../layers/config/index.js';
-import { PostNormLayer } from '../../layers/decoder-layers.js';
-import { NormedProjection } from '../../layers/normed-projection.js';
-import { classifierOf } from '../../layers/row-heads.js';
+import { PostNormLayer } from '../../layers/decoder/decoder-layers.js';
+import { classifierOf } from '../../layers/heads/row-heads.js';
+import { NormedProjection } from '../../layers/norms/normed-projection.js';
 import { BaseRouter, type ModelAbout, RegisterRouter } from '../../router/index.js';
 import { headRows, lengths, rotary, tokenIds, tokenTypes } from '../../step-inputs/index.js';
 import type { HfTokenizer } from '../../tokenizer/hf-tokenizer.js';

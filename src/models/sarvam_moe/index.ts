@@ -19,7 +19,7 @@ import {
   sparseBehindDense,
 } from '../../layers/config/index.js';
 import { sigmoidExperts } from '../../layers/experts/sigmoid-experts.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
+import { BaseRMSNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';

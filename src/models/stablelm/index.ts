@@ -3,7 +3,6 @@ import {
   type ProjectionNorms,
   projectionNorms,
 } from '../../layers/attention/attention-orders.js';
-import type { BaseLayer } from '../../layers/base-layer.js';
 import {
   biases,
   type ConfigOf,
@@ -17,9 +16,10 @@ import {
   rotaryConfig,
   textModel,
 } from '../../layers/config/index.js';
-import { ParallelLayer, PreNormLayer } from '../../layers/decoder-layers.js';
-import { BaseMLP } from '../../layers/mlp.js';
-import { BaseLayerNorm, PerHeadLayerNorm } from '../../layers/norms.js';
+import type { BaseLayer } from '../../layers/decoder/base-layer.js';
+import { ParallelLayer, PreNormLayer } from '../../layers/decoder/decoder-layers.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
+import { BaseLayerNorm, PerHeadLayerNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { BaseModelATB } from '../base/base-model-atb.js';

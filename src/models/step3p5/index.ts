@@ -1,12 +1,12 @@
 import { projectionNorms } from '../../layers/attention/attention-orders.js';
 import { GatedRotaryAttention } from '../../layers/attention/gated-attention.js';
-import { slidingVariant } from '../../layers/base-layer.js';
 import { clampVariant } from '../../layers/config/index.js';
-import { PreNormLayer } from '../../layers/decoder-layers.js';
+import { slidingVariant } from '../../layers/decoder/base-layer.js';
+import { PreNormLayer } from '../../layers/decoder/decoder-layers.js';
 import { ExpertRouter } from '../../layers/experts/expert-router.js';
 import { Experts, SparseMLP } from '../../layers/experts/experts.js';
-import { BaseMLP } from '../../layers/mlp.js';
-import { HeadNorm, OffsetRMSNorm } from '../../layers/norms.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
+import { HeadNorm, OffsetRMSNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { ExpertStacks } from '../../weights/expert-stacks.js';
 import type { Weights } from '../../weights/weights.js';

@@ -2,16 +2,16 @@ import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { RotaryAttention } from '../../layers/attention/attention-orders.js';
 import { encoderAttention } from '../../layers/attention-config.js';
-import { BaseLayer } from '../../layers/base-layer.js';
-import { SquareConv } from '../../layers/convolution.js';
-import { PreNormLayer } from '../../layers/decoder-layers.js';
-import { sumOfRows } from '../../layers/gather-rows.js';
-import { buildLinear } from '../../layers/linear-steps.js';
-import { UngatedMLP } from '../../layers/mlp.js';
+import { BaseLayer } from '../../layers/decoder/base-layer.js';
+import { PreNormLayer } from '../../layers/decoder/decoder-layers.js';
+import { ScaledStep } from '../../layers/decoder/scaled-step.js';
+import { sumOfRows } from '../../layers/formulas/gather-rows.js';
+import { addResidual } from '../../layers/formulas/residual.js';
+import { SquareConv } from '../../layers/linear/convolution.js';
+import { buildLinear } from '../../layers/linear/linear-steps.js';
+import { UngatedMLP } from '../../layers/mlp/mlp.js';
 import { Module } from '../../layers/module.js';
-import { BaseLayerNorm } from '../../layers/norms.js';
-import { addResidual } from '../../layers/residual.js';
-import { ScaledStep } from '../../layers/scaled-step.js';
+import { BaseLayerNorm } from '../../layers/norms/norms.js';
 import {
   axialRotary,
   CORNERS,

@@ -19,7 +19,7 @@ import {
   rotaryListsByWindow,
   slidingByLayer,
 } from '../../layers/config/index.js';
-import { ClassificationHead, TextMeans } from '../../layers/row-heads.js';
+import { ClassificationHead, TextMeans } from '../../layers/heads/row-heads.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import { LlamaEncoderATB } from '../eurobert/index.js';

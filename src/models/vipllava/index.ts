@@ -1,9 +1,9 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import { constant, defineConfig, field, positive } from '../../layers/config/index.js';
-import type { LayerStep } from '../../layers/decoder-layers.js';
+import type { LayerStep } from '../../layers/decoder/decoder-layers.js';
 import { Module } from '../../layers/module.js';
-import { BaseLayerNorm } from '../../layers/norms.js';
+import { BaseLayerNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import type { Weights } from '../../weights/weights.js';
 import type { Encoder } from '../base/flash-with-encoder-atb.js';

@@ -1,9 +1,9 @@
 import type { AtbGraph } from '../../graph/atb-graph.js';
 import type { GraphKind } from '../../graph/graph-kind.js';
 import type { DecoderConfig } from '../../layers/config/index.js';
-import { buildLinear } from '../../layers/linear-steps.js';
-import { BaseMLP } from '../../layers/mlp.js';
-import { addPair, addResidual } from '../../layers/residual.js';
+import { addPair, addResidual } from '../../layers/formulas/residual.js';
+import { buildLinear } from '../../layers/linear/linear-steps.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
 import { DELAY_CONDITION } from '../../step-inputs/index.js';
 import { Linear } from '../../weights/linear.js';
 import type { Weights } from '../../weights/weights.js';

@@ -15,9 +15,9 @@ import {
   textModel,
   WIDTH,
 } from '../../layers/config/index.js';
-import { PreNormLayer } from '../../layers/decoder-layers.js';
-import { UngatedMLP } from '../../layers/mlp.js';
-import { BaseLayerNorm } from '../../layers/norms.js';
+import { PreNormLayer } from '../../layers/decoder/decoder-layers.js';
+import { UngatedMLP } from '../../layers/mlp/mlp.js';
+import { BaseLayerNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { type StepInput, sinusoids } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';

@@ -7,9 +7,9 @@ import {
   positive,
   tablePositions,
 } from '../../layers/config/index.js';
-import { PreNormLayer } from '../../layers/decoder-layers.js';
-import { BaseLayerNorm, NoNorm } from '../../layers/norms.js';
-import { classifierOf } from '../../layers/row-heads.js';
+import { PreNormLayer } from '../../layers/decoder/decoder-layers.js';
+import { classifierOf } from '../../layers/heads/row-heads.js';
+import { BaseLayerNorm, NoNorm } from '../../layers/norms/norms.js';
 import { registerModel, routerOf } from '../../router/index.js';
 import { headRows, lengths, positionsPastPadding, tokenIds, tokenTypes } from '../../step-inputs/index.js';
 import type { Weights } from '../../weights/weights.js';

@@ -1,7 +1,7 @@
 import { PositionFreeAttention } from '../../layers/attention/attention-orders.js';
-import { SingleStepLayer } from '../../layers/decoder-layers.js';
-import { BaseMLP } from '../../layers/mlp.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
+import { SingleStepLayer } from '../../layers/decoder/decoder-layers.js';
+import { BaseMLP } from '../../layers/mlp/mlp.js';
+import { BaseRMSNorm } from '../../layers/norms/norms.js';
 import { HeadedMambaMixer } from '../../layers/recurrent/headed-mamba.js';
 import { HybridLayer, wideAttention } from '../../layers/recurrent/hybrid-layer.js';
 import { registerModel, routerOf } from '../../router/index.js';

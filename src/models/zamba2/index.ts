@@ -1,6 +1,6 @@
 import { AdaptedAttention, AdaptedMLP } from '../../layers/attention/adapted-steps.js';
-import { SingleStepLayer } from '../../layers/decoder-layers.js';
-import { BaseRMSNorm } from '../../layers/norms.js';
+import { SingleStepLayer } from '../../layers/decoder/decoder-layers.js';
+import { BaseRMSNorm } from '../../layers/norms/norms.js';
 import { HybridLayer, wideAttention } from '../../layers/recurrent/hybrid-layer.js';
 import { Mamba2Mixer } from '../../layers/recurrent/mamba2.js';
 import { registerModel, routerOf } from '../../router/index.js';

@@ -1,7 +1,7 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { AtbGraph } from '../../../src/graph/atb-graph.js';
-import { BaseRMSNorm } from '../../../src/layers/norms.js';
+import { BaseRMSNorm } from '../../../src/layers/norms/norms.js';
 import { Checkpoint } from '../../../src/weights/checkpoint.js';
 import type { OpenFormat } from '../../../src/weights/formats/format.js';
 import { openFormat } from '../../../src/weights/formats/index.js';

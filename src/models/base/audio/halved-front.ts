@@ -1,10 +1,10 @@
 import { CommonOpBuilderManager } from '../../../common-op-builders/index.js';
 import { type AtbGraph, BaseOperation, dim } from '../../../graph/atb-graph.js';
 import type { GraphKind } from '../../../graph/graph-kind.js';
-import { BaseLayer } from '../../../layers/base-layer.js';
-import { gatherRows } from '../../../layers/gather-rows.js';
-import { buildLinear } from '../../../layers/linear-steps.js';
-import type { NormStep } from '../../../layers/norms.js';
+import { BaseLayer } from '../../../layers/decoder/base-layer.js';
+import { gatherRows } from '../../../layers/formulas/gather-rows.js';
+import { buildLinear } from '../../../layers/linear/linear-steps.js';
+import type { NormStep } from '../../../layers/norms/norms.js';
 import { MEL_PLANES } from '../../../step-inputs/index.js';
 import { Linear } from '../../../weights/linear.js';
 import { constantWeight } from '../../../weights/weight-changes.js';

@@ -1,7 +1,7 @@
 import { type AtbGraph, BaseOperation } from '../../../graph/atb-graph.js';
-import { sumOfRows } from '../../../layers/gather-rows.js';
+import { sumOfRows } from '../../../layers/formulas/gather-rows.js';
 import { Module } from '../../../layers/module.js';
-import { TrainedNorm } from '../../../layers/trained-norm.js';
+import { TrainedNorm } from '../../../layers/norms/trained-norm.js';
 import { TAP_ROWS } from '../../../step-inputs/index.js';
 import { constantWeight, flattened, rowsOf, transposed } from '../../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../../weights/weights.js';

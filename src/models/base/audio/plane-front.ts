@@ -1,9 +1,9 @@
 import { type AtbGraph, BaseOperation, dim } from '../../../graph/atb-graph.js';
 import type { GraphKind } from '../../../graph/graph-kind.js';
-import { BaseLayer } from '../../../layers/base-layer.js';
-import { gatherRows } from '../../../layers/gather-rows.js';
-import { buildLinear } from '../../../layers/linear-steps.js';
-import { addResidual } from '../../../layers/residual.js';
+import { BaseLayer } from '../../../layers/decoder/base-layer.js';
+import { gatherRows } from '../../../layers/formulas/gather-rows.js';
+import { addResidual } from '../../../layers/formulas/residual.js';
+import { buildLinear } from '../../../layers/linear/linear-steps.js';
 import { ENCODER_SINUSOIDS, MEL_PLANES, planesOf } from '../../../step-inputs/index.js';
 import { Linear } from '../../../weights/linear.js';
 import { constantWeight } from '../../../weights/weight-changes.js';

@@ -1,9 +1,9 @@
 import { type AtbGraph, dim } from '../../../graph/atb-graph.js';
 import type { GraphKind } from '../../../graph/graph-kind.js';
-import { BaseLayer } from '../../../layers/base-layer.js';
-import type { LayerStep } from '../../../layers/decoder-layers.js';
-import { gatherRows } from '../../../layers/gather-rows.js';
-import type { BaseNorm } from '../../../layers/norms.js';
+import { BaseLayer } from '../../../layers/decoder/base-layer.js';
+import type { LayerStep } from '../../../layers/decoder/decoder-layers.js';
+import { gatherRows } from '../../../layers/formulas/gather-rows.js';
+import type { BaseNorm } from '../../../layers/norms/norms.js';
 import { MERGED_PATCHES } from '../../../step-inputs/index.js';
 import type { Weights } from '../../../weights/weights.js';
 

@@ -1,11 +1,11 @@
 import type { FloatDType } from '../../../dtype.js';
 import { type AtbGraph, BaseOperation, dim } from '../../../graph/atb-graph.js';
-import { addNarrowed, addWidened } from '../../../layers/casts.js';
-import { gatherRows } from '../../../layers/gather-rows.js';
-import { addInverseRoot } from '../../../layers/inverse-root.js';
+import { addNarrowed, addWidened } from '../../../layers/formulas/casts.js';
+import { gatherRows } from '../../../layers/formulas/gather-rows.js';
+import { addInverseRoot } from '../../../layers/formulas/inverse-root.js';
+import { addPair, addResidual } from '../../../layers/formulas/residual.js';
 import { Module } from '../../../layers/module.js';
-import type { NormStep } from '../../../layers/norms.js';
-import { addPair, addResidual } from '../../../layers/residual.js';
+import type { NormStep } from '../../../layers/norms/norms.js';
 import type { TimeGroup } from '../../../step-inputs/index.js';
 import { constantWeight, inF32 } from '../../../weights/weight-changes.js';
 import type { TensorRef, Weights } from '../../../weights/weights.js';

@@ -1,11 +1,11 @@
 import type { AtbGraph } from '../../../graph/atb-graph.js';
 import type { GraphKind } from '../../../graph/graph-kind.js';
 import { PositionFreeAttention } from '../../../layers/attention/attention-orders.js';
-import type { PreNormLayer } from '../../../layers/decoder-layers.js';
-import { gatherRows } from '../../../layers/gather-rows.js';
-import { buildLinear } from '../../../layers/linear-steps.js';
+import type { PreNormLayer } from '../../../layers/decoder/decoder-layers.js';
+import { gatherRows } from '../../../layers/formulas/gather-rows.js';
+import { buildLinear } from '../../../layers/linear/linear-steps.js';
 import { Module } from '../../../layers/module.js';
-import { BaseLayerNorm, NoNorm } from '../../../layers/norms.js';
+import { BaseLayerNorm, NoNorm } from '../../../layers/norms/norms.js';
 import {
   lengths,
   PATCHES,

@@ -1,10 +1,10 @@
 import { type AtbGraph, BaseOperation, dim } from '../../../graph/atb-graph.js';
 import type { GraphKind } from '../../../graph/graph-kind.js';
-import { BaseLayer } from '../../../layers/base-layer.js';
-import type { LayerStep } from '../../../layers/decoder-layers.js';
-import { gatherRows } from '../../../layers/gather-rows.js';
+import { BaseLayer } from '../../../layers/decoder/base-layer.js';
+import type { LayerStep } from '../../../layers/decoder/decoder-layers.js';
+import { gatherRows } from '../../../layers/formulas/gather-rows.js';
+import { addResidual } from '../../../layers/formulas/residual.js';
 import { Module } from '../../../layers/module.js';
-import { addResidual } from '../../../layers/residual.js';
 import { PACKED_ROWS } from '../../../step-inputs/index.js';
 import type { TensorRef, Weights } from '../../../weights/weights.js';
 

@@ -1,6 +1,6 @@
 import { type AtbGraph, BaseOperation } from '../../../graph/atb-graph.js';
-import { gatherRows } from '../../../layers/gather-rows.js';
-import { addScaled } from '../../../layers/residual.js';
+import { gatherRows } from '../../../layers/formulas/gather-rows.js';
+import { addScaled } from '../../../layers/formulas/residual.js';
 import { MERGED_PATCHES } from '../../../step-inputs/index.js';
 
 /** Adds the means of blocks of `area` patches: [patches, hidden] -> `block_mean` [blocks, hidden], whose name comes back. */

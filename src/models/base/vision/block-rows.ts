@@ -1,5 +1,5 @@
 import { type AtbGraph, BaseOperation, dim } from '../../../graph/atb-graph.js';
-import { gatherRows } from '../../../layers/gather-rows.js';
+import { gatherRows } from '../../../layers/formulas/gather-rows.js';
 import { MERGED_PATCHES } from '../../../step-inputs/index.js';
 
 /**

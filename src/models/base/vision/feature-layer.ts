@@ -1,7 +1,7 @@
 import { type AtbGraph, BaseOperation } from '../../../graph/atb-graph.js';
 import type { GraphKind } from '../../../graph/graph-kind.js';
-import type { BaseLayer } from '../../../layers/base-layer.js';
 import { type ConfigReader, type Field, integer } from '../../../layers/config/index.js';
+import type { BaseLayer } from '../../../layers/decoder/base-layer.js';
 
 export interface Layered {
   readonly vision: { readonly numLayers: number };

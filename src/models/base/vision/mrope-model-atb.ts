@@ -2,7 +2,7 @@ import type { AtbGraph } from '../../../graph/atb-graph.js';
 import type { GraphKind } from '../../../graph/graph-kind.js';
 import type { DecoderConfig } from '../../../layers/config/index.js';
 import type { Module } from '../../../layers/module.js';
-import { BaseRMSNorm } from '../../../layers/norms.js';
+import { BaseRMSNorm } from '../../../layers/norms/norms.js';
 import { deepRows, insertedRows, mrope, type StepInput, turnsInThrees } from '../../../step-inputs/index.js';
 import type { Weights } from '../../../weights/weights.js';
 import { LlamaLayer, type MakeLayer } from '../../llama/index.js';

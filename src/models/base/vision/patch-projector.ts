@@ -1,8 +1,8 @@
 import type { AtbGraph } from '../../../graph/atb-graph.js';
 import type { GraphKind } from '../../../graph/graph-kind.js';
-import { BaseLayer } from '../../../layers/base-layer.js';
-import { buildLinear } from '../../../layers/linear-steps.js';
-import { BaseRMSNorm } from '../../../layers/norms.js';
+import { BaseLayer } from '../../../layers/decoder/base-layer.js';
+import { buildLinear } from '../../../layers/linear/linear-steps.js';
+import { BaseRMSNorm } from '../../../layers/norms/norms.js';
 import { Linear } from '../../../weights/linear.js';
 import type { Weights } from '../../../weights/weights.js';
 import { buildBlockRows } from './block-rows.js';

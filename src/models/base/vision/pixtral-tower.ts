@@ -2,11 +2,11 @@ import type { AtbGraph } from '../../../graph/atb-graph.js';
 import type { GraphKind } from '../../../graph/graph-kind.js';
 import { RotaryAttention } from '../../../layers/attention/attention-orders.js';
 import { encoderAttention } from '../../../layers/attention-config.js';
-import { type LayerStep, PreNormLayer } from '../../../layers/decoder-layers.js';
-import { buildLinear } from '../../../layers/linear-steps.js';
-import { BaseMLP } from '../../../layers/mlp.js';
+import { type LayerStep, PreNormLayer } from '../../../layers/decoder/decoder-layers.js';
+import { buildLinear } from '../../../layers/linear/linear-steps.js';
+import { BaseMLP } from '../../../layers/mlp/mlp.js';
 import { Module } from '../../../layers/module.js';
-import { BaseRMSNorm } from '../../../layers/norms.js';
+import { BaseRMSNorm } from '../../../layers/norms/norms.js';
 import {
   axialRotary,
   lengths,

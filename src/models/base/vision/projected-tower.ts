@@ -1,6 +1,6 @@
 import type { AtbGraph } from '../../../graph/atb-graph.js';
 import type { GraphKind } from '../../../graph/graph-kind.js';
-import type { LayerStep } from '../../../layers/decoder-layers.js';
+import type { LayerStep } from '../../../layers/decoder/decoder-layers.js';
 import { Module } from '../../../layers/module.js';
 import type { StepInput } from '../../../step-inputs/index.js';
 import type { Encoder } from '../flash-with-encoder-atb.js';

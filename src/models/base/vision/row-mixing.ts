@@ -1,7 +1,7 @@
 import type { AtbGraph } from '../../../graph/atb-graph.js';
 import type { GraphKind } from '../../../graph/graph-kind.js';
-import { BaseLayer } from '../../../layers/base-layer.js';
-import { sumOfRows } from '../../../layers/gather-rows.js';
+import { BaseLayer } from '../../../layers/decoder/base-layer.js';
+import { sumOfRows } from '../../../layers/formulas/gather-rows.js';
 import { PACKED_ROWS } from '../../../step-inputs/index.js';
 import type { Weights } from '../../../weights/weights.js';
 

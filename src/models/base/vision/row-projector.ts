@@ -1,8 +1,8 @@
 import { type ActivationKind, CommonOpBuilderManager } from '../../../common-op-builders/index.js';
 import type { AtbGraph } from '../../../graph/atb-graph.js';
 import type { GraphKind } from '../../../graph/graph-kind.js';
-import type { LayerStep } from '../../../layers/decoder-layers.js';
-import { buildLinear } from '../../../layers/linear-steps.js';
+import type { LayerStep } from '../../../layers/decoder/decoder-layers.js';
+import { buildLinear } from '../../../layers/linear/linear-steps.js';
 import { Module } from '../../../layers/module.js';
 import { Linear } from '../../../weights/linear.js';
 import type { Weights } from '../../../weights/weights.js';

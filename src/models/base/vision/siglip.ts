@@ -1,12 +1,12 @@
 import type { AtbGraph } from '../../../graph/atb-graph.js';
 import type { GraphKind } from '../../../graph/graph-kind.js';
 import type { PositionFreeAttention } from '../../../layers/attention/attention-orders.js';
-import type { LayerStep, PreNormLayer } from '../../../layers/decoder-layers.js';
-import { gatherRows } from '../../../layers/gather-rows.js';
-import { buildLinear } from '../../../layers/linear-steps.js';
+import type { LayerStep, PreNormLayer } from '../../../layers/decoder/decoder-layers.js';
+import { gatherRows } from '../../../layers/formulas/gather-rows.js';
+import { addResidual } from '../../../layers/formulas/residual.js';
+import { buildLinear } from '../../../layers/linear/linear-steps.js';
 import { Module } from '../../../layers/module.js';
-import { BaseLayerNorm, NoNorm, type NormStep } from '../../../layers/norms.js';
-import { addResidual } from '../../../layers/residual.js';
+import { BaseLayerNorm, NoNorm, type NormStep } from '../../../layers/norms/norms.js';
 import {
   BUCKETED_POSITIONS,
   bucketedPositions,

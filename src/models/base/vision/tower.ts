@@ -3,14 +3,14 @@ import { type AtbGraph, BaseOperation, dim } from '../../../graph/atb-graph.js';
 import type { GraphKind } from '../../../graph/graph-kind.js';
 import { RotaryAttention } from '../../../layers/attention/attention-orders.js';
 import { encoderAttention } from '../../../layers/attention-config.js';
-import { BaseLayer } from '../../../layers/base-layer.js';
-import { type LayerStep, PreNormLayer } from '../../../layers/decoder-layers.js';
-import { gatherRows, sumOfRows } from '../../../layers/gather-rows.js';
-import { buildLinear } from '../../../layers/linear-steps.js';
+import { BaseLayer } from '../../../layers/decoder/base-layer.js';
+import { type LayerStep, PreNormLayer } from '../../../layers/decoder/decoder-layers.js';
+import { gatherRows, sumOfRows } from '../../../layers/formulas/gather-rows.js';
+import { addResidual } from '../../../layers/formulas/residual.js';
+import { buildLinear } from '../../../layers/linear/linear-steps.js';
+import type { QkvNames } from '../../../layers/linear/projections.js';
 import { Module } from '../../../layers/module.js';
-import type { BaseNorm, NormStep } from '../../../layers/norms.js';
-import type { QkvNames } from '../../../layers/projections.js';
-import { addResidual } from '../../../layers/residual.js';
+import type { BaseNorm, NormStep } from '../../../layers/norms/norms.js';
 import type { EncoderInput, WindowedPatches } from '../../../media/index.js';
 import {
   axialRotary,

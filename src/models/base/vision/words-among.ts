@@ -1,6 +1,6 @@
 import { type AtbGraph, BaseOperation } from '../../../graph/atb-graph.js';
-import { gatherRows } from '../../../layers/gather-rows.js';
-import { addScaled } from '../../../layers/residual.js';
+import { gatherRows } from '../../../layers/formulas/gather-rows.js';
+import { addScaled } from '../../../layers/formulas/residual.js';
 import { WORDS_AMONG } from '../../../step-inputs/index.js';
 import type { BaseModelATB } from '../base-model-atb.js';
 

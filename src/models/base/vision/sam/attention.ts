@@ -3,8 +3,8 @@ import { type AtbGraph, BaseOperation, dim } from '../../../../graph/atb-graph.j
 import type { GraphKind } from '../../../../graph/graph-kind.js';
 import { BaseAttention } from '../../../../layers/attention/base-attention.js';
 import { encoderAttention } from '../../../../layers/attention-config.js';
-import { gatherOrZeros, zeroRow } from '../../../../layers/convolution.js';
-import { gatherRows } from '../../../../layers/gather-rows.js';
+import { gatherRows } from '../../../../layers/formulas/gather-rows.js';
+import { gatherOrZeros, zeroRow } from '../../../../layers/linear/convolution.js';
 import {
   axisSharesOf,
   type DrawnAxis,

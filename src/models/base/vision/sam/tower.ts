@@ -1,15 +1,15 @@
 import type { ActivationKind } from '../../../../common-op-builders/index.js';
 import { type AtbGraph, dim } from '../../../../graph/atb-graph.js';
 import type { GraphKind } from '../../../../graph/graph-kind.js';
-import { BaseLayer } from '../../../../layers/base-layer.js';
-import { SquareConv } from '../../../../layers/convolution.js';
-import { type LayerStep, PreNormLayer } from '../../../../layers/decoder-layers.js';
-import { gatherRows } from '../../../../layers/gather-rows.js';
-import { buildLinear } from '../../../../layers/linear-steps.js';
-import { UngatedMLP } from '../../../../layers/mlp.js';
+import { BaseLayer } from '../../../../layers/decoder/base-layer.js';
+import { type LayerStep, PreNormLayer } from '../../../../layers/decoder/decoder-layers.js';
+import { gatherRows } from '../../../../layers/formulas/gather-rows.js';
+import { addResidual } from '../../../../layers/formulas/residual.js';
+import { SquareConv } from '../../../../layers/linear/convolution.js';
+import { buildLinear } from '../../../../layers/linear/linear-steps.js';
+import { UngatedMLP } from '../../../../layers/mlp/mlp.js';
 import { Module } from '../../../../layers/module.js';
-import { BaseLayerNorm } from '../../../../layers/norms.js';
-import { addResidual } from '../../../../layers/residual.js';
+import { BaseLayerNorm } from '../../../../layers/norms/norms.js';
 import {
   axisShares,
   BUCKETED_POSITIONS,
