@@ -17,15 +17,17 @@ export const repoFolder = (cacheDir: string, name: string): string =>
   join(cacheDir, getRepoFolderName({ type: 'model', name }));
 
 /**
- * The folder that a user means: one that is there, or the snapshot of a model in the cache.
+ * The folder that a user means: one that is there, or the snapshot of a model, or of an adapter, in the cache.
  * @throws MODEL_NOT_CACHED naming the command that fetches it
  */
 export async function modelFolder(given: string, options: HubOptions = {}): Promise<string> {
   if ((await isThere(given)) || !isModelName(given)) return given;
   const model = parseModelName(given);
   const cacheDir = cacheDirOf(options);
-  const snapshot = await findSnapshot(model, cacheDir);
-  if (snapshot !== undefined) return snapshot;
+  for (const file of ['config.json', 'adapter_config.json']) {
+    const snapshot = await findSnapshot(model, cacheDir, file);
+    if (snapshot !== undefined) return snapshot;
+  }
   throw new AtbError('MODEL_NOT_CACHED', { given, folder: resolve(given), cacheDir });
 }
 

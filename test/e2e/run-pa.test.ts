@@ -383,7 +383,11 @@ describe('run-pa', function () {
       /OPTION_UNKNOWN.*--max_batch; nearest: --max_batch_size/,
     ],
     ['tensor parallelism', ['--model_path', MODEL, '--tp', '2'], /OPTION_UNSUPPORTED: --tp=2/],
-    ['LoRA', ['--model_path', MODEL, '--lora_modules', '{"a":"b"}'], /OPTION_UNSUPPORTED: --lora_modules/],
+    [
+      'an adapter that is not there',
+      ['--model_path', MODEL, '--lora_modules', '{"a":"b"}'],
+      /CONFIG_INVALID: b\/adapter_config\.json: is missing/,
+    ],
     [
       'remote code',
       ['--model_path', MODEL, '--trust_remote_code'],

@@ -1,4 +1,12 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -36,6 +44,15 @@ describe('models by name', () => {
     rmSync(cacheDir, { recursive: true });
   });
   const contents = (): number => hub.asked.filter((asked) => /resolve.*bytes=(?!0-0)/.test(asked)).length;
+
+  it('are found by name as adapters, too, which have no config.json', async () => {
+    const folder = join(cacheDir, 'models--org--adapter', 'snapshots', 'main');
+    mkdirSync(folder, { recursive: true });
+    expect(await codeOf(modelFolder('org/adapter', options))).to.equal('MODEL_NOT_CACHED');
+    writeFileSync(join(folder, 'adapter_config.json'), '{}');
+    expect(await modelFolder('org/adapter', options)).to.equal(folder);
+    rmSync(join(cacheDir, 'models--org--adapter'), { recursive: true });
+  });
 
   it('come into the cache as huggingface_hub lays it out, what is needed and no more', async () => {
     const seen: [number, number][] = [];
