@@ -56,6 +56,8 @@ const BEYOND_ATB = /is an extension (?:op|key)/;
 
 /** Which experts weigh with the two that phimoe chooses is decided by a bound: a rounding there is no rounding of logits. */
 const isSteady = (family) => !family.startsWith('phimoe');
+/** Rounded, a token of its prompt gets other experts, which are not traced where something is shown. */
+const keepsExperts = (seen) => seen !== 'deepseek_vl_v2';
 
 const CASES = [
   ...FAMILIES.map((model) => ({ model, dtype: 'f32', tolerance: 2e-4, ...FLOAT })),
@@ -75,7 +77,7 @@ const CASES = [
   { family: 'opt-post-norm', dtype: 'bf16', quantize: 'w8a8_dynamic', quantizeHead: 'w8a8_dynamic', tolerance: 0.25, ...MINDIE_ONLY },
   ...visionCases.flatMap((seen) => [
     { seen, dtype: 'f32', tolerance: 2e-4, ...FLOAT },
-    { seen, dtype: 'bf16', tolerance: 0.25, ...MINDIE_ONLY },
+    ...(keepsExperts(seen) ? [{ seen, dtype: 'bf16', tolerance: 0.25, ...MINDIE_ONLY }] : []),
   ]),
   { model: 'mistral-f16', dtype: 'f16', tolerance: 0.03, ...FLOAT },
   { model: 'qwen2', dtype: 'bf16', quantize: 'w8a16', tolerance: 0.25, ...MINDIE_ONLY },
