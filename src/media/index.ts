@@ -60,6 +60,7 @@ export { type ProcessedMedia, placeInserts } from './place-inserts.js';
 export {
   DEFAULT_FPS,
   type EncodeWords,
+  forPictures,
   joinedKey,
   joinedWords,
   type MediaFiles,

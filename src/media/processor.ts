@@ -71,6 +71,10 @@ export interface MediaProcessor {
   process(media: MediaFiles, what: string, place: number, count: number): Promise<readonly MediaPiece[]>;
 }
 
+/** What stands for pictures alone: nothing where a configuration names no token. */
+export const forPictures = (token: number | undefined): MediaProcessor['placeholders'] =>
+  token === undefined ? {} : { image: token };
+
 /** The key of piece number `index` of what comes of files: a processor makes the same of the same files. */
 export function mediaKey({ kind, files, fps = DEFAULT_FPS }: MediaFiles, index = 0): Int32Array {
   const lengths = files.map(({ length }) => length).join(' ');

@@ -3,6 +3,7 @@ import { type ConfigOf, defineConfig, field, integer, only } from '../../layers/
 import {
   beside,
   decodePicture,
+  forPictures,
   type MediaFiles,
   type MediaPiece,
   type MediaProcessor,
@@ -56,7 +57,7 @@ export class AriaProcessor implements MediaProcessor {
     private readonly count: number,
     imageTokenId: number | undefined,
   ) {
-    this.placeholders = imageTokenId === undefined ? {} : { image: imageTokenId };
+    this.placeholders = forPictures(imageTokenId);
   }
 
   /** @throws CONFIG_INVALID, REQUEST_INVALID for a size for which the model says no number of queries */

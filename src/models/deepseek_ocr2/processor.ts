@@ -1,4 +1,5 @@
 import {
+  forPictures,
   LINE_END,
   type MediaFiles,
   type MediaPiece,
@@ -23,8 +24,7 @@ export class PageProcessor implements MediaProcessor {
     private readonly pages: PagesConfig,
     private readonly model: DeepseekOcr2Config,
   ) {
-    const { imageTokenId } = model;
-    this.placeholders = imageTokenId === undefined ? {} : { image: imageTokenId };
+    this.placeholders = forPictures(model.imageTokenId);
   }
 
   /** @throws CONFIG_INVALID, REQUEST_INVALID for squares of other sizes than the encoder's */

@@ -2,6 +2,7 @@ import { defineConfig, field, only } from '../../layers/config/index.js';
 import {
   beside,
   type EncoderInput,
+  forPictures,
   type MediaFiles,
   type MediaPiece,
   type MediaProcessor,
@@ -50,8 +51,7 @@ export class HybridProcessor implements MediaProcessor {
     private readonly pictures: HybridPictures,
     private readonly model: DeepseekVlHybridConfig,
   ) {
-    const { imageTokenId } = model;
-    this.placeholders = imageTokenId === undefined ? {} : { image: imageTokenId };
+    this.placeholders = forPictures(model.imageTokenId);
   }
 
   /** @throws CONFIG_INVALID, REQUEST_INVALID for squares of other sizes than the encoders' */

@@ -1,6 +1,7 @@
 import {
   beside,
   type EncoderInput,
+  forPictures,
   LINE_END,
   type MediaFiles,
   type MediaPiece,
@@ -28,8 +29,7 @@ export class LinedPageProcessor implements MediaProcessor {
     private readonly pages: PagesConfig,
     private readonly model: DeepseekOcrConfig,
   ) {
-    const { imageTokenId } = model;
-    this.placeholders = imageTokenId === undefined ? {} : { image: imageTokenId };
+    this.placeholders = forPictures(model.imageTokenId);
   }
 
   /** @throws CONFIG_INVALID, REQUEST_INVALID for squares of other sizes than the encoder's */

@@ -14,6 +14,7 @@ import {
   decodePicture,
   type EncodeWords,
   type ExpandedPrompt,
+  forPictures,
   type MediaFiles,
   type MediaPiece,
   type MediaProcessor,
@@ -78,7 +79,7 @@ export class FuyuProcessor implements MediaProcessor {
     imageTokenId: number | undefined,
     private readonly encode: EncodeWords,
   ) {
-    this.placeholders = imageTokenId === undefined ? {} : { image: imageTokenId };
+    this.placeholders = forPictures(imageTokenId);
   }
 
   /** @throws CONFIG_INVALID, REQUEST_INVALID for patches that are not the model's, or sizes that are no patches */

@@ -4,6 +4,7 @@ import {
   decodePicture,
   type EncoderInput,
   type EncodeWords,
+  forPictures,
   type MediaFiles,
   type MediaPiece,
   type MediaProcessor,
@@ -52,7 +53,7 @@ export class Gemma3Processor implements MediaProcessor {
   ) {
     const { imageStartId, imageTokenId } = model;
     this.placeholders = imageStartId === undefined ? {} : { image: imageStartId };
-    this.rowTokens = imageTokenId === undefined ? {} : { image: imageTokenId };
+    this.rowTokens = forPictures(imageTokenId);
     this.joins = lineJoins(encode);
   }
 

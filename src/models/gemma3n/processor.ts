@@ -4,6 +4,7 @@ import {
   beside,
   decodePicture,
   type EncodeWords,
+  forPictures,
   MEL_HOP,
   type MediaFiles,
   type MediaPiece,
@@ -82,8 +83,7 @@ class EndedSquares implements MediaProcessor {
     private readonly model: Gemma3nWholeConfig,
     private readonly vision: Gemma3nVisionConfig,
   ) {
-    const { imageTokenId } = model;
-    this.placeholders = imageTokenId === undefined ? {} : { image: imageTokenId };
+    this.placeholders = forPictures(model.imageTokenId);
   }
 
   /** @throws MEDIA_* */

@@ -1,6 +1,7 @@
 import { defineConfig, field, flag, integer } from '../../layers/config/index.js';
 import {
   beside,
+  forPictures,
   type MediaFiles,
   type MediaPiece,
   type MediaProcessor,
@@ -40,8 +41,7 @@ export class GotOcrProcessor implements MediaProcessor {
     private readonly pictures: PictureConfig,
     private readonly model: GotOcrConfig,
   ) {
-    const { imageTokenId } = model;
-    this.placeholders = imageTokenId === undefined ? {} : { image: imageTokenId };
+    this.placeholders = forPictures(model.imageTokenId);
   }
 
   /** @throws CONFIG_INVALID, REQUEST_INVALID for squares of another size than the encoder's */

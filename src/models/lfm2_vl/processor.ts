@@ -13,6 +13,7 @@ import {
   decodePicture,
   type EncoderInput,
   type EncodeWords,
+  forPictures,
   type MediaFiles,
   type MediaPiece,
   type MediaProcessor,
@@ -60,7 +61,7 @@ export class Lfm2VlProcessor implements MediaProcessor {
     imageTokenId: number | undefined,
     private readonly encode: EncodeWords,
   ) {
-    this.placeholders = imageTokenId === undefined ? {} : { image: imageTokenId };
+    this.placeholders = forPictures(imageTokenId);
     this.sizes = { ...pictures, block: pictures.patch * pictures.mergeSize };
   }
 

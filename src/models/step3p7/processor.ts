@@ -5,6 +5,7 @@ import {
   cutOut,
   decodePicture,
   type EncodeWords,
+  forPictures,
   type MediaFiles,
   type MediaPiece,
   type MediaProcessor,
@@ -75,7 +76,7 @@ export class Step3p7Processor implements MediaProcessor {
     imageTokenId: number | undefined,
     private readonly encode: EncodeWords,
   ) {
-    this.placeholders = imageTokenId === undefined ? {} : { image: imageTokenId };
+    this.placeholders = forPictures(imageTokenId);
   }
 
   /** @throws CONFIG_INVALID, REQUEST_INVALID for squares that are no whole tokens */

@@ -2,6 +2,7 @@ import { defineConfig, type Field, field, integer, only } from '../../../layers/
 import {
   beside,
   type EncodeWords,
+  forPictures,
   type MediaFiles,
   type MediaPiece,
   type MediaProcessor,
@@ -52,8 +53,7 @@ export class FittedProcessor implements MediaProcessor {
     private readonly model: FittedModel,
     private readonly between?: { readonly words: readonly [string, string]; readonly encode: EncodeWords },
   ) {
-    const { imageTokenId } = model;
-    this.placeholders = imageTokenId === undefined ? {} : { image: imageTokenId };
+    this.placeholders = forPictures(model.imageTokenId);
   }
 
   /** What the files say. @throws CONFIG_INVALID, REQUEST_INVALID for squares of another size than the encoder's */

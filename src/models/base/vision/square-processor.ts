@@ -4,6 +4,7 @@ import {
   beside,
   decodePicture,
   type EncoderInput,
+  forPictures,
   type MediaFiles,
   type MediaPiece,
   type MediaProcessor,
@@ -120,7 +121,7 @@ export class WholeProcessor implements MediaProcessor {
     imageTokenId: number | undefined,
     private readonly sizes: WholeSizes,
   ) {
-    this.placeholders = imageTokenId === undefined ? {} : { image: imageTokenId };
+    this.placeholders = forPictures(imageTokenId);
   }
 
   /** @throws CONFIG_INVALID, REQUEST_INVALID for squares of another size than the encoder's */
@@ -157,7 +158,7 @@ export class SquareProcessor implements MediaProcessor {
     imageTokenId: number | undefined,
     private readonly sizes: { readonly patchSize: number; readonly keepsFirst: boolean },
   ) {
-    this.placeholders = imageTokenId === undefined ? {} : { image: imageTokenId };
+    this.placeholders = forPictures(imageTokenId);
   }
 
   /** `imageSize`: pixels along a side that the encoder has positions for. @throws CONFIG_INVALID */
