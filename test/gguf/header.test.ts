@@ -153,6 +153,10 @@ describe('the header of a GGUF file', () => {
         /general\.architecture must be one of llama, .*, found "rwkv7"/,
       ],
       [
+        ggufBytes({ ...METADATA, 'llama.block_count': 2 ** 31 }, [EMBEDDING]),
+        /llama\.block_count must be a number of at most 10000 layers, found 2147483648/,
+      ],
+      [
         ggufBytes({ 'general.architecture': 'llama' }, [EMBEDDING]),
         /llama\.attention\.head_count is missing/,
       ],

@@ -11,6 +11,9 @@ import { readSmallFloats } from './small-floats.js';
 /** Whether a path means a GGUF file, which is a model by itself, and not a folder. */
 export const isGgufPath = (path: string): boolean => /\.gguf$/i.test(path);
 
+/** More than any model has. */
+const MOST_LAYERS = 10_000;
+
 /** A model in one GGUF file, or in several that `gguf-split` cut it into. */
 export class GgufModel implements GgufNumbers {
   /** The file that was asked for. */
@@ -87,7 +90,13 @@ export class GgufModel implements GgufNumbers {
   }
 
   get layers(): number {
-    return this.number('block_count') - (this.optional('nextn_predict_layers') ?? 0);
+    const count = this.number('block_count') - (this.optional('nextn_predict_layers') ?? 0);
+    // Lists of all layers are made before anything else looks at the number.
+    return Number.isSafeInteger(count) && count >= 0 && count <= MOST_LAYERS
+      ? count
+      : this.fail(
+          `${this.#name}.block_count must be a number of at most ${MOST_LAYERS} layers, found ${count}`,
+        );
   }
 
   number(key: string): number {
